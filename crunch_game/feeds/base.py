@@ -1,0 +1,80 @@
+"""What a feed is: rows of data in the order of their times, and what it tells on the way."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+__all__ = ["Feed", "FeedEvent", "FeedGap", "FeedTrouble", "Row", "RowDropped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the feed says at one moment.
+
+    Attributes:
+        time: The moment that the data speaks of; aware, UTC.
+        data: The values by name, plain (what JSON can hold).
+    """
+
+    time: datetime
+    data: Mapping[str, Any]
+
+    @property
+    def prices(self) -> dict[str, float]:
+        """The numbers among the values, as floats."""
+        return {
+            name: float(value)
+            for name, value in self.data.items()
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FeedGap:
+    """The feed was silent for longer than it should be."""
+
+    after: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FeedTrouble:
+    """The source failed; it is asked again in `retry_in` seconds."""
+
+    reason: str
+    failures: int
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class RowDropped:
+    """A row was left out: repeated, older than one already given, or unreadable."""
+
+    reason: str
+    time: datetime | None = None
+
+
+FeedEvent = FeedGap | FeedTrouble | RowDropped
+
+
+class Feed(Protocol):
+    """A source of rows. Implement this to bring data of your own.
+
+    Attributes:
+        live: True where the wall clock rules; False where the rows' own times do (a replay).
+    """
+
+    live: bool
+
+    def rows(
+        self, since: datetime | None = None, on_event: Callable[[FeedEvent], object] | None = None
+    ) -> AsyncIterator[Row]:
+        """The rows later than `since`, in strictly increasing order of time.
+
+        Raises:
+            FeedError: The data cannot be read.
+        """
+        ...

@@ -1,0 +1,142 @@
+"""What came of asking one model: Status, Outcome and Fault, and the Round that holds all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+from crunch_game.errors import InvalidAnswer, ModelDied, ModelError, ModelRaised, ModelStopped, ModelTimeout
+
+__all__ = ["Fault", "Kind", "Outcome", "Round", "Status"]
+
+Kind = Literal["success", "failure", "timeout", "none"]
+
+
+class Status(StrEnum):
+    """How one call of one model ended."""
+
+    OK = "ok"
+    INVALID = "invalid"
+    RAISED = "raised"
+    DIED = "died"
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    UNSUPPORTED = "unsupported"
+    SKIPPED = "skipped"
+
+    @property
+    def kind(self) -> Kind:
+        """What it counts as: success, failure, timeout, or none (not counted)."""
+        return _KINDS[self]
+
+
+_KINDS: dict[Status, Kind] = {
+    Status.OK: "success",
+    Status.INVALID: "failure",
+    Status.RAISED: "failure",
+    Status.DIED: "failure",
+    Status.TIMEOUT: "timeout",
+    Status.UNREACHABLE: "none",
+    Status.UNSUPPORTED: "none",
+    Status.SKIPPED: "none",
+}
+
+_ERRORS: dict[Status, type[ModelError]] = {
+    Status.INVALID: InvalidAnswer,
+    Status.RAISED: ModelRaised,
+    Status.DIED: ModelDied,
+    Status.TIMEOUT: ModelTimeout,
+    Status.UNREACHABLE: ModelStopped,
+    Status.UNSUPPORTED: ModelStopped,
+    Status.SKIPPED: ModelStopped,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a call, or a load, did not succeed.
+
+    Attributes:
+        kind: A short word for programs: the exception's type name, "timeout", "died", "joining", ...
+        message: A sentence for people.
+        traceback: The participant's own frames as text, or None.
+        stderr: The last lines that the model wrote to its standard error, or None.
+        exit: The process's exit code, negative for a signal, or None while it runs.
+    """
+
+    kind: str
+    message: str
+    traceback: str | None = None
+    stderr: str | None = None
+    exit: int | None = None
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one model answered to one call, or why it did not.
+
+    Attributes:
+        model_id: The model's id.
+        deployment_id: The version of its code that was asked.
+        method: The method that was called.
+        status: How the call ended.
+        value: The validated answer when the status is OK, else None.
+        error: The fault when the status is not OK, else None.
+        elapsed: Seconds from the moment the round began to the answer; 0 when it was not called.
+        budget: Seconds that the model had.
+    """
+
+    model_id: str
+    deployment_id: str
+    method: str
+    status: Status
+    value: Any
+    error: Fault | None
+    elapsed: float
+    budget: float
+
+    def raise_for_status(self) -> None:
+        """Raise the ModelError that belongs to the status; do nothing when it is OK."""
+        if self.status is Status.OK:
+            return
+        fault = self.error or Fault(self.status, self.status)
+        raise _ERRORS[self.status](
+            f"{self.model_id}: {self.method}: {fault.message}",
+            model_id=self.model_id,
+            method=self.method,
+            traceback=fault.traceback,
+        )
+
+
+class Round(Mapping[str, Outcome]):
+    """The outcomes of one call, by model id: one for every model that was asked."""
+
+    __slots__ = ("_outcomes", "elapsed", "method")
+
+    def __init__(self, method: str, outcomes: Mapping[str, Outcome], elapsed: float) -> None:
+        self.method = method
+        self.elapsed = elapsed
+        """Seconds from the first model asked to the last outcome."""
+        self._outcomes = outcomes
+
+    def __getitem__(self, model_id: str) -> Outcome:
+        return self._outcomes[model_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._outcomes)
+
+    def __len__(self) -> int:
+        return len(self._outcomes)
+
+    def __repr__(self) -> str:
+        return f"<Round {self.method}: {len(self.succeeded)} of {len(self)} ok in {self.elapsed:.3f} s>"
+
+    @property
+    def succeeded(self) -> dict[str, Outcome]:
+        """The outcomes whose status is OK."""
+        return {model_id: outcome for model_id, outcome in self._outcomes.items() if outcome.status is Status.OK}

@@ -1,0 +1,30 @@
+"""What a scorer is: it turns a prediction and what really happened into one number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from crunch_game.storage.base import Prediction
+
+__all__ = ["Scorer", "ScoreFunction"]
+
+ScoreFunction = Callable[[Prediction, Any], float]
+
+
+class Scorer(Protocol):
+    """Implement this to score predictions in your own way.
+
+    Attributes:
+        higher_is_better: The direction; a plain function is a loss (lower is better).
+    """
+
+    higher_is_better: bool
+
+    def score(self, prediction: Prediction, outcome: Any) -> float:
+        """What the prediction is worth, given what happened.
+
+        Raises:
+            ValueError: The prediction cannot be scored; it is set aside with the message as its reason.
+        """
+        ...
