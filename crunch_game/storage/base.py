@@ -79,7 +79,9 @@ class Store(Protocol):
     """Where a game is kept. Implement this to keep it elsewhere; methods may be called from any thread.
 
     What `save` and `settle` have accepted survives a kill of the process. Both are all-or-nothing, and
-    writing a record again (the same identity) changes nothing.
+    writing a record again (the same identity) changes nothing. "Oldest first" is by `resolves_at`, then `at`,
+    `key` and `model_id`. Values come back as JSON gives them back (tuples as lists); all methods raise
+    `StoreError`.
     """
 
     def save(
@@ -124,7 +126,7 @@ class Store(Protocol):
         ...
 
     def models(self) -> list[ModelRecord]:
-        """The models ever seen."""
+        """The models ever seen, by id."""
         ...
 
     def forget_rows(self, before: datetime) -> None:

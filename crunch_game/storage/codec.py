@@ -1,0 +1,277 @@
+"""Records as the plain columns that every store keeps, and back again.
+
+Whatever the store, a game gets back what JSON would give back: tuples return as lists, keys as text, times in
+UTC to the microsecond; so it scores the same everywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+
+from crunch_game.errors import StoreError
+from crunch_game.feeds.base import Row
+from crunch_game.outcomes import Status
+from crunch_game.storage.base import ModelRecord, Prediction, Score
+
+__all__ = [
+    "PackedModel",
+    "PackedPrediction",
+    "PackedRow",
+    "PackedScore",
+    "decode",
+    "encode",
+    "microseconds",
+    "moment",
+    "pack_model",
+    "pack_prediction",
+    "pack_row",
+    "pack_score",
+    "unpack_prediction",
+    "unpack_row",
+    "unpack_score",
+]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class PackedRow(NamedTuple):
+    """A row of the feed: microseconds since 1970 UTC, and JSON."""
+
+    time: int
+    data: str | None
+
+
+class PackedPrediction(NamedTuple):
+    """A prediction; the first three are its identity, and with `resolves_at` in front its place in time."""
+
+    at: int
+    key: str
+    model_id: str
+    resolves_at: int
+    deployment_id: str
+    horizon: float
+    arguments: str | None
+    status: str
+    value: str | None
+    error: str | None
+    elapsed: float
+
+
+class PackedScore(NamedTuple):
+    """A score; the first three are the prediction's identity."""
+
+    at: int
+    key: str
+    model_id: str
+    resolves_at: int
+    value: float | None
+    outcome: str | None
+    reason: str | None
+
+
+class PackedModel(NamedTuple):
+    """A model's record."""
+
+    model_id: str
+    name: str
+    deployment_id: str
+    state: str
+    reason: str | None
+
+
+def encode(value: Any) -> str | None:
+    """The value as JSON text; None for None.
+
+    Tuples and sets become lists; numpy scalars and arrays become numbers and lists; dates, dataclasses and
+    pydantic models become what JSON makes of them. NaN and the infinities, which a game may allow, are kept
+    as the words NaN, Infinity and -Infinity (as Python's `json` and JSON5 write them).
+
+    Raises:
+        ValueError: JSON cannot hold it.
+    """
+    if value is None:
+        return None
+    try:
+        text = _ENCODER.encode(value)
+        if b"null" not in text:  # msgspec writes NaN as null, so only such a text can have lost one
+            return text.decode()
+        plain = msgspec.to_builtins(value, str_keys=True, enc_hook=_plain)
+        return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+
+
+def decode(text: str | None) -> Any:
+    """The value that `encode` was given, as JSON gives it back.
+
+    Raises:
+        StoreError: The text is not JSON.
+    """
+    if text is None:
+        return None
+    try:
+        return _DECODER.decode(text)
+    except msgspec.DecodeError:
+        pass  # NaN and the infinities are words that only Python's own decoder reads
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise StoreError(f"the store holds a value that is not JSON: {text[:80]!r}") from None
+
+
+def _plain(value: Any) -> Any:
+    """What stands for a value that msgspec does not know."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    for kind in (str, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    if hasattr(value, "tolist"):  # numpy's scalars and arrays, array.array
+        return value.tolist()
+    if hasattr(value, "model_dump"):  # pydantic
+        return value.model_dump(mode="json")
+    raise TypeError(f"JSON has no place for a {type(value).__name__}")
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_plain)
+_DECODER = msgspec.json.Decoder()
+
+
+def microseconds(time: datetime) -> int:
+    """Microseconds since 1970 UTC: a whole number that sorts.
+
+    Raises:
+        StoreError: The time has no time zone.
+    """
+    try:
+        delta = time - _EPOCH
+    except TypeError:
+        raise StoreError(f"{time!r} has no time zone; a store keeps aware times") from None
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def moment(time: int) -> datetime:
+    """The time, in UTC."""
+    return _EPOCH + timedelta(microseconds=time)
+
+
+def pack_row(row: Row) -> PackedRow:
+    """The row's columns."""
+    return PackedRow(microseconds(row.time), _json(row.data, f"the row of {row.time.isoformat()}"))
+
+
+def pack_prediction(prediction: Prediction) -> PackedPrediction:
+    """The prediction's columns."""
+    who = _who(prediction)
+    return PackedPrediction(
+        microseconds(prediction.at),
+        _name(prediction.key),
+        _name(prediction.model_id),
+        microseconds(prediction.resolves_at),
+        _name(prediction.deployment_id),
+        _finite(prediction.horizon, who, "horizon"),
+        _json(prediction.arguments, who, "the arguments"),
+        str(prediction.status),
+        _json(prediction.value, who, "the answer"),
+        _prose(prediction.error),
+        _finite(prediction.elapsed, who, "elapsed"),
+    )
+
+
+def pack_score(score: Score) -> PackedScore:
+    """The score's columns."""
+    who = _who(score)
+    return PackedScore(
+        microseconds(score.at),
+        _name(score.key),
+        _name(score.model_id),
+        microseconds(score.resolves_at),
+        None if score.value is None else _finite(score.value, who, "the score"),
+        _json(score.outcome, who, "the outcome"),
+        _prose(score.reason),
+    )
+
+
+def pack_model(model: ModelRecord) -> PackedModel:
+    """The model's columns."""
+    return PackedModel(
+        _name(model.model_id),
+        _prose(model.name) or "",
+        _name(model.deployment_id),
+        str(model.state),
+        _prose(model.reason),
+    )
+
+
+def unpack_row(packed: Sequence[Any]) -> Row:
+    """The row whose columns these are."""
+    time, data = packed
+    return Row(moment(time), decode(data))
+
+
+def unpack_prediction(packed: Sequence[Any]) -> Prediction:
+    """The prediction whose columns these are."""
+    at, key, model_id, resolves_at, deployment_id, horizon, arguments, status, value, error, elapsed = packed
+    return Prediction(
+        model_id,
+        deployment_id,
+        key,
+        moment(at),
+        moment(resolves_at),
+        horizon,
+        decode(arguments),
+        Status(status),
+        decode(value),
+        error,
+        elapsed,
+    )
+
+
+def unpack_score(packed: Sequence[Any]) -> Score:
+    """The score whose columns these are."""
+    at, key, model_id, resolves_at, value, outcome, reason = packed
+    return Score(model_id, key, moment(at), moment(resolves_at), value, decode(outcome), reason)
+
+
+def _who(record: Prediction | Score) -> str:
+    return f"{record.model_id}: {record.key}"
+
+
+def _json(value: Any, who: str, what: str = "the data") -> str | None:
+    try:
+        return encode(value)
+    except ValueError as error:
+        raise StoreError(f"{who}: {what} cannot be kept: {error}; give numbers, texts, lists and dicts") from error
+
+
+def _finite(value: Any, who: str, what: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise StoreError(f"{who}: {what} must be a finite number, got {value!r}")
+    return number
+
+
+def _name(text: str) -> str:
+    """An identifier, unchanged."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise StoreError(f"{text!r} holds half a character and cannot be kept as a name") from None
+    return text
+
+
+def _prose(text: str | None) -> str | None:
+    """A text for people. A participant may have written it, so it is mended rather than refused."""
+    if text is None or text.isascii():
+        return text
+    return text.encode(errors="backslashreplace").decode()

@@ -1,0 +1,87 @@
+"""All that is particular to SQLite: how a file is opened, kept durable, shared by processes, and made readable."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy.dialects.sqlite import insert
+
+from crunch_game.errors import StoreError
+
+__all__ = ["BUSY_TIMEOUT", "create_views", "insert", "sqlite_engine", "sqlite_path", "use_wal"]
+
+BUSY_TIMEOUT = 30.0
+"""Seconds that a process waits for another one to end its transaction."""
+
+_PREFIX = "sqlite:///"
+_TIME = "strftime('%Y-%m-%d %H:%M:%f', {0} / 1000000, 'unixepoch')"
+_VIEWS = {
+    "readable_rows": f"SELECT {_TIME.format('time')} AS time, data FROM rows",
+    "readable_predictions": (
+        f"SELECT {_TIME.format('p.at')} AS at, p.key, p.model_id, {_TIME.format('p.resolves_at')} AS resolves_at,"
+        " p.status, p.value AS answer, p.error, s.value AS score, s.outcome, s.reason"
+        " FROM predictions p LEFT JOIN scores s ON s.at = p.at AND s.key = p.key AND s.model_id = p.model_id"
+    ),
+}
+
+
+def sqlite_path(url: str) -> Path:
+    """The file that a URL such as "sqlite:///game.db" names.
+
+    Raises:
+        StoreError: It names none.
+    """
+    name = url.removeprefix(_PREFIX)
+    if not url.startswith(_PREFIX) or name in ("", ":memory:"):
+        raise StoreError(f'{url!r} names no file; write "sqlite:///game.db", or "memory:" to keep nothing')
+    return Path(name)
+
+
+def sqlite_engine(path: Path, *, create: bool) -> Engine:
+    """An engine on the file, whose transactions are durable; nothing is opened yet.
+
+    A transaction on an engine with the execution option `writes` takes the write lock when it begins: one
+    that read first and then found another process writing could not wait for it.
+
+    Raises:
+        StoreError: There is no such file, and it is not to be created; or its folder does not exist.
+    """
+    if not path.parent.is_dir():
+        raise StoreError(f"the folder {path.parent} does not exist; create it, or choose another place for {path.name}")
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder; name a file in it")
+    if not create and not path.exists():
+        raise StoreError(f"there is no store at {path}; the game that writes it must be started first")
+    uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, check_same_thread=False, isolation_level=None)
+        connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _begin(connection: Connection) -> None:
+    writes: Any = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def use_wal(engine: Engine) -> None:
+    """Let readers and one writer work at once; the file remembers it."""
+    raw = engine.raw_connection()
+    try:
+        raw.cursor().execute("PRAGMA journal_mode = WAL")
+    finally:
+        raw.close()
+
+
+def create_views(connection: Connection) -> None:
+    """Views with readable times, for people with the sqlite3 shell."""
+    for name, query in _VIEWS.items():
+        connection.exec_driver_sql(f"CREATE VIEW {name} AS {query}")

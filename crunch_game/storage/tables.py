@@ -1,0 +1,145 @@
+"""The tables of a game, and the statements that write them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    literal_column,
+    update,
+)
+
+from crunch_game.storage.codec import PackedModel, PackedPrediction
+from crunch_game.storage.sqlite import insert
+
+__all__ = [
+    "END_PENDING",
+    "INSERT_PREDICTION",
+    "INSERT_ROW",
+    "INSERT_SCORE",
+    "NOTE_FIRST",
+    "NOTE_LAST",
+    "SCHEMA_VERSION",
+    "UPSERT_MODEL",
+    "first_rounds",
+    "is_pending",
+    "last_rounds",
+    "metadata",
+    "models",
+    "prediction_columns",
+    "predictions",
+    "rows",
+    "same_prediction",
+    "schema_version",
+    "scores",
+]
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
+rows = Table(
+    "rows",
+    metadata,
+    Column("time", BigInteger, primary_key=True, autoincrement=False),
+    Column("data", Text),
+)
+models = Table(
+    "models",
+    metadata,
+    Column("model_id", String, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("deployment_id", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("reason", Text),
+)
+
+
+def _identity() -> list[Column[Any]]:
+    """The columns that name a prediction. The round comes first: a new one goes to the end of the index."""
+    return [
+        Column("at", BigInteger, primary_key=True, autoincrement=False),
+        Column("key", String, primary_key=True),
+        Column("model_id", String, primary_key=True),
+    ]
+
+
+predictions = Table(
+    "predictions",
+    metadata,
+    *_identity(),
+    Column("resolves_at", BigInteger, nullable=False, index=True),
+    Column("deployment_id", String, nullable=False),
+    Column("horizon", Float, nullable=False),
+    Column("arguments", Text),
+    Column("status", String, nullable=False),
+    Column("value", Text),
+    Column("error", Text),
+    Column("elapsed", Float, nullable=False),
+    Column("pending", Integer, nullable=False),
+)
+scores = Table(
+    "scores",
+    metadata,
+    *_identity(),
+    Column("resolves_at", BigInteger, nullable=False, index=True),
+    Column("value", Float),
+    Column("outcome", Text),
+    Column("reason", Text),
+)
+first_rounds = Table(
+    "first_rounds",
+    metadata,
+    Column("model_id", String, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+)
+last_rounds = Table(
+    "last_rounds",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+)
+
+# written out, for a bound parameter would keep the planner from using the partial index
+is_pending = predictions.c.pending == literal_column("1")
+Index("pending_predictions", predictions.c.resolves_at, sqlite_where=is_pending, postgresql_where=is_pending)
+
+same_prediction = and_(*(scores.c[name] == predictions.c[name] for name in ("at", "key", "model_id")))
+prediction_columns = [predictions.c[name] for name in PackedPrediction._fields]
+
+INSERT_ROW = insert(rows).on_conflict_do_nothing()
+INSERT_PREDICTION = insert(predictions).on_conflict_do_nothing()
+INSERT_SCORE = insert(scores).on_conflict_do_nothing()
+UPSERT_MODEL = insert(models)
+UPSERT_MODEL = UPSERT_MODEL.on_conflict_do_update(
+    index_elements=["model_id"],
+    set_={name: UPSERT_MODEL.excluded[name] for name in PackedModel._fields if name != "model_id"},
+)
+NOTE_FIRST = insert(first_rounds)
+NOTE_FIRST = NOTE_FIRST.on_conflict_do_update(
+    index_elements=["model_id"],
+    set_={"at": NOTE_FIRST.excluded.at},
+    where=NOTE_FIRST.excluded.at < first_rounds.c.at,
+)
+NOTE_LAST = insert(last_rounds)
+NOTE_LAST = NOTE_LAST.on_conflict_do_update(
+    index_elements=["key"],
+    set_={"at": NOTE_LAST.excluded.at},
+    where=NOTE_LAST.excluded.at > last_rounds.c.at,
+)
+END_PENDING = (
+    update(predictions)
+    .where(*(predictions.c[name] == bindparam(f"_{name}") for name in ("at", "key", "model_id")))
+    .values(pending=0)
+)

@@ -1,0 +1,119 @@
+"""Values come back as JSON gives them back, and nothing is lost on the way."""
+
+from __future__ import annotations
+
+import array
+import dataclasses
+import json
+import math
+import types
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import pydantic
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from crunch_game.errors import StoreError
+from crunch_game.storage.codec import decode, encode, microseconds, moment
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=["Cs"]))
+plain = st.recursive(
+    scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text("abné\0 '\""), inner), max_leaves=20
+)
+
+
+def same(left: Any, right: Any) -> bool:
+    """Equality that tells 1 from 1.0, 0.0 from -0.0, and takes NaN for NaN."""
+    return repr(left) == repr(right)
+
+
+@given(plain)
+@example([math.nan, math.inf, -math.inf, None, -0.0, 5e-324, 1.7976931348623157e308, 2**200])
+@example("null")
+@example({"null": math.nan})
+def test_plain_values_come_back_equal(value: Any) -> None:
+    assert same(decode(encode(value)), value)
+
+
+@given(plain)
+def test_the_text_is_what_python_calls_json(value: Any) -> None:
+    text = encode(value)
+    assert text is None if value is None else same(json.loads(text or ""), value)
+
+
+class Side(StrEnum):
+    LONG = "long"
+
+
+@dataclasses.dataclass
+class Pair:
+    left: int
+    right: float
+
+
+class Model(pydantic.BaseModel):
+    price: float
+
+
+class Words(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("missing", [[], [None]])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ((1, (2, 3)), [1, [2, 3]]),
+        ({1: "a", 2.5: "b"}, {"1": "a", "2.5": "b"}),
+        (types.MappingProxyType({"a": 1}), {"a": 1}),
+        ({1}, [1]),
+        (Side.LONG, "long"),
+        (Pair(1, 2.0), {"left": 1, "right": 2.0}),
+        (Model(price=1.5), {"price": 1.5}),
+        (Words("x"), "x"),
+        (datetime(2024, 1, 1, tzinfo=UTC), "2024-01-01T00:00:00Z"),
+        (array.array("d", [1.0, 2.0]), [1.0, 2.0]),
+        (np.float64(1.5), 1.5),
+        (np.float32(0.5), 0.5),
+        (np.int64(3), 3),
+        (np.bool_(True), True),
+        (np.array([[1.0, math.nan]]), [[1.0, math.nan]]),
+        ({np.str_("a"): np.arange(2)}, {"a": [0, 1]}),
+    ],
+)
+def test_other_values_become_what_json_makes_of_them(value: Any, expected: Any, missing: list[None]) -> None:
+    assert same(decode(encode([value, *missing])), [expected, *missing])
+
+
+circle: list[Any] = []
+circle.append(circle)
+
+
+@pytest.mark.parametrize("value", [1j, object(), {(1, 2): 3}, "\ud800", circle, [None, 1j]])
+def test_what_json_cannot_hold_is_a_value_error(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        encode(value)
+
+
+def test_a_text_that_is_not_json_is_a_store_error() -> None:
+    with pytest.raises(StoreError) as caught:
+        decode("[1,")
+    assert str(caught.value) == "the store holds a value that is not JSON: '[1,'"
+
+
+@given(st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1), timezones=st.timezones()))  # noqa: DTZ001
+def test_times_come_back_to_the_microsecond_in_utc(time: datetime) -> None:
+    assert moment(microseconds(time.astimezone(UTC))) == time.astimezone(UTC)
+
+
+@given(st.datetimes(timezones=st.just(UTC)), st.timedeltas())
+def test_packed_times_sort_as_times_do(time: datetime, delta: timedelta) -> None:
+    try:
+        other = time + delta
+    except OverflowError:
+        return
+    assert (microseconds(time) < microseconds(other)) == (time < other)
