@@ -30,12 +30,14 @@ def seconds(duration: Duration, what: str = "duration") -> float:
     elif isinstance(duration, str):
         match = _TEXT.fullmatch(duration.strip())
         if match is None:
-            raise GameError(f'{what} {duration!r} is not a duration; write seconds, or text such as "90s", "1h" or "7d"')
+            raise GameError(
+                f'{what} {duration!r} is not a duration; write seconds, or text such as "90s", "1h" or "7d"'
+            )
         value = float(match[1]) * _UNITS[match[2]]
     elif isinstance(duration, int | float) and not isinstance(duration, bool):
         value = float(duration)
     else:
-        raise GameError(f"{what} {duration!r} is not a duration; write seconds, a timedelta, or text such as \"1h\"")
+        raise GameError(f'{what} {duration!r} is not a duration; write seconds, a timedelta, or text such as "1h"')
     if not 0 < value < float("inf"):
         raise GameError(f"{what} {duration!r} must be longer than zero and finite")
     return value

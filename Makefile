@@ -1,0 +1,57 @@
+# make demo   plays the demo game
+# make test   builds the package, installs the wheel, and passes every check on it
+# Both set up what they need, with uv when it is there and pip when not.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+EXTRAS := scoring
+
+ifdef UV
+NEW_VENV = $(UV) venv --quiet --seed --allow-existing --python $(PYTHON) $(VENV)
+INSTALL = $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt
+FORGET = $(UV) pip uninstall --quiet --python $(BIN)/python crunch-game daily-density
+else
+NEW_VENV = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+FORGET = $(BIN)/python -m pip uninstall --quiet --yes crunch-game daily-density
+endif
+
+SOURCES := pyproject.toml README.md $(shell find crunch_game examples -type f -not -name '*.pyc' -not -path '*/.*')
+
+.PHONY: demo test check wheel clean
+
+demo: $(VENV)/.installed
+	$(BIN)/crunch-game demo
+
+test: $(VENV)/.tools wheel
+	$(MAKE) --no-print-directory check
+
+check:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	CRUNCH_GAME_TEST_WHEEL=1 $(BIN)/pytest $(PYTEST_ARGS)
+
+$(VENV)/bin/python:
+	$(NEW_VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python constraints.txt $(SOURCES)
+	$(FORGET) 2>/dev/null || true
+	$(INSTALL) '.[$(EXTRAS)]' ./examples/daily_density
+	touch $@
+
+$(VENV)/.tools: $(VENV)/bin/python constraints.txt pyproject.toml
+	$(INSTALL) --group dev
+	touch $@
+
+wheel: $(VENV)/.tools
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(FORGET) 2>/dev/null || true
+	$(INSTALL) "$$(ls $(CURDIR)/dist/*.whl)[scoring,tables,testing]" ./examples/daily_density
+
+clean:
+	rm -rf $(VENV) dist build

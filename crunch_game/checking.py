@@ -1,0 +1,131 @@
+"""One value against one annotation: strict, but for int to float and for numpy to plain values."""
+
+from __future__ import annotations
+
+import math
+import sys
+import types
+import typing
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import pydantic
+
+__all__ = ["Check", "Mismatch"]
+
+
+class Mismatch(ValueError):
+    """A value does not fit its annotation; the message says where and why."""
+
+
+class Check:
+    """Checks values against an annotation; `None` as the check of a value means that anything goes.
+
+    Args:
+        annotation: What pydantic understands, and any class besides (checked by isinstance).
+        finite: Whether NaN and infinity are refused, wherever they stand in the value.
+
+    Raises:
+        pydantic.errors.PydanticUserError: Values cannot be checked against the annotation.
+    """
+
+    def __init__(self, annotation: Any, *, finite: bool = False) -> None:
+        self._finite = finite and not _allows_inf_nan(annotation)
+        self._adapter = None if annotation is Any else _adapter(annotation)
+        self._json_first = False
+
+    def read(self, value: Any) -> Any:
+        """The value as the annotated type.
+
+        Raises:
+            Mismatch: It does not fit.
+        """
+        if self._finite and not _all_finite(value):
+            raise Mismatch(f"{_not_finite(value)}; NaN and infinity are not allowed")
+        if self._adapter is None:
+            return value
+        # A tuple, a dataclass or an enum has no form of its own on the wire; JSON's strict mode reads them all.
+        first, second = (_as_json, _as_python) if self._json_first else (_as_python, _as_json)
+        try:
+            return first(self._adapter, value)
+        except (pydantic.ValidationError, TypeError, ValueError, RecursionError) as error:
+            reasons = [error]
+        try:
+            read = second(self._adapter, value)
+        except (pydantic.ValidationError, TypeError, ValueError, RecursionError) as error:
+            reasons.append(error)
+            raise Mismatch(_sentence(reasons[1 if self._json_first else 0])) from None
+        self._json_first = not self._json_first
+        return read
+
+
+def _adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
+    try:
+        return pydantic.TypeAdapter(annotation, config=pydantic.ConfigDict(arbitrary_types_allowed=True))
+    except pydantic.errors.PydanticUserError as error:
+        if error.code != "type-adapter-config-unused":
+            raise
+        return pydantic.TypeAdapter(annotation)
+
+
+def _as_python(adapter: pydantic.TypeAdapter[Any], value: Any) -> Any:
+    return adapter.validate_python(value, strict=True)
+
+
+def _as_json(adapter: pydantic.TypeAdapter[Any], value: Any) -> Any:
+    return adapter.validate_json(msgspec.json.encode(value, enc_hook=_plain), strict=True)
+
+
+def _plain(value: Any) -> Any:
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no plain value")
+
+
+def _allows_inf_nan(annotation: Any) -> bool:
+    if isinstance(annotation, pydantic.AllowInfNan):
+        return annotation.allow_inf_nan
+    inner = (*typing.get_args(annotation), *getattr(annotation, "__metadata__", ()))
+    return any(_allows_inf_nan(part) for part in inner if not isinstance(part, str | types.NoneType))
+
+
+def _all_finite(value: Any) -> bool:
+    kind = type(value)
+    if kind is float:
+        return math.isfinite(value)
+    if kind is dict:
+        return all(map(_all_finite, value.values()))
+    if kind is list or kind is tuple:
+        return all(map(_all_finite, value))
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.ndarray) and value.dtype.kind in "fc":
+        return bool(numpy.isfinite(value).all())
+    return True
+
+
+def _not_finite(value: Any, where: str = "") -> str:
+    """Where the first NaN or infinity stands in a value that holds one."""
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list | tuple):
+        items = enumerate(value)
+    for key, inner in items:
+        if not _all_finite(inner):
+            return _not_finite(inner, f"{where}[{key!r}]")
+    return f"at {where} stands {value}" if where else f"it is {value}"
+
+
+def _sentence(error: Exception) -> str:
+    if not isinstance(error, pydantic.ValidationError):
+        return str(error)
+    return "; ".join(_detail(detail) for detail in error.errors(include_url=False, include_context=False)[:3])
+
+
+def _detail(detail: Any) -> str:
+    place = "".join(f"[{part!r}]" for part in detail["loc"])
+    given = repr(detail["input"])
+    shown = given if len(given) <= 80 else f"{given[:77]}..."
+    return f"{'at ' + place + ': ' if place else ''}{detail['msg']}, not {shown}"

@@ -1,0 +1,357 @@
+"""What an author's base class promises: its methods, their parameters and their types, read from any class.
+
+Only the standard library is imported here, because model processes read contracts too; pydantic is
+loaded by the first check, in the coordinator.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import inspect
+import sys
+import textwrap
+import types
+import typing
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from crunch_game.errors import ContractError
+
+if TYPE_CHECKING:
+    from crunch_game.checking import Check
+
+__all__ = ["Arguments", "Arrange", "Contract", "Method", "find_class", "is_stub"]
+
+Arguments = tuple[list[Any], dict[str, Any]]
+Arrange = Callable[[list[Any], dict[str, Any]], Arguments]
+
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class Contract:
+    """The methods of a base class, with what goes in and what must come out.
+
+    Args:
+        base: Any class, its dotted name ("package.module.Class" or "package.module:Class"), or a Contract.
+        returns: Return types by method name, for base classes whose annotations say less (or other) than
+            the game wants.
+        allow_inf_nan: Whether answers may hold NaN and infinity. One method allows them with pydantic's
+            `AllowInfNan` in its return annotation.
+
+    Raises:
+        ContractError: The class cannot be found, or `returns` names a method that it does not have.
+    """
+
+    def __init__(
+        self,
+        base: type | str | Contract,
+        *,
+        returns: Mapping[str, Any] | None = None,
+        allow_inf_nan: bool = False,
+    ) -> None:
+        self.base: type = base.base if isinstance(base, Contract) else find_class(base)
+        self.name = f"{self.base.__module__}.{self.base.__qualname__}"
+        returns = dict(returns or {})
+        self.overridden: tuple[str, ...] = tuple(returns)
+        self.methods: Mapping[str, Method] = {
+            name: Method(self.name, name, function, returns.pop(name, _UNSET), allow_inf_nan)
+            for name, function in _public_functions(self.base)
+        }
+        if returns:
+            raise ContractError(f"{self.name} has no method {next(iter(returns))!r}; it has {_listed(self.methods)}")
+        self.required: tuple[str, ...] = tuple(sorted(_required(self.base)))
+
+    @classmethod
+    def of(cls, base: type | str | Contract) -> Contract:
+        """The contract itself, or the one that the class (or its dotted name) spells out."""
+        return base if isinstance(base, Contract) else cls(base)
+
+    def method(self, name: str) -> Method:
+        """The method of that name.
+
+        Raises:
+            ContractError: The base class does not have it.
+        """
+        try:
+            return self.methods[name]
+        except KeyError:
+            raise ContractError(f"{self.name} has no method {name!r}; it has {_listed(self.methods)}") from None
+
+    def lacking(self, candidate: type) -> list[str]:
+        """The required methods that a class still lacks, its own abstract ones included; sorted."""
+        abstract = {name for name in _names(candidate) if _is_abstract(inspect.getattr_static(candidate, name))}
+        return sorted(abstract | {name for name in self.required if not _implements(candidate, name, self.base)})
+
+    def __repr__(self) -> str:
+        return f"<Contract {self.name}: {_listed(self.methods)}>"
+
+
+class Method:
+    """One method of a contract: checks what is sent, checks what is answered, fits a call to a model."""
+
+    def __init__(self, owner: str, name: str, function: Callable[..., Any], returns: Any, allow_inf_nan: bool) -> None:
+        self.name = name
+        self.owner = owner
+        signature = inspect.signature(function)
+        parameters = list(signature.parameters.values())
+        if not isinstance(function, staticmethod | classmethod):
+            parameters = parameters[1:]
+        self.signature = signature.replace(parameters=parameters)
+        self._hints = _hints(function, f"{owner}.{name}")
+        if returns is not _UNSET:
+            self._hints["return"] = returns
+        self.returns: Any = self._hints.get("return", Any)
+        self._finite = not allow_inf_nan
+        self._positions = [p.name for p in self.signature.parameters.values() if p.kind in _POSITIONAL]
+        self._variadic = {p.name for p in self.signature.parameters.values() if p.kind in _VARIADIC}
+        self._checks: dict[str, Check] = {}
+
+    @property
+    def silent(self) -> bool:
+        """Whether it answers nothing (`-> None`): whatever a model returns is then ignored."""
+        return self.returns in (None, types.NoneType)
+
+    def bind(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], *, partial: bool = False
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """The arguments of a call, checked; positional ones stay positional.
+
+        Args:
+            args: Positional arguments.
+            kwargs: Keyword arguments.
+            partial: Whether further ones follow, model by model.
+
+        Raises:
+            ContractError: They do not fit the signature or its annotations.
+        """
+        self._bind(args, kwargs, partial=partial)
+        positions = self._positions
+        positional = [
+            self._check_argument(positions[i], value) if i < len(positions) else value for i, value in enumerate(args)
+        ]
+        return positional, {name: self._check_argument(name, value) for name, value in kwargs.items()}
+
+    def extra(self, args: Sequence[Any], kwargs: Mapping[str, Any], further: Mapping[str, Any]) -> dict[str, Any]:
+        """One model's further keyword arguments, checked together with those that all models get.
+
+        Raises:
+            ContractError: They do not fit the signature or its annotations, or one is given twice.
+        """
+        twice = kwargs.keys() & further.keys()
+        if twice:
+            raise ContractError(f"{self.owner}.{self.name}: {_listed(sorted(twice))} is given to all and per model")
+        self._bind(args, {**kwargs, **further}, partial=False)
+        return {name: self._check_argument(name, value) for name, value in further.items()}
+
+    def _bind(self, args: Sequence[Any], kwargs: Mapping[str, Any], *, partial: bool) -> None:
+        bind = self.signature.bind_partial if partial else self.signature.bind
+        try:
+            bind(*args, **kwargs)
+        except TypeError as error:
+            raise ContractError(f"{self.owner}.{self.name}{self.signature}: {error}") from None
+
+    def fit(self, function: Callable[..., Any]) -> Arrange:
+        """How this method's arguments reach one model's own version of it.
+
+        Required parameters go by position, because participants rename them; those that the base class gives
+        a default are left out when the model does not accept them, so that a game can grow.
+        """
+        accepted = _Accepted.by(function)
+        parameters = self.signature.parameters
+        optional = {name for name in parameters if parameters[name].default is not inspect.Parameter.empty}
+        ordered = self._positions
+        fewest = sum(1 for name in ordered if name not in optional)
+
+        def arrange(args: list[Any], kwargs: dict[str, Any]) -> Arguments:
+            if len(args) > accepted.positions >= fewest:
+                args = args[: accepted.positions]
+            if not kwargs:
+                return args, kwargs
+            args, kwargs = list(args), dict(kwargs)
+            for name in ordered[len(args) : fewest]:
+                if name not in kwargs:
+                    break
+                args.append(kwargs.pop(name))
+            return args, {name: kwargs[name] for name in kwargs if name not in optional or accepted.keyword(name)}
+
+        return arrange
+
+    def read(self, value: Any) -> Any:
+        """A model's answer as the annotated type.
+
+        Raises:
+            Mismatch: It breaks the annotation, or holds NaN or infinity where these are not allowed.
+        """
+        return None if self.silent else self._check("return").read(value)
+
+    def prepare(self) -> None:
+        """Build the checks now, so that the first call does not pay for them.
+
+        Raises:
+            ContractError: An annotation is none that values can be checked against.
+        """
+        for name in (*self.signature.parameters, "return"):
+            self._check(name)
+
+    def _check(self, name: str) -> Check:
+        if name not in self._checks:
+            self._checks[name] = self._made(name)
+        return self._checks[name]
+
+    def _made(self, name: str) -> Check:
+        from pydantic.errors import PydanticUserError
+
+        from crunch_game.checking import Check
+
+        annotation = Any if name in self._variadic else self._hints.get(name, Any)
+        try:
+            return Check(annotation, finite=name == "return" and self._finite)
+        except PydanticUserError as error:
+            raise ContractError(
+                f"{self.owner}.{self.name}: the annotation of {name!r} cannot be checked: {error.message}"
+            ) from None
+
+    def _check_argument(self, name: str, value: Any) -> Any:
+        from crunch_game.checking import Mismatch
+
+        if name not in self.signature.parameters:
+            return value
+        try:
+            return self._check(name).read(value)
+        except Mismatch as error:
+            raise ContractError(f"{self.owner}.{self.name}: the argument {name!r} does not fit: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    """Which arguments a function takes."""
+
+    positions: int
+    names: frozenset[str]
+    any_name: bool
+
+    @classmethod
+    def by(cls, function: Callable[..., Any]) -> _Accepted:
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except (TypeError, ValueError):
+            return cls(sys.maxsize, frozenset(), True)
+        kinds = [parameter.kind for parameter in parameters]
+        return cls(
+            sys.maxsize if inspect.Parameter.VAR_POSITIONAL in kinds else sum(kind in _POSITIONAL for kind in kinds),
+            frozenset(p.name for p in parameters if p.kind is not inspect.Parameter.POSITIONAL_ONLY),
+            inspect.Parameter.VAR_KEYWORD in kinds,
+        )
+
+    def keyword(self, name: str) -> bool:
+        return self.any_name or name in self.names
+
+
+_UNSET: Any = object()
+
+
+def find_class(base: type | str) -> type:
+    """The class itself, or the one that a dotted name leads to.
+
+    Raises:
+        ContractError: There is no such module, or no such class in it.
+    """
+    if isinstance(base, type):
+        return base
+    if not isinstance(base, str):
+        raise ContractError(f"a contract is a class or its dotted name, not {base!r}")
+    module_name, _, path = base.partition(":") if ":" in base else base.rpartition(".")
+    try:
+        found: Any = importlib.import_module(module_name)
+        for part in path.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ContractError(f"the base class {base!r} cannot be found: {error}") from error
+    if not isinstance(found, type):
+        raise ContractError(f"{base!r} is not a class but {found!r}")
+    return found
+
+
+@functools.lru_cache(maxsize=4096)
+def is_stub(function: Any) -> bool:
+    """Whether a function's body is only `...`, or only raises NotImplementedError (a docstring aside)."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return False
+    definition = tree.body[0]
+    if not isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef):
+        return False
+    body = definition.body
+    if ast.get_docstring(definition, clean=False) is not None:
+        body = body[1:]
+    return len(body) == 1 and (_is_ellipsis(body[0]) or _raises_not_implemented(body[0]))
+
+
+def _is_ellipsis(statement: ast.stmt) -> bool:
+    value = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(value, ast.Constant) and value.value is ...
+
+
+def _raises_not_implemented(statement: ast.stmt) -> bool:
+    if not isinstance(statement, ast.Raise):
+        return False
+    raised = statement.exc.func if isinstance(statement.exc, ast.Call) else statement.exc
+    return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
+
+
+def _names(cls: type) -> Iterable[str]:
+    return {name for ancestor in cls.__mro__[:-1] for name in vars(ancestor)}
+
+
+def _public_functions(base: type) -> list[tuple[str, Callable[..., Any]]]:
+    found: dict[str, Any] = {}
+    for ancestor in reversed(base.__mro__[:-1]):
+        found.update(vars(ancestor))
+    return [(name, f) for name, f in found.items() if isinstance(f, types.FunctionType) and not name.startswith("_")]
+
+
+def _is_abstract(attribute: Any) -> bool:
+    return bool(getattr(attribute, "__isabstractmethod__", False))
+
+
+def _required(base: type) -> set[str]:
+    attributes = {name: inspect.getattr_static(base, name) for name in _names(base) if not name.startswith("__")}
+    return {
+        name
+        for name, attribute in attributes.items()
+        if _is_abstract(attribute) or (isinstance(attribute, types.FunctionType) and is_stub(attribute))
+    }
+
+
+def _implements(candidate: type, name: str, base: type) -> bool:
+    attribute = inspect.getattr_static(candidate, name, None)
+    if attribute is None or attribute is inspect.getattr_static(base, name, None):
+        return False
+    return not (isinstance(attribute, types.FunctionType) and is_stub(attribute))
+
+
+def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except (NameError, TypeError, AttributeError, SyntaxError):
+        return dict(_hints_one_by_one(function, where))
+
+
+def _hints_one_by_one(function: Callable[..., Any], where: str) -> Iterable[tuple[str, Any]]:
+    for name, annotation in function.__annotations__.items():
+        lone = types.FunctionType(function.__code__, function.__globals__)
+        lone.__annotations__ = {name: annotation}
+        try:
+            yield from typing.get_type_hints(lone, include_extras=True).items()
+        except (NameError, TypeError, AttributeError, SyntaxError) as error:
+            warnings.warn(f"{where}: {name!r} is not checked, its annotation cannot be read: {error}", stacklevel=2)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"

@@ -1,0 +1,138 @@
+"""What a runner tells its author on the way: one frozen record for each thing that can happen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crunch_game.outcomes import Fault
+
+__all__ = [
+    "FieldFault",
+    "LoopBlocked",
+    "ModelJoined",
+    "ModelLeft",
+    "ModelLoadFailed",
+    "ModelReady",
+    "ModelRedeployed",
+    "ModelRestarted",
+    "ModelStopped",
+    "RosterFound",
+    "RosterLost",
+    "RunnerEvent",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelJoined:
+    """The roster has a new model; it is being loaded."""
+
+    model_id: str
+    deployment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReady:
+    """A fresh instance is loaded and plays from the next round on.
+
+    `warnings` are what its participant should know, for example further candidates in the submission.
+    """
+
+    model_id: str
+    deployment_id: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLoadFailed:
+    """The submission could not be turned into a model, for the reason that the fault tells."""
+
+    model_id: str
+    deployment_id: str
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRedeployed:
+    """New code took over; the strikes of the old are gone."""
+
+    model_id: str
+    deployment_id: str
+    previous_deployment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRestarted:
+    """The instance is gone, for the reason that the fault tells; a fresh one starts in `delay` seconds."""
+
+    model_id: str
+    deployment_id: str
+    fault: Fault
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStopped:
+    """The model is out of the game until it has a new deployment or is readmitted.
+
+    `fault` is the last thing that went wrong, or None when the author stopped it.
+    """
+
+    model_id: str
+    deployment_id: str
+    reason: str
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLeft:
+    """The roster has it no more."""
+
+    model_id: str
+    deployment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FieldFault:
+    """Most of the field failed the same call: the game's fault, and nobody's strike.
+
+    `fault` is the most frequent one among them.
+    """
+
+    method: str
+    failed: int
+    asked: int
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class LoopBlocked:
+    """The author's own code held the event loop for that many seconds while a round had ended."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RosterLost:
+    """The roster cannot be reached; models that play go on."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RosterFound:
+    """The roster is back; what it tells now is the truth."""
+
+
+RunnerEvent = (
+    ModelJoined
+    | ModelReady
+    | ModelLoadFailed
+    | ModelRedeployed
+    | ModelRestarted
+    | ModelStopped
+    | ModelLeft
+    | FieldFault
+    | LoopBlocked
+    | RosterLost
+    | RosterFound
+)

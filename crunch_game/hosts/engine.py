@@ -1,0 +1,504 @@
+"""One selector on a thread of its own: writes a round's frame to every model, collects answers and deadlines.
+
+It wakes the event loop once per round, so that a busy loop spoils nobody's budget, and it takes what has arrived
+when a deadline is noticed as in time, so that nobody pays for the coordinator's own lateness. Only this thread
+touches the sockets; the event loop's side hands it functions to run (`Engine.do`).
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import os
+import selectors
+import signal
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from crunch_game.hosts import forkserver, wire
+
+__all__ = ["Engine", "Exchange", "Gone", "Link", "Missed", "Result"]
+
+logger = logging.getLogger("crunch_game")
+
+_CHUNK: Final = 1 << 18
+_reports = msgspec.msgpack.Decoder(forkserver.Report)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """The deadline passed. `busy_with` is set when the model was still at an earlier call, `busy_for` seconds long."""
+
+    busy_with: str | None = None
+    busy_for: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The process is gone.
+
+    Attributes:
+        exit: Its exit code, negative for a signal, or None if that is not known.
+        reason: How it broke the protocol before, or None.
+        unsent: Whether the call had not reached it yet.
+        busy_with: The method that it was busy with, or None.
+    """
+
+    exit: int | None
+    reason: str | None = None
+    unsent: bool = False
+    busy_with: str | None = None
+
+
+Result = tuple["Link", "wire.Frame | Missed | Gone", float]
+"""A link, what came of it, and the seconds since the exchange began."""
+
+
+class Exchange:
+    """One frame for many models, and what each of them made of it by the deadline.
+
+    Args:
+        method: The method's name, for people.
+        timeout: Seconds from the moment the engine takes it on.
+        deliver: Called on the event loop with a batch of results, and whether it is the last.
+        each: Whether results are delivered as they come; else all at once.
+    """
+
+    _ids = itertools.count(1)
+
+    def __init__(
+        self, method: str, timeout: float, deliver: Callable[[list[Result], bool], None], *, each: bool = False
+    ) -> None:
+        self.id = next(self._ids)
+        self.method = method
+        self.timeout = timeout
+        self.each = each
+        self.deliver = deliver
+        self.began = self.deadline = 0.0
+        self.waiting: set[Link] = set()
+        self.results: list[Result] = []
+
+
+class LinkWatcher(Protocol):
+    """Who hears, on the event loop, of what happens outside an exchange."""
+
+    def late(self, link: Link) -> None:
+        """An answer came after its deadline; the model is free again."""
+
+    def gone(self, link: Link, gone: Gone, *, told: bool) -> None:
+        """The process is gone; `told` is whether an exchange that is waited for tells it too."""
+
+
+class Link:
+    """One model's process, as the engine sees it."""
+
+    def __init__(self, watcher: LinkWatcher) -> None:
+        self.watcher = watcher
+        self.token = next(Exchange._ids)
+        self.pid: int | None = None
+        self.socket: socket.socket | None = None
+        self.reader = wire.FrameReader()
+        self.outbox: deque[memoryview] = deque()
+        self.current: _Asked | None = None
+        self.queue: deque[_Asked] = deque()
+        self.broken: str | None = None
+        self.ended = False
+        self.pidfd: int | None = None
+
+
+@dataclass(slots=True)
+class _Asked:
+    exchange: Exchange
+    frame: bytes
+    sent: float = 0.0
+    expired: bool = False
+
+
+class Engine:
+    """The thread. `wake(function)` must make the event loop call the function soon, from any thread."""
+
+    def __init__(self, wake: Callable[[Callable[[], None]], None], on_blocked: Callable[[float], None]) -> None:
+        self._wake = wake
+        self._on_blocked = on_blocked
+        self._selector = selectors.DefaultSelector()
+        self._tasks: deque[Callable[[], None]] = deque()
+        self._bell, self._ear = socket.socketpair()
+        for end in (self._bell, self._ear):
+            end.setblocking(False)
+        self._deadlines: list[tuple[float, int, Exchange]] = []
+        self._links: dict[int, Link] = {}
+        self._server: socket.socket | None = None
+        self._server_gone: Callable[[], None] = lambda: None
+        self._server_report: Callable[[forkserver.Report], None] = lambda report: None
+        self._orders: deque[tuple[bytes, list[int]]] = deque()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="crunch_game engine", daemon=True)
+        self._selector.register(self._ear, selectors.EVENT_READ, self._hear)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; blocks for the moment that it takes."""
+        self.do(self._halt)
+        self._thread.join()
+
+    def do(self, task: Callable[[], None]) -> None:
+        """Run the function on the engine's thread, soon. From any thread."""
+        self._tasks.append(task)
+        with suppress(BlockingIOError):
+            self._bell.send(b"\0")
+
+    # The rest runs on the engine's thread, by way of `do`.
+
+    def serve(
+        self, server: socket.socket, report: Callable[[forkserver.Report], None], gone: Callable[[], None]
+    ) -> None:
+        """Speak to this fork server from now on; `report` and `gone` are called on the event loop."""
+        server.setblocking(False)
+        self._server, self._server_report, self._server_gone = server, report, gone
+        self._selector.register(server, selectors.EVENT_READ, self._read_server)
+        self._flush_orders()
+
+    def order(self, message: Any, descriptors: Iterable[int] = ()) -> None:
+        """Send the fork server a message; the descriptors are closed once it is sent."""
+        self._orders.append((_encode(message), list(descriptors)))
+        self._flush_orders()
+
+    def spawn(self, link: Link, outputs: Sequence[int]) -> None:
+        """Have a process forked for the link; `outputs` are the descriptors of its stdout and stderr."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        link.socket = ours
+        self._links[link.token] = link
+        self._selector.register(ours, selectors.EVENT_READ, link)
+        self.order(forkserver.Spawn(link.token), [theirs.detach(), *outputs])
+
+    def ask(self, exchange: Exchange, frames: Mapping[Link, bytes]) -> None:
+        """Begin an exchange: each link gets its frame as soon as it is free."""
+        exchange.began = time.monotonic()
+        exchange.deadline = exchange.began + exchange.timeout
+        exchange.waiting.update(frames)
+        heapq.heappush(self._deadlines, (exchange.deadline, exchange.id, exchange))
+        for link, frame in frames.items():
+            asked = _Asked(exchange, frame)
+            if link.ended:
+                self._settle(link, exchange, Gone(None, unsent=True))
+            elif link.current is None:
+                self._send(link, asked)
+            else:
+                link.queue.append(asked)
+        if not frames:
+            self._deliver(exchange)
+
+    def abandon(self, exchange: Exchange) -> None:
+        """Nobody waits for the exchange any more: answers that still come are late ones."""
+        for link in exchange.waiting:
+            self._expire(link, exchange)
+        exchange.waiting.clear()
+
+    def kill(self, link: Link) -> None:
+        """End the link's process."""
+        if link.ended:
+            return
+        if link.pidfd is not None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(link.pidfd, signal.SIGKILL)
+        else:
+            self.order(forkserver.Kill(link.token))
+
+    def close_server(self) -> None:
+        """Hang up on the fork server: it ends every model's process, and itself."""
+        if self._server is not None:
+            self._selector.unregister(self._server)
+            self._server.close()
+            self._server = None
+
+    def _halt(self) -> None:
+        self._stopping = True
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                self._turn(self._next_timeout())
+        except BaseException:
+            logger.exception("the engine of crunch_game failed; rounds cannot go on")
+            raise
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        self.close_server()
+        for link in list(self._links.values()):
+            self._hang_up(link)
+            if link.pidfd is not None:
+                self._selector.unregister(link.pidfd)
+                os.close(link.pidfd)
+        for _, descriptors in self._orders:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        self._selector.close()
+        self._bell.close()
+        self._ear.close()
+
+    def _next_timeout(self) -> float | None:
+        if self._tasks:
+            return 0.0
+        while self._deadlines and not self._deadlines[0][2].waiting:
+            heapq.heappop(self._deadlines)
+        return max(0.0, self._deadlines[0][0] - time.monotonic()) if self._deadlines else None
+
+    def _turn(self, timeout: float | None) -> None:
+        self._dispatch(timeout)
+        if self._overdue():
+            self._dispatch(0.0)  # what has arrived by now is in time
+            while exchange := self._overdue():
+                self._miss(exchange)
+        while self._tasks:
+            self._tasks.popleft()()
+
+    def _dispatch(self, timeout: float | None) -> None:
+        partial: dict[int, Exchange] = {}
+        for key, mask in self._selector.select(timeout):
+            if not isinstance(key.data, Link):
+                key.data()
+                continue
+            if mask & selectors.EVENT_WRITE:
+                self._flush(key.data)
+            if mask & selectors.EVENT_READ:
+                for exchange in self._read(key.data):
+                    partial[exchange.id] = exchange
+        for exchange in partial.values():
+            if exchange.results and exchange.waiting:
+                self._deliver(exchange)
+
+    def _overdue(self) -> Exchange | None:
+        now = time.monotonic()
+        while self._deadlines and (self._deadlines[0][0] <= now or not self._deadlines[0][2].waiting):
+            exchange = self._deadlines[0][2]
+            if exchange.waiting:
+                return exchange
+            heapq.heappop(self._deadlines)
+        return None
+
+    def _hear(self) -> None:
+        with suppress(BlockingIOError):
+            self._ear.recv(4096)
+
+    # Calls.
+
+    def _send(self, link: Link, asked: _Asked) -> None:
+        link.current = asked
+        asked.sent = time.monotonic()
+        if link.socket is None:
+            return  # it is ending; its exit settles what it was asked
+        link.outbox.append(memoryview(asked.frame))
+        self._flush(link)
+
+    def _flush(self, link: Link) -> None:
+        if link.socket is None:
+            return
+        try:
+            while link.outbox:
+                data = link.outbox[0]
+                sent = link.socket.send(data)
+                if sent == len(data):
+                    link.outbox.popleft()
+                else:
+                    link.outbox[0] = data[sent:]
+        except BlockingIOError:
+            self._selector.modify(link.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, link)
+            return
+        except ConnectionError:
+            self._break(link, None)
+            return
+        if self._selector.get_key(link.socket).events & selectors.EVENT_WRITE:
+            self._selector.modify(link.socket, selectors.EVENT_READ, link)
+
+    def _read(self, link: Link) -> list[Exchange]:
+        """Take what has arrived; the exchanges to deliver from early are returned."""
+        touched = []
+        try:
+            while link.socket is not None:
+                data = link.socket.recv(_CHUNK)
+                if not data:
+                    self._break(link, None)
+                    break
+                for frame in link.reader.feed(data):
+                    exchange = self._take(link, frame)
+                    if exchange is not None and exchange.each:
+                        touched.append(exchange)
+                if len(data) < _CHUNK:
+                    break
+        except BlockingIOError:
+            pass
+        except ConnectionError:
+            self._break(link, None)
+        except wire.ProtocolError as error:
+            self._break(link, str(error))
+        return touched
+
+    def _take(self, link: Link, frame: wire.Frame) -> Exchange | None:
+        asked = link.current
+        if asked is None or frame.call != asked.exchange.id:
+            raise wire.ProtocolError("it answered a call that it was not asked")
+        link.current = None
+        if asked.expired:
+            self._tell(lambda: link.watcher.late(link))
+        else:
+            self._settle(link, asked.exchange, frame)
+        self._next(link)
+        return None if asked.expired else asked.exchange
+
+    def _next(self, link: Link) -> None:
+        if link.queue and link.current is None:
+            self._send(link, link.queue.popleft())
+
+    def _settle(self, link: Link, exchange: Exchange, what: wire.Frame | Missed | Gone) -> None:
+        if link not in exchange.waiting:
+            return
+        exchange.waiting.discard(link)
+        exchange.results.append((link, what, time.monotonic() - exchange.began))
+        if not exchange.waiting:
+            self._deliver(exchange)
+
+    def _miss(self, exchange: Exchange) -> None:
+        now = time.monotonic()
+        for link in list(exchange.waiting):
+            busy = link.current
+            if busy is None or busy.exchange is exchange:
+                missed = Missed()
+            else:
+                missed = Missed(busy.exchange.method, now - busy.sent)
+            self._expire(link, exchange)
+            self._settle(link, exchange, missed)
+
+    def _expire(self, link: Link, exchange: Exchange) -> None:
+        if link.current is not None and link.current.exchange is exchange:
+            link.current.expired = True
+        else:
+            link.queue = deque(asked for asked in link.queue if asked.exchange is not exchange)
+
+    def _deliver(self, exchange: Exchange) -> None:
+        batch, exchange.results = exchange.results, []
+        last = not exchange.waiting
+        self._tell(lambda: exchange.deliver(batch, last))
+
+    def _tell(self, function: Callable[[], None]) -> None:
+        posted = time.monotonic()
+
+        def told() -> None:
+            late = time.monotonic() - posted
+            function()
+            if late > _BLOCKED:
+                self._on_blocked(late)
+
+        with suppress(RuntimeError):  # the event loop is closed: nobody is left to be told
+            self._wake(told)
+
+    # Processes.
+
+    def _flush_orders(self) -> None:
+        while self._orders and self._server is not None:
+            message, descriptors = self._orders[0]
+            try:
+                socket.send_fds(self._server, [message], descriptors)
+            except BlockingIOError:
+                self._selector.modify(self._server, selectors.EVENT_READ | selectors.EVENT_WRITE, self._read_server)
+                return
+            except ConnectionError:
+                self._lose_server()
+                return
+            self._orders.popleft()
+            for descriptor in descriptors:
+                os.close(descriptor)
+        if self._server is not None and self._selector.get_key(self._server).events & selectors.EVENT_WRITE:
+            self._selector.modify(self._server, selectors.EVENT_READ, self._read_server)
+
+    def _read_server(self) -> None:
+        self._flush_orders()
+        while self._server is not None:
+            try:
+                message = self._server.recv(forkserver.PACKET)
+            except BlockingIOError:
+                return
+            except ConnectionError:
+                message = b""
+            if not message:
+                self._lose_server()
+                return
+            self._hear_report(_reports.decode(message))
+
+    def _hear_report(self, report: forkserver.Report) -> None:
+        if isinstance(report, forkserver.Started):
+            if report.token in self._links:
+                self._links[report.token].pid = report.pid
+        elif isinstance(report, forkserver.Exited):
+            if report.token in self._links:
+                self._end(self._links[report.token], report.code)
+        else:
+            callback = self._server_report
+            self._tell(lambda: callback(report))
+
+    def _lose_server(self) -> None:
+        """Go on without the fork server: its children are watched, and ended, by descriptors of our own."""
+        self.close_server()
+        for link in list(self._links.values()):
+            try:
+                link.pidfd = os.pidfd_open(link.pid) if link.pid else None
+            except ProcessLookupError:
+                link.pidfd = None
+            if link.pidfd is None:
+                self._end(link, None)
+            else:
+                self._selector.register(link.pidfd, selectors.EVENT_READ, lambda link=link: self._end(link, None))
+        self._tell(self._server_gone)
+
+    def _break(self, link: Link, reason: str | None) -> None:
+        """The channel is of no more use. That alone is no proof of death: the process is ended."""
+        link.broken = reason
+        self._hang_up(link)
+        self.kill(link)
+
+    def _hang_up(self, link: Link) -> None:
+        if link.socket is not None:
+            self._selector.unregister(link.socket)
+            link.socket.close()
+            link.socket = None
+
+    def _end(self, link: Link, code: int | None) -> None:
+        self._read(link)  # an answer that was given before the end counts
+        if link.ended:
+            return
+        link.ended = True
+        self._hang_up(link)
+        if link.pidfd is not None:
+            self._selector.unregister(link.pidfd)
+            os.close(link.pidfd)
+            link.pidfd = None
+        self._links.pop(link.token, None)
+        current, queue = link.current, link.queue
+        link.current, link.queue = None, deque()
+        told = current is not None and not current.expired
+        busy_with = current.exchange.method if current is not None else None
+        gone = Gone(code, link.broken, busy_with=busy_with)
+        if current is not None and told:
+            self._settle(link, current.exchange, gone)
+        for asked in queue:
+            self._settle(link, asked.exchange, replace(gone, unsent=True))
+        self._tell(lambda: link.watcher.gone(link, gone, told=told))
+
+
+_BLOCKED: Final = 0.1
+"""Seconds that the event loop may take to hear of a result before its author is told."""

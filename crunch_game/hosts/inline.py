@@ -1,0 +1,120 @@
+"""Models in this very process: for notebooks, tests and trusted models. Nothing is enforced."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import Any
+
+import anyio.lowlevel
+
+from crunch_game.errors import ContractError, LoadError
+from crunch_game.faults import fault_of, own_frames
+from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
+from crunch_game.hosts.calling import Callee, NotOffered
+from crunch_game.hosts.wire import Unsendable, decode, encode
+from crunch_game.importing import Scope, import_code
+from crunch_game.loading import make_model
+from crunch_game.models import Submission
+from crunch_game.outcomes import Fault
+from crunch_game.policy import Event
+
+__all__ = ["InlineHost"]
+
+
+class _Inline(Instance):
+    def __init__(self, submission: Submission, callee: Callee, scope: Scope) -> None:
+        super().__init__(submission)
+        self.callee = callee
+        self.scope = scope
+
+
+class InlineHost:
+    """Runs models one after the other on the event loop's own thread.
+
+    A model can hang or end the whole process, and all share its memory; arguments and answers are still
+    copied, so that no model can change what the others or the game see. An answer that took longer than its
+    budget becomes a TIMEOUT afterwards.
+    """
+
+    _setup: Setup
+
+    def __init__(self, *, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+
+    async def open(self, setup: Setup, submissions: Sequence[Submission], watcher: Watcher) -> None:
+        """Remember how models are made."""
+        self._setup = setup
+
+    async def start(self, submission: Submission, timeout: float) -> Loaded:
+        """Load the model here and now; `timeout` is not enforced."""
+        setup = self._setup
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                code = import_code(submission.source)
+                with code.scope:
+                    args, kwargs = decode(encode((list(setup.init_args), dict(setup.init_kwargs))))
+                    model = make_model(code, setup.contract, setup.loader, args, kwargs)
+            except LoadError as error:
+                raise LoadFailure(_load_fault(error)) from None
+            except Exception as error:
+                raise LoadFailure(fault_of(error)) from error
+        told = tuple(str(warning.message) for warning in caught)
+        return Loaded(_Inline(submission, Callee(model, setup.contract), code.scope), told)
+
+    async def ask(
+        self, call: Call, asked: Mapping[Instance, Mapping[str, Any] | None], *, each: bool
+    ) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
+        """Call one model after the other."""
+        body = _sendable((call.args, call.kwargs), call)
+        replies: list[tuple[Instance, Reply]] = []
+        await anyio.lowlevel.checkpoint()
+        for instance, extra in asked.items():
+            assert isinstance(instance, _Inline)
+            replies.append((instance, self._reply(instance, call, body, _sendable(extra or {}, call))))
+            if each:
+                yield replies
+                replies = []
+        yield replies
+
+    def _reply(self, instance: _Inline, call: Call, body: bytes, extra: bytes) -> Reply:
+        args, kwargs = decode(body)
+        kwargs.update(decode(extra))
+        began = self._clock()
+        try:
+            with instance.scope:
+                answer = instance.callee.call(call.method.name, args, kwargs)
+            event, value, fault = Event.ANSWERED, decode(encode(answer)), None
+        except NotOffered as error:
+            event, value, fault = Event.UNSUPPORTED, None, Fault("unsupported", str(error))
+        except Unsendable as error:
+            event, value, fault = Event.INVALID, None, Fault("invalid", str(error))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a model raises is its outcome
+            event, value, fault = Event.RAISED, None, fault_of(error)
+        elapsed = self._clock() - began
+        if elapsed > call.timeout:
+            late = Fault("timeout", f"answered after {elapsed:.3g} s; the budget is {call.timeout:g} s")
+            return Reply(Event.DEADLINE, None, late, elapsed)
+        return Reply(event, value, fault, elapsed)
+
+    async def stop(self, instance: Instance) -> None:
+        """Nothing to end: the garbage collector has it."""
+
+    async def close(self) -> None:
+        """Nothing to end."""
+
+
+def _sendable(value: Any, call: Call) -> bytes:
+    try:
+        return encode(value)
+    except Unsendable as error:
+        raise ContractError(
+            f"the arguments of {call.method.owner}.{call.method.name} cannot be sent: {error}"
+        ) from None
+
+
+def _load_fault(error: LoadError) -> Fault:
+    cause = error.__cause__
+    return Fault(type(cause or error).__name__, str(error), own_frames(cause) if cause else None)

@@ -1,0 +1,171 @@
+"""The fork server as the coordinator sees it: started, brought to readiness, and ended."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import anyio
+import msgspec
+
+from crunch_game.errors import ContractError
+from crunch_game.hosts import forkserver
+from crunch_game.hosts.base import Setup
+from crunch_game.hosts.engine import Engine
+from crunch_game.importing import main_of
+from crunch_game.models import Submission
+
+__all__ = ["ForkServer", "boot_of", "reference_of"]
+
+_KEPT: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+_ONE_THREAD: Final = dict.fromkeys(
+    ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
+)
+_PROGRAM: Final = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
+    "from crunch_game.hosts.forkserver import main; main(int(sys.argv[1]))"
+)
+_IMPORT_TIMEOUT: Final = 30.0
+
+
+class ForkServer:
+    """One fork server. `lost` is set when it ended by itself; its models go on.
+
+    Args:
+        engine: Speaks to it.
+        boot: What it imports first.
+        env: What models see of the environment besides the locale, the time zone and the search paths.
+        folder: Where it runs, and writes its log.
+    """
+
+    def __init__(self, engine: Engine, boot: forkserver.Boot, env: Mapping[str, str], folder: Path) -> None:
+        self._engine = engine
+        self._boot = boot
+        self._env = env
+        self._log = folder / "forkserver.log"
+        self._news, self._inbox = anyio.create_memory_object_stream[forkserver.Report | None](math.inf)
+        self.lost = False
+
+    @classmethod
+    async def up(cls, engine: Engine, boot: forkserver.Boot, env: Mapping[str, str], folder: Path) -> ForkServer:
+        """A fork server that has imported the base class, and what of `boot.preload` can be preloaded.
+
+        Raises:
+            ContractError: The base class cannot be imported there.
+        """
+        while True:
+            server = cls(engine, boot, env, folder)
+            await anyio.to_thread.run_sync(server._start)
+            try:
+                culprit = await server._ready()
+            except BaseException:
+                await server.down()
+                raise
+            if culprit is None:
+                return server
+            await server.down()
+            boot = msgspec.structs.replace(boot, preload=[name for name in boot.preload if name != culprit])
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        with theirs, self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-c", _PROGRAM, str(theirs.fileno()), json.dumps(sys.path)],
+                pass_fds=[theirs.fileno()],
+                env={**kept, **_ONE_THREAD, **self._env},
+                cwd=self._log.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        ours.send(msgspec.msgpack.encode(self._boot))
+        self._engine.do(lambda: self._engine.serve(ours, self._news.send_nowait, self._lose))
+
+    def _lose(self) -> None:
+        self.lost = True
+        self._news.send_nowait(None)
+
+    async def _ready(self) -> str | None:
+        """Wait until it has imported everything; the library that must be left out, if there is one."""
+        importing: str | None = None
+        while True:
+            report: forkserver.Report | None = None
+            with anyio.move_on_after(_IMPORT_TIMEOUT) as waiting:
+                report = await self._inbox.receive()
+            match report:
+                case forkserver.Importing(library):
+                    importing = library
+                case forkserver.Imported(library, threads):
+                    if threads > 1:
+                        return library  # a process with threads must not be forked
+                    importing = None
+                case forkserver.Ready(None):
+                    return None
+                case forkserver.Ready(error, traceback):
+                    raise self._no_base(f"{error}\n{traceback or ''}")
+                case _ if importing is not None:
+                    return importing  # its import hangs, or ended the server
+                case _ if waiting.cancelled_caught:
+                    raise self._no_base(f"it took longer than {_IMPORT_TIMEOUT:g} s")
+                case _:
+                    raise self._no_base(f"it ended the process\n{self._log.read_text(errors='replace')[-2000:]}")
+
+    def _no_base(self, why: str) -> ContractError:
+        base = self._boot.base.replace(":", ".")
+        return ContractError(f"the base class {base} cannot be imported in another process: {why.strip()}")
+
+    async def down(self) -> None:
+        """Hang up, and wait for its end; it is killed if that takes too long."""
+        with anyio.CancelScope(shield=True):
+            self._engine.do(self._engine.close_server)
+            await anyio.to_thread.run_sync(self._wait)
+            self._news.close()
+            self._inbox.close()
+
+    def _wait(self) -> None:
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def boot_of(setup: Setup, submissions: Sequence[Submission], preload: list[str]) -> forkserver.Boot:
+    """What a fork server for these submissions imports.
+
+    Raises:
+        ContractError: The base class has no place that another process can import it from.
+    """
+    classes = [submission.source for submission in submissions if isinstance(submission.source, type)]
+    parts = (setup.contract.base, type(setup.loader), *classes)
+    main = main_of() if any(part.__module__ == "__main__" for part in parts) else {}
+    return forkserver.Boot(main, reference_of(setup.contract.base), list(setup.contract.overridden), preload)
+
+
+def reference_of(cls: type) -> str:
+    """How another process finds the class.
+
+    Raises:
+        ContractError: It has no way to.
+    """
+    where = f"{cls.__module__}:{cls.__qualname__}"
+    if "<locals>" in cls.__qualname__:
+        raise ContractError(
+            f"{where} is defined inside a function, so no other process can import it; "
+            'move it to the top level of a module, or use host="inline"'
+        )
+    if cls.__module__ == "__main__" and not main_of():
+        raise ContractError(
+            f"{cls.__qualname__} is defined in a notebook cell or a prompt, so no other process can import it; "
+            'save it in a file and import it, or use host="inline"'
+        )
+    return where

@@ -1,0 +1,236 @@
+"""Models in processes of their own, forked from a server that has imported what they need."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import anyio
+import msgspec
+
+from crunch_game.errors import ContractError
+from crunch_game.hosts import wire
+from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
+from crunch_game.hosts.engine import Engine, Exchange, Gone, Link, Result
+from crunch_game.hosts.instance import Process
+from crunch_game.hosts.launcher import ForkServer, boot_of, reference_of
+from crunch_game.hosts.preload import libraries_of
+from crunch_game.hosts.worker import CallBody, SetupBody
+from crunch_game.models import Submission
+from crunch_game.outcomes import Fault
+from crunch_game.policy import Event
+
+__all__ = ["ProcessHost"]
+
+
+class ProcessHost:
+    """Runs each model in a process of its own; the default host.
+
+    Args:
+        preload: Libraries to import once, before the processes are forked. "auto" reads the import statements of
+            the submissions; one that fails, hangs or starts threads when imported is left to the models.
+        env: Environment variables for the models. They get the locale, the time zone and the search paths,
+            nothing else.
+        logs: The folder for each model's output (`ID.out.log`, `ID.err.log`); a temporary one unless given.
+    """
+
+    def __init__(
+        self,
+        *,
+        preload: Literal["auto"] | Sequence[str] = "auto",
+        env: Mapping[str, str] | None = None,
+        logs: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self._preload = preload
+        self._env = dict(env or {})
+        self._logs = Path(logs) if logs is not None else None
+        self._instances: dict[Link, Process] = {}
+
+    async def open(self, setup: Setup, submissions: Sequence[Submission], watcher: Watcher) -> None:
+        """Start the fork server and have it import the base class, and the libraries of these submissions.
+
+        Raises:
+            ContractError: The base class cannot be imported in another process.
+        """
+        if not hasattr(os, "pidfd_open"):
+            raise ContractError('the process host needs Linux and Python\'s os.pidfd_open; use host="inline"')
+        if getattr(sys.modules["__main__"], "__name__", "") == "__mp_main__":
+            raise ContractError(
+                "a script that runs models starts its runner under: if __name__ == '__main__':  "
+                "(the models' processes import the script)"
+            )
+        self._setup = setup
+        self._watcher = watcher
+        self._folder = Path(tempfile.mkdtemp(prefix="crunch_game-"))
+        if self._logs is not None:
+            self._logs.mkdir(parents=True, exist_ok=True)
+        self._server: ForkServer | None = None
+        self._reviving = anyio.Lock()
+        self._init = _sendable((list(setup.init_args), dict(setup.init_kwargs)), "the models' init arguments")
+        libraries = libraries_of(submissions) if self._preload == "auto" else list(self._preload)
+        self._boot = boot_of(setup, submissions, libraries)
+        self._engine = Engine(_waker(), watcher.loop_blocked)
+        self._engine.start()
+        await self._have_server()
+
+    async def start(self, submission: Submission, timeout: float) -> Loaded:
+        """Fork a process and load the model in it."""
+        body = self._setup_body(submission)
+        await self._have_server()
+        process = Process(submission, self, self._logs or self._folder)
+        self._instances[process.link] = process
+        self._engine.do(lambda: self._engine.spawn(process.link, process.open_logs()))
+        try:
+            results = _Results("setup", timeout, each=False)
+            frame = wire.frame(wire.SETUP, results.exchange.id, body)
+            self._engine.do(lambda: self._engine.ask(results.exchange, {process.link: frame}))
+            [(_, what, _)] = [result async for batch in results for result in batch]
+            return Loaded(process, process.loaded(what, timeout))
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.stop(process)
+            raise
+
+    async def ask(
+        self, call: Call, asked: Mapping[Instance, Mapping[str, Any] | None], *, each: bool
+    ) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
+        """Write one frame to every process, and take what comes by the deadline."""
+        what = f"the arguments of {call.method.owner}.{call.method.name}"
+        results = _Results(call.method.name, call.timeout, each=each)
+        args = msgspec.Raw(_sendable((call.args, call.kwargs), what))
+        body = wire.encode(CallBody(call.method.name, args))
+        frame = _framed(results.exchange.id, body, what)
+        frames: dict[Link, bytes] = {}
+        for instance, extra in asked.items():
+            assert isinstance(instance, Process)
+            further = extra and _framed(results.exchange.id, body, what, _sendable(extra, what))
+            frames[instance.link] = further or frame
+        self._engine.do(lambda: self._engine.ask(results.exchange, frames))
+        try:
+            async for batch in results:
+                yield [(self._instances[link], self._instances[link].reply(r, s, call)) for link, r, s in batch]
+        finally:
+            if not results.complete:
+                self._engine.do(lambda: self._engine.abandon(results.exchange))
+
+    async def stop(self, instance: Instance) -> None:
+        """End the process, and wait until it is gone."""
+        assert isinstance(instance, Process)
+        self._engine.do(lambda: self._engine.kill(instance.link))
+        await instance.ended.wait()
+        self._instances.pop(instance.link, None)
+        instance.remove_logs(keep=self._logs is not None)
+
+    async def close(self) -> None:
+        """End every process, and the fork server."""
+        if not hasattr(self, "_folder"):
+            return
+        if hasattr(self, "_engine"):
+            for process in list(self._instances.values()):
+                if process.link.pidfd is not None:  # the fork server that it came from is gone
+                    await self.stop(process)
+            if self._server is not None:
+                await self._server.down()
+            await anyio.to_thread.run_sync(self._engine.stop)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def _have_server(self) -> None:
+        """Start the fork server, again if it died."""
+        async with self._reviving:
+            if self._server is not None and self._server.lost:
+                await self._server.down()
+                self._server = None
+            if self._server is None:
+                self._server = await ForkServer.up(self._engine, self._boot, self._env, self._folder)
+
+    def _setup_body(self, submission: Submission) -> bytes:
+        source = submission.source
+        is_class = isinstance(source, type)
+        try:
+            reference = reference_of(source) if isinstance(source, type) else str(source)
+        except ContractError as error:
+            raise LoadFailure(Fault("LoadError", str(error))) from None
+        if not is_class and Path(reference).exists():
+            reference = str(Path(reference).resolve())
+        folder = reference if not is_class and Path(reference).is_dir() else str(self._folder)
+        loader = pickle.dumps(self._setup.loader)
+        return wire.encode(SetupBody(reference, is_class, loader, msgspec.Raw(self._init), folder))
+
+    # The engine's news, on the event loop.
+
+    def late(self, link: Link) -> None:
+        """A late answer came in; the model is free again."""
+        if link in self._instances:
+            self._watcher.happened(self._instances[link], Event.LATE, None)
+
+    def gone(self, link: Link, gone: Gone, *, told: bool) -> None:
+        """The process is gone."""
+        process = self._instances.get(link)
+        if process is None:
+            return
+        process.ended.set()
+        if not told:
+            self._watcher.happened(process, Event.DIED, process.death(gone))
+
+
+class _Results:
+    """An exchange's results as they reach the event loop, batch by batch."""
+
+    def __init__(self, method: str, timeout: float, *, each: bool) -> None:
+        self.exchange = Exchange(method, timeout, self._deliver, each=each)
+        self.complete = False
+        self._batches: list[list[Result]] = []
+        self._news = anyio.Event()
+
+    def _deliver(self, batch: list[Result], last: bool) -> None:
+        self._batches.append(batch)
+        self.complete = last
+        self._news.set()
+
+    async def __aiter__(self) -> AsyncIterator[list[Result]]:
+        while True:
+            await self._news.wait()
+            batches, self._batches = self._batches, []
+            last = self.complete
+            self._news = anyio.Event()
+            for batch in batches:
+                yield batch
+            if last:
+                return
+
+
+def _sendable(value: Any, what: str) -> bytes:
+    try:
+        return wire.encode(value)
+    except wire.Unsendable as error:
+        raise ContractError(f"{what} cannot be sent: {error}") from None
+
+
+def _framed(exchange: int, body: bytes, what: str, extra: bytes = b"\xc0") -> bytes:
+    try:
+        return wire.frame(wire.CALL, exchange, body, extra)
+    except wire.Unsendable as error:
+        raise ContractError(f"{what} cannot be sent: {error}") from None
+
+
+def _waker() -> Callable[[Callable[[], None]], None]:
+    """How another thread makes this event loop call a function soon."""
+    import asyncio
+
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        import trio
+
+        return trio.lowlevel.current_trio_token().run_sync_soon
+
+    def wake(function: Callable[[], None]) -> None:
+        loop.call_soon_threadsafe(function)
+
+    return wake

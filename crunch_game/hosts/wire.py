@@ -1,0 +1,235 @@
+"""Values and frames between the runner and a model's process: length-prefixed msgpack, nothing pickled.
+
+Both sides import this; numpy, pandas and pyarrow are touched only when a value needs them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+import sys
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+__all__ = [
+    "ANSWER_FAILURES",
+    "CALL",
+    "FAULT",
+    "MAX_FRAME",
+    "READY",
+    "SETUP",
+    "UNSENDABLE",
+    "UNSUPPORTED",
+    "VALUE",
+    "Frame",
+    "FrameReader",
+    "ProtocolError",
+    "Undecodable",
+    "Unsendable",
+    "decode",
+    "encode",
+    "frame",
+]
+
+MAX_FRAME: Final = 64 * 1024 * 1024
+"""Bytes that one frame may have, either way."""
+
+# To the model.
+SETUP, CALL = 1, 2
+# From the model.
+READY, VALUE, FAULT, UNSUPPORTED, UNSENDABLE = 3, 4, 5, 6, 7
+ANSWER_FAILURES: Final = frozenset({FAULT, UNSUPPORTED, UNSENDABLE})
+
+_ARRAY, _TABLE = 1, 2
+_DTYPE = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f[248]|c(?:8|16)|[SU]\d{1,6}|[mM]8(?:\[\d{0,4}[a-zA-Z]{1,2}\])?)")
+_BUILTINS: tuple[type[Any], ...] = (int, float, str, bytes, list, tuple, dict, set, frozenset)
+_LENGTH = struct.Struct("<I")
+
+
+class Unsendable(ValueError):
+    """A value has no form on the wire; the message says what to use instead."""
+
+
+class Undecodable(ValueError):
+    """Bytes that claim to be a value are none."""
+
+
+class ProtocolError(ValueError):
+    """The other side does not speak the protocol."""
+
+
+class Frame(msgspec.Struct, array_like=True):
+    """One message: what kind it is, which call it belongs to, what it says, and what it adds for one model."""
+
+    kind: int
+    call: int
+    body: msgspec.Raw
+    extra: msgspec.Raw = msgspec.Raw(b"\xc0")
+
+
+_frames = msgspec.msgpack.Decoder(Frame)
+
+
+def encode(value: Any) -> bytes:
+    """A value as msgpack: plain values, arrays and tables.
+
+    Raises:
+        Unsendable: It is, or holds, something else.
+    """
+    try:
+        return _encoder.encode(value)
+    except OverflowError:
+        raise Unsendable("it holds an integer of more than 64 bits; use a float or a str instead") from None
+    except RecursionError:
+        raise Unsendable("it is nested too deeply; use a flatter list or dict instead") from None
+    except Unsendable:
+        raise
+    except (TypeError, ValueError) as error:
+        raise Unsendable(f"{error}; use numbers, str, list or dict instead") from None
+
+
+def decode(data: bytes | msgspec.Raw) -> Any:
+    """The value that msgpack bytes stand for.
+
+    Raises:
+        Undecodable: They are broken, or hold an extension that is not on the list.
+    """
+    try:
+        return _decoder.decode(data)
+    except (msgspec.MsgspecError, RecursionError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        raise Undecodable(str(error) or type(error).__name__) from None
+
+
+def frame(kind: int, call: int, body: bytes, extra: bytes = b"\xc0") -> bytes:
+    """A frame with its length in front, ready to be written.
+
+    Raises:
+        Unsendable: It is longer than MAX_FRAME.
+    """
+    head = b"\x94" + _encoder.encode(kind) + _encoder.encode(call)
+    length = len(head) + len(body) + len(extra)
+    if length > MAX_FRAME:
+        raise Unsendable(f"it takes {length / 2**20:.0f} MiB; at most {MAX_FRAME // 2**20} MiB can be sent")
+    return b"".join((_LENGTH.pack(length), head, body, extra))
+
+
+class FrameReader:
+    """Cuts what a socket delivers into frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """The frames that are complete with this data.
+
+        Raises:
+            ProtocolError: A frame is longer than MAX_FRAME, or is none.
+        """
+        self._buffer += data
+        while len(self._buffer) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._buffer)
+            if length > MAX_FRAME:
+                raise ProtocolError(f"a frame of {length / 2**20:.0f} MiB was announced")
+            end = _LENGTH.size + length
+            if len(self._buffer) < end:
+                return
+            payload = bytes(memoryview(self._buffer)[_LENGTH.size : end])
+            del self._buffer[:end]
+            try:
+                yield _frames.decode(payload)
+            except (msgspec.MsgspecError, RecursionError) as error:
+                raise ProtocolError(f"a frame could not be read: {error}") from None
+
+
+def _to_wire(value: Any) -> Any:
+    """What msgspec has no form for, as something that it has one for."""
+    if isinstance(value, _BUILTINS):
+        return _as_builtin(value)
+    numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
+    if numpy is not None:
+        if isinstance(value, numpy.generic):
+            return _scalar(value)
+        if isinstance(value, numpy.ndarray):
+            return _array(value)
+    if pandas is not None:
+        if isinstance(value, pandas.DataFrame):
+            return msgspec.msgpack.Ext(_TABLE, _table(value))
+        if isinstance(value, pandas.Series | pandas.Index):
+            return _array(value.to_numpy())
+    model_dump = getattr(type(value), "model_dump", None)
+    if callable(model_dump):
+        return model_dump(value)
+    raise Unsendable(f"a {type(value).__name__} cannot be sent; use numbers, str, list or dict instead")
+
+
+def _as_builtin(value: Any) -> Any:
+    return next(kind(value) for kind in _BUILTINS if isinstance(value, kind))
+
+
+def _scalar(value: Any) -> Any:
+    plain = value.item()
+    if isinstance(plain, complex):
+        raise Unsendable("a complex number cannot be sent; use its real and imaginary parts instead")
+    if type(plain) is type(value):
+        raise Unsendable(f"a numpy {value.dtype} cannot be sent; use a float instead")
+    return plain
+
+
+def _array(value: Any) -> Any:
+    if not _DTYPE.fullmatch(value.dtype.str):
+        if value.dtype.kind == "O":
+            return value.tolist()
+        raise Unsendable(f"an array of {value.dtype} cannot be sent; use one of numbers or str instead")
+    return msgspec.msgpack.Ext(_ARRAY, encode((value.dtype.str, value.shape, value.tobytes())))
+
+
+def _table(value: Any) -> bytes:
+    try:
+        import pyarrow
+    except ImportError:
+        raise Unsendable("a DataFrame needs pyarrow: pip install 'crunch-game[tables]'") from None
+    sink = pyarrow.BufferOutputStream()
+    try:
+        table = pyarrow.Table.from_pandas(value)
+    except pyarrow.ArrowException as error:
+        raise Unsendable(f"the DataFrame cannot be sent: {error}") from None
+    with pyarrow.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def _from_wire(code: int, data: memoryview) -> Any:
+    if code == _ARRAY:
+        return _read_array(data)
+    if code == _TABLE:
+        return _read_table(data)
+    raise Undecodable(f"an extension of type {code} is not known")
+
+
+def _read_array(data: memoryview) -> Any:
+    import numpy
+
+    dtype, shape, raw = _array_parts.decode(data)
+    if not _DTYPE.fullmatch(dtype):
+        raise Undecodable(f"an array of {dtype!r} is not known")
+    if any(side < 0 for side in shape) or math.prod(shape) * numpy.dtype(dtype).itemsize != len(raw):
+        raise Undecodable(f"an array of shape {shape} has {len(raw)} bytes")
+    return numpy.frombuffer(raw, dtype).reshape(shape).copy()
+
+
+def _read_table(data: memoryview) -> Any:
+    import pyarrow
+
+    try:
+        with pyarrow.ipc.open_stream(pyarrow.py_buffer(data)) as reader:
+            return reader.read_all().to_pandas()
+    except pyarrow.ArrowException as error:
+        raise Undecodable(f"a table could not be read: {error}") from None
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_to_wire)
+_decoder = msgspec.msgpack.Decoder(ext_hook=_from_wire)
+_array_parts = msgspec.msgpack.Decoder(tuple[str, tuple[int, ...], bytes])

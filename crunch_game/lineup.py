@@ -1,0 +1,345 @@
+"""Who plays: follows the roster, loads what joins, restarts what died, and ends what is stopped or leaves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
+from contextvars import ContextVar
+from dataclasses import replace
+from typing import Any, Protocol
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from crunch_game import events
+from crunch_game.errors import UnknownModel
+from crunch_game.faults import fault_of, said
+from crunch_game.hosts.base import Host, Instance, Loaded, LoadFailure, Setup
+from crunch_game.models import Model, Submission
+from crunch_game.outcomes import Fault
+from crunch_game.policy import Event, Health, Policy, State, Step, restart_delay
+from crunch_game.rosters.base import Roster
+
+__all__ = ["Fresh", "Lineup", "Player", "Seat"]
+
+
+class Player(Protocol):
+    """One instance that can be asked, and the health that its answers change."""
+
+    model: Model
+    instance: Instance | None
+    health: Health
+
+    @property
+    def deployment_id(self) -> str:
+        """The version of the code that the instance runs."""
+        ...
+
+
+class Seat:
+    """A model's place in the game, whoever sits there: the instance that plays, and the one being loaded."""
+
+    def __init__(self, submission: Submission, now: float) -> None:
+        self.model = Model(submission, now)
+        self.submission = submission
+        self.instance: Instance | None = None
+        self.loading: anyio.CancelScope | None = None
+        self.fault: Fault | None = None
+
+    @property
+    def deployment_id(self) -> str:
+        """The version of the code that plays."""
+        return self.model.deployment_id
+
+    @property
+    def health(self) -> Health:
+        """The model's health."""
+        return self.model.health
+
+    @health.setter
+    def health(self, health: Health) -> None:
+        self.model.health = health
+
+
+class Fresh:
+    """An instance that is loaded but does not play yet: `on_join` may ask it, and nobody else."""
+
+    def __init__(self, seat: Seat, submission: Submission, instance: Instance, health: Health) -> None:
+        self.model = seat.model
+        self.submission = submission
+        self.instance: Instance | None = instance
+        self.health = health
+        self.fault: Fault | None = None
+
+    @property
+    def deployment_id(self) -> str:
+        """The version of its code."""
+        return self.submission.deployment_id
+
+
+onboarding: ContextVar[Fresh | None] = ContextVar("onboarding", default=None)
+"""The fresh instance whose `on_join` this code runs in."""
+
+
+class Lineup:
+    """The models of one runner. All of it happens on the event loop.
+
+    Args:
+        roster: Says who is in the game.
+        host: Where models run.
+        setup: How they are made.
+        policy: What happens to them.
+        hooks: Awaited with every fresh model before it plays.
+        emit: Told of everything that happens.
+        tasks: Where loads and ends run in the background.
+    """
+
+    def __init__(
+        self,
+        roster: Roster,
+        host: Host,
+        setup: Setup,
+        policy: Policy,
+        hooks: Iterable[Callable[[Model], Awaitable[Any]]],
+        emit: Callable[[events.RunnerEvent], None],
+        tasks: TaskGroup,
+    ) -> None:
+        self._roster = roster
+        self._host = host
+        self._setup = setup
+        self._policy = policy
+        self._hooks = hooks
+        self._emit = emit
+        self._tasks = tasks
+        self._players: dict[Instance, Seat | Fresh] = {}
+        self._gone: set[str] = set()
+        self._settled = anyio.Event()
+        self._unsettled: set[str] = set()
+        self.seats: dict[str, Seat] = {}
+
+    # The roster.
+
+    async def follow(self, *, task_status: TaskStatus[None]) -> None:
+        """Open the host with the roster's first models, then follow its changes for good."""
+        async with aclosing(self._roster.follow()) as snapshots:
+            opened = False
+            async for snapshot in snapshots:
+                if not opened:
+                    await self._host.open(self._setup, list(snapshot.values()), self)
+                    self._unsettled = set(snapshot)
+                self._adopt(snapshot)
+                if not opened:
+                    opened = True
+                    self._check_settled()
+                    task_status.started()
+
+    async def settled(self) -> None:
+        """Wait until every model of the roster's first word is ready or has failed."""
+        await self._settled.wait()
+
+    def _adopt(self, snapshot: Mapping[str, Submission]) -> None:
+        for model_id in [model_id for model_id in self.seats if model_id not in snapshot]:
+            self._leave(self.seats[model_id])
+        for model_id, submission in snapshot.items():
+            seat = self.seats.get(model_id)
+            if seat is None:
+                self._join(submission)
+                continue
+            seat.model.info, seat.model.name = submission.info, submission.name or submission.id
+            if seat.submission.deployment_id != submission.deployment_id:
+                self._redeploy(seat, submission)
+
+    def _join(self, submission: Submission) -> None:
+        seat = self.seats[submission.id] = Seat(submission, time.monotonic())
+        self._gone.discard(submission.id)
+        self._emit(events.ModelJoined(submission.id, submission.deployment_id))
+        self._bring_up(seat)
+
+    def _redeploy(self, seat: Seat, submission: Submission) -> None:
+        seat.submission = submission
+        if seat.health.state in (State.FAILED, State.STOPPED):
+            seat.health = Health(State.JOINING, time.monotonic())
+        self._bring_up(seat)
+
+    def _leave(self, seat: Seat) -> None:
+        del self.seats[seat.model.id]
+        self._gone.add(seat.model.id)
+        self.apply(seat, Event.LEAVE, None)
+
+    def seat(self, model_id: str) -> Seat | None:
+        """The seat of a model; None when the model left.
+
+        Raises:
+            UnknownModel: It was never in the game.
+        """
+        seat = self.seats.get(model_id)
+        if seat is None and model_id not in self._gone:
+            known = ", ".join(sorted(self.seats)) or "no model at all"
+            raise UnknownModel(f"there is no model {model_id!r} in the game; there is {known}")
+        return seat
+
+    # Loading.
+
+    def _bring_up(self, seat: Seat, delay: float = 0.0) -> None:
+        if seat.loading is not None:
+            seat.loading.cancel()
+        seat.loading = scope = anyio.CancelScope()
+        self._tasks.start_soon(self._load, seat, seat.submission, scope, delay)
+
+    async def _load(self, seat: Seat, submission: Submission, scope: anyio.CancelScope, delay: float) -> None:
+        with scope:
+            await anyio.sleep(delay)
+            try:
+                loaded = await self._host.start(submission, self._policy.setup_timeout)
+            except LoadFailure as error:
+                self._not_loaded(seat, submission, scope, error.fault)
+                return
+            await self._introduce(seat, submission, scope, loaded)
+
+    async def _introduce(self, seat: Seat, submission: Submission, scope: anyio.CancelScope, loaded: Loaded) -> None:
+        instance = loaded.instance
+        now = time.monotonic()
+        same = seat.model.deployment_id == submission.deployment_id
+        fresh = Fresh(
+            seat, submission, instance, replace(seat.health if same else Health(), state=State.READY, since=now)
+        )
+        self._players[instance] = fresh
+        try:
+            fault = await self._warm_up(fresh)
+            if fault is None:
+                self._take_over(seat, fresh, scope, loaded.warnings)
+                return
+            self._not_loaded(seat, submission, scope, fault)
+        finally:
+            if seat.instance is not instance:
+                self._players.pop(instance, None)
+                with anyio.CancelScope(shield=True):
+                    await self._host.stop(instance)
+
+    async def _warm_up(self, fresh: Fresh) -> Fault | None:
+        """Run the author's `on_join`; why the model cannot play after it, or None."""
+        token = onboarding.set(fresh)
+        try:
+            for hook in self._hooks:
+                await hook(fresh.model)
+        except Exception as error:  # noqa: BLE001 - the author's hook may raise anything; the model is told of it
+            return fault_of(error, f"the game's on_join raised {said(error)}")
+        finally:
+            onboarding.reset(token)
+        if fresh.health.state in (State.READY, State.BUSY):
+            return None
+        return fresh.fault or Fault("stopped", f"it did not survive on_join: {fresh.health.reason}")
+
+    def _take_over(self, seat: Seat, fresh: Fresh, scope: anyio.CancelScope, warnings: tuple[str, ...]) -> None:
+        """Let the fresh instance play, in place of whoever played until now."""
+        assert fresh.instance is not None
+        now = time.monotonic()
+        previous, seat.instance = seat.instance, fresh.instance
+        self._players[fresh.instance] = seat
+        old_deployment, seat.model.deployment_id = seat.model.deployment_id, fresh.deployment_id
+        seat.health = replace(fresh.health, since=now, reason=None, loaded=now)
+        self._loaded(seat, scope)
+        if old_deployment != fresh.deployment_id:
+            self._emit(events.ModelRedeployed(seat.model.id, fresh.deployment_id, old_deployment))
+        self._emit(events.ModelReady(seat.model.id, fresh.deployment_id, warnings))
+        self._end(previous)
+
+    def _not_loaded(self, seat: Seat, submission: Submission, scope: anyio.CancelScope, fault: Fault) -> None:
+        self._loaded(seat, scope)
+        if seat.instance is None:
+            seat.fault = fault
+            seat.model.deployment_id = submission.deployment_id
+            seat.health, _ = seat.health.after(Event.LOAD_FAILED, time.monotonic(), fault.message)
+        self._emit(events.ModelLoadFailed(seat.model.id, submission.deployment_id, fault))
+
+    def _loaded(self, seat: Seat, scope: anyio.CancelScope) -> None:
+        if seat.loading is scope:
+            seat.loading = None
+        self._unsettled.discard(seat.model.id)
+        self._check_settled()
+
+    def _check_settled(self) -> None:
+        if not self._unsettled:
+            self._settled.set()
+
+    # What happens to instances.
+
+    def happened(self, instance: Instance, event: Event, fault: Fault | None) -> None:
+        """Hear from the host what happens outside a call."""
+        player = self._players.get(instance)
+        if player is not None:
+            self.apply(player, event, fault)
+
+    def loop_blocked(self, seconds: float) -> None:
+        """Hear from the host that the author's code held the event loop."""
+        self._emit(events.LoopBlocked(seconds))
+
+    def apply(self, player: Player, event: Event, fault: Fault | None, reason: str | None = None) -> Step:
+        """Take one event to the policy's table, and do what the new state asks for."""
+        before = player.health.state
+        player.health, step = player.health.after(event, time.monotonic(), reason or (fault.message if fault else None))
+        if step.state is not before:
+            self.enact(player, fault)
+        return step
+
+    def enact(self, player: Player, fault: Fault | None) -> None:
+        """Do what the player's new state asks for: end it, or start it again."""
+        if isinstance(player, Fresh):
+            player.fault = fault or player.fault
+            return
+        assert isinstance(player, Seat)
+        state = player.health.state
+        if state is State.RESTARTING:
+            self._restart(player, fault or Fault("died", "it ended"))
+        elif state is State.STOPPED:
+            player.fault = fault
+            self._retire(player)
+            reason = player.health.reason or "stopped"
+            self._emit(events.ModelStopped(player.model.id, player.deployment_id, reason, fault))
+        elif state is State.LEFT:
+            self._retire(player)
+            self._emit(events.ModelLeft(player.model.id, player.deployment_id))
+
+    def _restart(self, seat: Seat, fault: Fault) -> None:
+        seat.fault = fault
+        instance, seat.instance = seat.instance, None
+        self._end(instance)
+        if seat.loading is not None:
+            return  # new code is on its way
+        delay = restart_delay(seat.health.deaths)
+        self._emit(events.ModelRestarted(seat.model.id, seat.deployment_id, fault, delay))
+        self._bring_up(seat, delay)
+
+    def _retire(self, seat: Seat) -> None:
+        if seat.loading is not None:
+            seat.loading.cancel()
+            seat.loading = None
+        instance, seat.instance = seat.instance, None
+        self._end(instance)
+        self._unsettled.discard(seat.model.id)
+        self._check_settled()
+
+    def _end(self, instance: Instance | None) -> None:
+        if instance is not None:
+            self._players.pop(instance, None)
+            self._tasks.start_soon(self._host.stop, instance)
+
+    # What the author asks for.
+
+    async def stop(self, seat: Seat, reason: str) -> None:
+        """Take a model out of the game."""
+        instance = seat.instance
+        self.apply(seat, Event.STOP, None, reason)
+        if instance is not None:
+            await self._host.stop(instance)
+
+    def readmit(self, seat: Seat) -> None:
+        """Start a model afresh, with clean strikes; one that plays is ended first."""
+        if seat.health.state in (State.FAILED, State.STOPPED):
+            seat.health, _ = seat.health.after(Event.READMIT, time.monotonic())
+        else:
+            instance, seat.instance = seat.instance, None
+            seat.health = Health(State.JOINING, time.monotonic())
+            self._end(instance)
+        self._bring_up(seat)

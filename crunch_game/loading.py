@@ -1,0 +1,204 @@
+"""From a submission to its model: which class, or which factory, and the instance that it makes."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Protocol
+
+from crunch_game.contract import Contract
+from crunch_game.errors import AmbiguousModel, LoadError, NoModelFound
+from crunch_game.faults import said
+from crunch_game.importing import Code, import_code
+from crunch_game.models import Source, Submission
+
+__all__ = ["AutoLoader", "FactoryLoader", "LoadWarning", "Loader", "SubclassLoader", "load_model", "make_model"]
+
+
+class LoadWarning(UserWarning):
+    """Something about a submission that its participant should know."""
+
+
+class Loader(Protocol):
+    """How a submission's code becomes its model. Implement this for a way of your own."""
+
+    def load(self, code: Code, contract: Contract, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """The instance. It must have the contract's required methods.
+
+        Raises:
+            LoadError: The code has no model, or making it failed.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class SubclassLoader:
+    """Takes the first concrete subclass of the base class that the submission defines, in source order.
+
+    Args:
+        strict: Whether a second candidate is an error; else it is named in a warning.
+    """
+
+    strict: bool = False
+
+    def load(self, code: Code, contract: Contract, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """An instance of that class, made with the arguments."""
+        if code.named is not None:
+            return _make(code.name, code.named, args, kwargs)
+        candidates, passed_over = [], []
+        for cls in _classes(code.modules):
+            why = _why_not(cls, code.modules, contract)
+            if why is None:
+                candidates.append(cls)
+            elif cls is not contract.base:
+                passed_over.append(f"{cls.__qualname__} ({why})")
+        if not candidates:
+            raise NoModelFound(_nothing(code.name, contract, passed_over))
+        if len(candidates) > 1:
+            self._tell(code.name, candidates)
+        return _make(code.name, candidates[0], args, kwargs)
+
+    def _tell(self, name: str, candidates: list[type]) -> None:
+        first, *others = [cls.__qualname__ for cls in candidates]
+        listed = ", ".join(others)
+        if self.strict:
+            raise AmbiguousModel(
+                f"{name} defines several models: {first}, {listed}; keep one, or give a create_model()"
+            )
+        warnings.warn(f"{name}: {first} plays; it also defines {listed}", LoadWarning, stacklevel=4)
+
+
+@dataclass(frozen=True)
+class FactoryLoader:
+    """Calls the submission's factory, which returns the model.
+
+    Args:
+        name: The factory's name in the entry.
+    """
+
+    name: str = "create_model"
+
+    def load(self, code: Code, contract: Contract, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """What the factory returns; it gets the arguments if it takes them, else none."""
+        factory = code.named if code.named is not None else _factory(code, self.name)
+        if factory is None:
+            raise NoModelFound(f"{code.name} defines no {self.name}(); define it, and return the model from it")
+        if not _takes(factory, args, kwargs):
+            args, kwargs = (), {}
+        return _make(code.name, factory, args, kwargs)
+
+
+@dataclass(frozen=True)
+class AutoLoader:
+    """The factory if the submission defines one, else the first concrete subclass.
+
+    Args:
+        factory: The factory's name.
+        strict: As with SubclassLoader.
+    """
+
+    factory: str = "create_model"
+    strict: bool = False
+
+    def load(self, code: Code, contract: Contract, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """The instance, made in the way that the submission offers."""
+        named_factory = code.named is not None and not isinstance(code.named, type)
+        if named_factory or (code.named is None and _factory(code, self.factory) is not None):
+            return FactoryLoader(self.factory).load(code, contract, args, kwargs)
+        return SubclassLoader(self.strict).load(code, contract, args, kwargs)
+
+
+def load_model(
+    submission: Source | Submission,
+    base: type | str | Contract,
+    loader: Loader | None = None,
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    """A submission's model, loaded into this very process.
+
+    Args:
+        submission: A class, a file, a folder, or "package.module:attr".
+        base: The author's base class, its dotted name, or a Contract.
+        loader: How the model is found; AutoLoader() unless given.
+        *args: For its constructor, or its factory.
+        **kwargs: The same.
+
+    Raises:
+        NoModelFound: There is none in it; the message lists every class and why it was passed over.
+        AmbiguousModel: There are several, and the loader is strict.
+        LoadError: There is nothing at that place, or importing or making the model raised (chained).
+    """
+    code = import_code(Submission.of(submission).source)
+    with code.scope:
+        return make_model(code, Contract.of(base), loader or AutoLoader(), args, kwargs)
+
+
+def make_model(code: Code, contract: Contract, loader: Loader, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """The model of code that is imported, checked to have the contract's required methods.
+
+    Raises:
+        LoadError: As with `load_model`.
+    """
+    model = loader.load(code, contract, args, kwargs)
+    absent = contract.lacking(type(model))
+    lacking = [name for name in absent if not callable(vars(model).get(name) if hasattr(model, "__dict__") else None)]
+    if lacking:
+        what = f"the model that {code.name} makes, a {type(model).__name__},"
+        raise LoadError(f"{what} lacks {_all_of(lacking)}, which {contract.name} requires")
+    return model
+
+
+def _classes(modules: Sequence[ModuleType]) -> list[type]:
+    """Every class that the modules' names lead to, once, in source order, the entry's first."""
+    found = [value for module in modules for value in vars(module).values() if isinstance(value, type)]
+    return list(dict.fromkeys(found))
+
+
+def _why_not(cls: type, modules: Sequence[ModuleType], contract: Contract) -> str | None:
+    """Why a class is not the submission's model, or None when it may be."""
+    if not issubclass(cls, contract.base) or cls is contract.base:
+        return f"no subclass of {contract.base.__name__}"
+    if cls.__module__ not in {module.__name__ for module in modules}:
+        return f"imported from {cls.__module__}"
+    lacking = contract.lacking(cls)
+    return f"abstract, it lacks {_all_of(lacking)}" if lacking else None
+
+
+def _nothing(name: str, contract: Contract, passed_over: list[str]) -> str:
+    found = f"passed over: {', '.join(passed_over)}" if passed_over else "it has no class of its own"
+    wanted = f" with {_all_of(contract.required)}" if contract.required else ""
+    return f"{name} has no model: define a subclass of {contract.name}{wanted}, or a create_model(); {found}"
+
+
+def _factory(code: Code, name: str) -> Any:
+    found = getattr(code.modules[0], name, None) if code.modules else None
+    return found if callable(found) else None
+
+
+def _takes(factory: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    try:
+        inspect.signature(factory).bind(*args, **kwargs)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _make(name: str, maker: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    what = getattr(maker, "__qualname__", repr(maker))
+    try:
+        return maker(*args, **kwargs)
+    except (Exception, SystemExit) as error:
+        raise LoadError(f"{name}: {what}({_shown(args, kwargs)}) raised {said(error)}") from error
+
+
+def _shown(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    text = ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _all_of(names: Sequence[str]) -> str:
+    return " and ".join(names)

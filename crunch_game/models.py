@@ -1,0 +1,75 @@
+"""Who plays: a Submission as the roster tells of it, and the Model that comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from crunch_game.policy import Health, State
+
+__all__ = ["Model", "Source", "Submission"]
+
+Source = type | str | Path
+"""A class, "package.module:attr", or the path of a file or a directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The code that a model comes from.
+
+    Attributes:
+        id: The model's id.
+        source: Where the code is: a class, a path, or "package.module:attr".
+        deployment_id: The version of the code; new code is a new one.
+        name: The model's name for people; the id unless told.
+        info: What else the roster knows of it.
+    """
+
+    id: str
+    source: Source
+    deployment_id: str = "1"
+    name: str = ""
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, source: Source | Submission) -> Submission:
+        """The submission itself, or one made of its source: its id is the class's name or the file's stem."""
+        if isinstance(source, Submission):
+            return source
+        if isinstance(source, type):
+            return cls(source.__name__, source)
+        if isinstance(source, str) and ":" in source and not Path(source).exists():
+            return cls(source.rpartition(":")[2], source)
+        path = Path(source)
+        return cls(path.stem if path.is_file() else path.name, path)
+
+
+class Model:
+    """One participant's model in the game, as the runner sees it. Read-only for everyone else.
+
+    Attributes:
+        id: The model's id.
+        name: Its name for people.
+        deployment_id: The version of the code that plays.
+        health: State, strikes, and why it does not play.
+        info: What the roster knows of it.
+    """
+
+    __slots__ = ("deployment_id", "health", "id", "info", "name")
+
+    def __init__(self, submission: Submission, now: float) -> None:
+        self.id = submission.id
+        self.name = submission.name or submission.id
+        self.deployment_id = submission.deployment_id
+        self.info = submission.info
+        self.health = Health(since=now)
+
+    @property
+    def state(self) -> State:
+        """Where it stands in the game."""
+        return self.health.state
+
+    def __repr__(self) -> str:
+        return f"<Model {self.id} ({self.deployment_id}): {self.state}>"

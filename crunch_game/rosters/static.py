@@ -1,0 +1,40 @@
+"""A roster that never changes: the submissions it was given."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable, Mapping
+
+from crunch_game.errors import GameError
+from crunch_game.hosts.base import Host
+from crunch_game.models import Source, Submission
+
+__all__ = ["StaticRoster"]
+
+
+class StaticRoster:
+    """These models, from the first round to the last.
+
+    Args:
+        submissions: Classes, files, folders, "package.module:attr", or Submissions.
+
+    Raises:
+        GameError: Two have the same id.
+    """
+
+    def __init__(self, submissions: Iterable[Source | Submission]) -> None:
+        self._submissions: dict[str, Submission] = {}
+        for source in submissions:
+            submission = Submission.of(source)
+            if submission.id in self._submissions:
+                raise GameError(
+                    f"two models have the id {submission.id!r}; tell them apart with Submission(id=..., source=...)"
+                )
+            self._submissions[submission.id] = submission
+
+    async def follow(self) -> AsyncGenerator[Mapping[str, Submission]]:
+        """The roster, once."""
+        yield self._submissions
+
+    def host(self) -> Host | None:
+        """None: any host will do."""
+        return None

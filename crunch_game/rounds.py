@@ -1,0 +1,160 @@
+"""One round: every model asked at once, its answer checked, its strikes counted, one outcome for each."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from crunch_game import events
+from crunch_game.checking import Mismatch
+from crunch_game.hosts.base import Call, Host, Instance, Reply
+from crunch_game.lineup import Lineup, Player
+from crunch_game.outcomes import Fault, Outcome, Status
+from crunch_game.policy import Event, Policy, State, Step, is_field_fault
+
+__all__ = ["play"]
+
+_GONE = frozenset({Event.DIED, Event.DROPPED, Event.LOST, Event.DEADLINE})
+
+
+async def play(
+    call: Call,
+    players: Mapping[Player, Mapping[str, Any] | None],
+    host: Host,
+    lineup: Lineup,
+    policy: Policy,
+    emit: Callable[[events.RunnerEvent], None],
+    *,
+    each: bool,
+) -> AsyncGenerator[list[Outcome]]:
+    """Ask the players; the values of `players` are further keyword arguments for one.
+
+    Gives outcomes in batches, one for every player by the deadline; as they come when `each` is true. Strikes are
+    counted once the last is in, since only then it shows whether the game itself is at fault.
+    """
+    round_ = _Round(call, lineup, policy, emit)
+    skipped, asked = [], {}
+    for player, extra in players.items():
+        outcome = round_.begin(player)
+        if outcome is not None:
+            skipped.append(outcome)
+        elif player.instance is not None:
+            asked[player.instance] = extra
+    if skipped:
+        yield skipped
+    if not asked:
+        return
+    try:
+        async with aclosing(host.ask(call, asked, each=each)) as batches:
+            async for batch in batches:
+                yield [round_.end(instance, reply) for instance, reply in batch]
+    finally:
+        round_.settle()
+
+
+class _Round:
+    """What is known of one round while it goes on."""
+
+    def __init__(self, call: Call, lineup: Lineup, policy: Policy, emit: Callable[[events.RunnerEvent], None]) -> None:
+        self._call = call
+        self._lineup = lineup
+        self._policy = policy
+        self._emit = emit
+        self._asked: dict[Instance, tuple[Player, str]] = {}
+        self._ended: list[tuple[Player, State, Step, Fault | None]] = []
+
+    def begin(self, player: Player) -> Outcome | None:
+        """Mark the player as asked; the outcome at once when it cannot be."""
+        health, step = player.health.after(Event.ASKED, time.monotonic())
+        if step.status is not None:
+            return self._outcome(player, player.deployment_id, step.status, None, _why_not(player), 0.0)
+        assert player.instance is not None
+        player.health = health
+        self._asked[player.instance] = (player, player.deployment_id)
+        return None
+
+    def end(self, instance: Instance, reply: Reply) -> Outcome:
+        """The outcome of one player's reply."""
+        player, deployment_id = self._asked.pop(instance)
+        event, value, fault = reply.event, reply.value, reply.fault
+        if event is Event.ANSWERED:
+            try:
+                value = self._call.method.read(value)
+            except Mismatch as error:
+                event, value = Event.INVALID, None
+                fault = Fault("invalid", f"the answer does not fit {self._call.method.name}'s contract: {error}")
+        if player.instance is not instance:
+            return self._from_afar(player, deployment_id, event, value, fault, reply.elapsed)
+        before = player.health.state
+        player.health, step = player.health.after(event, time.monotonic(), fault.message if fault else None)
+        self._ended.append((player, before, step, fault))
+        status = step.status or Status.SKIPPED
+        return self._outcome(player, deployment_id, status, value, fault, reply.elapsed)
+
+    def _from_afar(
+        self, player: Player, deployment_id: str, event: Event, value: Any, fault: Fault | None, elapsed: float
+    ) -> Outcome:
+        """The outcome of an instance that was replaced or ended while it was asked; it counts for nobody."""
+        if event in _GONE:
+            return self._outcome(player, deployment_id, Status.SKIPPED, None, _why_not(player), elapsed)
+        return self._outcome(player, deployment_id, _STATUS.get(event, Status.OK), value, fault, elapsed)
+
+    def _outcome(
+        self, player: Player, deployment_id: str, status: Status, value: Any, fault: Fault | None, elapsed: float
+    ) -> Outcome:
+        call = self._call
+        return Outcome(player.model.id, deployment_id, call.method.name, status, value, fault, elapsed, call.timeout)
+
+    def settle(self) -> None:
+        """Count the strikes, unless the game is at fault; then do what the new states ask for."""
+        method = self._call.method.name
+        at_fault = is_field_fault((step.strike for _, _, step, _ in self._ended), self._policy)
+        if at_fault:
+            self._tell_field_fault()
+        for player, before, step, fault in self._ended:
+            late = step.status is Status.TIMEOUT
+            if not at_fault and step.strike != "none":
+                player.health = player.health.counted(method, step.strike)
+                over = player.health.over(method, self._policy)
+                if over is not None:
+                    reason = f"{over}; the last: {fault.message}" if fault else over
+                    self._lineup.apply(player, Event.STOP, fault, reason)
+                    continue
+            if late and self._policy.on_timeout == "restart" and player.health.state is State.BUSY:
+                self._lineup.apply(player, Event.RESTART, fault)
+            elif step.state not in (before, State.READY, State.BUSY) and player.health.state is step.state:
+                self._lineup.enact(player, fault)
+        self._ended.clear()
+
+    def _tell_field_fault(self) -> None:
+        failed = [fault for _, _, step, fault in self._ended if step.strike in ("failure", "timeout") and fault]
+        asked = sum(step.strike != "none" for _, _, step, _ in self._ended)
+        [(message, _)] = Counter(fault.message for fault in failed).most_common(1)
+        typical = next(fault for fault in failed if fault.message == message)
+        self._emit(events.FieldFault(self._call.method.name, len(failed), asked, typical))
+
+
+_STATUS: Mapping[Event, Status] = {
+    Event.ANSWERED: Status.OK,
+    Event.INVALID: Status.INVALID,
+    Event.RAISED: Status.RAISED,
+    Event.UNSUPPORTED: Status.UNSUPPORTED,
+}
+
+
+def _why_not(player: Player) -> Fault:
+    """Why a player is not called, as a sentence."""
+    health = player.health
+    since = time.monotonic() - health.since
+    sentences = {
+        State.JOINING: f"it is still loading, since {since:.3g} s",
+        State.RESTARTING: f"it is being restarted: {health.reason}",
+        State.FAILED: f"it could not be loaded: {health.reason}",
+        State.STOPPED: f"it was stopped: {health.reason}",
+        State.UNREACHABLE: f"its connection is lost, since {since:.3g} s: {health.reason}",
+        State.LEFT: "it left the game",
+    }
+    return Fault(str(health.state), sentences.get(health.state, "it was replaced by a fresh instance"))

@@ -1,0 +1,340 @@
+"""ModelRunner: the one way to call every model of a game at once."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from crunch_game import events, rounds
+from crunch_game.contract import Contract
+from crunch_game.errors import ContractError, GameError
+from crunch_game.hosts.base import Call, Host, Setup
+from crunch_game.importing import alias_main
+from crunch_game.lineup import Fresh, Lineup, Player, onboarding
+from crunch_game.loading import AutoLoader, Loader
+from crunch_game.models import Model, Source, Submission
+from crunch_game.outcomes import Outcome, Round
+from crunch_game.policy import Policy
+from crunch_game.rosters.base import Roster
+
+__all__ = ["JoinHook", "ModelRunner", "Models", "PerModel", "Selection"]
+
+logger = logging.getLogger("crunch_game")
+
+Models = Roster | str | os.PathLike[str] | Iterable[Source | Submission]
+Selection = Iterable[str] | Callable[[Model], bool]
+PerModel = Callable[[Model], Mapping[str, Any]]
+JoinHook = Callable[[Model, "ModelRunner"], Awaitable[Any]]
+
+
+class ModelRunner:
+    """Runs the models of a game, each isolated, and calls them all at once under time budgets.
+
+    Used as `async with`, on asyncio and on trio. It enters once every initial model is ready or has failed, or
+    after `ready_timeout`; the rest join when they are ready. Leaving it ends every process that it started.
+
+    Args:
+        contract: The game's base class: any class, its dotted name, or a Contract.
+        models: A Roster; a folder, which is watched; or submissions (classes, paths, "package.module:attr").
+        host: Where models run: "process", "inline", or a Host. None is the roster's own, else "process".
+        policy: Budgets, limits, and what happens at them.
+        loader: How a submission becomes a model.
+        init_args: For every model's constructor or factory.
+        init_kwargs: The same, by keyword.
+        on_event: Called with a frozen record for everything that happens (see `crunch_game.events`).
+        ready_timeout: Seconds to wait for the initial models.
+
+    Raises:
+        ContractError: The base class is no contract, or (on entering) cannot be imported by other processes.
+        GameError: The models cannot be found.
+    """
+
+    def __init__(
+        self,
+        contract: type | str | Contract,
+        models: Models,
+        *,
+        host: Host | Literal["process", "inline"] | None = None,
+        policy: Policy | None = None,
+        loader: Loader | None = None,
+        init_args: Sequence[Any] = (),
+        init_kwargs: Mapping[str, Any] | None = None,
+        on_event: Callable[[events.RunnerEvent], Any] | None = None,
+        ready_timeout: float = 5.0,
+    ) -> None:
+        self.contract = Contract.of(contract)
+        for method in self.contract.methods.values():
+            method.prepare()
+        self.policy = policy or Policy()
+        self._roster = _roster_of(models)
+        self._host = _host_of(host, self._roster)
+        self._setup = Setup(self.contract, loader or AutoLoader(), init_args, dict(init_kwargs or {}))
+        self._on_event = on_event
+        self._ready_timeout = ready_timeout
+        self._hooks: list[JoinHook] = []
+        self._lineup: Lineup | None = None
+        self._tasks: TaskGroup | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._tasks is not None:
+            raise ContractError("a ModelRunner is entered once; make another one")
+        alias_main()
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        hooks = _Bound(self._hooks, self)
+        self._lineup = Lineup(self._roster, self._host, self._setup, self.policy, hooks, self._emit, self._tasks)
+        try:
+            await self._tasks.start(self._lineup.follow)
+            with anyio.move_on_after(self._ready_timeout):
+                await self._lineup.settled()
+        except BaseException as error:
+            if not await self._shut_down(error):
+                raise
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        return await self._shut_down(exc)
+
+    async def _shut_down(self, error: BaseException | None) -> bool:
+        """End everything; whether the error was only the task group's own way to say that a task failed."""
+        assert self._tasks is not None
+        self._tasks.cancel_scope.cancel()
+        try:
+            if isinstance(error, anyio.get_cancelled_exc_class()):
+                return bool(await self._tasks.__aexit__(type(error), error, error.__traceback__))
+            await self._tasks.__aexit__(None, None, None)
+        except BaseExceptionGroup as group:
+            raise _only(group) from None
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._host.close()
+        return False
+
+    # The models.
+
+    @property
+    def models(self) -> Mapping[str, Model]:
+        """Every model of the roster by id, stopped and failed ones too."""
+        return _Models(self._entered)
+
+    async def stop(self, model_id: str, reason: str) -> None:
+        """Take a model out of the game, until it has a new deployment or is readmitted.
+
+        Raises:
+            UnknownModel: It was never in the game.
+        """
+        seat = self._entered.seat(model_id)
+        if seat is not None:
+            await self._entered.stop(seat, reason)
+
+    async def readmit(self, model_id: str) -> None:
+        """Start a model afresh, with clean strikes.
+
+        Raises:
+            UnknownModel: It was never in the game.
+        """
+        seat = self._entered.seat(model_id)
+        if seat is not None:
+            self._entered.readmit(seat)
+
+    def on_join(self, hook: JoinHook) -> JoinHook:
+        """Await `hook(model, runner)` for every fresh instance before it plays, after a restart too.
+
+        Calls that it makes to that model reach the fresh instance, so that history can be replayed to it. If it
+        raises, the model counts as failed to load. Works as a decorator.
+        """
+        self._hooks.append(hook)
+        return hook
+
+    # Calls.
+
+    async def call(
+        self,
+        method: str,
+        *args: Any,
+        models: Selection | None = None,
+        per_model: PerModel | None = None,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> Round:
+        """Ask one method of every model at once.
+
+        Args:
+            method: A method of the contract.
+            *args: For the method; they stay positional.
+            models: Ids, or a predicate on Model; the whole roster unless given. An empty one calls nobody.
+            per_model: Gives a model's further keyword arguments.
+            timeout: Seconds that every model has; the policy's budget unless given.
+            **kwargs: For the method.
+
+        Returns:
+            One outcome for every model asked, by the budget.
+
+        Raises:
+            ContractError: The contract has no such method, or the arguments do not fit it. No model was called.
+            UnknownModel: An id was never in the game.
+        """
+        began = time.monotonic()
+        players, call = self._prepare(method, args, kwargs, models, per_model, timeout)
+        outcomes: dict[str, Outcome] = {}
+        async with aclosing(self._play(call, players, each=False)) as batches:
+            async for batch in batches:
+                outcomes.update((outcome.model_id, outcome) for outcome in batch)
+        ordered = {player.model.id: outcomes[player.model.id] for player in players}
+        return Round(method, ordered, time.monotonic() - began)
+
+    async def stream(
+        self,
+        method: str,
+        *args: Any,
+        models: Selection | None = None,
+        per_model: PerModel | None = None,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> AsyncGenerator[Outcome]:
+        """As `call`, but the outcomes come one by one, as soon as they are known. Strikes count at the end."""
+        players, call = self._prepare(method, args, kwargs, models, per_model, timeout)
+        async with aclosing(self._play(call, players, each=True)) as batches:
+            async for batch in batches:
+                for outcome in batch:
+                    yield outcome
+
+    async def tick(self, *args: Any, **kwargs: Any) -> Round:
+        """`call("tick", ...)`: tell every model what happened."""
+        return await self.call("tick", *args, **kwargs)
+
+    async def predict(self, *args: Any, **kwargs: Any) -> Round:
+        """`call("predict", ...)`: ask every model what will happen."""
+        return await self.call("predict", *args, **kwargs)
+
+    def _prepare(
+        self,
+        name: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        models: Selection | None,
+        per_model: PerModel | None,
+        timeout: float | None,
+    ) -> tuple[dict[Player, Mapping[str, Any] | None], Call]:
+        method = self.contract.method(name)
+        checked, named = method.bind(args, kwargs, partial=per_model is not None)
+        if timeout is not None and not 0 < timeout < float("inf"):
+            raise ContractError(f"the timeout of {name} is {timeout!r}; it must be seconds, more than 0 and finite")
+        players: dict[Player, Mapping[str, Any] | None] = {}
+        for player in self._selected(models):
+            players[player] = method.extra(args, kwargs, per_model(player.model)) if per_model is not None else None
+        return players, Call(method, checked, named, timeout or self.policy.budget(name))
+
+    def _play(
+        self, call: Call, players: Mapping[Player, Mapping[str, Any] | None], *, each: bool
+    ) -> AsyncGenerator[list[Outcome]]:
+        return rounds.play(call, players, self._host, self._entered, self.policy, self._emit, each=each)
+
+    def _selected(self, models: Selection | None) -> Iterator[Player]:
+        lineup, fresh = self._entered, onboarding.get()
+        if models is None:
+            seats = list(lineup.seats.values())
+        elif callable(models):
+            seats = [seat for seat in lineup.seats.values() if models(seat.model)]
+        else:
+            ids = [models] if isinstance(models, str) else models
+            seats = [seat for seat in map(lineup.seat, dict.fromkeys(ids)) if seat is not None]
+        for seat in seats:
+            yield fresh if isinstance(fresh, Fresh) and fresh.model is seat.model else seat
+
+    @property
+    def _entered(self) -> Lineup:
+        if self._lineup is None:
+            raise ContractError("the ModelRunner is not running; use it inside: async with ModelRunner(...) as runner")
+        return self._lineup
+
+    def _emit(self, event: events.RunnerEvent) -> None:
+        if self._on_event is None:
+            return
+        try:
+            result = self._on_event(event)
+        except Exception:
+            logger.exception("on_event raised for %r; the game goes on", event)
+            return
+        if inspect.isawaitable(result) and self._tasks is not None:
+            self._tasks.start_soon(_await, result)
+
+
+async def _await(awaitable: Awaitable[Any]) -> None:
+    await awaitable
+
+
+class _Models(Mapping[str, Model]):
+    def __init__(self, lineup: Lineup) -> None:
+        self._seats = lineup.seats
+
+    def __getitem__(self, model_id: str) -> Model:
+        return self._seats[model_id].model
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._seats)
+
+    def __len__(self) -> int:
+        return len(self._seats)
+
+
+class _Bound(Iterable[Callable[[Model], Awaitable[Any]]]):
+    """The hooks as they are when a model joins, with the runner as their second argument."""
+
+    def __init__(self, hooks: list[JoinHook], runner: ModelRunner) -> None:
+        self._hooks = hooks
+        self._runner = runner
+
+    def __iter__(self) -> Iterator[Callable[[Model], Awaitable[Any]]]:
+        for hook in self._hooks:
+            yield lambda model, hook=hook: hook(model, self._runner)  # type: ignore[misc]
+
+
+def _roster_of(models: Models) -> Roster:
+    from crunch_game.rosters.directory import DirectoryRoster
+    from crunch_game.rosters.static import StaticRoster
+
+    if isinstance(models, str | os.PathLike):
+        path = Path(models)
+        return StaticRoster([path]) if path.is_file() else DirectoryRoster(path)
+    if hasattr(models, "follow"):
+        return models  # type: ignore[return-value]
+    if isinstance(models, Iterable) and not isinstance(models, type):
+        return StaticRoster(models)
+    raise GameError(f"models is {models!r}; give a folder, a Roster, or a list of classes and paths")
+
+
+def _host_of(host: Host | str | None, roster: Roster) -> Host:
+    if host is None:
+        host = roster.host() or "process"
+    if host == "process":
+        from crunch_game.hosts.process import ProcessHost
+
+        return ProcessHost()
+    if host == "inline":
+        from crunch_game.hosts.inline import InlineHost
+
+        return InlineHost()
+    if isinstance(host, str):
+        raise GameError(f'host is {host!r}; it must be "process", "inline" or a Host')
+    return host
+
+
+def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one exception of a group that holds no more than one."""
+    inner: BaseException = group
+    while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
+        inner = inner.exceptions[0]
+    return inner
