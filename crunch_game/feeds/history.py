@@ -39,8 +39,7 @@ class History:
         time = _aware(row.time)
         if self._times and time <= self._times[-1]:
             raise FeedError(
-                f"a row of {time} cannot follow one of {self._times[-1]}; "
-                "append rows in the order of their times"
+                f"a row of {time} cannot follow one of {self._times[-1]}; append rows in the order of their times"
             )
         self._rows.append(row)
         self._times.append(time)
