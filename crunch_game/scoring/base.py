@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from crunch_game.storage.base import Prediction
 
-__all__ = ["Scorer", "ScoreFunction"]
+__all__ = ["BatchScorer", "ScoreFunction", "Scorer"]
 
 ScoreFunction = Callable[[Prediction, Any], float]
 
@@ -27,4 +27,13 @@ class Scorer(Protocol):
         Raises:
             ValueError: The prediction cannot be scored; it is set aside with the message as its reason.
         """
+        ...
+
+
+@runtime_checkable
+class BatchScorer(Scorer, Protocol):
+    """A scorer that is faster with many predictions at once. `score_many` is optional: test with `isinstance`."""
+
+    def score_many(self, predictions: Sequence[Prediction], outcomes: Sequence[Any]) -> list[float | ValueError]:
+        """What `score` gives for each prediction and its outcome; where it would raise, the error instead."""
         ...

@@ -199,7 +199,7 @@ class SQLStore:
             raise StoreError("the store was closed and cannot be used again")
         try:
             yield
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
             raise StoreError(self._sentence(str(error.orig if isinstance(error, DBAPIError) else error))) from error
 
     def _sentence(self, reason: str) -> str:

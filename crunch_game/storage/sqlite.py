@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,29 @@ def _begin(connection: Connection) -> None:
 
 
 def use_wal(engine: Engine) -> None:
-    """Let readers and one writer work at once; the file remembers it."""
+    """Let readers and one writer work at once; the file remembers it.
+
+    Raises:
+        sqlite3.OperationalError: It stayed locked for BUSY_TIMEOUT.
+    """
+    patience = time.monotonic() + BUSY_TIMEOUT
     raw = engine.raw_connection()
     try:
-        raw.cursor().execute("PRAGMA journal_mode = WAL")
+        while not _set_wal(raw.cursor(), last=time.monotonic() > patience):
+            time.sleep(0.005)
     finally:
         raw.close()
+
+
+def _set_wal(cursor: Any, *, last: bool) -> bool:
+    """Whether it could be set. SQLite does not wait here for another process that is about to do the same."""
+    try:
+        cursor.execute("PRAGMA journal_mode = WAL").fetchall()
+    except sqlite3.OperationalError as error:
+        if last or "locked" not in str(error):
+            raise
+        return False
+    return True
 
 
 def create_views(connection: Connection) -> None:

@@ -142,6 +142,15 @@ def test_a_file_locked_for_too_long_is_a_sentence(tmp_path: Path, monkeypatch: p
         store.save(models=[MODEL])
 
 
+def test_a_new_file_locked_for_too_long_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crunch_game.storage.sqlite.BUSY_TIMEOUT", 0.05)
+    path = tmp_path / "game.db"
+    other = sqlite3.connect(path)
+    other.execute("BEGIN IMMEDIATE")
+    assert refused(f"sqlite:///{path}") == f"{path} was locked by another process for more than 30 s"
+    other.close()
+
+
 def test_importing_the_package_is_light() -> None:
     code = "import sys, crunch_game.storage, crunch_game.storage.base; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

@@ -109,12 +109,32 @@ def test_two_processes_write_at_once(tmp_path: Path) -> None:
         assert store.pending(T0 + minutes(10**6)) == []
 
 
+OPENER = """
+import sys
+from crunch_game.storage import ModelRecord, SQLStore
+
+print("ready", flush=True)
+for url in sys.stdin:
+    with SQLStore(url.strip()) as store:
+        store.save(models=[ModelRecord("ada", "", "d1", "ready")])
+    print("opened", flush=True)
+"""
+
+
 def test_many_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
-    for attempt in range(2):
-        children = [writer(f"sqlite:///{tmp_path / f'{attempt}.db'}", f"k{n}", rounds=1) for n in range(8)]
-        for child in children:
-            child.communicate(timeout=60)
-        assert [child.returncode for child in children] == [0] * 8
+    command = [sys.executable, "-c", OPENER]
+    pipe = subprocess.PIPE
+    children = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(4)]
+    inputs, outputs = [child.stdin for child in children], [child.stdout for child in children]
+    assert [output and output.readline() for output in outputs] == ["ready\n"] * 4
+    for attempt in range(40):
+        for each in inputs:
+            assert each is not None
+            each.write(f"sqlite:///{tmp_path / f'{attempt}.db'}\n")
+            each.flush()
+        assert [output and output.readline() for output in outputs] == ["opened\n"] * 4
+    for child in children:
+        child.communicate(timeout=60)
 
 
 def test_one_process_sees_what_another_has_written(tmp_path: Path) -> None:
