@@ -116,6 +116,11 @@ class Method:
         """Whether it answers nothing (`-> None`): whatever a model returns is then ignored."""
         return self.returns in (None, types.NoneType)
 
+    def takes(self, name: str) -> bool:
+        """Whether the method has a parameter of that name, or takes any."""
+        parameters = self.signature.parameters
+        return name in parameters or any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+
     def bind(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], *, partial: bool = False
     ) -> tuple[list[Any], dict[str, Any]]:
@@ -129,7 +134,7 @@ class Method:
         Raises:
             ContractError: They do not fit the signature or its annotations.
         """
-        self._bind(args, kwargs, partial=partial)
+        self.check_names(args, kwargs, partial=partial)
         positions = self._positions
         positional = [
             self._check_argument(positions[i], value) if i < len(positions) else value for i, value in enumerate(args)
@@ -145,10 +150,15 @@ class Method:
         twice = kwargs.keys() & further.keys()
         if twice:
             raise ContractError(f"{self.owner}.{self.name}: {_listed(sorted(twice))} is given to all and per model")
-        self._bind(args, {**kwargs, **further}, partial=False)
+        self.check_names(args, {**kwargs, **further}, partial=False)
         return {name: self._check_argument(name, value) for name, value in further.items()}
 
-    def _bind(self, args: Sequence[Any], kwargs: Mapping[str, Any], *, partial: bool) -> None:
+    def check_names(self, args: Sequence[Any], kwargs: Mapping[str, Any], *, partial: bool) -> None:
+        """Check how many arguments there are and what they are called, not their types.
+
+        Raises:
+            ContractError: They do not fit the signature.
+        """
         bind = self.signature.bind_partial if partial else self.signature.bind
         try:
             bind(*args, **kwargs)

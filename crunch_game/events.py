@@ -1,13 +1,15 @@
-"""What a runner tells its author on the way: one frozen record for each thing that can happen."""
+"""What a runner, and a game, tell their author on the way: a frozen record for each thing that can happen."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from crunch_game.outcomes import Fault
+from crunch_game.outcomes import Fault, Round
 
 __all__ = [
     "FieldFault",
+    "GameEvent",
     "LoopBlocked",
     "ModelJoined",
     "ModelLeft",
@@ -18,6 +20,9 @@ __all__ = [
     "ModelStopped",
     "RosterFound",
     "RosterLost",
+    "RoundLate",
+    "RoundPlayed",
+    "RoundsMissed",
     "RunnerEvent",
 ]
 
@@ -136,3 +141,33 @@ RunnerEvent = (
     | RosterLost
     | RosterFound
 )
+
+
+@dataclass(frozen=True, slots=True)
+class RoundPlayed:
+    """Every model was asked for one prediction. `at` is on the game's clock."""
+
+    key: str
+    at: datetime
+    round: Round
+
+
+@dataclass(frozen=True, slots=True)
+class RoundLate:
+    """A round was played that many seconds after its slot began."""
+
+    key: str
+    slot: datetime
+    late: float
+
+
+@dataclass(frozen=True, slots=True)
+class RoundsMissed:
+    """That many slots before `slot` went by without a round: nothing arrived, or the game did not run."""
+
+    key: str
+    slot: datetime
+    count: int
+
+
+GameEvent = RunnerEvent | RoundPlayed | RoundLate | RoundsMissed

@@ -1,0 +1,244 @@
+"""Game: the one description of a game, validated once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from crunch_game.contract import Contract, Method
+from crunch_game.durations import Duration, seconds
+from crunch_game.errors import ContractError, GameError
+from crunch_game.feeds.base import Feed, Row
+from crunch_game.feeds.history import History
+from crunch_game.loading import Loader
+from crunch_game.models import Model
+from crunch_game.policy import Policy
+from crunch_game.scoring.base import ScoreFunction, Scorer
+from crunch_game.scoring.leaderboard import Leaderboard, Missing, Standing
+from crunch_game.storage.base import Prediction
+
+__all__ = ["DEFAULT_WINDOWS", "Game", "PerModelArguments", "Predict", "Resolve"]
+
+Resolve = Callable[[Prediction, History], Any]
+PerModelArguments = Callable[[Model, Standing | None], Mapping[str, Any]]
+
+DEFAULT_WINDOWS: Mapping[str, Duration] = {"recent": "24h", "steady": "72h", "anchor": "7d"}
+
+
+class Predict:
+    """One prediction that the game asks for, again and again.
+
+    Args:
+        every: How often, on the game's clock: at every whole multiple since 1970 UTC, at the first occasion.
+        horizon: How long after the round the truth is known.
+        method: The method that is asked.
+        **arguments: For the method, by the base class's parameter names. A function of the feed's latest row
+            gives an argument anew each time. A duration for a parameter annotated as a number, and any
+            timedelta, reaches the models as whole seconds.
+    """
+
+    def __init__(self, every: Duration, horizon: Duration, method: str = "predict", **arguments: Any) -> None:
+        self.every = seconds(every, "Predict(every)")
+        self.horizon = seconds(horizon, "Predict(horizon)")
+        self.method = method
+        self.arguments = arguments
+
+    def __repr__(self) -> str:
+        return f"<Predict {self.method}({_shown(self.arguments)}) every {self.every:g} s, horizon {self.horizon:g} s>"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A Predict, bound to the contract.
+
+    Attributes:
+        key: Names it in the store, the same on every run.
+        every: Seconds from round to round.
+        horizon: Seconds until the truth is known.
+        method: The contract's method.
+        arguments: By parameter name, in the order of the parameters.
+    """
+
+    key: str
+    every: float
+    horizon: float
+    method: Method
+    arguments: Mapping[str, Any]
+
+    def arguments_for(self, row: Row | None) -> dict[str, Any]:
+        """The arguments of the round that follows this row."""
+        return {name: value(row) if callable(value) else value for name, value in self.arguments.items()}
+
+
+class Game:
+    """A whole game: what models must do, when they are asked, what the truth is, and how answers are ranked.
+
+    Args:
+        name: The game's name, and its crunch id.
+        tracker: The base class (or its dotted name, or a Contract) that participants extend.
+        predictions: What is asked, and when.
+        resolve: `(prediction, history) -> outcome`, or None while the truth is not known yet.
+        score: A Scorer; or a function `(prediction, outcome) -> float`, which is a loss (lower is better).
+        feed: The live feed; any command can replay history instead.
+        tick: A row of the feed -> the positional arguments of `tick`. None: models are not ticked.
+        per_model: `(model, standing) -> further keyword arguments` for that model; each method gets those that it
+            has parameters for. The standing is None until the model has one.
+        policy: Budgets and limits.
+        windows: Lengths of the leaderboard's windows by name, on the game's clock.
+        rank_by: The window that ranks; the longest unless given.
+        missing: What a missing, failed or late prediction is worth: "worst" of its round, a number, or a function
+            of the round's scores.
+        loader: How submissions become models.
+        init_args: For every model's constructor or factory.
+        init_kwargs: The same, by keyword.
+        history: How far back rows are kept; everything unless given.
+        warmup: How much of the history is replayed to a fresh instance before it plays; all that is kept
+            unless given.
+
+    Raises:
+        GameError: A part is missing or wrong; the message names it.
+        ContractError: A prediction does not fit the contract.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        tracker: type | str | Contract,
+        predictions: Sequence[Predict],
+        resolve: Resolve,
+        score: Scorer | ScoreFunction,
+        *,
+        feed: Feed | None = None,
+        tick: Callable[[Row], Sequence[Any]] | None = lambda row: (row.prices,),
+        per_model: PerModelArguments | None = None,
+        policy: Policy | None = None,
+        windows: Mapping[str, Duration] = DEFAULT_WINDOWS,
+        rank_by: str | None = None,
+        missing: Missing = "worst",
+        loader: Loader | None = None,
+        init_args: Sequence[Any] = (),
+        init_kwargs: Mapping[str, Any] | None = None,
+        history: Duration | None = None,
+        warmup: Duration | None = None,
+    ) -> None:
+        if not isinstance(name, str) or not name.strip() or "/" in name:
+            raise GameError(f"a game's name is a word for people and addresses, not {name!r}")
+        self.name = name
+        self.contract = Contract.of(tracker)
+        self.asks = _bound(self.contract, predictions, partial=per_model is not None)
+        self.resolve: Resolve = _function(resolve, "resolve", "(prediction, history)")
+        self.scorer = _scorer(score)
+        self.feed = feed
+        self.tick = None if tick is None or "tick" not in self.contract.methods else tick
+        self.per_model = per_model
+        self.policy = policy or Policy()
+        self.windows = {name: seconds(length, f"windows[{name!r}]") for name, length in windows.items()}
+        self.rank_by = rank_by or _longest(self.windows)
+        self.missing = missing
+        self.loader = loader
+        self.init_args = tuple(init_args)
+        self.init_kwargs = dict(init_kwargs or {})
+        self.history = None if history is None else timedelta(seconds=seconds(history, "history"))
+        self.warmup = self.history if warmup is None else timedelta(seconds=seconds(warmup, "warmup"))
+        self.leaderboard()
+
+    def leaderboard(self) -> Leaderboard:
+        """An empty leaderboard with this game's windows and rules.
+
+        Raises:
+            GameError: `rank_by` is none of the windows.
+        """
+        return Leaderboard(
+            self.windows, self.rank_by, higher_is_better=self.scorer.higher_is_better, missing=self.missing
+        )
+
+    def extra_for(self, method: Method, model: Model, standing: Standing | None) -> dict[str, Any]:
+        """One model's further keyword arguments for one method.
+
+        Raises:
+            ContractError: `per_model` gave a name that no method has a parameter for.
+        """
+        if self.per_model is None:
+            return {}
+        given = self.per_model(model, standing)
+        for name in given:
+            if not any(other.takes(name) for other in self.contract.methods.values()):
+                raise ContractError(f"per_model gave {name!r}, which no method of {self.contract.name} has")
+        return {name: value for name, value in given.items() if method.takes(name)}
+
+    def __repr__(self) -> str:
+        return f"<Game {self.name}: {len(self.asks)} predictions, {self.contract.name}>"
+
+
+class _Loss:
+    """A plain function as a scorer: a loss, lower is better."""
+
+    higher_is_better = False
+
+    def __init__(self, function: ScoreFunction) -> None:
+        self._function = function
+
+    def score(self, prediction: Prediction, outcome: Any) -> float:
+        return self._function(prediction, outcome)
+
+
+def _scorer(score: Any) -> Scorer:
+    if callable(getattr(score, "score", None)):
+        if not isinstance(getattr(score, "higher_is_better", None), bool):
+            raise GameError(f"the scorer {score!r} must say higher_is_better = True or False")
+        scorer: Scorer = score
+        return scorer
+    return _Loss(_function(score, "score", "(prediction, outcome)"))
+
+
+def _function(value: Any, name: str, arguments: str) -> Any:
+    if not callable(value):
+        raise GameError(f"{name} is {value!r}; it must be a function of {arguments}")
+    return value
+
+
+def _longest(windows: Mapping[str, float]) -> str:
+    if not windows:
+        raise GameError('a game has at least one window, for example windows={"anchor": "7d"}')
+    return max(windows, key=lambda name: windows[name])
+
+
+def _bound(contract: Contract, predictions: Sequence[Predict], *, partial: bool) -> tuple[Ask, ...]:
+    asks = tuple(_ask(contract, prediction, partial=partial) for prediction in predictions)
+    if not asks:
+        raise GameError("a game asks for at least one prediction: predictions=[Predict(every=..., horizon=...)]")
+    keys = [ask.key for ask in asks]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise GameError(f"the prediction {key} stands twice in the game's predictions")
+    return asks
+
+
+def _ask(contract: Contract, prediction: Predict, *, partial: bool) -> Ask:
+    method = contract.method(prediction.method)
+    given = dict(prediction.arguments)
+    if "horizon" in method.signature.parameters:
+        given.setdefault("horizon", timedelta(seconds=prediction.horizon))
+    parameters = method.signature.parameters
+    ordered = {name: given.pop(name) for name in parameters if name in given} | given
+    arguments = {name: _plain(value, parameters.get(name)) for name, value in ordered.items()}
+    method.check_names([], arguments, partial=partial)
+    method.bind([], {name: value for name, value in arguments.items() if not callable(value)}, partial=True)
+    key = f"{method.name}({_shown(arguments)})"
+    if "horizon" not in arguments:
+        key += f" +{prediction.horizon:g}s"
+    return Ask(key, prediction.every, prediction.horizon, method, arguments)
+
+
+def _plain(value: Any, parameter: inspect.Parameter | None) -> Any:
+    numeric = parameter is not None and parameter.annotation in (int, float, "int", "float")
+    if isinstance(value, timedelta) or (numeric and isinstance(value, str)):
+        return round(seconds(value, parameter.name if parameter else "an argument"))
+    return value
+
+
+def _shown(arguments: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={'...' if callable(value) else repr(value)}" for name, value in arguments.items())

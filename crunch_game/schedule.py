@@ -1,0 +1,57 @@
+"""When a prediction is due: the clock is cut into slots, and each slot is played once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+__all__ = ["Due", "due", "next_slot"]
+
+_GRACE = 0.1
+"""The share of a slot that may pass before its round counts as late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A round that is to be played now.
+
+    Attributes:
+        slot: When it should have been played; UTC.
+        late: Seconds since then, if that is more than a tenth of a slot; else 0.
+        missed: How many slots before it were never played.
+    """
+
+    slot: datetime
+    late: float
+    missed: int
+
+
+def due(every: float, last: datetime | None, now: datetime) -> Due | None:
+    """The round to play, or None when the slot has been played already.
+
+    Slots begin at whole multiples of `every` since 1970 UTC, so that a restart changes nothing.
+
+    Args:
+        every: Seconds from slot to slot.
+        last: When a round was last played; None if never.
+        now: The moment.
+    """
+    slot = _slot(every, now)
+    played = None if last is None else _slot(every, last)
+    if played is not None and slot <= played:
+        return None
+    began = datetime.fromtimestamp(slot * every, UTC)
+    late = (now - began).total_seconds()
+    first = played is None
+    return Due(began, late if late > _GRACE * every and not first else 0.0, 0 if played is None else slot - played - 1)
+
+
+def next_slot(every: float, last: datetime | None, now: datetime) -> float:
+    """Seconds from `now` until a round is due; 0 when one is."""
+    if due(every, last, now) is not None:
+        return 0.0
+    return max(0.0, (_slot(every, last or now) + 1) * every - now.timestamp())
+
+
+def _slot(every: float, time: datetime) -> int:
+    return int(time.timestamp() // every)

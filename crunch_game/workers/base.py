@@ -1,0 +1,42 @@
+"""What the workers share: who listens to them, and how they wait for what blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import anyio
+
+from crunch_game.errors import GameError
+from crunch_game.events import GameEvent
+from crunch_game.feeds.base import Feed, FeedEvent
+from crunch_game.game import Game
+from crunch_game.scoring.leaderboard import Standing
+
+__all__ = ["Listener", "Standings", "feed_of", "in_thread"]
+
+
+@dataclass(frozen=True, slots=True)
+class Standings:
+    """The leaderboard as it is now, on the game's clock."""
+
+    at: datetime
+    standings: Sequence[Standing]
+
+
+Listener = Callable[[GameEvent | FeedEvent | Standings], Any]
+
+
+def feed_of(game: Game, feed: Feed | None) -> Feed:
+    chosen = feed or game.feed
+    if chosen is None:
+        raise GameError(f"the game {game.name} has no feed of its own; give one, for example a replay of history")
+    return chosen
+
+
+async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
+    """Run what blocks (a store, a scorer) beside the event loop; it is never left half-done by a cancellation."""
+    return await anyio.to_thread.run_sync(partial(function, *args))

@@ -1,0 +1,148 @@
+"""run_game: a PredictWorker and a ScoreWorker together, until the feed ends."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import anyio
+
+from crunch_game.feeds.base import Feed
+from crunch_game.game import Game
+from crunch_game.hosts.base import Host
+from crunch_game.runner import Models
+from crunch_game.scoring.leaderboard import Standing
+from crunch_game.storage.base import ModelRecord, Store
+from crunch_game.storage.memory import MemoryStore
+from crunch_game.workers.base import Listener, Standings, feed_of, in_thread
+from crunch_game.workers.predict import PredictWorker
+from crunch_game.workers.score import ScoreWorker
+
+__all__ = ["GameResult", "run_game"]
+
+
+@dataclass(frozen=True)
+class GameResult:
+    """What a run of a game came to.
+
+    Attributes:
+        ticks: How many rows of the feed were played.
+        rounds: How many rounds of predictions were played.
+        predictions: How many predictions were stored, failed ones included.
+        missed: How many rounds were never played, because nothing arrived or the game did not run.
+        late: How many rounds were played late.
+        leaderboard: The standings at the end, best first.
+        models: The models at the end, and in which state.
+    """
+
+    ticks: int = 0
+    rounds: int = 0
+    predictions: int = 0
+    missed: int = 0
+    late: int = 0
+    leaderboard: Sequence[Standing] = ()
+    models: Sequence[ModelRecord] = ()
+
+
+async def run_game(
+    game: Game,
+    models: Models,
+    *,
+    store: Store | None = None,
+    feed: Feed | None = None,
+    host: Host | Literal["process", "inline"] | None = None,
+    max_ticks: int | None = None,
+    on_event: Listener | None = None,
+    on_start: Callable[[PredictWorker], Any] | None = None,
+) -> GameResult:
+    """Play a game: predict and score together, until the feed ends.
+
+    In a replay each row is scored before the next is played, so that the same data gives the same result; live,
+    scoring goes on beside the rounds. Either way it runs on a thread of its own.
+
+    Args:
+        game: The game.
+        models: As for ModelRunner.
+        store: Where everything is kept; in memory unless given.
+        feed: Instead of the game's own.
+        host: As for ModelRunner.
+        max_ticks: Stop after that many rows.
+        on_event: Called with everything that happens; with `Standings` about twice a second.
+        on_start: Called with the PredictWorker before it runs, for its `stop()`.
+    """
+    if store is None:
+        store = MemoryStore()
+    scoring = _Scoring(ScoreWorker(game, store), on_event, lockstep=game.per_model is not None)
+    live = feed_of(game, feed).live
+    worker = PredictWorker(
+        game,
+        models,
+        store,
+        feed=feed,
+        host=host,
+        on_event=on_event,
+        after_row=None if live else scoring.after_row,
+        standing_of=scoring.standing_of,
+        max_ticks=max_ticks,
+    )
+    if on_start is not None:
+        on_start(worker)
+    async with anyio.create_task_group() as tasks:
+        if live:
+            tasks.start_soon(scoring.run)
+        await worker.run()
+        tasks.cancel_scope.cancel()
+    last = await in_thread(store.last_row)
+    standings = [] if last is None else await scoring.finish(datetime.now(UTC) if live else last.time)
+    records = await in_thread(store.models)
+    return GameResult(worker.ticks, worker.rounds, worker.predictions, worker.missed, worker.late, standings, records)
+
+
+class _Scoring:
+    """A ScoreWorker on a thread, beside a PredictWorker on the event loop."""
+
+    def __init__(self, worker: ScoreWorker, on_event: Listener | None, *, lockstep: bool) -> None:
+        self._worker = worker
+        self._on_event = on_event
+        self._lockstep = lockstep
+        self._by_id: Mapping[str, Standing] = {}
+        self._shown = -math.inf
+
+    def standing_of(self, model_id: str) -> Standing | None:
+        return self._by_id.get(model_id)
+
+    async def after_row(self, now: datetime) -> None:
+        """Score, in step with the rows."""
+        show = self._on_event is not None and time.monotonic() - self._shown > _SHOW_EVERY
+        standings = await in_thread(self._step, now, show or self._lockstep)
+        if standings is not None:
+            self._take(now, standings, show=show)
+
+    async def run(self) -> None:
+        """Score, by the wall clock, until cancelled."""
+        while True:
+            await self.after_row(datetime.now(UTC))
+            await anyio.sleep(_SHOW_EVERY)
+
+    async def finish(self, now: datetime) -> Sequence[Standing]:
+        """Score what is left; the final standings."""
+        standings = await in_thread(self._step, now, True) or []
+        self._take(now, standings, show=True)
+        return standings
+
+    def _step(self, now: datetime, rank: bool) -> list[Standing] | None:
+        self._worker.step(now)
+        return self._worker.standings(now) if rank else None
+
+    def _take(self, now: datetime, standings: Sequence[Standing], *, show: bool) -> None:
+        self._by_id = {standing.model_id: standing for standing in standings}
+        if show and self._on_event is not None:
+            self._shown = time.monotonic()
+            self._on_event(Standings(now, standings))
+
+
+_SHOW_EVERY = 0.5

@@ -1,0 +1,241 @@
+"""PredictWorker: takes a feed's rows, ticks every model, plays the rounds that are due, and stores all of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Literal, cast
+
+import anyio
+
+from crunch_game.events import RoundLate, RoundPlayed, RoundsMissed
+from crunch_game.feeds.base import Feed, Row
+from crunch_game.feeds.history import History
+from crunch_game.game import Ask, Game
+from crunch_game.hosts.base import Host
+from crunch_game.models import Model
+from crunch_game.outcomes import Outcome, Round, Status
+from crunch_game.runner import ModelRunner, Models
+from crunch_game.schedule import due, next_slot
+from crunch_game.scoring.leaderboard import Standing
+from crunch_game.storage.base import ModelRecord, Prediction, Store
+from crunch_game.workers.base import Listener, feed_of, in_thread
+
+__all__ = ["PredictWorker"]
+
+
+class PredictWorker:
+    """Takes a feed's rows, ticks every model, plays the rounds that are due, and stores all of it.
+
+    A row and the rounds that follow it are stored in one transaction. Started again on the same store, it goes on
+    after the last row stored: no prediction is made twice. Every fresh instance is first told the rows that it
+    missed (`Game.warmup`).
+
+    Args:
+        game: The game.
+        models: As for ModelRunner.
+        store: Where everything is kept.
+        feed: Instead of the game's own.
+        host: As for ModelRunner.
+        on_event: Called with everything that the runner, the feed and the worker tell.
+        after_row: Awaited with the game's clock once a row and its rounds are stored.
+        standing_of: Gives `Game.per_model` a model's standing.
+        max_ticks: Stop after that many rows.
+        clock: The wall clock, UTC; only a live feed's game asks it.
+
+    Attributes:
+        runner: The ModelRunner, while `run` goes on.
+        ticks, rounds, predictions, missed, late: What was done so far.
+
+    Raises:
+        GameError: There is no feed.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        models: Models,
+        store: Store,
+        *,
+        feed: Feed | None = None,
+        host: Host | Literal["process", "inline"] | None = None,
+        on_event: Listener | None = None,
+        after_row: Callable[[datetime], Awaitable[Any]] | None = None,
+        standing_of: Callable[[str], Standing | None] = lambda model_id: None,
+        max_ticks: int | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.game = game
+        self.feed = feed_of(game, feed)
+        self.runner = ModelRunner(
+            game.contract,
+            models,
+            host=host,
+            policy=game.policy,
+            loader=game.loader,
+            init_args=game.init_args,
+            init_kwargs=game.init_kwargs,
+            on_event=on_event,
+            ready_timeout=game.policy.setup_timeout,
+        )
+        self.runner.on_join(self._replay_to)
+        self.ticks = self.rounds = self.predictions = self.missed = self.late = 0
+        self._store = store
+        self._tell = on_event or (lambda event: None)
+        self._after_row = after_row
+        self._standing_of = standing_of
+        self._max_ticks = math.inf if max_ticks is None else max_ticks
+        self._clock = clock
+        self._history = History()
+        self._last: dict[str, datetime] = {}
+        self._known: dict[str, ModelRecord] = {}
+        self._stopping = False
+        self._waiting: anyio.CancelScope | None = None
+
+    def stop(self) -> None:
+        """End `run` once the row in hand is stored."""
+        self._stopping = True
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    async def run(self) -> None:
+        """Play until the feed ends, `max_ticks` rows are played, or `stop` is called."""
+        last = await in_thread(self._store.last_row)
+        if last is not None:
+            since = None if self.game.history is None else last.time - self.game.history
+            self._history = History(await in_thread(self._store.rows, since))
+            self._last = await in_thread(self._store.last_rounds)
+        async with self.runner, aclosing(self._moments(last and last.time)) as moments:
+            async for row, now in moments:
+                await self._play(row, now)
+                if self._stopping or self.ticks >= self._max_ticks:
+                    break
+            await self._save([], [])
+
+    async def _moments(self, since: datetime | None) -> AsyncGenerator[tuple[Row | None, datetime]]:
+        """Every row with the game's clock, and, live, the clock alone when a round is due without one."""
+        if self._max_ticks <= 0:
+            return
+        rows = cast("AsyncGenerator[Row]", self.feed.rows(since, self._tell))
+        if not self.feed.live:
+            async with aclosing(rows):
+                async for row in rows:
+                    yield row, row.time
+            return
+        arrived, taken = anyio.create_memory_object_stream[Row](10_000)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_pump, rows, arrived)
+            async with taken:
+                while not self._stopping:
+                    yield await self._next_moment(taken.receive)
+            tasks.cancel_scope.cancel()
+
+    async def _next_moment(self, receive: Callable[[], Awaitable[Row]]) -> tuple[Row | None, datetime]:
+        now = self._clock()
+        wait = min(next_slot(ask.every, self._last.get(ask.key), now) for ask in self.game.asks)
+        row = None
+        with anyio.move_on_after(wait) as self._waiting:
+            try:
+                row = await receive()
+            except anyio.EndOfStream:
+                self._stopping = True
+        self._waiting = None
+        return row, self._clock()
+
+    async def _play(self, row: Row | None, now: datetime) -> None:
+        """One step of the game: tick, then every round that is due, then store it all."""
+        if row is not None:
+            self._history.append(row)
+            if self.game.tick is not None:
+                await self._call("tick", *self.game.tick(row))
+            self.ticks += 1
+        predictions = []
+        for ask in self.game.asks:
+            if self._history.latest is not None and self._is_due(ask, now):
+                predictions += await self._ask(ask, now)
+        await self._save([row] if row is not None else [], predictions)
+        if self.game.history is not None:
+            self._history.forget(now - self.game.history)
+            await in_thread(self._store.forget_rows, now - self.game.history)
+        if self._after_row is not None:
+            await self._after_row(now)
+
+    def _is_due(self, ask: Ask, now: datetime) -> bool:
+        slot = due(ask.every, self._last.get(ask.key), now)
+        if slot is None:
+            return False
+        if not self.feed.live:
+            return True  # in a replay the clock is the data's: what it does not show never came
+        if slot.missed:
+            self.missed += slot.missed
+            self._tell(RoundsMissed(ask.key, slot.slot, slot.missed))
+        if slot.late:
+            self.late += 1
+            self._tell(RoundLate(ask.key, slot.slot, slot.late))
+        return True
+
+    async def _ask(self, ask: Ask, now: datetime) -> list[Prediction]:
+        arguments = ask.arguments_for(self._history.latest)
+        played = await self._call(ask.method.name, **arguments)
+        self._last[ask.key] = now
+        self.rounds += 1
+        self._tell(RoundPlayed(ask.key, now, played))
+        return [_prediction(ask, arguments, now, outcome) for outcome in played.values()]
+
+    async def _call(self, method: str, *args: Any, models: Sequence[str] | None = None, **kwargs: Any) -> Round:
+        per_model = None if self.game.per_model is None else partial(self._extra, method)
+        return await self.runner.call(method, *args, models=models, per_model=per_model, **kwargs)
+
+    def _extra(self, method: str, model: Model) -> Mapping[str, Any]:
+        return self.game.extra_for(self.game.contract.method(method), model, self._standing_of(model.id))
+
+    async def _replay_to(self, model: Model, runner: ModelRunner) -> None:
+        """Tell a fresh instance what it missed, up to the very row in hand."""
+        latest = self._history.latest
+        if latest is None or self.game.tick is None:
+            return
+        since = datetime.min.replace(tzinfo=UTC) if self.game.warmup is None else latest.time - self.game.warmup
+        done: datetime | None = None
+        while rows := [row for row in self._history.between(done or since, latest.time) if row.time != done]:
+            for row in rows:
+                told = await self._call("tick", *self.game.tick(row), models=[model.id])
+                if all(outcome.status is Status.SKIPPED for outcome in told.values()):
+                    return
+                done = row.time
+            latest = self._history.latest or latest
+
+    async def _save(self, rows: Sequence[Row], predictions: Sequence[Prediction]) -> None:
+        changed = []
+        for model in self.runner.models.values():
+            record = ModelRecord(model.id, model.name, model.deployment_id, str(model.state), model.health.reason)
+            if self._known.get(model.id) != record:
+                self._known[model.id] = record
+                changed.append(record)
+        if rows or predictions or changed:
+            await in_thread(self._store.save, rows, predictions, changed)
+            self.predictions += len(predictions)
+
+
+async def _pump(rows: AsyncGenerator[Row], arrived: Any) -> None:
+    async with arrived, aclosing(rows):
+        async for row in rows:
+            await arrived.send(row)
+
+
+def _prediction(ask: Ask, arguments: Mapping[str, Any], now: datetime, outcome: Outcome) -> Prediction:
+    return Prediction(
+        model_id=outcome.model_id,
+        deployment_id=outcome.deployment_id,
+        key=ask.key,
+        at=now,
+        resolves_at=now + timedelta(seconds=ask.horizon),
+        horizon=ask.horizon,
+        arguments=arguments,
+        status=outcome.status,
+        value=outcome.value,
+        error=None if outcome.error is None else outcome.error.message,
+        elapsed=outcome.elapsed,
+    )

@@ -1,0 +1,16 @@
+"""Faulty on purpose: a fine model on most days, that raises now and then."""
+
+from daily_density import TrackerBase, normal
+
+
+class Moody(TrackerBase):
+    def __init__(self):
+        self.days = 0
+
+    def tick(self, prices):
+        self.days += 1
+
+    def predict(self, asset, horizon, step):
+        if self.days % 7 == 0 and asset == "IBM":
+            raise RuntimeError(f"day {self.days}: not in the mood for {asset}")
+        return [normal(loc=0.0, scale=0.018)] * (horizon // step)
