@@ -296,14 +296,14 @@ def _refusal(url: httpx.URL, response: httpx.Response) -> _Failure:
 
 
 def _retry_after(text: str) -> float:
-    """The seconds of a Retry-After header: a number of them, or a date (RFC 9110, 10.2.3)."""
+    """The seconds of a Retry-After header, a number or a date (RFC 9110, 10.2.3); below 0 once it has passed."""
     if text.isascii() and text.isdigit():
         return float(text)
     try:
         moment = parsedate_to_datetime(text)
     except ValueError:
         return 0.0
-    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
 
 
 def _next_on_grid(due: float, every: float, now: float) -> float:

@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 import threading
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
@@ -277,6 +278,19 @@ async def test_a_body_that_unpacks_too_large_is_told():
     assert (await trouble_with(bomb, max_bytes=100_000)).reason == "URL answered with more than 100000 bytes"
 
 
+def test_a_small_body_that_unpacks_to_much_takes_no_memory():
+    feed = PollingFeed("https://example.com", parse=rows_of, max_bytes=100_000)
+    bomb = gzip.compress(b" " * 50_000_000, 1)
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(polling._Failure):
+            feed._unpacked(bomb, "gzip")
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
 async def test_a_compressed_answer_that_ends_too_soon_is_told():
     cut = sends(gzip.compress(b"[[1, 1.0]]")[:-9], Content_Encoding="gzip")
 
@@ -324,11 +338,14 @@ async def test_what_parse_gives_must_be_rows(answer, reason):
     assert (await trouble_with(GOOD, parse=lambda document: next(answers))).reason == reason
 
 
-async def test_an_error_of_parse_is_told_even_from_a_generator():
+@pytest.mark.parametrize(
+    ("document", "error"), [({}, "KeyError: 'prices'"), (5, "TypeError: 'int' object is not iterable")]
+)
+async def test_an_error_of_parse_is_told_even_from_a_generator(document, error):
     def parse(document):
         yield from rows_of(document["prices"] if document == {} else document)
 
-    assert (await trouble_with(sends({}), parse=parse)).reason == "parse failed on what URL sent: KeyError: 'prices'"
+    assert (await trouble_with(sends(document), parse=parse)).reason == f"parse failed on what URL sent: {error}"
 
 
 async def test_failures_are_counted_until_a_success():
@@ -507,6 +524,7 @@ def test_retry_after_is_honoured_up_to_five_minutes(header, least, most):
 def test_retry_after_may_be_a_date():
     assert 50 < told_wait(format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)) <= 60
     assert told_wait(format_datetime(datetime.now(UTC) - timedelta(seconds=60), usegmt=True)) <= 0.001
+    assert told_wait("Mon, 01 Jan 2024 00:00:00 -0000") <= 0.001
 
 
 def told_wait(retry_after: str) -> float:
