@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from crunch_game.runner import ModelRunner as ModelRunner
 
 _HOMES = {
+    "backtest": ("Backtest", "backtest"),
     "contract": ("Contract",),
     "errors": (
         "AmbiguousModel",

@@ -129,6 +129,14 @@ class Store(Protocol):
         """The models ever seen, by id."""
         ...
 
+    def note(self, name: str, document: Mapping[str, Any]) -> None:
+        """Keep a small document (what JSON can hold) under a name, in place of the one before."""
+        ...
+
+    def noted(self, name: str) -> dict[str, Any] | None:
+        """The document kept under the name, or None."""
+        ...
+
     def forget_rows(self, before: datetime) -> None:
         """Drop the rows older than `before`."""
         ...

@@ -28,10 +28,12 @@ __all__ = [
     "encode",
     "microseconds",
     "moment",
+    "pack_document",
     "pack_model",
     "pack_prediction",
     "pack_row",
     "pack_score",
+    "unpack_document",
     "unpack_prediction",
     "unpack_row",
     "unpack_score",
@@ -207,6 +209,17 @@ def pack_model(model: ModelRecord) -> PackedModel:
         str(model.state),
         _prose(model.reason),
     )
+
+
+def pack_document(name: str, document: Mapping[str, Any]) -> str:
+    """A small document as JSON text."""
+    return _json(dict(document), f"the note {name!r}") or "{}"
+
+
+def unpack_document(packed: str | None) -> dict[str, Any] | None:
+    """The document that the text holds; None for None."""
+    document: dict[str, Any] | None = decode(packed)
+    return document
 
 
 def unpack_row(packed: Sequence[Any]) -> Row:

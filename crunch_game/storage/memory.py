@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
@@ -20,10 +20,12 @@ from crunch_game.storage.codec import (
     PackedScore,
     microseconds,
     moment,
+    pack_document,
     pack_model,
     pack_prediction,
     pack_row,
     pack_score,
+    unpack_document,
     unpack_prediction,
     unpack_row,
     unpack_score,
@@ -84,6 +86,7 @@ class MemoryStore:
         self._scores: dict[_Identity, PackedScore] = {}
         self._predicted, self._scored, self._pending = _Timeline(), _Timeline(), _Timeline()
         self._first_rounds: dict[str, int] = {}
+        self._notes: dict[str, str] = {}
         self._last_rounds: dict[str, int] = {}
 
     def save(
@@ -180,6 +183,17 @@ class MemoryStore:
         """The models ever seen, by id."""
         with self._open():
             return [ModelRecord(*self._models[model_id]) for model_id in sorted(self._models)]
+
+    def note(self, name: str, document: Mapping[str, Any]) -> None:
+        """Keep a small document under a name, in place of the one before."""
+        packed = pack_document(name, document)
+        with self._open():
+            self._notes[name] = packed
+
+    def noted(self, name: str) -> dict[str, Any] | None:
+        """The document kept under the name, or None."""
+        with self._open():
+            return unpack_document(self._notes.get(name))
 
     def forget_rows(self, before: datetime) -> None:
         """Drop the rows older than `before`."""

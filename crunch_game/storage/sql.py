@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
@@ -20,10 +20,12 @@ from crunch_game.storage.codec import (
     PackedPrediction,
     microseconds,
     moment,
+    pack_document,
     pack_model,
     pack_prediction,
     pack_row,
     pack_score,
+    unpack_document,
     unpack_prediction,
     unpack_row,
     unpack_score,
@@ -167,6 +169,17 @@ class SQLStore:
     def models(self) -> list[ModelRecord]:
         """The models ever seen, by id."""
         return [ModelRecord(*row) for row in self._fetch(select(tables.models).order_by(tables.models.c.model_id))]
+
+    def note(self, name: str, document: Mapping[str, Any]) -> None:
+        """Keep a small document under a name, in place of the one before."""
+        packed = pack_document(name, document)
+        with self._writing() as connection:
+            connection.execute(tables.UPSERT_NOTE, {"name": name, "document": packed})
+
+    def noted(self, name: str) -> dict[str, Any] | None:
+        """The document kept under the name, or None."""
+        found = self._fetch(select(tables.notes.c.document).where(tables.notes.c.name == name))
+        return unpack_document(found[0][0] if found else None)
 
     def forget_rows(self, before: datetime) -> None:
         """Drop the rows older than `before`."""

@@ -32,11 +32,13 @@ __all__ = [
     "NOTE_LAST",
     "SCHEMA_VERSION",
     "UPSERT_MODEL",
+    "UPSERT_NOTE",
     "first_rounds",
     "is_pending",
     "last_rounds",
     "metadata",
     "models",
+    "notes",
     "prediction_columns",
     "predictions",
     "rows",
@@ -110,6 +112,12 @@ last_rounds = Table(
     Column("key", String, primary_key=True),
     Column("at", BigInteger, nullable=False),
 )
+notes = Table(
+    "notes",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("document", Text, nullable=False),
+)
 
 # written out, for a bound parameter would keep the planner from using the partial index
 is_pending = predictions.c.pending == literal_column("1")
@@ -125,6 +133,10 @@ UPSERT_MODEL = insert(models)
 UPSERT_MODEL = UPSERT_MODEL.on_conflict_do_update(
     index_elements=["model_id"],
     set_={name: UPSERT_MODEL.excluded[name] for name in PackedModel._fields if name != "model_id"},
+)
+UPSERT_NOTE = insert(notes)
+UPSERT_NOTE = UPSERT_NOTE.on_conflict_do_update(
+    index_elements=["name"], set_={"document": UPSERT_NOTE.excluded.document}
 )
 NOTE_FIRST = insert(first_rounds)
 NOTE_FIRST = NOTE_FIRST.on_conflict_do_update(

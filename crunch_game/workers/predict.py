@@ -22,6 +22,7 @@ from crunch_game.runner import ModelRunner, Models
 from crunch_game.schedule import due, next_slot
 from crunch_game.scoring.leaderboard import Standing
 from crunch_game.storage.base import ModelRecord, Prediction, Store
+from crunch_game.storage.codec import encode
 from crunch_game.workers.base import Listener, feed_of, in_thread
 
 __all__ = ["PredictWorker"]
@@ -47,7 +48,7 @@ class PredictWorker:
         clock: The wall clock, UTC; only a live feed's game asks it.
 
     Attributes:
-        runner: The ModelRunner, while `run` goes on.
+        runner: The ModelRunner; it can be asked while `running`.
         ticks, rounds, predictions, missed, late: What was done so far.
 
     Raises:
@@ -94,6 +95,7 @@ class PredictWorker:
         self._known: dict[str, ModelRecord] = {}
         self._stopping = False
         self._waiting: anyio.CancelScope | None = None
+        self.running = False
 
     def stop(self) -> None:
         """End `run` once the row in hand is stored."""
@@ -109,6 +111,7 @@ class PredictWorker:
             self._history = History(await in_thread(self._store.rows, since))
             self._last = await in_thread(self._store.last_rounds)
         async with self.runner, aclosing(self._moments(last and last.time)) as moments:
+            self.running = True
             async for row, now in moments:
                 await self._play(row, now)
                 if self._stopping or self.ticks >= self._max_ticks:
@@ -226,6 +229,12 @@ async def _pump(rows: AsyncGenerator[Row], arrived: Any) -> None:
 
 
 def _prediction(ask: Ask, arguments: Mapping[str, Any], now: datetime, outcome: Outcome) -> Prediction:
+    status, value = outcome.status, outcome.value
+    error = None if outcome.error is None else outcome.error.message
+    try:
+        encode(value)
+    except ValueError as reason:  # an answer that the contract leaves open may still be none that can be kept
+        status, value, error = Status.INVALID, None, f"the answer cannot be stored: {reason}"
     return Prediction(
         model_id=outcome.model_id,
         deployment_id=outcome.deployment_id,
@@ -234,8 +243,8 @@ def _prediction(ask: Ask, arguments: Mapping[str, Any], now: datetime, outcome: 
         resolves_at=now + timedelta(seconds=ask.horizon),
         horizon=ask.horizon,
         arguments=arguments,
-        status=outcome.status,
-        value=outcome.value,
-        error=None if outcome.error is None else outcome.error.message,
+        status=status,
+        value=value,
+        error=error,
         elapsed=outcome.elapsed,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -59,9 +60,13 @@ class ScoreWorker:
         return scores
 
     def standings(self, now: datetime) -> list[Standing]:
-        """The leaderboard at that moment on the game's clock."""
+        """The leaderboard at that moment on the game's clock; it is also noted in the store."""
         self._load(now)
-        return self._board.standings(now, self._store.first_rounds())
+        standings = self._board.standings(now, self._store.first_rounds())
+        board = [asdict(standing) for standing in standings]
+        note = {"game": self._game.name, "at": now.isoformat(), "rank_by": self._game.rank_by, "leaderboard": board}
+        self._store.note("leaderboard", note)
+        return standings
 
     async def run(self, every: float = 1.0, on_scores: Callable[[list[Score]], Any] | None = None) -> None:
         """Score on a thread, again and again, by the wall clock; until cancelled."""

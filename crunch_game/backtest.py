@@ -1,0 +1,98 @@
+"""The same game over history, in a notebook or a script: the very predictions and scores of a live run."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from html import escape
+from types import ModuleType
+from typing import Literal
+
+from crunch_game import sync
+from crunch_game.errors import GameError
+from crunch_game.feeds.base import Feed
+from crunch_game.game import Game
+from crunch_game.hosts.base import Host
+from crunch_game.runner import Models
+from crunch_game.storage.base import Prediction, Score, Store
+from crunch_game.storage.memory import MemoryStore
+from crunch_game.workers import GameResult
+
+__all__ = ["Backtest", "backtest"]
+
+
+@dataclass(frozen=True)
+class Backtest(GameResult):
+    """What a game over history came to. A notebook shows it as its leaderboard.
+
+    Attributes:
+        store: Every prediction, with its score or the reason why there is none.
+    """
+
+    store: Store = None  # type: ignore[assignment]  # the fields before it have defaults
+
+    @property
+    def scores(self) -> list[Score]:
+        """Every score, oldest first."""
+        return self.store.scores()
+
+    def stored_predictions(self) -> list[Prediction]:
+        """Every prediction, failed ones included, oldest first."""
+        return self.store.predictions()
+
+    def __str__(self) -> str:
+        rows = self._rows()
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+
+    def _repr_html_(self) -> str:
+        head, *body = [[escape(cell) for cell in row] for row in self._rows()]
+        lines = ["".join(f"<th>{cell}</th>" for cell in head)]
+        lines += ["".join(f"<td>{cell}</td>" for cell in row) for row in body]
+        return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
+
+    def _rows(self) -> list[list[str]]:
+        windows = list(self.leaderboard[0].scores) if self.leaderboard else []
+        rows = [["rank", "model", *windows, "coverage"]]
+        for standing in self.leaderboard:
+            scores = ["" if score is None else f"{score:.6g}" for score in standing.scores.values()]
+            rows.append([str(standing.rank), standing.model_id, *scores, f"{standing.coverage:.1%}"])
+        return rows
+
+
+def backtest(
+    game: Game,
+    models: Models | type,
+    *,
+    feed: Feed | None = None,
+    host: Host | Literal["process", "inline"] = "inline",
+    max_ticks: int | None = None,
+) -> Backtest:
+    """Play a game over history, in this very process.
+
+    Args:
+        game: The game.
+        models: As for ModelRunner; one class will do.
+        feed: The history; the game's own feed unless given.
+        host: "process" to play each model isolated, as in a live run.
+        max_ticks: Stop after that many rows.
+
+    Raises:
+        GameError: The feed is a live one, and would never end.
+    """
+    history = feed or game.feed
+    if history is not None and history.live:
+        raise GameError(f"the feed of {game.name} is live; give a backtest a history: feed=ReplayFeed(...)")
+    store = MemoryStore()
+    models = [models] if isinstance(models, type) else models
+    result = sync.run_game(game, models, store=store, feed=feed, host=host, max_ticks=max_ticks)
+    return Backtest(**{name: getattr(result, name) for name in GameResult.__dataclass_fields__}, store=store)
+
+
+class _Callable(ModuleType):
+    """Lets `crunch_game.backtest(...)` work, whether this module or its function was imported first."""
+
+    __call__ = staticmethod(backtest)
+
+
+sys.modules[__name__].__class__ = _Callable

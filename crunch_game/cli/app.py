@@ -1,0 +1,197 @@
+"""The commands of `crunch-game`."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+import typer
+
+from crunch_game.cli import output, references
+from crunch_game.cli.check import Finding, examine
+from crunch_game.cli.demo import demo_folder, demo_game
+from crunch_game.cli.watch import Watch
+from crunch_game.errors import GameError
+from crunch_game.feeds.base import Feed
+from crunch_game.game import Game
+from crunch_game.storage import open_store
+from crunch_game.workers import GameResult, PredictWorker, run_game
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Write, play and look at live prediction games.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+GameRef = Annotated[str, typer.Argument(metavar="GAME", help="package.module:game, or a file that has a `game`.")]
+ModelsDir = Annotated[Path, typer.Option("--models", help="The folder of submissions; it is watched.")]
+StoreUrl = Annotated[str, typer.Option("--store", help="Where the game is kept, for example sqlite:///game.db")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
+Replay = Annotated[Path | None, typer.Option("--replay", help="Play this CSV or Parquet file instead of the feed.")]
+MaxTicks = Annotated[int | None, typer.Option("--max-ticks", min=0, help="Stop after that many rows.")]
+
+
+@app.command()
+def demo(
+    store: Annotated[str | None, typer.Option("--store", help="Where to keep it; a new folder unless given.")] = None,
+    max_ticks: MaxTicks = None,
+    as_json: AsJson = False,
+) -> None:
+    """Play the demo game: five models forecast thirteen years of daily stock returns."""
+    url = store or f"sqlite:///{tempfile.mkdtemp(prefix='crunch-game-demo-')}/demo.db"
+    _play(demo_game(), demo_folder() / "models", url, None, max_ticks, as_json=as_json)
+
+
+@app.command()
+def run(
+    game: GameRef,
+    models: ModelsDir,
+    store: StoreUrl,
+    replay: Replay = None,
+    max_ticks: MaxTicks = None,
+    as_json: AsJson = False,
+) -> None:
+    """Play a game, live or over history, until its feed ends or Ctrl-C."""
+    _play(references.game_at(game), models, store, references.feed_at(replay), max_ticks, as_json=as_json)
+
+
+@app.command()
+def leaderboard(store: StoreUrl, as_json: AsJson = False) -> None:
+    """Show the leaderboard of a game that is, or was, played."""
+    with open_store(store, create=False) as opened:
+        kept = opened.noted("leaderboard")
+    if kept is None:
+        raise GameError(f"the store {store} has no leaderboard yet; one comes with the first score")
+    if as_json:
+        output.print_json(kept)
+        return
+    title = f"{kept['game']}, as of {kept['at'][:19].replace('T', ' ')} UTC"
+    output.screen.print(output.board(kept["leaderboard"], rank_by=kept["rank_by"], title=title))
+
+
+@app.command()
+def check(
+    submission: Annotated[Path, typer.Argument(metavar="SUBMISSION", help="A .py file, or a folder with a main.py.")],
+    game: Annotated[str, typer.Option("--game", help="package.module:game, or a file that has a `game`.")],
+    replay: Replay = None,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="How many rows to play.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Load a submission in a process of its own, play a few rounds, and say what is wrong with it."""
+    described = references.game_at(game)
+    if not submission.exists():
+        raise GameError(f"there is no submission at {str(submission)!r}")
+    findings = anyio.run(examine, described, submission, references.feed_at(replay), rounds)
+    _tell_findings(submission, findings, as_json=as_json)
+
+
+def _tell_findings(submission: Path, findings: list[Finding], *, as_json: bool) -> None:
+    failed = any(finding.serious for finding in findings)
+    if as_json:
+        told = [{"serious": each.serious, "message": each.message, "traceback": each.traceback} for each in findings]
+        output.print_json({"submission": str(submission), "ok": not failed, "findings": told})
+    else:
+        for finding in findings:
+            mark = "[red]✗[/]" if finding.serious else "[yellow]![/]"
+            output.screen.print(f"{mark} {output.escape(finding.message)}")
+            if finding.traceback:
+                output.screen.print(output.escape(finding.traceback), style="dim")
+        if not failed:
+            output.screen.print(f"[green]✓[/] {output.escape(submission.name)} is ready to play")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _play(game: Game, models: Path, url: str, feed: Feed | None, max_ticks: int | None, *, as_json: bool) -> None:
+    if not models.is_dir():
+        raise GameError(f"there is no folder {str(models)!r} to take models from")
+    if feed is None and game.feed is None:
+        raise GameError(f"the game {game.name} has no feed of its own; give history with --replay FILE")
+    with open_store(url) as store:
+        if as_json:
+            result = anyio.run(
+                _until_stopped,
+                lambda begin: run_game(game, models, store=store, feed=feed, max_ticks=max_ticks, on_start=begin),
+            )
+            output.print_json({"game": game.name, **_document(result), "store": url})
+            return
+        watch = Watch(game, _rows(feed or game.feed, max_ticks), output.screen)
+
+        async def play(begin: Callable[[PredictWorker], Any]) -> GameResult:
+            def on_start(worker: PredictWorker) -> None:
+                watch.begin(worker)
+                begin(worker)
+
+            return await run_game(
+                game, models, store=store, feed=feed, max_ticks=max_ticks, on_start=on_start, on_event=watch.hear
+            )
+
+        with watch:
+            result = anyio.run(_until_stopped, play)
+    _show(game, result, url)
+
+
+async def _until_stopped(play: Callable[[Callable[[PredictWorker], Any]], Any]) -> GameResult:
+    """Play until the end, or until Ctrl-C: then the row in hand is finished and stored."""
+    workers: list[PredictWorker] = []
+
+    def stop() -> None:
+        for worker in workers:
+            worker.stop()
+
+    async with _interrupts(stop):
+        result: GameResult = await play(workers.append)
+    return result
+
+
+@asynccontextmanager
+async def _interrupts(on_signal: Callable[[], Any]) -> AsyncIterator[None]:
+    async def listen() -> None:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for _ in signals:
+                on_signal()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(listen)
+        yield
+        tasks.cancel_scope.cancel()
+
+
+def _rows(feed: Any, max_ticks: int | None) -> int | None:
+    """How many rows will be played, where that is known."""
+    total = len(feed) if hasattr(feed, "__len__") else None
+    return total if max_ticks is None else min(max_ticks, total or max_ticks)
+
+
+def _document(result: GameResult) -> dict[str, Any]:
+    models = [
+        {"model_id": model.model_id, "state": model.state, "reason": model.reason, "deployment_id": model.deployment_id}
+        for model in result.models
+    ]
+    return {
+        "ticks": result.ticks,
+        "rounds": result.rounds,
+        "predictions": result.predictions,
+        "missed": result.missed,
+        "late": result.late,
+        "leaderboard": output.as_documents(result.leaderboard),
+        "models": models,
+    }
+
+
+def _show(game: Game, result: GameResult, url: str) -> None:
+    output.screen.print()
+    if result.leaderboard:
+        standings = output.as_documents(result.leaderboard)
+        output.screen.print(output.board(standings, rank_by=game.rank_by, title=f"{game.name}: the leaderboard"))
+    output.screen.print(f"{result.ticks:,} rows, {result.rounds:,} rounds, {result.predictions:,} predictions stored")
+    output.screen.print(f"the database: [bold]{url}[/]   (crunch-game leaderboard --store {url})", soft_wrap=True)

@@ -1,0 +1,32 @@
+"""Where the demo game is: inside the installed package, or in the examples beside it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import crunch_game
+from crunch_game.cli.references import game_at
+from crunch_game.errors import GameError
+from crunch_game.game import Game
+
+__all__ = ["demo_folder", "demo_game"]
+
+
+def demo_folder() -> Path:
+    """The folder of the demo: an author's package in miniature, and its `models`.
+
+    Raises:
+        GameError: It is not there.
+    """
+    package = Path(crunch_game.__file__).parent
+    for folder in (package / "examples" / "daily_density", package.parent / "examples" / "daily_density"):
+        if folder.is_dir():
+            return folder
+    raise GameError("the demo game is not installed; reinstall crunch-game")
+
+
+def demo_game() -> Game:
+    """The demo game."""
+    sys.path.insert(0, str(demo_folder()))
+    return game_at("daily_density.game:game")

@@ -1,0 +1,67 @@
+"""From what a person types to a game, a store or a feed."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from crunch_game.errors import GameError
+from crunch_game.faults import said
+from crunch_game.feeds.replay import ReplayFeed
+from crunch_game.game import Game
+
+__all__ = ["feed_at", "game_at"]
+
+
+def game_at(reference: str) -> Game:
+    """The game that "package.module:game" or a file's `game` is.
+
+    Raises:
+        GameError: There is none.
+    """
+    path = Path(reference.partition(":")[0])
+    if path.suffix == ".py" or path.is_file():
+        module, attribute = _file(path), reference.partition(":")[2] or "game"
+    elif ":" in reference:
+        name, _, attribute = reference.partition(":")
+        module = _module(name)
+    else:
+        raise GameError(f"{reference!r} is no game: write package.module:game, or the path of a file that has a `game`")
+    found = getattr(module, attribute, None)
+    if not isinstance(found, Game):
+        what = "has no" if found is None else "has no Game called"
+        raise GameError(f"{reference} {what} {attribute!r}; a game is: {attribute} = crunch_game.Game(...)")
+    return found
+
+
+def feed_at(path: Path | None) -> ReplayFeed | None:
+    """The replay of a file; None for None."""
+    return None if path is None else ReplayFeed(path)
+
+
+def _file(path: Path) -> Any:
+    if not path.is_file():
+        raise GameError(f"there is no file {str(path)!r}")
+    sys.path.insert(0, str(_root(path.resolve())))  # its imports are found as if it were run
+    parts = path.resolve().relative_to(sys.path[0]).with_suffix("").parts
+    return _module(".".join(parts))
+
+
+def _root(path: Path) -> Path:
+    """The folder that a file's imports start from: the first one upwards that is no package."""
+    folder = path.parent
+    while (folder / "__init__.py").exists():
+        folder = folder.parent
+    return folder
+
+
+def _module(name: str) -> Any:
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(name)
+    except GameError:
+        raise
+    except Exception as error:
+        raise GameError(f"importing {name} raised {said(error)}") from error
