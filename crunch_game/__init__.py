@@ -7,13 +7,89 @@ class, pays for nothing else.
 from __future__ import annotations
 
 from importlib import import_module
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from crunch_game.tracker import TrackerBase as TrackerBase
 
 if TYPE_CHECKING:
+    from crunch_game.backtest import Backtest as Backtest
+    from crunch_game.backtest import backtest as backtest
     from crunch_game.contract import Contract as Contract
+    from crunch_game.errors import AmbiguousModel as AmbiguousModel
+    from crunch_game.errors import ContractError as ContractError
+    from crunch_game.errors import CrunchGameError as CrunchGameError
+    from crunch_game.errors import FeedError as FeedError
+    from crunch_game.errors import GameError as GameError
+    from crunch_game.errors import InvalidAnswer as InvalidAnswer
+    from crunch_game.errors import LoadError as LoadError
+    from crunch_game.errors import MissingExtra as MissingExtra
+    from crunch_game.errors import ModelDied as ModelDied
+    from crunch_game.errors import ModelError as ModelError
+    from crunch_game.errors import ModelRaised as ModelRaised
+    from crunch_game.errors import ModelTimeout as ModelTimeout
+    from crunch_game.errors import NoModelFound as NoModelFound
+    from crunch_game.errors import StoreError as StoreError
+    from crunch_game.errors import UnknownModel as UnknownModel
+    from crunch_game.events import FieldFault as FieldFault
+    from crunch_game.events import LoopBlocked as LoopBlocked
+    from crunch_game.events import ModelJoined as ModelJoined
+    from crunch_game.events import ModelLeft as ModelLeft
+    from crunch_game.events import ModelLoadFailed as ModelLoadFailed
+    from crunch_game.events import ModelReady as ModelReady
+    from crunch_game.events import ModelRedeployed as ModelRedeployed
+    from crunch_game.events import ModelRestarted as ModelRestarted
+    from crunch_game.events import ModelStopped as ModelStopped
+    from crunch_game.events import RosterFound as RosterFound
+    from crunch_game.events import RosterLost as RosterLost
+    from crunch_game.events import RoundLate as RoundLate
+    from crunch_game.events import RoundPlayed as RoundPlayed
+    from crunch_game.events import RoundsMissed as RoundsMissed
+    from crunch_game.feeds.base import Feed as Feed
+    from crunch_game.feeds.base import FeedGap as FeedGap
+    from crunch_game.feeds.base import FeedTrouble as FeedTrouble
+    from crunch_game.feeds.base import Row as Row
+    from crunch_game.feeds.base import RowDropped as RowDropped
+    from crunch_game.feeds.history import History as History
+    from crunch_game.feeds.polling import PollingFeed as PollingFeed
+    from crunch_game.feeds.replay import ReplayFeed as ReplayFeed
+    from crunch_game.game import Game as Game
+    from crunch_game.game import Predict as Predict
+    from crunch_game.hosts.inline import InlineHost as InlineHost
+    from crunch_game.hosts.process import ProcessHost as ProcessHost
+    from crunch_game.loading import AutoLoader as AutoLoader
+    from crunch_game.loading import FactoryLoader as FactoryLoader
+    from crunch_game.loading import SubclassLoader as SubclassLoader
+    from crunch_game.loading import load_model as load_model
+    from crunch_game.models import Model as Model
+    from crunch_game.models import Submission as Submission
+    from crunch_game.outcomes import Fault as Fault
+    from crunch_game.outcomes import Outcome as Outcome
+    from crunch_game.outcomes import Round as Round
+    from crunch_game.outcomes import Status as Status
+    from crunch_game.policy import Policy as Policy
+    from crunch_game.rosters.base import Roster as Roster
+    from crunch_game.rosters.directory import DirectoryRoster as DirectoryRoster
+    from crunch_game.rosters.static import StaticRoster as StaticRoster
     from crunch_game.runner import ModelRunner as ModelRunner
+    from crunch_game.scoring.base import Scorer as Scorer
+    from crunch_game.scoring.densities import Density as Density
+    from crunch_game.scoring.leaderboard import Leaderboard as Leaderboard
+    from crunch_game.scoring.leaderboard import Standing as Standing
+    from crunch_game.scoring.rules import CRPS as CRPS
+    from crunch_game.scoring.rules import LogScore as LogScore
+    from crunch_game.storage import open_store as open_store
+    from crunch_game.storage.base import ModelRecord as ModelRecord
+    from crunch_game.storage.base import Prediction as Prediction
+    from crunch_game.storage.base import Score as Score
+    from crunch_game.storage.base import Store as Store
+    from crunch_game.storage.memory import MemoryStore as MemoryStore
+    from crunch_game.storage.sql import SQLStore as SQLStore
+    from crunch_game.workers import GameResult as GameResult
+    from crunch_game.workers import PredictWorker as PredictWorker
+    from crunch_game.workers import ScoreWorker as ScoreWorker
+    from crunch_game.workers import Standings as Standings
+    from crunch_game.workers import run_game as run_game
 
 _HOMES = {
     "backtest": ("Backtest", "backtest"),
@@ -71,16 +147,31 @@ _HOMES = {
     "scoring.leaderboard": ("Leaderboard", "Standing"),
     "scoring.rules": ("CRPS", "LogScore"),
     "storage": ("open_store",),
-    "storage.base": ("Prediction", "Score", "Store"),
+    "storage.base": ("ModelRecord", "Prediction", "Score", "Store"),
     "storage.memory": ("MemoryStore",),
     "storage.sql": ("SQLStore",),
     "workers": ("GameResult", "PredictWorker", "ScoreWorker", "Standings", "run_game"),
 }
 _HOME = {name: f"crunch_game.{home}" for home, names in _HOMES.items() for name in names}
 
+__all__ = sorted(["TrackerBase", *_HOME])
+
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOME[name]), name)
-    return value
+    home = _HOME[name]
+    module = import_module(home)
+    for neighbour in _HOMES[home.removeprefix(f"{__name__}.")]:
+        value = getattr(module, neighbour)
+        if isinstance(value, type | FunctionType):
+            value.__module__ = __name__  # tracebacks and documentation say crunch_game.X, wherever X lives
+        globals()[neighbour] = value
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+TrackerBase.__module__ = __name__

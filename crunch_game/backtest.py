@@ -21,7 +21,7 @@ from crunch_game.workers import GameResult
 __all__ = ["Backtest", "backtest"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Backtest(GameResult):
     """What a game over history came to. A notebook shows it as its leaderboard.
 
@@ -40,7 +40,7 @@ class Backtest(GameResult):
         """Every prediction, failed ones included, oldest first."""
         return self.store.predictions()
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         rows = self._rows()
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)

@@ -121,3 +121,7 @@ class MissingExtra(CrunchGameError, ImportError):
         super().__init__(f"{library} is not installed; run: pip install 'crunch-game[{extra}]'")
         self.library = library
         self.extra = extra
+
+
+for _name in __all__:
+    globals()[_name].__module__ = "crunch_game"  # what a traceback shows is what one imports

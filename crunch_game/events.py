@@ -8,6 +8,7 @@ from datetime import datetime
 from crunch_game.outcomes import Fault, Round
 
 __all__ = [
+    "TROUBLE",
     "FieldFault",
     "GameEvent",
     "LoopBlocked",
@@ -34,6 +35,9 @@ class ModelJoined:
     model_id: str
     deployment_id: str
 
+    def __str__(self) -> str:
+        return f"{self.model_id} joined"
+
 
 @dataclass(frozen=True, slots=True)
 class ModelReady:
@@ -46,6 +50,9 @@ class ModelReady:
     deployment_id: str
     warnings: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        return f"{self.model_id} is ready" + "".join(f"; {warning}" for warning in self.warnings)
+
 
 @dataclass(frozen=True, slots=True)
 class ModelLoadFailed:
@@ -54,6 +61,9 @@ class ModelLoadFailed:
     model_id: str
     deployment_id: str
     fault: Fault
+
+    def __str__(self) -> str:
+        return f"{self.model_id} could not be loaded: {self.fault}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,9 @@ class ModelRedeployed:
     deployment_id: str
     previous_deployment_id: str
 
+    def __str__(self) -> str:
+        return f"{self.model_id} plays with new code, {self.deployment_id}"
+
 
 @dataclass(frozen=True, slots=True)
 class ModelRestarted:
@@ -73,6 +86,9 @@ class ModelRestarted:
     deployment_id: str
     fault: Fault
     delay: float
+
+    def __str__(self) -> str:
+        return f"{self.model_id} is restarted: {self.fault}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +103,9 @@ class ModelStopped:
     reason: str
     fault: Fault | None = None
 
+    def __str__(self) -> str:
+        return f"{self.model_id} is stopped: {self.reason}"
+
 
 @dataclass(frozen=True, slots=True)
 class ModelLeft:
@@ -94,6 +113,9 @@ class ModelLeft:
 
     model_id: str
     deployment_id: str
+
+    def __str__(self) -> str:
+        return f"{self.model_id} left"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +130,18 @@ class FieldFault:
     asked: int
     fault: Fault
 
+    def __str__(self) -> str:
+        return f"{self.failed} of {self.asked} models failed {self.method}, so the game is at fault: {self.fault}"
+
 
 @dataclass(frozen=True, slots=True)
 class LoopBlocked:
     """The author's own code held the event loop for that many seconds while a round had ended."""
 
     seconds: float
+
+    def __str__(self) -> str:
+        return f"the event loop was blocked for {self.seconds:.2f} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +150,16 @@ class RosterLost:
 
     reason: str
 
+    def __str__(self) -> str:
+        return f"the roster is lost: {self.reason}"
+
 
 @dataclass(frozen=True, slots=True)
 class RosterFound:
     """The roster is back; what it tells now is the truth."""
+
+    def __str__(self) -> str:
+        return "the roster is back"
 
 
 RunnerEvent = (
@@ -151,6 +185,9 @@ class RoundPlayed:
     at: datetime
     round: Round
 
+    def __str__(self) -> str:
+        return f"{self.key} was played: {len(self.round.succeeded)} of {len(self.round)} ok"
+
 
 @dataclass(frozen=True, slots=True)
 class RoundLate:
@@ -159,6 +196,9 @@ class RoundLate:
     key: str
     slot: datetime
     late: float
+
+    def __str__(self) -> str:
+        return f"{self.key} was played {self.late:.1f} s late"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,5 +209,20 @@ class RoundsMissed:
     slot: datetime
     count: int
 
+    def __str__(self) -> str:
+        return f"{self.count} rounds of {self.key} were missed before {self.slot:%Y-%m-%d %H:%M:%S} UTC"
+
 
 GameEvent = RunnerEvent | RoundPlayed | RoundLate | RoundsMissed
+
+TROUBLE = (
+    ModelLoadFailed,
+    ModelStopped,
+    ModelRestarted,
+    FieldFault,
+    LoopBlocked,
+    RosterLost,
+    RoundLate,
+    RoundsMissed,
+)
+"""What an author who does not listen is told all the same, as a logged warning."""

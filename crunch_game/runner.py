@@ -20,7 +20,7 @@ from crunch_game.contract import Contract
 from crunch_game.errors import ContractError, GameError
 from crunch_game.hosts.base import Call, Host, Setup
 from crunch_game.importing import alias_main
-from crunch_game.lineup import Fresh, Lineup, Player, onboarding
+from crunch_game.lineup import Lineup, Player, onboarding
 from crunch_game.loading import AutoLoader, Loader
 from crunch_game.models import Model, Source, Submission
 from crunch_game.outcomes import Outcome, Round
@@ -51,7 +51,8 @@ class ModelRunner:
         loader: How a submission becomes a model.
         init_args: For every model's constructor or factory.
         init_kwargs: The same, by keyword.
-        on_event: Called with a frozen record for everything that happens (see `crunch_game.events`).
+        on_event: Called with a frozen record for everything that happens (see `crunch_game.events`). Without it,
+            what goes wrong is logged as a warning.
         ready_timeout: Seconds to wait for the initial models.
 
     Raises:
@@ -111,6 +112,8 @@ class ModelRunner:
         """End everything; whether the error was only the task group's own way to say that a task failed."""
         assert self._tasks is not None
         self._tasks.cancel_scope.cancel()
+        if self._lineup is not None:
+            self._lineup.close()
         try:
             if isinstance(error, anyio.get_cancelled_exc_class()):
                 return bool(await self._tasks.__aexit__(type(error), error, error.__traceback__))
@@ -127,7 +130,9 @@ class ModelRunner:
     @property
     def models(self) -> Mapping[str, Model]:
         """Every model of the roster by id, stopped and failed ones too."""
-        return _Models(self._entered)
+        if self._lineup is None:
+            raise ContractError(_NOT_RUNNING)
+        return _Models(self._lineup)
 
     async def stop(self, model_id: str, reason: str) -> None:
         """Take a model out of the game, until it has a new deployment or is readmitted.
@@ -252,16 +257,18 @@ class ModelRunner:
             ids = [models] if isinstance(models, str) else models
             seats = [seat for seat in map(lineup.seat, dict.fromkeys(ids)) if seat is not None]
         for seat in seats:
-            yield fresh if isinstance(fresh, Fresh) and fresh.model is seat.model else seat
+            yield fresh if fresh is not None and fresh.instance is not None and fresh.model is seat.model else seat
 
     @property
     def _entered(self) -> Lineup:
-        if self._lineup is None:
-            raise ContractError("the ModelRunner is not running; use it inside: async with ModelRunner(...) as runner")
+        if self._lineup is None or self._lineup.closed:
+            raise ContractError(_NOT_RUNNING)
         return self._lineup
 
     def _emit(self, event: events.RunnerEvent) -> None:
         if self._on_event is None:
+            if isinstance(event, events.TROUBLE):
+                logger.warning("%s", event)
             return
         try:
             result = self._on_event(event)
@@ -270,6 +277,9 @@ class ModelRunner:
             return
         if inspect.isawaitable(result) and self._tasks is not None:
             self._tasks.start_soon(_await, result)
+
+
+_NOT_RUNNING = "the ModelRunner is not running; use it inside: async with ModelRunner(...) as runner"
 
 
 async def _await(awaitable: Awaitable[Any]) -> None:

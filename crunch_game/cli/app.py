@@ -14,7 +14,7 @@ import typer
 
 from crunch_game.cli import output, references
 from crunch_game.cli.check import Finding, examine
-from crunch_game.cli.demo import demo_folder, demo_game
+from crunch_game.cli.demo import demo_game, demo_models
 from crunch_game.cli.watch import Watch
 from crunch_game.errors import GameError
 from crunch_game.feeds.base import Feed
@@ -48,7 +48,7 @@ def demo(
 ) -> None:
     """Play the demo game: five models forecast thirteen years of daily stock returns."""
     url = store or f"sqlite:///{tempfile.mkdtemp(prefix='crunch-game-demo-')}/demo.db"
-    _play(demo_game(), demo_folder() / "models", url, None, max_ticks, as_json=as_json)
+    _play(demo_game(), demo_models(), url, None, max_ticks, as_json=as_json)
 
 
 @app.command()

@@ -10,23 +10,27 @@ from crunch_game.cli.references import game_at
 from crunch_game.errors import GameError
 from crunch_game.game import Game
 
-__all__ = ["demo_folder", "demo_game"]
+__all__ = ["demo_game", "demo_models"]
 
 
-def demo_folder() -> Path:
-    """The folder of the demo: an author's package in miniature, and its `models`.
+def demo_game() -> Game:
+    """The demo game.
 
     Raises:
         GameError: It is not there.
     """
+    sys.path.insert(0, str(_folder()))
+    return game_at("daily_density.game:game")
+
+
+def demo_models() -> Path:
+    """The folder of its models."""
+    return _folder() / "daily_density" / "models"
+
+
+def _folder() -> Path:
     package = Path(crunch_game.__file__).parent
     for folder in (package / "examples" / "daily_density", package.parent / "examples" / "daily_density"):
         if folder.is_dir():
             return folder
     raise GameError("the demo game is not installed; reinstall crunch-game")
-
-
-def demo_game() -> Game:
-    """The demo game."""
-    sys.path.insert(0, str(demo_folder()))
-    return game_at("daily_density.game:game")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from statistics import quantiles
 from types import TracebackType
 from typing import Any, Self
@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from crunch_game import events
+from crunch_game.feeds.base import FeedGap, FeedTrouble, RowDropped
 from crunch_game.game import Game
 from crunch_game.models import Model
 from crunch_game.scoring.leaderboard import Standing
@@ -22,6 +23,8 @@ from crunch_game.workers import PredictWorker, Standings
 
 __all__ = ["Watch"]
 
+_BAD = (events.ModelLoadFailed, events.ModelStopped, events.FieldFault)
+_TOLD = (*events.TROUBLE, events.ModelRedeployed, events.ModelLeft, FeedGap, FeedTrouble, RowDropped)
 _COLORS = {"ready": "green", "busy": "yellow", "stopped": "red", "failed": "red"}
 
 
@@ -71,9 +74,9 @@ class Watch:
             case Standings(standings=standings):
                 self._standings = {standing.model_id: standing for standing in standings}
             case _:
-                sentence = _sentence(event)
-                if sentence is not None:
-                    self._console.print(sentence)
+                if isinstance(event, _TOLD):
+                    color = "red" if isinstance(event, _BAD) else "yellow"
+                    self._console.print(f"[{color}]{escape(str(event))}[/]")
 
     def _render(self) -> Group:
         if self._worker is not None:
@@ -115,26 +118,3 @@ def _percentiles(seconds: deque[float]) -> tuple[str, str]:
         return "-", "-"
     cuts = quantiles(list(seconds), n=20)
     return f"{cuts[9] * 1000:.1f} ms", f"{cuts[18] * 1000:.1f} ms"
-
-
-def _sentence(event: Any) -> str | None:
-    """What a person should know, as a line; None for what the table shows anyway."""
-    say: Mapping[type, Callable[[Any], str]] = {
-        events.ModelLoadFailed: lambda e: f"[red]{e.model_id} could not be loaded:[/] {escape(e.fault.message)}",
-        events.ModelStopped: lambda e: f"[red]{e.model_id} is stopped:[/] {escape(e.reason)}",
-        events.ModelRestarted: lambda e: f"[yellow]{e.model_id} is restarted:[/] {escape(e.fault.message)}",
-        events.ModelRedeployed: lambda e: f"{e.model_id} has new code",
-        events.ModelLeft: lambda e: f"{e.model_id} left",
-        events.FieldFault: lambda e: (
-            f"[red]{e.failed} of {e.asked} models failed {e.method}: the game's fault.[/] {escape(e.fault.message)}"
-        ),
-        events.LoopBlocked: lambda e: f"[yellow]the event loop was blocked for {e.seconds:.2f} s[/]",
-        events.RoundLate: lambda e: f"[yellow]{escape(e.key)} was played {e.late:.1f} s late[/]",
-        events.RoundsMissed: lambda e: f"[yellow]{e.count} rounds of {escape(e.key)} were missed[/]",
-    }
-    known = say.get(type(event))
-    if known is not None:
-        return known(event)
-    if type(event).__module__ == "crunch_game.feeds.base":
-        return f"[yellow]feed: {escape(str(event))}[/]"
-    return None

@@ -39,6 +39,9 @@ class FeedGap:
     after: datetime
     until: datetime
 
+    def __str__(self) -> str:
+        return f"the feed was silent from {self.after:%Y-%m-%d %H:%M:%S} to {self.until:%Y-%m-%d %H:%M:%S} UTC"
+
 
 @dataclass(frozen=True, slots=True)
 class FeedTrouble:
@@ -48,6 +51,9 @@ class FeedTrouble:
     failures: int
     retry_in: float
 
+    def __str__(self) -> str:
+        return f"the feed failed ({self.failures} in a row, asked again in {self.retry_in:.1f} s): {self.reason}"
+
 
 @dataclass(frozen=True, slots=True)
 class RowDropped:
@@ -55,6 +61,9 @@ class RowDropped:
 
     reason: str
     time: datetime | None = None
+
+    def __str__(self) -> str:
+        return f"a row of the feed was left out: {self.reason}"
 
 
 FeedEvent = FeedGap | FeedTrouble | RowDropped

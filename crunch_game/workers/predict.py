@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -11,8 +12,8 @@ from typing import Any, Literal, cast
 
 import anyio
 
-from crunch_game.events import RoundLate, RoundPlayed, RoundsMissed
-from crunch_game.feeds.base import Feed, Row
+from crunch_game.events import TROUBLE, RoundLate, RoundPlayed, RoundsMissed
+from crunch_game.feeds.base import Feed, FeedGap, FeedTrouble, Row, RowDropped
 from crunch_game.feeds.history import History
 from crunch_game.game import Ask, Game
 from crunch_game.hosts.base import Host
@@ -26,6 +27,8 @@ from crunch_game.storage.codec import encode
 from crunch_game.workers.base import Listener, feed_of, in_thread
 
 __all__ = ["PredictWorker"]
+
+logger = logging.getLogger("crunch_game")
 
 
 class PredictWorker:
@@ -85,7 +88,7 @@ class PredictWorker:
         self.runner.on_join(self._replay_to)
         self.ticks = self.rounds = self.predictions = self.missed = self.late = 0
         self._store = store
-        self._tell = on_event or (lambda event: None)
+        self._tell: Listener = on_event or _log_trouble
         self._after_row = after_row
         self._standing_of = standing_of
         self._max_ticks = math.inf if max_ticks is None else max_ticks
@@ -220,6 +223,12 @@ class PredictWorker:
         if rows or predictions or changed:
             await in_thread(self._store.save, rows, predictions, changed)
             self.predictions += len(predictions)
+
+
+def _log_trouble(event: object) -> None:
+    """What goes wrong is not silent, even when nobody listens."""
+    if isinstance(event, (*TROUBLE, FeedGap, FeedTrouble, RowDropped)):
+        logger.warning("%s", event)
 
 
 async def _pump(rows: AsyncGenerator[Row], arrived: Any) -> None:

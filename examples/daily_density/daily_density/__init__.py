@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import crunch_game
 from crunch_game.scoring import Density, mixture, normal
 
-__all__ = ["ASSETS", "Density", "TrackerBase", "mixture", "normal"]
+__all__ = ["ASSETS", "EXAMPLES", "Density", "TrackerBase", "mixture", "normal"]
 
 ASSETS = ("AAPL", "IBM", "MSFT")
+
+EXAMPLES = Path(__file__).parent / "models"
+"""The folder of the example trackers: four benchmarks to beat, and one that is faulty on purpose."""
 
 
 class TrackerBase(crunch_game.TrackerBase):

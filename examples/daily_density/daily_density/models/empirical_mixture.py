@@ -3,7 +3,6 @@
 from collections import defaultdict, deque
 
 import numpy as np
-
 from daily_density import TrackerBase, mixture, normal
 
 DAYS = 250

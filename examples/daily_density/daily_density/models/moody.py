@@ -1,4 +1,4 @@
-"""Faulty on purpose: a fine model on most days, that raises now and then."""
+"""Faulty on purpose: constant_normal on most days, but now and then it raises."""
 
 from daily_density import TrackerBase, normal
 
@@ -13,4 +13,4 @@ class Moody(TrackerBase):
     def predict(self, asset, horizon, step):
         if self.days % 7 == 0 and asset == "IBM":
             raise RuntimeError(f"day {self.days}: not in the mood for {asset}")
-        return [normal(loc=0.0, scale=0.018)] * (horizon // step)
+        return [normal(loc=0.0, scale=0.02)] * (horizon // step)

@@ -1,0 +1,103 @@
+"""A game with an author's own Scorer and own Store: will the price rise? Scored by Brier, kept in a journal."""
+
+import json
+import random
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from crunch_game import (
+    Game,
+    History,
+    MemoryStore,
+    ModelRecord,
+    Predict,
+    Prediction,
+    ReplayFeed,
+    Row,
+    Score,
+    TrackerBase,
+)
+from crunch_game.datasets import daily_prices
+from crunch_game.sync import run_game
+
+
+class RiseTracker(TrackerBase):
+    """The probability, 0 to 1, that the asset's next close is higher."""
+
+    def predict(self, asset: str) -> float: ...
+
+
+class Brier:
+    """1 - (p - outcome)²: the quadratic score of a probability (Brier, 1950), turned so that higher is better."""
+
+    higher_is_better = True
+
+    def score(self, prediction: Prediction, outcome: bool) -> float:
+        return 1.0 - (prediction.value - outcome) ** 2
+
+
+class Journal(MemoryStore):
+    """Keeps a game in memory, and every prediction and score as a line of a file besides."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._file = path.open("a", encoding="utf-8")
+
+    def save(
+        self, rows: Sequence[Row] = (), predictions: Sequence[Prediction] = (), models: Sequence[ModelRecord] = ()
+    ) -> None:
+        super().save(rows, predictions, models)
+        for prediction in predictions:
+            self._write(model=prediction.model_id, at=prediction.at.isoformat(), predicted=prediction.value)
+
+    def settle(self, scores: Sequence[Score]) -> None:
+        super().settle(scores)
+        for score in scores:
+            self._write(model=score.model_id, at=score.at.isoformat(), outcome=score.outcome, score=score.value)
+
+    def _write(self, **line: Any) -> None:
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        super().close()
+        self._file.close()
+
+
+def has_risen(prediction: Prediction, history: History) -> bool | None:
+    """Whether the first close at or after the horizon is higher; None before that close."""
+    asset = prediction.arguments["asset"]
+    before, after = history.at(prediction.at), history.first_from(prediction.resolves_at)
+    return None if before is None or after is None else after.prices[asset] > before.prices[asset]
+
+
+game = Game(
+    name="rise-or-fall",
+    tracker=RiseTracker,
+    predictions=[Predict(every="1d", horizon="1d", asset="IBM")],
+    resolve=has_risen,
+    score=Brier(),
+    feed=ReplayFeed(daily_prices()),
+    windows={"quarter": "91d"},
+)
+
+
+class Undecided(RiseTracker):
+    def predict(self, asset):
+        return 0.5
+
+
+class Gambler(RiseTracker):
+    def predict(self, asset):
+        return random.random()
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1] if len(sys.argv) > 1 else "journal.jsonl")
+    with Journal(path) as journal:
+        result = run_game(game, [Undecided, Gambler], store=journal, max_ticks=250)
+    for standing in result.leaderboard:
+        print(standing.rank, standing.model_id, standing.scores)
+    print(f"every prediction and score is a line of {path}")

@@ -1,0 +1,56 @@
+"""Every example in the README and the docs is run as a reader would: files written, code run, commands typed."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(python|console)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def run(command: list[str], folder: Path) -> None:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_examples_of_a_page_run(page: Path, tmp_path: Path) -> None:
+    blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
+    if page.name not in ("architecture.md",):
+        assert blocks
+    script: list[str] = []
+    for language, title, body in blocks:
+        if title:
+            (tmp_path / title).write_text(body)
+            if "__main__" in body:
+                run([sys.executable, title], tmp_path)
+        elif language == "python":
+            script.append(body)
+            (tmp_path / "page.py").write_text("\n".join(script))
+            run([sys.executable, "page.py"], tmp_path)
+        else:
+            for line in body.splitlines():
+                assert line.startswith("$ "), line
+                run(line[2:].split(), tmp_path)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), target
+
+
+def test_the_architecture_names_every_room() -> None:
+    told = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms = {path.stem for path in (ROOT / "crunch_game").iterdir() if path.suffix == ".py" or path.is_dir()}
+    for room in rooms - {"__init__", "__pycache__", "py"}:
+        assert f"`{room}`" in told or f"`{room}/`" in told or f"`{room}`, `" in told, room

@@ -1,0 +1,46 @@
+"""The examples are played as they stand."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(script: str, *arguments: str, folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / script, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_custom_runner_plays_an_authors_own_methods_to_the_end(tmp_path: Path) -> None:
+    *rounds, end = run("custom_runner.py", folder=tmp_path).splitlines()
+    assert rounds[0].startswith("between 1 and 1000: {'Halving': 500, 'Hasty': ")
+    assert end.startswith("it is ")
+
+
+def test_an_authors_own_store_and_scorer_are_used(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.jsonl"
+    board = run("own_hooks.py", str(journal), folder=tmp_path).splitlines()
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    predicted = [line for line in lines if "predicted" in line]
+    scored = [line for line in lines if "score" in line]
+    assert len(predicted) == 500
+    assert len(scored) == 498, "all but the last day's, whose truth is not known"
+    assert {line["score"] for line in scored if line["model"] == "Undecided"} == {0.75}
+    assert [line.split()[1] for line in board[:2]] in (["Undecided", "Gambler"], ["Gambler", "Undecided"])
+    ranked = [(int(rank), json.loads(scores.replace("'", '"'))["quarter"]) for rank, _, scores in board_of(board[:2])]
+    assert ranked[0][1] > ranked[1][1], "higher is better"
+    assert [rank for rank, _ in ranked] == [1, 2]
+
+
+def board_of(lines: list[str]) -> list[list[str]]:
+    return [line.split(maxsplit=2) for line in lines]
