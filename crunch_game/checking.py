@@ -9,8 +9,8 @@ import typing
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
 import pydantic
+import pydantic_core
 
 __all__ = ["Check", "Mismatch"]
 
@@ -49,15 +49,18 @@ class Check:
         first, second = (_as_json, _as_python) if self._json_first else (_as_python, _as_json)
         try:
             return first(self._adapter, value)
-        except (pydantic.ValidationError, TypeError, ValueError, RecursionError) as error:
-            reasons = [error]
+        except _REFUSALS as error:
+            refusals = [error]
         try:
             read = second(self._adapter, value)
-        except (pydantic.ValidationError, TypeError, ValueError, RecursionError) as error:
-            reasons.append(error)
-            raise Mismatch(_sentence(reasons[1 if self._json_first else 0])) from None
+        except _REFUSALS as error:
+            refusals.append(error)
+            raise Mismatch(_sentence(*reversed(refusals) if self._json_first else refusals)) from None
         self._json_first = not self._json_first
         return read
+
+
+_REFUSALS = (pydantic.ValidationError, TypeError, ValueError, RecursionError)
 
 
 def _adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
@@ -74,7 +77,7 @@ def _as_python(adapter: pydantic.TypeAdapter[Any], value: Any) -> Any:
 
 
 def _as_json(adapter: pydantic.TypeAdapter[Any], value: Any) -> Any:
-    return adapter.validate_json(msgspec.json.encode(value, enc_hook=_plain), strict=True)
+    return adapter.validate_json(pydantic_core.to_json(value, inf_nan_mode="constants", fallback=_plain), strict=True)
 
 
 def _plain(value: Any) -> Any:
@@ -96,12 +99,28 @@ def _all_finite(value: Any) -> bool:
     if kind is float:
         return math.isfinite(value)
     if kind is dict:
-        return all(map(_all_finite, value.values()))
+        return all(map(_all_finite, value.values())) and all(map(_all_finite, value))
     if kind is list or kind is tuple:
         return all(map(_all_finite, value))
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and isinstance(value, numpy.ndarray) and value.dtype.kind in "fc":
-        return bool(numpy.isfinite(value).all())
+    return kind in _FINITE or _all_finite_in(value)
+
+
+_FINITE = frozenset({int, str, bool, bytes, types.NoneType})
+
+
+def _all_finite_in(value: Any) -> bool:
+    """The same for subclasses of the plain types, arrays and tables."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return _all_finite(dict(value))
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(map(_all_finite, value))
+    numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
+    if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic):
+        return value.dtype.kind not in "fc" or bool(numpy.isfinite(value).all())
+    if pandas is not None and isinstance(value, pandas.DataFrame):
+        return all(_all_finite(column.to_numpy()) for _, column in value.items())
     return True
 
 
@@ -113,19 +132,34 @@ def _not_finite(value: Any, where: str = "") -> str:
     elif isinstance(value, list | tuple):
         items = enumerate(value)
     for key, inner in items:
+        if not _all_finite(key):
+            return f"at {where} stands the key {key}" if where else f"it has the key {key}"
         if not _all_finite(inner):
             return _not_finite(inner, f"{where}[{key!r}]")
-    return f"at {where} stands {value}" if where else f"it is {value}"
+    shown = value if isinstance(value, float) else f"a {type(value).__name__} that holds one"
+    return f"at {where} stands {shown}" if where else f"it is {shown}"
 
 
-def _sentence(error: Exception) -> str:
-    if not isinstance(error, pydantic.ValidationError):
-        return str(error)
-    return "; ".join(_detail(detail) for detail in error.errors(include_url=False, include_context=False)[:3])
+def _sentence(python: Exception, json: Exception) -> str:
+    """What JSON's mode says, because it looks into tuples and dataclasses; what Python's says where it cannot."""
+    told = json if isinstance(json, pydantic.ValidationError) and not _is_blind(json) else python
+    if not isinstance(told, pydantic.ValidationError):
+        return str(told)
+    return "; ".join(_detail(detail) for detail in told.errors(include_url=False, include_context=False)[:3])
+
+
+def _is_blind(error: pydantic.ValidationError) -> bool:
+    return any(detail["type"] == "needs_python_object" for detail in error.errors(include_url=False))
 
 
 def _detail(detail: Any) -> str:
     place = "".join(f"[{part!r}]" for part in detail["loc"])
+    told = f"at {place}: {detail['msg']}" if place else detail["msg"]
+    if detail["type"] in _PLACED:
+        return told
     given = repr(detail["input"])
-    shown = given if len(given) <= 80 else f"{given[:77]}..."
-    return f"{'at ' + place + ': ' if place else ''}{detail['msg']}, not {shown}"
+    return f"{told}, not {given if len(given) <= 80 else f'{given[:77]}...'}"
+
+
+# What is wrong is that something stands there, or that nothing does: the value itself tells nothing.
+_PLACED = frozenset({"missing", "extra_forbidden", "unexpected_keyword_argument"})

@@ -31,6 +31,7 @@ Arrange = Callable[[list[Any], dict[str, Any]], Arguments]
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 class Contract:
@@ -98,10 +99,7 @@ class Method:
         self.name = name
         self.owner = owner
         signature = inspect.signature(function)
-        parameters = list(signature.parameters.values())
-        if not isinstance(function, staticmethod | classmethod):
-            parameters = parameters[1:]
-        self.signature = signature.replace(parameters=parameters)
+        self.signature = signature.replace(parameters=list(signature.parameters.values())[1:])
         self._hints = _hints(function, f"{owner}.{name}")
         if returns is not _UNSET:
             self._hints["return"] = returns
@@ -179,7 +177,8 @@ class Method:
 
         def arrange(args: list[Any], kwargs: dict[str, Any]) -> Arguments:
             if len(args) > accepted.positions >= fewest:
-                args = args[: accepted.positions]
+                surplus = zip(ordered[accepted.positions :], args[accepted.positions :], strict=False)
+                args, kwargs = args[: accepted.positions], {**kwargs, **dict(surplus)}
             if not kwargs:
                 return args, kwargs
             args, kwargs = list(args), dict(kwargs)
@@ -187,7 +186,9 @@ class Method:
                 if name not in kwargs:
                     break
                 args.append(kwargs.pop(name))
-            return args, {name: kwargs[name] for name in kwargs if name not in optional or accepted.keyword(name)}
+            return args, {
+                name: kwargs[name] for name in kwargs if name not in optional or accepted.keyword(name, len(args))
+            }
 
         return arrange
 
@@ -242,7 +243,7 @@ class _Accepted:
     """Which arguments a function takes."""
 
     positions: int
-    names: frozenset[str]
+    names: Mapping[str, int]
     any_name: bool
 
     @classmethod
@@ -250,16 +251,17 @@ class _Accepted:
         try:
             parameters = inspect.signature(function).parameters.values()
         except (TypeError, ValueError):
-            return cls(sys.maxsize, frozenset(), True)
+            return cls(sys.maxsize, {}, True)
         kinds = [parameter.kind for parameter in parameters]
         return cls(
             sys.maxsize if inspect.Parameter.VAR_POSITIONAL in kinds else sum(kind in _POSITIONAL for kind in kinds),
-            frozenset(p.name for p in parameters if p.kind is not inspect.Parameter.POSITIONAL_ONLY),
+            {p.name: i if p.kind in _POSITIONAL else sys.maxsize for i, p in enumerate(parameters) if p.kind in _NAMED},
             inspect.Parameter.VAR_KEYWORD in kinds,
         )
 
-    def keyword(self, name: str) -> bool:
-        return self.any_name or name in self.names
+    def keyword(self, name: str, given: int) -> bool:
+        """Whether it takes an argument of that name after so many positional ones."""
+        return self.names[name] >= given if name in self.names else self.any_name
 
 
 _UNSET: Any = object()

@@ -56,4 +56,6 @@ def _foreign(frame: traceback.FrameSummary) -> bool:
 
 
 def _short(text: str) -> str:
+    """The text without its middle where it is long, and without the lone surrogates that no wire carries."""
+    text = text.encode(errors="backslashreplace").decode()
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}\n[...]\n{text[-_LONGEST // 2 :]}"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from importlib.machinery import BuiltinImporter, FrozenImporter
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
@@ -19,19 +22,28 @@ __all__ = ["Code", "Scope", "alias_main", "entry_of", "import_code", "main_of", 
 
 
 class Scope(AbstractContextManager[None]):
-    """While it is entered, a submission's own modules are the ones that `import` finds.
+    """While it is entered, a submission's own modules are the ones that `import` finds, and no bytecode is written.
 
     It is entered to import the submission, and again around every call of its model in a shared process, since
-    a method may import too. In a process of the model's own it is never left.
+    a method may import too. What the submission adds to `sys.path` is its own as well. In a process of the model's
+    own it is never left.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder
+        self._prefix = None if folder is None else f"{folder}{os.sep}"
+        self._path = [] if folder is None else [str(folder)]
+        self._names = set() if folder is None else set(_importable(folder))
+        # An environment that lies in the folder has libraries in it, not modules of the submission.
+        roots = {f"{root}{os.sep}" for root in (sys.prefix, sys.base_prefix)}
+        self._interpreters = tuple(root for root in roots if self._prefix and root.startswith(self._prefix))
         self._own: dict[str, ModuleType] = {}
         self._hidden: dict[str, ModuleType] = {}
+        self._others = frozenset(self._found())
 
     def add(self, module: ModuleType) -> None:
         """Make the module one of the submission's own."""
+        self._names.add(module.__name__)
+        self._hide()
         self._own[module.__name__] = sys.modules[module.__name__] = module
 
     def modules(self) -> tuple[ModuleType, ...]:
@@ -40,15 +52,12 @@ class Scope(AbstractContextManager[None]):
         return tuple(self._own.values())
 
     def __enter__(self) -> None:
-        if self._folder is not None:
-            sys.path.insert(0, str(self._folder))
-            names = {path.stem for path in self._folder.iterdir() if path.suffix == ".py" or path.is_dir()}
-            self._hidden = {
-                n: m for n, m in sys.modules.items() if n.partition(".")[0] in names and not self._is_own(m)
-            }
-        for name in self._hidden:
-            del sys.modules[name]
+        self._outer_path, self._dont_write = sys.path[:], sys.dont_write_bytecode
+        sys.path[:0] = self._path
+        sys.dont_write_bytecode = True
+        self._hide()
         sys.modules.update(self._own)
+        self._count = len(sys.modules)
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
@@ -57,16 +66,52 @@ class Scope(AbstractContextManager[None]):
         for name in self._own:
             sys.modules.pop(name, None)
         sys.modules.update(self._hidden)
-        if self._folder is not None and str(self._folder) in sys.path:
-            sys.path.remove(str(self._folder))
+        self._hidden = {}
+        own_path = (entry for entry in sys.path if entry in self._path or entry not in self._outer_path)
+        self._path = list(dict.fromkeys(own_path))
+        sys.path[:] = self._outer_path
+        sys.dont_write_bytecode = self._dont_write
+
+    def _hide(self) -> None:
+        """Put the modules away whose names the submission uses for its own."""
+        known = {name: sys.modules[name] for name in self._names if name in sys.modules}
+        tops = {name for name, module in known.items() if name not in self._own and not self._is_inside(module)}
+        if tops:
+            for name in [name for name in sys.modules if name.partition(".")[0] in tops]:
+                self._hidden[name] = sys.modules.pop(name)
 
     def _collect(self) -> None:
-        if self._folder is not None:
-            self._own.update({name: module for name, module in sys.modules.items() if self._is_own(module)})
+        if len(sys.modules) != self._count:  # looking through thousands of modules after every call would take longest
+            self._own.update({name: sys.modules[name] for name in self._found() if name not in self._others})
 
-    def _is_own(self, module: Any) -> bool:
-        file = getattr(module, "__file__", None)
-        return isinstance(file, str) and self._folder is not None and Path(file).is_relative_to(self._folder)
+    def _found(self) -> list[str]:
+        return [name for name, module in list(sys.modules.items()) if self._is_inside(module)] if self._prefix else []
+
+    def _is_inside(self, module: Any) -> bool:
+        attributes = getattr(module, "__dict__", {})
+        file = attributes.get("__file__")
+        if file is None:  # a folder without an __init__.py has a path instead
+            path = list(attributes.get("__path__") or ())
+            return bool(path) and all(map(self._covers, path))
+        return self._covers(file)
+
+    def _covers(self, place: Any) -> bool:
+        if self._prefix is None or not isinstance(place, str):
+            return False
+        return place.startswith(self._prefix) and not place.startswith(self._interpreters)
+
+
+def _importable(folder: Path) -> Iterator[str]:
+    """The names that imports find in the folder before they look elsewhere."""
+    for path in folder.iterdir():
+        name = path.name if (path / "__init__.py").is_file() else inspect.getmodulename(path)
+        # A built-in or frozen module, such as sys or os, is found before any file.
+        if name is not None and not name.startswith("__") and not _is_builtin(name):
+            yield name
+
+
+def _is_builtin(name: str) -> bool:
+    return BuiltinImporter.find_spec(name) is not None or FrozenImporter.find_spec(name) is not None
 
 
 @dataclass(frozen=True)
@@ -148,6 +193,7 @@ def _import_file(entry: Path, source: Path) -> Code:
     spec = importlib.util.spec_from_file_location(name, entry, submodule_search_locations=search)
     if spec is None or spec.loader is None:
         raise LoadError(f"{source.name}: {entry.name} cannot be imported")
+    importlib.invalidate_caches()  # a redeployment may have brought modules a moment ago
     with scope:
         module = importlib.util.module_from_spec(spec)
         scope.add(module)

@@ -132,9 +132,10 @@ def load_model(
         AmbiguousModel: There are several, and the loader is strict.
         LoadError: There is nothing at that place, or importing or making the model raised (chained).
     """
+    contract = Contract.of(base)  # before the submission, which may have a module of the same name
     code = import_code(Submission.of(submission).source)
     with code.scope:
-        return make_model(code, Contract.of(base), loader or AutoLoader(), args, kwargs)
+        return make_model(code, contract, loader or AutoLoader(), args, kwargs)
 
 
 def make_model(code: Code, contract: Contract, loader: Loader, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -153,9 +154,10 @@ def make_model(code: Code, contract: Contract, loader: Loader, args: Sequence[An
 
 
 def _classes(modules: Sequence[ModuleType]) -> list[type]:
-    """Every class that the modules' names lead to, once, in source order, the entry's first."""
-    found = [value for module in modules for value in vars(module).values() if isinstance(value, type)]
-    return list(dict.fromkeys(found))
+    """Every class that the modules' names lead to, once: each module's own in source order, then what it imports."""
+    found = [(module, value) for module in modules for value in vars(module).values() if isinstance(value, type)]
+    own = [cls for module, cls in found if cls.__module__ == module.__name__]
+    return list(dict.fromkeys([*own, *(cls for _, cls in found)]))
 
 
 def _why_not(cls: type, modules: Sequence[ModuleType], contract: Contract) -> str | None:

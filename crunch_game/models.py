@@ -43,7 +43,7 @@ class Submission:
         if isinstance(source, str) and ":" in source and not Path(source).exists():
             return cls(source.rpartition(":")[2], source)
         path = Path(source)
-        return cls(path.stem if path.is_file() else path.name, path)
+        return cls(path.stem if path.is_file() else path.absolute().name, path)
 
 
 class Model:

@@ -173,12 +173,16 @@ def _scalar(value: Any) -> Any:
     plain = value.item()
     if isinstance(plain, complex):
         raise Unsendable("a complex number cannot be sent; use its real and imaginary parts instead")
+    if value.dtype.kind in "mM" and isinstance(plain, int):
+        raise Unsendable(f"a numpy {value.dtype} cannot be sent; use seconds or a str instead")
     if type(plain) is type(value):
         raise Unsendable(f"a numpy {value.dtype} cannot be sent; use a float instead")
     return plain
 
 
 def _array(value: Any) -> Any:
+    if hasattr(value, "mask"):
+        raise Unsendable("a masked array cannot be sent; use its filled() instead")
     if not _DTYPE.fullmatch(value.dtype.str):
         if value.dtype.kind == "O":
             return value.tolist()
@@ -195,7 +199,7 @@ def _table(value: Any) -> bytes:
     try:
         table = pyarrow.Table.from_pandas(value)
     except pyarrow.ArrowException as error:
-        raise Unsendable(f"the DataFrame cannot be sent: {error}") from None
+        raise Unsendable(f"the DataFrame cannot be sent: {'; '.join(map(str, error.args))}") from None
     with pyarrow.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return bytes(sink.getvalue())
@@ -225,9 +229,19 @@ def _read_table(data: memoryview) -> Any:
 
     try:
         with pyarrow.ipc.open_stream(pyarrow.py_buffer(data)) as reader:
-            return reader.read_all().to_pandas()
-    except pyarrow.ArrowException as error:
+            table = reader.read_all()
+        # Arrow trusts what it reads: without this, a forged table can end the process that reads it.
+        table.validate(full=True)
+        cells = table.num_rows * table.num_columns
+        if cells > max(8 * len(data), _FREE_CELLS):
+            raise ValueError(f"its {len(data)} bytes claim to be {cells} cells")
+        return table.to_pandas()
+    except Exception as error:  # noqa: BLE001 - a forged table can make Arrow and pandas raise anything
         raise Undecodable(f"a table could not be read: {error}") from None
+
+
+# A cell takes at least a bit, but for empty columns, which take nothing however long they are.
+_FREE_CELLS: Final = 1 << 20
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_to_wire)

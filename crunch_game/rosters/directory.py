@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, suppress
@@ -18,7 +19,9 @@ from crunch_game.models import Submission
 
 __all__ = ["DirectoryRoster"]
 
-_Stamp = tuple[tuple[str, int, int], ...]
+logger = logging.getLogger("crunch_game")
+
+_Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 class DirectoryRoster:
@@ -39,21 +42,29 @@ class DirectoryRoster:
         self.folder = Path(folder).resolve()
         if not self.folder.is_dir():
             raise GameError(f"there is no folder {str(folder)!r} to take models from")
-        self._known: dict[Path, tuple[_Stamp, str]] = {}
+        self._known: dict[str, tuple[_Stamp, str | None]] = {}
 
     async def follow(self) -> AsyncGenerator[Mapping[str, Submission]]:
         """The submissions in the folder, now and after every change.
 
         Raises:
-            GameError: Two submissions have the same id.
+            GameError: Two submissions have the same id at the start; later that is logged, and changes nothing.
         """
         last = await anyio.to_thread.run_sync(self.scan)
+        trouble: str | None = None
         yield last
         # What happens between the scan and the first watch, or is never told of, is found at the next timeout.
         changes = watchfiles.awatch(self.folder, step=50, debounce=500, rust_timeout=1000, yield_on_timeout=True)
         async with aclosing(changes):
             async for _ in changes:
-                now = await anyio.to_thread.run_sync(self.scan)
+                try:
+                    now = await anyio.to_thread.run_sync(self.scan)
+                except (GameError, OSError) as error:
+                    if str(error) != trouble:
+                        logger.warning("the models stay as they are: %s", error)
+                    trouble = str(error)
+                    continue
+                trouble = None
                 if now != last:
                     yield now
                     last = now
@@ -69,49 +80,75 @@ class DirectoryRoster:
             GameError: Two submissions have the same id.
         """
         found: dict[str, Submission] = {}
-        for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else ():
-            if not _is_submission(path):
-                continue
+        for path, version in self._versions():
             model_id = path.name if path.is_dir() else path.stem
             if model_id in found:
                 raise GameError(f"{path} and {found[model_id].source} would both be the model {model_id!r}; rename one")
-            with suppress(FileNotFoundError):  # it was removed while it was read: the next scan sees it gone
-                found[model_id] = Submission(model_id, path, self._version(path))
-        self._known = {path: known for path, known in self._known.items() if path.exists()}
+            found[model_id] = Submission(model_id, path, version)
         return found
 
-    def _version(self, path: Path) -> str:
-        files = sorted(_files(path))
-        stamp = tuple((str(file), status.st_mtime_ns, status.st_size) for file in files if (status := file.stat()))
-        known = self._known.get(path)
-        if known is None or known[0] != stamp:
-            known = self._known[path] = (stamp, _digest(path, files))
-        return known[1]
+    def _versions(self) -> list[tuple[Path, str]]:
+        """Each submission with the version of its contents; only what has changed is read."""
+        known, self._known = self._known, {}
+        for entry in _entries(self.folder):
+            with suppress(OSError):  # it was removed while it was read: the next scan sees it gone
+                stamp = _stamp(entry)
+                before = known.get(entry.path)
+                after = before if before and before[0] == stamp else (stamp, _version(Path(entry.path), stamp))
+                self._known[entry.path] = after
+        return [(Path(path), version) for path, (_, version) in self._known.items() if version is not None]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What may be a submission, by name."""
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        allowed = [entry for entry in entries if not entry.name.startswith((".", "_"))]
+        return sorted(allowed, key=lambda entry: entry.name)
+    return []
+
+
+def _stamp(entry: os.DirEntry[str]) -> _Stamp:
+    """What changes whenever a file of the submission does."""
+    files = sorted(_files(entry.path), key=lambda file: file.path) if entry.is_dir() else [entry]
+    # An archive may set all times of modification to the same second, but not those of the change.
+    statuses = [(file.path, file.stat()) for file in files]
+    return tuple((path, status.st_size, status.st_mtime_ns, status.st_ctime_ns) for path, status in statuses)
+
+
+def _files(folder: str) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name == "__pycache__":
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(entry.path)
+            elif entry.is_file():  # no broken link, no pipe
+                yield entry
+
+
+def _version(path: Path, stamp: _Stamp) -> str | None:
+    """The deployment id that follows from the contents, or None where there is no submission."""
+    if not _is_submission(path):
+        return None
+    digest = hashlib.sha256()
+    for file, *_ in stamp:
+        digest.update(
+            f"{Path(file).relative_to(path.parent)}\0".encode(errors="surrogateescape") + _content(Path(file))
+        )
+    return digest.hexdigest()[:12]
 
 
 def _is_submission(path: Path) -> bool:
-    if path.name.startswith((".", "_")):
-        return False
     if path.is_dir():
         with suppress(LoadError):
             return entry_of(path).is_file()
         return False
-    return path.suffix in (".py", ".ipynb")
+    return path.suffix in (".py", ".ipynb") and path.is_file()
 
 
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_file():
-        yield path
-        return
-    for folder, folders, names in os.walk(path):
-        folders[:] = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
-        yield from (Path(folder, name) for name in names if not name.startswith("."))
-
-
-def _digest(path: Path, files: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
+def _content(file: Path) -> bytes:
+    try:
         with file.open("rb") as stream:
-            content = hashlib.file_digest(stream, "sha256").digest()
-        digest.update(f"{file.relative_to(path.parent)}\0".encode() + content)
-    return digest.hexdigest()[:12]
+            return hashlib.file_digest(stream, "sha256").digest()
+    except PermissionError:
+        return b"not readable"  # loading it will say so
