@@ -180,6 +180,13 @@ def test_what_has_left_the_longest_window_is_forgotten() -> None:
     assert all(not window.gains and not window.scored for window in board._windows.values())
 
 
+def test_a_clock_that_steps_back_is_followed() -> None:
+    board = Leaderboard({"short": 4.0, "long": 20.0}, "short")
+    board.add([scored("ada", second, float(second)) for second in range(20)])
+    asked = [12, 10, 21, 9, 9.5, 4, 21]
+    assert [board.standings(at(second))[0].scores["short"] for second in asked] == [8.5, 6.5, 17.5, 5.5, 5.5, 1.0, 17.5]
+
+
 @pytest.mark.parametrize(
     ("windows", "rank_by", "message"),
     [

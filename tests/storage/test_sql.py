@@ -127,7 +127,7 @@ def test_many_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
     children = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(4)]
     inputs, outputs = [child.stdin for child in children], [child.stdout for child in children]
     assert [output and output.readline() for output in outputs] == ["ready\n"] * 4
-    for attempt in range(40):
+    for attempt in range(25):
         for each in inputs:
             assert each is not None
             each.write(f"sqlite:///{tmp_path / f'{attempt}.db'}\n")
@@ -179,6 +179,15 @@ def test_the_file_is_durable_and_pleasant_in_the_sqlite3_shell(tmp_path: Path) -
     assert shell(path, "SELECT at, resolves_at, key, model_id, status, answer, score FROM readable_predictions") == [
         ("2024-01-01 00:00:00.000", "2024-01-01 01:00:00.000", "BTC", "ada", "ok", '[{"loc":0.5}]', 0.25)
     ]
+
+
+def test_what_is_settled_is_looked_at_no_more_and_a_closed_store_holds_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "game.db"
+    with SQLStore(f"sqlite:///{path}") as store:
+        store.save(predictions=[prediction("ada"), prediction("bob")])
+        store.settle([score(prediction("ada"))])
+        assert shell(path, "SELECT model_id FROM predictions WHERE pending = 1") == [("bob",)]
+    assert [file.name for file in tmp_path.iterdir()] == ["game.db"]  # the last to close takes the log away
 
 
 def test_pending_looks_only_at_what_is_pending(tmp_path: Path) -> None:
