@@ -6,6 +6,7 @@ import math
 import sys
 import types
 import typing
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -64,12 +65,16 @@ _REFUSALS = (pydantic.ValidationError, TypeError, ValueError, RecursionError)
 
 
 def _adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
-    try:
-        return pydantic.TypeAdapter(annotation, config=pydantic.ConfigDict(arbitrary_types_allowed=True))
-    except pydantic.errors.PydanticUserError as error:
-        if error.code != "type-adapter-config-unused":
-            raise
-        return pydantic.TypeAdapter(annotation)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pydantic.warnings.ArbitraryTypeWarning)
+        try:
+            return pydantic.TypeAdapter(annotation, config=pydantic.ConfigDict(arbitrary_types_allowed=True))
+        except pydantic.warnings.ArbitraryTypeWarning as warning:
+            raise pydantic.errors.PydanticUserError(str(warning).partition(" (")[0], code=None) from None
+        except pydantic.errors.PydanticUserError as error:
+            if error.code != "type-adapter-config-unused":
+                raise
+            return pydantic.TypeAdapter(annotation)
 
 
 def _as_python(adapter: pydantic.TypeAdapter[Any], value: Any) -> Any:

@@ -1,0 +1,107 @@
+"""Every status has its kind and its error; a round is a mapping of outcomes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from crunch_game import errors
+from crunch_game.outcomes import Fault, Outcome, Round, Status
+
+KINDS = {
+    Status.OK: "success",
+    Status.INVALID: "failure",
+    Status.RAISED: "failure",
+    Status.DIED: "failure",
+    Status.TIMEOUT: "timeout",
+    Status.UNREACHABLE: "none",
+    Status.UNSUPPORTED: "none",
+    Status.SKIPPED: "none",
+}
+
+ERRORS = {
+    Status.INVALID: errors.InvalidAnswer,
+    Status.RAISED: errors.ModelRaised,
+    Status.DIED: errors.ModelDied,
+    Status.TIMEOUT: errors.ModelTimeout,
+    Status.UNREACHABLE: errors.ModelStopped,
+    Status.UNSUPPORTED: errors.ModelStopped,
+    Status.SKIPPED: errors.ModelStopped,
+}
+
+
+def outcome(model_id: str = "alice", status: Status = Status.OK, error: Fault | None = None) -> Outcome:
+    return Outcome(model_id, "1", "predict", status, None, error, 0.1, 1.0)
+
+
+@pytest.mark.parametrize("status", Status)
+def test_every_status_counts_as_something(status):
+    assert status.kind == KINDS[status]
+
+
+def test_a_success_raises_nothing():
+    outcome().raise_for_status()
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.OK])
+def test_every_other_status_raises_its_error(status):
+    fault = Fault("ValueError", "ValueError: no data", traceback="Traceback: main.py, line 3")
+
+    with pytest.raises(errors.ModelError) as caught:
+        outcome(status=status, error=fault).raise_for_status()
+
+    error = caught.value
+    assert type(error) is ERRORS[status]
+    assert str(error) == "alice: predict: ValueError: no data"
+    assert (error.model_id, error.method, error.traceback) == ("alice", "predict", "Traceback: main.py, line 3")
+
+
+def test_without_a_fault_the_status_is_the_message():
+    with pytest.raises(errors.ModelDied, match=r"^alice: predict: died$"):
+        outcome(status=Status.DIED).raise_for_status()
+
+
+def test_a_fault_reads_as_its_message():
+    assert str(Fault("timeout", "no answer within 1 s")) == "no answer within 1 s"
+
+
+def test_outcomes_and_faults_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        outcome().status = Status.DIED
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Fault("timeout", "late").message = "early"
+
+
+def test_a_round_is_a_mapping_of_all_outcomes_and_knows_the_successful_ones():
+    outcomes = {"alice": outcome("alice"), "bob": outcome("bob", Status.TIMEOUT, Fault("timeout", "late"))}
+    played = Round("predict", outcomes, elapsed=0.25)
+
+    assert dict(played) == outcomes
+    assert list(played.succeeded) == ["alice"]
+    assert repr(played) == "<Round predict: 1 of 2 ok in 0.250 s>"
+    assert not Round("tick", {}, 0.0)
+
+
+def test_an_unknown_model_is_a_key_error_that_reads_as_a_sentence():
+    error = errors.UnknownModel("there is no model 'zoe'")
+
+    assert isinstance(error, KeyError)
+    assert isinstance(error, errors.ContractError)
+    assert str(error) == "there is no model 'zoe'"
+
+
+def test_a_missing_extra_names_the_command():
+    error = errors.MissingExtra("pandas", "tables")
+
+    assert isinstance(error, ImportError)
+    assert str(error) == "pandas is not installed; run: pip install 'crunch-game[tables]'"
+    assert (error.library, error.extra) == ("pandas", "tables")
+
+
+def test_the_error_tree_is_the_one_that_is_drawn():
+    drawn = [line for line in errors.__doc__.splitlines() if "──" in line]
+    names = {line.replace("│", " ").strip(" ├└─").split()[0] for line in drawn}
+
+    assert names | {"CrunchGameError"} == set(errors.__all__)
+    assert all(issubclass(getattr(errors, name), errors.CrunchGameError) for name in errors.__all__)
