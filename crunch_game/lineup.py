@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 import anyio
@@ -30,6 +32,8 @@ class Player(Protocol):
     model: Model
     instance: Instance | None
     health: Health
+    slate: int
+    """Grows when the strikes are wiped off: calls from before count no more."""
 
     @property
     def deployment_id(self) -> str:
@@ -46,6 +50,7 @@ class Seat:
         self.instance: Instance | None = None
         self.loading: anyio.CancelScope | None = None
         self.fault: Fault | None = None
+        self.slate = 0
 
     @property
     def deployment_id(self) -> str:
@@ -71,6 +76,7 @@ class Fresh:
         self.instance: Instance | None = instance
         self.health = health
         self.fault: Fault | None = None
+        self.slate = 0
 
     @property
     def deployment_id(self) -> str:
@@ -115,13 +121,17 @@ class Lineup:
         self._players: dict[Instance, Seat | Fresh] = {}
         self._gone: set[str] = set()
         self._settled = anyio.Event()
+        self._news: deque[Callable[[], None]] = deque()
+        self._bell = anyio.Event()
         self._unsettled: set[str] = set()
         self.seats: dict[str, Seat] = {}
+        self.closed = False
 
     # The roster.
 
     async def follow(self, *, task_status: TaskStatus[None]) -> None:
         """Open the host with the roster's first models, then follow its changes for good."""
+        self._tasks.start_soon(self._listen)
         async with aclosing(self._roster.follow()) as snapshots:
             opened = False
             async for snapshot in snapshots:
@@ -133,6 +143,10 @@ class Lineup:
                     opened = True
                     self._check_settled()
                     task_status.started()
+
+    def close(self) -> None:
+        """Start and end nothing any more: the host ends everything."""
+        self.closed = True
 
     async def settled(self) -> None:
         """Wait until every model of the roster's first word is ready or has failed."""
@@ -159,8 +173,12 @@ class Lineup:
     def _redeploy(self, seat: Seat, submission: Submission) -> None:
         seat.submission = submission
         if seat.health.state in (State.FAILED, State.STOPPED):
-            seat.health = Health(State.JOINING, time.monotonic())
+            self._wipe(seat)
         self._bring_up(seat)
+
+    def _wipe(self, seat: Seat) -> None:
+        seat.health, _ = seat.health.after(Event.READMIT, time.monotonic())
+        seat.slate += 1
 
     def _leave(self, seat: Seat) -> None:
         del self.seats[seat.model.id]
@@ -193,7 +211,8 @@ class Lineup:
             try:
                 loaded = await self._host.start(submission, self._policy.setup_timeout)
             except LoadFailure as error:
-                self._not_loaded(seat, submission, scope, error.fault)
+                if not scope.cancel_called:
+                    self._not_loaded(seat, submission, scope, error.fault)
                 return
             await self._introduce(seat, submission, scope, loaded)
 
@@ -207,6 +226,8 @@ class Lineup:
         self._players[instance] = fresh
         try:
             fault = await self._warm_up(fresh)
+            if scope.cancel_called:
+                return  # nothing since then was awaited, so that nothing noticed
             if fault is None:
                 self._take_over(seat, fresh, scope, loaded.warnings)
                 return
@@ -235,12 +256,13 @@ class Lineup:
         """Let the fresh instance play, in place of whoever played until now."""
         assert fresh.instance is not None
         now = time.monotonic()
-        previous, seat.instance = seat.instance, fresh.instance
         self._players[fresh.instance] = seat
+        previous, seat.instance, fresh.instance = seat.instance, fresh.instance, None
         old_deployment, seat.model.deployment_id = seat.model.deployment_id, fresh.deployment_id
         seat.health = replace(fresh.health, since=now, reason=None, loaded=now)
         self._loaded(seat, scope)
         if old_deployment != fresh.deployment_id:
+            seat.slate += 1
             self._emit(events.ModelRedeployed(seat.model.id, fresh.deployment_id, old_deployment))
         self._emit(events.ModelReady(seat.model.id, fresh.deployment_id, warnings))
         self._end(previous)
@@ -267,13 +289,28 @@ class Lineup:
 
     def happened(self, instance: Instance, event: Event, fault: Fault | None) -> None:
         """Hear from the host what happens outside a call."""
-        player = self._players.get(instance)
-        if player is not None:
-            self.apply(player, event, fault)
+        self._hear(partial(self._happened, instance, event, fault))
 
     def loop_blocked(self, seconds: float) -> None:
         """Hear from the host that the author's code held the event loop."""
-        self._emit(events.LoopBlocked(seconds))
+        self._hear(partial(self._emit, events.LoopBlocked(seconds)))
+
+    def _hear(self, news: Callable[[], None]) -> None:
+        self._news.append(news)
+        self._bell.set()
+
+    async def _listen(self) -> None:
+        """React to news in a task: the host may tell them outside of any, where asyncio can start none."""
+        while True:
+            await self._bell.wait()
+            self._bell = anyio.Event()
+            while self._news:
+                self._news.popleft()()
+
+    def _happened(self, instance: Instance, event: Event, fault: Fault | None) -> None:
+        player = self._players.get(instance)
+        if player is not None:
+            self.apply(player, event, fault)
 
     def apply(self, player: Player, event: Event, fault: Fault | None, reason: str | None = None) -> Step:
         """Take one event to the policy's table, and do what the new state asks for."""
@@ -290,15 +327,17 @@ class Lineup:
             return
         assert isinstance(player, Seat)
         state = player.health.state
+        if self.closed:
+            return
         if state is State.RESTARTING:
             self._restart(player, fault or Fault("died", "it ended"))
         elif state is State.STOPPED:
             player.fault = fault
-            self._retire(player)
+            self._retire(player, fault)
             reason = player.health.reason or "stopped"
             self._emit(events.ModelStopped(player.model.id, player.deployment_id, reason, fault))
         elif state is State.LEFT:
-            self._retire(player)
+            self._retire(player, None)
             self._emit(events.ModelLeft(player.model.id, player.deployment_id))
 
     def _restart(self, seat: Seat, fault: Fault) -> None:
@@ -311,12 +350,14 @@ class Lineup:
         self._emit(events.ModelRestarted(seat.model.id, seat.deployment_id, fault, delay))
         self._bring_up(seat, delay)
 
-    def _retire(self, seat: Seat) -> None:
+    def _retire(self, seat: Seat, fault: Fault | None) -> None:
+        instance, seat.instance = seat.instance, None
+        self._end(instance)
+        if fault is not None and seat.submission.deployment_id != seat.deployment_id:
+            return  # the fault was the old code's; the new code on its way is what it waits for
         if seat.loading is not None:
             seat.loading.cancel()
             seat.loading = None
-        instance, seat.instance = seat.instance, None
-        self._end(instance)
         self._unsettled.discard(seat.model.id)
         self._check_settled()
 
@@ -336,10 +377,7 @@ class Lineup:
 
     def readmit(self, seat: Seat) -> None:
         """Start a model afresh, with clean strikes; one that plays is ended first."""
-        if seat.health.state in (State.FAILED, State.STOPPED):
-            seat.health, _ = seat.health.after(Event.READMIT, time.monotonic())
-        else:
-            instance, seat.instance = seat.instance, None
-            seat.health = Health(State.JOINING, time.monotonic())
-            self._end(instance)
+        instance, seat.instance = seat.instance, None
+        self._wipe(seat)
+        self._end(instance)
         self._bring_up(seat)

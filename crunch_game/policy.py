@@ -61,6 +61,8 @@ class Policy:
             raise GameError(f'Policy.on_timeout is {self.on_timeout!r}; it must be "keep" or "restart"')
         if not 0 < self.field_fault_share <= 1:
             raise GameError(f"Policy.field_fault_share is {self.field_fault_share!r}; it must be in 0 to 1, and not 0")
+        if self.field_fault_min < 0:
+            raise GameError(f"Policy.field_fault_min is {self.field_fault_min!r}; it must be 0 or more")
         object.__setattr__(self, "timeouts", MappingProxyType(dict(self.timeouts)))
 
     def budget(self, method: str) -> float:
@@ -100,7 +102,7 @@ class Event(StrEnum):
     GIVEN_UP = "given up"  # unreachable for too long
     RESTART = "restart"
     STOP = "stop"
-    READMIT = "readmit"
+    READMIT = "readmit"  # or new code for a model that does not play
     LEAVE = "leave"
 
 
@@ -156,7 +158,7 @@ def _table() -> dict[tuple[State, Event], Step]:
     on((State.UNREACHABLE,), Event.GIVEN_UP, State.STOPPED)
 
     on(every, Event.STOP, State.STOPPED)
-    on(ended, Event.READMIT, State.JOINING)
+    on(every, Event.READMIT, State.JOINING)
     on(every, Event.LEAVE, State.LEFT)
     return table
 
@@ -199,18 +201,17 @@ class Health:
         step = TABLE.get((state, event))
         if step is None:
             return self, Step(None, "none", state)
+        if event is Event.READMIT:
+            return Health(step.state, now), step
         if step.state is state:
             return self, step
-        following = replace(self, state=step.state, since=now)
-        if step.state not in (State.READY, State.BUSY):
-            following = replace(following, reason=reason)
-        elif event is Event.LOADED:
-            following = replace(following, reason=None, loaded=now)
+        plays = step.state in (State.READY, State.BUSY)
+        following = replace(self, state=step.state, since=now, reason=None if plays else reason)
+        if event is Event.LOADED:
+            following = replace(following, loaded=now)
         if step.state is State.RESTARTING:
             steady = self.loaded is not None and now - self.loaded >= _STEADY
             following = replace(following, deaths=1 if steady else self.deaths + 1)
-        if event is Event.READMIT:
-            following = Health(State.JOINING, now)
         return following, step
 
     def counted(self, method: str, kind: Kind) -> Health:

@@ -6,14 +6,16 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from crunch_game import events
 from crunch_game.checking import Mismatch
+from crunch_game.errors import ContractError
 from crunch_game.hosts.base import Call, Host, Instance, Reply
 from crunch_game.lineup import Lineup, Player
 from crunch_game.outcomes import Fault, Outcome, Status
-from crunch_game.policy import Event, Policy, State, Step, is_field_fault
+from crunch_game.policy import Event, Health, Policy, State, Step, is_field_fault
 
 __all__ = ["play"]
 
@@ -51,8 +53,26 @@ async def play(
         async with aclosing(host.ask(call, asked, each=each)) as batches:
             async for batch in batches:
                 yield [round_.end(instance, reply) for instance, reply in batch]
+    except ContractError:
+        round_.withdraw()
+        raise
     finally:
         round_.settle()
+
+
+class _Asked(NamedTuple):
+    player: Player
+    deployment_id: str
+    slate: int
+    before: Health
+
+
+class _Ended(NamedTuple):
+    player: Player
+    slate: int
+    before: State
+    step: Step
+    fault: Fault | None
 
 
 class _Round:
@@ -63,8 +83,8 @@ class _Round:
         self._lineup = lineup
         self._policy = policy
         self._emit = emit
-        self._asked: dict[Instance, tuple[Player, str]] = {}
-        self._ended: list[tuple[Player, State, Step, Fault | None]] = []
+        self._asked: dict[Instance, _Asked] = {}
+        self._ended: list[_Ended] = []
 
     def begin(self, player: Player) -> Outcome | None:
         """Mark the player as asked; the outcome at once when it cannot be."""
@@ -72,13 +92,19 @@ class _Round:
         if step.status is not None:
             return self._outcome(player, player.deployment_id, step.status, None, _why_not(player), 0.0)
         assert player.instance is not None
+        self._asked[player.instance] = _Asked(player, player.deployment_id, player.slate, player.health)
         player.health = health
-        self._asked[player.instance] = (player, player.deployment_id)
         return None
+
+    def withdraw(self) -> None:
+        """Nobody was asked after all."""
+        for player, _, slate, before in self._asked.values():
+            if player.slate == slate and player.health.state is State.BUSY:
+                player.health = replace(player.health, state=before.state, since=before.since)
 
     def end(self, instance: Instance, reply: Reply) -> Outcome:
         """The outcome of one player's reply."""
-        player, deployment_id = self._asked.pop(instance)
+        player, deployment_id, slate, _ = self._asked.pop(instance)
         event, value, fault = reply.event, reply.value, reply.fault
         if event is Event.ANSWERED:
             try:
@@ -87,10 +113,12 @@ class _Round:
                 event, value = Event.INVALID, None
                 fault = Fault("invalid", f"the answer does not fit {self._call.method.name}'s contract: {error}")
         if player.instance is not instance:
+            if event in (Event.DIED, Event.LOST):
+                self._lineup.happened(instance, event, fault)
             return self._from_afar(player, deployment_id, event, value, fault, reply.elapsed)
         before = player.health.state
         player.health, step = player.health.after(event, time.monotonic(), fault.message if fault else None)
-        self._ended.append((player, before, step, fault))
+        self._ended.append(_Ended(player, slate, before, step, fault))
         status = step.status or Status.SKIPPED
         return self._outcome(player, deployment_id, status, value, fault, reply.elapsed)
 
@@ -111,10 +139,12 @@ class _Round:
     def settle(self) -> None:
         """Count the strikes, unless the game is at fault; then do what the new states ask for."""
         method = self._call.method.name
-        at_fault = is_field_fault((step.strike for _, _, step, _ in self._ended), self._policy)
+        at_fault = is_field_fault((ended.step.strike for ended in self._ended), self._policy)
         if at_fault:
             self._tell_field_fault()
-        for player, before, step, fault in self._ended:
+        for player, slate, before, step, fault in self._ended:
+            if player.slate != slate:
+                continue
             late = step.status is Status.TIMEOUT
             if not at_fault and step.strike != "none":
                 player.health = player.health.counted(method, step.strike)
@@ -123,15 +153,15 @@ class _Round:
                     reason = f"{over}; the last: {fault.message}" if fault else over
                     self._lineup.apply(player, Event.STOP, fault, reason)
                     continue
-            if late and self._policy.on_timeout == "restart" and player.health.state is State.BUSY:
+            if late and self._policy.on_timeout == "restart":
                 self._lineup.apply(player, Event.RESTART, fault)
             elif step.state not in (before, State.READY, State.BUSY) and player.health.state is step.state:
                 self._lineup.enact(player, fault)
         self._ended.clear()
 
     def _tell_field_fault(self) -> None:
-        failed = [fault for _, _, step, fault in self._ended if step.strike in ("failure", "timeout") and fault]
-        asked = sum(step.strike != "none" for _, _, step, _ in self._ended)
+        failed = [ended.fault for ended in self._ended if ended.step.strike in ("failure", "timeout") and ended.fault]
+        asked = sum(ended.step.strike != "none" for ended in self._ended)
         [(message, _)] = Counter(fault.message for fault in failed).most_common(1)
         typical = next(fault for fault in failed if fault.message == message)
         self._emit(events.FieldFault(self._call.method.name, len(failed), asked, typical))

@@ -176,14 +176,15 @@ class Engine:
         self._orders.append((_encode(message), list(descriptors)))
         self._flush_orders()
 
-    def spawn(self, link: Link, outputs: Sequence[int]) -> None:
-        """Have a process forked for the link; `outputs` are the descriptors of its stdout and stderr."""
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        link.socket = ours
+    def spawn(self, link: Link, channel: socket.socket, descriptors: Sequence[int]) -> None:
+        """Have a process forked for the link; it gets the descriptors: its channel's end, stdout and stderr."""
+        channel.setblocking(False)
+        link.socket = channel
         self._links[link.token] = link
-        self._selector.register(ours, selectors.EVENT_READ, link)
-        self.order(forkserver.Spawn(link.token), [theirs.detach(), *outputs])
+        self._selector.register(channel, selectors.EVENT_READ, link)
+        self.order(forkserver.Spawn(link.token), descriptors)
+        if self._server is None:
+            self._end(link, None)
 
     def ask(self, exchange: Exchange, frames: Mapping[Link, bytes]) -> None:
         """Begin an exchange: each link gets its frame as soon as it is free."""
@@ -207,6 +208,8 @@ class Engine:
         for link in exchange.waiting:
             self._expire(link, exchange)
         exchange.waiting.clear()
+        if exchange.results:
+            self._deliver(exchange)
 
     def kill(self, link: Link) -> None:
         """End the link's process."""
@@ -241,13 +244,9 @@ class Engine:
     def _release(self) -> None:
         self.close_server()
         for link in list(self._links.values()):
-            self._hang_up(link)
-            if link.pidfd is not None:
-                self._selector.unregister(link.pidfd)
-                os.close(link.pidfd)
-        for _, descriptors in self._orders:
-            for descriptor in descriptors:
-                os.close(descriptor)
+            link.broken = link.broken or "the runner was left"
+            self._end(link, None)  # who still waits for it must not wait for ever
+        self._drop_orders()
         self._selector.close()
         self._bell.close()
         self._ear.close()
@@ -426,6 +425,12 @@ class Engine:
         if self._server is not None and self._selector.get_key(self._server).events & selectors.EVENT_WRITE:
             self._selector.modify(self._server, selectors.EVENT_READ, self._read_server)
 
+    def _drop_orders(self) -> None:
+        for _, descriptors in self._orders:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        self._orders.clear()
+
     def _read_server(self) -> None:
         self._flush_orders()
         while self._server is not None:
@@ -454,6 +459,8 @@ class Engine:
     def _lose_server(self) -> None:
         """Go on without the fork server: its children are watched, and ended, by descriptors of our own."""
         self.close_server()
+        self._drop_orders()
+        self._tell(self._server_gone)
         for link in list(self._links.values()):
             try:
                 link.pidfd = os.pidfd_open(link.pid) if link.pid else None
@@ -463,7 +470,6 @@ class Engine:
                 self._end(link, None)
             else:
                 self._selector.register(link.pidfd, selectors.EVENT_READ, lambda link=link: self._end(link, None))
-        self._tell(self._server_gone)
 
     def _break(self, link: Link, reason: str | None) -> None:
         """The channel is of no more use. That alone is no proof of death: the process is ended."""

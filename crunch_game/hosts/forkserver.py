@@ -162,12 +162,21 @@ class _Server:
         else:
             if pid == 0:
                 _become_model(descriptors, self._contract)
-            pidfd = os.pidfd_open(pid)
-            self._children[token] = (pid, pidfd)
-            self._selector.register(pidfd, selectors.EVENT_READ, token)
-            self._report(Started(token, pid))
+            self._watch(token, pid)
         for descriptor in descriptors:
             os.close(descriptor)
+
+    def _watch(self, token: int, pid: int) -> None:
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:  # no descriptor is left, and so no way to hear of its end
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            self._report(Exited(token, 127))
+            return
+        self._children[token] = (pid, pidfd)
+        self._selector.register(pidfd, selectors.EVENT_READ, token)
+        self._report(Started(token, pid))
 
     def _kill(self, token: int) -> None:
         if token in self._children:

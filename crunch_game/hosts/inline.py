@@ -46,6 +46,7 @@ class InlineHost:
     async def open(self, setup: Setup, submissions: Sequence[Submission], watcher: Watcher) -> None:
         """Remember how models are made."""
         self._setup = setup
+        self._watcher = watcher
 
     async def start(self, submission: Submission, timeout: float) -> Loaded:
         """Load the model here and now; `timeout` is not enforced."""
@@ -69,15 +70,23 @@ class InlineHost:
     ) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
         """Call one model after the other."""
         body = _sendable((call.args, call.kwargs), call)
-        replies: list[tuple[Instance, Reply]] = []
+        extras = {instance: _sendable(extra or {}, call) for instance, extra in asked.items()}
         await anyio.lowlevel.checkpoint()
-        for instance, extra in asked.items():
+        replies: list[tuple[Instance, Reply]] = []
+        for instance, extra in extras.items():
             assert isinstance(instance, _Inline)
-            replies.append((instance, self._reply(instance, call, body, _sendable(extra or {}, call))))
-            if each:
-                yield replies
-                replies = []
-        yield replies
+            replies.append((instance, self._reply(instance, call, body, extra)))
+            if each or len(replies) == len(extras):
+                try:
+                    yield replies
+                finally:
+                    self._free(replies)
+                    replies = []
+
+    def _free(self, replies: Sequence[tuple[Instance, Reply]]) -> None:
+        for instance, reply in replies:
+            if reply.event is Event.DEADLINE:
+                self._watcher.happened(instance, Event.LATE, None)
 
     def _reply(self, instance: _Inline, call: Call, body: bytes, extra: bytes) -> Reply:
         args, kwargs = decode(body)

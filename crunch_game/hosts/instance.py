@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 from pathlib import Path
+from typing import Final
 
 import anyio
 import msgspec
@@ -19,26 +21,42 @@ from crunch_game.policy import Event
 
 __all__ = ["Process"]
 
+_APPENDED: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _faults = msgspec.msgpack.Decoder(tuple[str, str, str | None])
 
 
 class Process(Instance):
     """One model's process."""
 
-    def __init__(self, submission: Submission, watcher: LinkWatcher, logs: Path) -> None:
+    def __init__(self, submission: Submission, watcher: LinkWatcher, logs: Path, *, keep_logs: bool) -> None:
         super().__init__(submission)
         self.link = Link(watcher)
         self.ended = anyio.Event()
-        stem = re.sub(r"[^\w.-]", "_", submission.id)
+        self._keep = keep_logs
+        # A model's old process may end after its new one has begun: only logs to be kept are shared by the two.
+        stem = re.sub(r"[^\w.-]", "_", submission.id) if keep_logs else str(self.link.token)
         self._logs = [logs / f"{stem}.{name}.log" for name in ("out", "err")]
         self._read_to = self._logs[1].stat().st_size if self._logs[1].exists() else 0
 
-    def open_logs(self) -> list[int]:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        return [os.open(log, flags, 0o644) for log in self._logs]
+    def open(self) -> tuple[socket.socket, list[int]]:
+        """Our end of its channel, and the descriptors that it gets: the other end, stdout and stderr.
 
-    def remove_logs(self, *, keep: bool) -> None:
-        if not keep:
+        Raises:
+            OSError: The system has no more of them.
+        """
+        ours, theirs = socket.socketpair()
+        descriptors = [theirs.detach()]
+        try:
+            descriptors.extend(os.open(log, _APPENDED, 0o644) for log in self._logs)
+        except OSError:
+            ours.close()
+            for descriptor in descriptors:
+                os.close(descriptor)
+            raise
+        return ours, descriptors
+
+    def remove_logs(self) -> None:
+        if not self._keep:
             for log in self._logs:
                 log.unlink(missing_ok=True)
 

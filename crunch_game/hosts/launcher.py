@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -88,11 +89,15 @@ class ForkServer:
                 start_new_session=True,
             )
         ours.send(msgspec.msgpack.encode(self._boot))
-        self._engine.do(lambda: self._engine.serve(ours, self._news.send_nowait, self._lose))
+        self._engine.do(lambda: self._engine.serve(ours, self._hear, self._lose))
+
+    def _hear(self, report: forkserver.Report | None) -> None:
+        with suppress(anyio.ClosedResourceError):  # its end is already waited for
+            self._news.send_nowait(report)
 
     def _lose(self) -> None:
         self.lost = True
-        self._news.send_nowait(None)
+        self._hear(None)
 
     async def _ready(self) -> str | None:
         """Wait until it has imported everything; the library that must be left out, if there is one."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import socket
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import anyio
 import msgspec
@@ -70,32 +73,43 @@ class ProcessHost:
         self._folder = Path(tempfile.mkdtemp(prefix="crunch_game-"))
         if self._logs is not None:
             self._logs.mkdir(parents=True, exist_ok=True)
-        self._server: ForkServer | None = None
         self._reviving = anyio.Lock()
         self._init = _sendable((list(setup.init_args), dict(setup.init_kwargs)), "the models' init arguments")
         libraries = libraries_of(submissions) if self._preload == "auto" else list(self._preload)
         self._boot = boot_of(setup, submissions, libraries)
         self._engine = Engine(_waker(), watcher.loop_blocked)
         self._engine.start()
-        await self._have_server()
+        self._server = await self._new_server()
 
     async def start(self, submission: Submission, timeout: float) -> Loaded:
         """Fork a process and load the model in it."""
         body = self._setup_body(submission)
-        await self._have_server()
-        process = Process(submission, self, self._logs or self._folder)
-        self._instances[process.link] = process
-        self._engine.do(lambda: self._engine.spawn(process.link, process.open_logs()))
+        while True:
+            server = await self._have_server()
+            process, channel, descriptors = self._process(submission)
+            try:
+                results = _Results("setup", timeout, each=False)
+                frame = wire.frame(wire.SETUP, results.exchange.id, body)
+                self._engine.do(partial(self._engine.spawn, process.link, channel, descriptors))
+                self._engine.do(partial(self._engine.ask, results.exchange, {process.link: frame}))
+                [(_, what, _)] = [result async for batch in results for result in batch]
+                if server.lost and process.link.pid is None:
+                    await self.stop(process)
+                    continue  # the fork server ended before it came to this one; that is not the model's fault
+                return Loaded(process, process.loaded(what, timeout))
+            except BaseException:
+                with anyio.CancelScope(shield=True):
+                    await self.stop(process)
+                raise
+
+    def _process(self, submission: Submission) -> tuple[Process, socket.socket, list[int]]:
+        process = Process(submission, self, self._logs or self._folder, keep_logs=self._logs is not None)
         try:
-            results = _Results("setup", timeout, each=False)
-            frame = wire.frame(wire.SETUP, results.exchange.id, body)
-            self._engine.do(lambda: self._engine.ask(results.exchange, {process.link: frame}))
-            [(_, what, _)] = [result async for batch in results for result in batch]
-            return Loaded(process, process.loaded(what, timeout))
-        except BaseException:
-            with anyio.CancelScope(shield=True):
-                await self.stop(process)
-            raise
+            channel, descriptors = process.open()
+        except OSError as error:
+            raise LoadFailure(Fault("OSError", f"its process cannot be started: {error}")) from None
+        self._instances[process.link] = process
+        return process, channel, descriptors
 
     async def ask(
         self, call: Call, asked: Mapping[Instance, Mapping[str, Any] | None], *, each: bool
@@ -107,17 +121,28 @@ class ProcessHost:
         body = wire.encode(CallBody(call.method.name, args))
         frame = _framed(results.exchange.id, body, what)
         frames: dict[Link, bytes] = {}
+        processes: dict[Link, Process] = {}
         for instance, extra in asked.items():
             assert isinstance(instance, Process)
             further = extra and _framed(results.exchange.id, body, what, _sendable(extra, what))
             frames[instance.link] = further or frame
+            processes[instance.link] = instance
         self._engine.do(lambda: self._engine.ask(results.exchange, frames))
         try:
             async for batch in results:
-                yield [(self._instances[link], self._instances[link].reply(r, s, call)) for link, r, s in batch]
+                yield [(processes[link], processes[link].reply(result, s, call)) for link, result, s in batch]
         finally:
+            results.forsake(self._unheard)
             if not results.complete:
                 self._engine.do(lambda: self._engine.abandon(results.exchange))
+
+    def _unheard(self, batch: list[Result]) -> None:
+        """Results of a call that nobody waits for any more: who answered is free, and who died is dead."""
+        for link, what, _ in batch:
+            if isinstance(what, wire.Frame):
+                self.late(link)
+            elif isinstance(what, Gone) and not what.unsent:
+                self.gone(link, what, told=False)
 
     async def stop(self, instance: Instance) -> None:
         """End the process, and wait until it is gone."""
@@ -125,7 +150,7 @@ class ProcessHost:
         self._engine.do(lambda: self._engine.kill(instance.link))
         await instance.ended.wait()
         self._instances.pop(instance.link, None)
-        instance.remove_logs(keep=self._logs is not None)
+        instance.remove_logs()
 
     async def close(self) -> None:
         """End every process, and the fork server."""
@@ -135,19 +160,28 @@ class ProcessHost:
             for process in list(self._instances.values()):
                 if process.link.pidfd is not None:  # the fork server that it came from is gone
                     await self.stop(process)
-            if self._server is not None:
+            if hasattr(self, "_server"):
                 await self._server.down()
             await anyio.to_thread.run_sync(self._engine.stop)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    async def _have_server(self) -> None:
-        """Start the fork server, again if it died."""
+    async def _have_server(self) -> ForkServer:
+        """The fork server, started again if it died.
+
+        Raises:
+            LoadFailure: It cannot be started again; models that play go on.
+        """
         async with self._reviving:
-            if self._server is not None and self._server.lost:
+            if self._server.lost:
                 await self._server.down()
-                self._server = None
-            if self._server is None:
-                self._server = await ForkServer.up(self._engine, self._boot, self._env, self._folder)
+                try:
+                    self._server = await self._new_server()
+                except (ContractError, OSError) as error:
+                    raise LoadFailure(Fault(type(error).__name__, f"the fork server is gone: {error}")) from None
+            return self._server
+
+    async def _new_server(self) -> ForkServer:
+        return await ForkServer.up(self._engine, self._boot, self._env, self._folder)
 
     def _setup_body(self, submission: Submission) -> bytes:
         source = submission.source
@@ -185,24 +219,31 @@ class _Results:
     def __init__(self, method: str, timeout: float, *, each: bool) -> None:
         self.exchange = Exchange(method, timeout, self._deliver, each=each)
         self.complete = False
-        self._batches: list[list[Result]] = []
+        self._batches: deque[list[Result]] = deque()
         self._news = anyio.Event()
+        self._take: Callable[[list[Result]], None] = self._batches.append
 
     def _deliver(self, batch: list[Result], last: bool) -> None:
-        self._batches.append(batch)
+        self._take(batch)
         self.complete = last
         self._news.set()
 
-    async def __aiter__(self) -> AsyncIterator[list[Result]]:
-        while True:
-            await self._news.wait()
-            batches, self._batches = self._batches, []
-            last = self.complete
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[Result]:
+        if not self._batches:
+            if self.complete:
+                raise StopAsyncIteration
             self._news = anyio.Event()
-            for batch in batches:
-                yield batch
-            if last:
-                return
+            await self._news.wait()
+        return self._batches.popleft()
+
+    def forsake(self, take: Callable[[list[Result]], None]) -> None:
+        """Take no more results: those that are left, and those that still come, go elsewhere."""
+        self._take = take
+        while self._batches:
+            take(self._batches.popleft())
 
 
 def _sendable(value: Any, what: str) -> bytes:

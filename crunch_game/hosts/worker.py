@@ -15,7 +15,7 @@ import msgspec
 
 from crunch_game.contract import Contract
 from crunch_game.errors import LoadError
-from crunch_game.faults import fault_of, own_frames, said
+from crunch_game.faults import fault_of, own_frames
 from crunch_game.hosts import wire
 from crunch_game.hosts.calling import Callee, NotOffered
 from crunch_game.importing import import_code
@@ -120,7 +120,7 @@ def _framed(kind: int, call: int, body: bytes) -> bytes:
     try:
         return wire.frame(kind, call, body)
     except wire.Unsendable as error:
-        return wire.frame(wire.UNSENDABLE, call, _told("invalid", f"the answer cannot be sent: {said(error)}"))
+        return wire.frame(wire.UNSENDABLE, call, _told("invalid", f"the answer cannot be sent: {error}"))
 
 
 def reseed() -> None:

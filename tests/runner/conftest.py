@@ -1,0 +1,170 @@
+"""Submissions as real files, models in real processes, and nothing awaited by the clock that can be awaited itself."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from crunch_game import ModelRunner, Policy, Submission
+
+PATIENCE = 30.0
+"""Seconds after which what a test waits for is taken to never come."""
+
+
+class Log:
+    """What a runner told its author; what is still to come can be awaited."""
+
+    def __init__(self) -> None:
+        self.records: list = []
+        self._news = anyio.Event()
+
+    def __call__(self, record) -> None:
+        self.records.append(record)
+        self._news.set()
+
+    def of(self, kind, model_id: str | None = None) -> list:
+        """The records of that kind so far, of one model or of all."""
+        return [r for r in self.records if isinstance(r, kind) and model_id in (None, getattr(r, "model_id", None))]
+
+    async def until(self, kind, model_id: str | None = None, count: int = 1):
+        """The `count`th record of that kind."""
+        with anyio.fail_after(PATIENCE):
+            while len(self.of(kind, model_id)) < count:
+                self._news = anyio.Event()
+                await self._news.wait()
+        return self.of(kind, model_id)[count - 1]
+
+
+class Snapshots:
+    """A roster that says what the test tells it to."""
+
+    def __init__(self, *submissions: Submission) -> None:
+        self._now = {submission.id: submission for submission in submissions}
+        self._send, self._receive = anyio.create_memory_object_stream(100)
+
+    def tell(self, *submissions: Submission) -> None:
+        self._send.send_nowait({submission.id: submission for submission in submissions})
+
+    async def follow(self):
+        yield self._now
+        with self._send, self._receive:
+            async for snapshot in self._receive:
+                yield snapshot
+
+    def host(self):
+        return None
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+@pytest.fixture
+def snapshots():
+    return Snapshots
+
+
+@pytest.fixture
+def submit(tmp_path) -> Callable[..., Path]:
+    """Write a submission: a class with these methods, in a file of that name, after these lines."""
+
+    def write(name: str, methods: str = "", above: str = "", base: str = "arena.Base") -> Path:
+        module, _, cls = base.rpartition(".")
+        body = textwrap.dedent(methods) or "def predict(self, number):\n    return number\n"
+        path = tmp_path / f"{name}.py"
+        path.write_text(
+            f"import os, signal, sys, time\n{textwrap.dedent(above)}\nfrom {module} import {cls}\n\n\n"
+            f"class Tracker({cls}):\n{textwrap.indent(body, '    ')}"
+        )
+        return path
+
+    return write
+
+
+@pytest.fixture
+def field(submit) -> Callable[..., list[Path]]:
+    """Submissions by name and methods, in one go."""
+
+    def write(**methods: str) -> list[Path]:
+        return [submit(name, text) for name, text in methods.items()]
+
+    return write
+
+
+@pytest.fixture
+def running(log):
+    """A runner of `arena.Base`, in processes, with generous budgets."""
+
+    def make(models, base="arena.Base", **options) -> ModelRunner:
+        options.setdefault("policy", Policy(timeout=10))
+        options.setdefault("ready_timeout", PATIENCE)
+        options.setdefault("on_event", log)
+        return ModelRunner(base, models, **options)
+
+    return make
+
+
+async def seen(look: Callable[[], object]) -> None:
+    """Wait for what no event tells of: a model's file, or the end of a process that is not our child."""
+    with anyio.fail_after(PATIENCE):
+        while not look():  # noqa: ASYNC110
+            await anyio.sleep(0.005)
+
+
+async def gone(*pids: int) -> None:
+    """Wait until none of the processes exists any more."""
+    await seen(lambda: not any(map(alive, pids)))
+
+
+def alive(pid: int) -> bool:
+    """Whether the process exists, and is more than an entry that nobody has reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def children(pid: int) -> set[int]:
+    """All processes below this one."""
+    below: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            below.setdefault(parent, []).append(int(entry.name))
+    found, ahead = set(), [pid]
+    while ahead:
+        more = below.get(ahead.pop(), [])
+        found.update(more)
+        ahead.extend(more)
+    return found
+
+
+@pytest.fixture
+def processes():
+    """The processes that this one has started."""
+    before = children(os.getpid())
+    return lambda: children(os.getpid()) - before
+
+
+@pytest.fixture(name="seen")
+def _seen():
+    return seen
+
+
+@pytest.fixture(name="gone")
+def _gone():
+    return gone
+
+
+@pytest.fixture(name="alive")
+def _alive():
+    return alive
