@@ -126,6 +126,7 @@ _HOMES = {
         "RoundLate",
         "RoundPlayed",
         "RoundsMissed",
+        "TickPlayed",
     ),
     "feeds.base": ("Feed", "FeedGap", "FeedTrouble", "Row", "RowDropped"),
     "feeds.history": ("History",),

@@ -25,6 +25,7 @@ __all__ = [
     "RoundPlayed",
     "RoundsMissed",
     "RunnerEvent",
+    "TickPlayed",
 ]
 
 
@@ -178,6 +179,19 @@ RunnerEvent = (
 
 
 @dataclass(frozen=True, slots=True)
+class TickPlayed:
+    """Every model was told a row of the feed. `at` is on the game's clock."""
+
+    at: datetime
+    round: Round
+
+    def __str__(self) -> str:
+        return (
+            f"the row of {self.at:%Y-%m-%d %H:%M:%S} UTC was told: {len(self.round.succeeded)} of {len(self.round)} ok"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class RoundPlayed:
     """Every model was asked for one prediction. `at` is on the game's clock."""
 
@@ -213,7 +227,7 @@ class RoundsMissed:
         return f"{self.count} rounds of {self.key} were missed before {self.slot:%Y-%m-%d %H:%M:%S} UTC"
 
 
-GameEvent = RunnerEvent | RoundPlayed | RoundLate | RoundsMissed
+GameEvent = RunnerEvent | TickPlayed | RoundPlayed | RoundLate | RoundsMissed
 
 TROUBLE = (
     ModelLoadFailed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -70,7 +71,11 @@ class Ask:
 
     def arguments_for(self, row: Row | None) -> dict[str, Any]:
         """The arguments of the round that follows this row."""
-        return {name: value(row) if callable(value) else value for name, value in self.arguments.items()}
+        parameters = self.method.signature.parameters
+        return {
+            name: _plain(value(row), parameters.get(name)) if callable(value) else value
+            for name, value in self.arguments.items()
+        }
 
 
 class Game:
@@ -94,7 +99,7 @@ class Game:
         loader: How submissions become models.
         init_args: For every model's constructor or factory.
         init_kwargs: The same, by keyword.
-        history: How far back rows are kept; everything unless given.
+        history: How far back rows are kept, for `resolve` too: at least the longest horizon. Everything unless given.
         warmup: How much of the history is replayed to a fresh instance before it plays; all that is kept
             unless given.
 
@@ -131,17 +136,17 @@ class Game:
         self.asks = _bound(self.contract, predictions, partial=per_model is not None)
         self.resolve: Resolve = _function(resolve, "resolve", "(prediction, history)")
         self.scorer = _scorer(score)
-        self.feed = feed
-        self.tick = None if tick is None or "tick" not in self.contract.methods else tick
-        self.per_model = per_model
+        self.feed = _feed(feed)
+        self.tick = None if tick is None or "tick" not in self.contract.methods else _function(tick, "tick", "(row)")
+        self.per_model = None if per_model is None else _function(per_model, "per_model", "(model, standing)")
         self.policy = policy or Policy()
         self.windows = {name: seconds(length, f"windows[{name!r}]") for name, length in windows.items()}
         self.rank_by = rank_by or _longest(self.windows)
-        self.missing = missing
+        self.missing = _missing(missing)
         self.loader = loader
         self.init_args = tuple(init_args)
         self.init_kwargs = dict(init_kwargs or {})
-        self.history = None if history is None else timedelta(seconds=seconds(history, "history"))
+        self.history = _kept(history, self.asks)
         self.warmup = self.history if warmup is None else timedelta(seconds=seconds(warmup, "warmup"))
         self.leaderboard()
 
@@ -200,6 +205,32 @@ def _function(value: Any, name: str, arguments: str) -> Any:
     return value
 
 
+def _feed(feed: Any) -> Feed | None:
+    if feed is None or (callable(getattr(feed, "rows", None)) and isinstance(getattr(feed, "live", None), bool)):
+        checked: Feed | None = feed
+        return checked
+    raise GameError(f"feed is {feed!r}; it must be a Feed, for example ReplayFeed({feed!r})")
+
+
+def _missing(missing: Any) -> Missing:
+    number = isinstance(missing, int | float) and not isinstance(missing, bool) and math.isfinite(missing)
+    if missing == "worst" or number or callable(missing):
+        rule: Missing = missing
+        return rule
+    raise GameError(f'missing is {missing!r}; it must be "worst", a finite number, or a function of (scores)')
+
+
+def _kept(history: Duration | None, asks: Sequence[Ask]) -> timedelta | None:
+    if history is None:
+        return None
+    kept, longest = seconds(history, "history"), max(ask.horizon for ask in asks)
+    if kept < longest:
+        raise GameError(
+            f"history {history!r} is shorter than the longest horizon, {longest:g} s: nothing could resolve"
+        )
+    return timedelta(seconds=kept)
+
+
 def _longest(windows: Mapping[str, float]) -> str:
     if not windows:
         raise GameError('a game has at least one window, for example windows={"anchor": "7d"}')
@@ -207,7 +238,11 @@ def _longest(windows: Mapping[str, float]) -> str:
 
 
 def _bound(contract: Contract, predictions: Sequence[Predict], *, partial: bool) -> tuple[Ask, ...]:
-    asks = tuple(_ask(contract, prediction, partial=partial) for prediction in predictions)
+    given = predictions if isinstance(predictions, Sequence) else [predictions]
+    for prediction in given:
+        if not isinstance(prediction, Predict):
+            raise GameError(f"{prediction!r} is no prediction: predictions=[Predict(every=..., horizon=...)]")
+    asks = tuple(_ask(contract, prediction, partial=partial) for prediction in given)
     if not asks:
         raise GameError("a game asks for at least one prediction: predictions=[Predict(every=..., horizon=...)]")
     keys = [ask.key for ask in asks]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 __all__ = ["Due", "due", "next_slot"]
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _GRACE = 0.1
 """The share of a slot that may pass before its round counts as late."""
 
@@ -40,7 +41,7 @@ def due(every: float, last: datetime | None, now: datetime) -> Due | None:
     played = None if last is None else _slot(every, last)
     if played is not None and slot <= played:
         return None
-    began = datetime.fromtimestamp(slot * every, UTC)
+    began = _EPOCH + slot * timedelta(seconds=every)
     late = (now - began).total_seconds()
     first = played is None
     return Due(began, late if late > _GRACE * every and not first else 0.0, 0 if played is None else slot - played - 1)
@@ -50,8 +51,9 @@ def next_slot(every: float, last: datetime | None, now: datetime) -> float:
     """Seconds from `now` until a round is due; 0 when one is."""
     if due(every, last, now) is not None:
         return 0.0
-    return max(0.0, (_slot(every, last or now) + 1) * every - now.timestamp())
+    following = _EPOCH + (_slot(every, last or now) + 1) * timedelta(seconds=every)
+    return max(0.0, (following - now).total_seconds())
 
 
 def _slot(every: float, time: datetime) -> int:
-    return int(time.timestamp() // every)
+    return (time - _EPOCH) // timedelta(seconds=every)  # whole microseconds: 0.3 // 0.1 would be 2

@@ -21,10 +21,12 @@ from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
 from crunch_game.storage import open_store
 from crunch_game.workers import GameResult, PredictWorker, run_game
+from crunch_game.workers.base import beside
 
 __all__ = ["app"]
 
 app = typer.Typer(
+    cls=output.Commands,
     help="Write, play and look at live prediction games.",
     no_args_is_help=True,
     add_completion=False,
@@ -47,8 +49,9 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Play the demo game: five models forecast thirteen years of daily stock returns."""
+    game, models = demo_game(), demo_models()
     url = store or f"sqlite:///{tempfile.mkdtemp(prefix='crunch-game-demo-')}/demo.db"
-    _play(demo_game(), demo_models(), url, None, max_ticks, as_json=as_json)
+    _play(game, models, url, None, max_ticks, as_json=as_json)
 
 
 @app.command()
@@ -160,10 +163,8 @@ async def _interrupts(on_signal: Callable[[], Any]) -> AsyncIterator[None]:
             async for _ in signals:
                 on_signal()
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(listen)
+    async with beside(listen):
         yield
-        tasks.cancel_scope.cancel()
 
 
 def _rows(feed: Any, max_ticks: int | None) -> int | None:

@@ -54,7 +54,7 @@ class _Ear:
         self._game = game
         self._firsts: dict[tuple[str, str], Fault] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
-        self._asked = 0
+        self._asked: Counter[str] = Counter()
         self._slowest = 0.0
         self._others: list[Finding] = []
 
@@ -66,14 +66,14 @@ class _Ear:
                 self._others.append(Finding(fault.message, traceback=fault.traceback))
             case events.ModelStopped(reason=reason):
                 self._others.append(Finding(f"in the game it would have been stopped: {reason}"))
-            case events.RoundPlayed(round=played):
+            case events.TickPlayed(round=played) | events.RoundPlayed(round=played):
                 for outcome in played.values():
                     self._take(outcome)
 
     def _take(self, outcome: Outcome) -> None:
         if outcome.status is Status.SKIPPED:
             return
-        self._asked += 1
+        self._asked[outcome.method] += 1
         self._slowest = max(self._slowest, outcome.elapsed)
         if outcome.error is not None:
             which = (outcome.method, outcome.error.kind)
@@ -83,7 +83,7 @@ class _Ear:
     def findings(self) -> list[Finding]:
         found = []
         for which, fault in self._firsts.items():
-            times = f"{self._counts[which]} of {self._asked} calls"
+            times = f"{self._counts[which]} of {self._asked[which[0]]} calls"
             found.append(
                 Finding(f"{which[0]} failed in {times}; the first time: {fault.message}", True, fault.traceback)
             )

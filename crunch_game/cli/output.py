@@ -4,29 +4,69 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextvars import ContextVar
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
+import typer
 from rich import box
 from rich.console import Console
 from rich.markup import escape as escape
 from rich.table import Table
+from typer.core import TyperGroup
 
+from crunch_game.errors import CrunchGameError
 from crunch_game.scoring.leaderboard import Standing
 
-__all__ = ["as_documents", "board", "escape", "fail", "print_json", "screen"]
+__all__ = ["Commands", "as_documents", "board", "escape", "print_json", "screen"]
 
 screen = Console(highlight=False)
 
 
+class Commands(TyperGroup):
+    """Commands that end with 0, 1 for a finding, or 2 for wrong usage and a sentence that says what is wrong.
+
+    With `--json` stdout gets one document, of the error too; whatever else is printed goes to stderr.
+    """
+
+    def main(self, args: Sequence[str] | None = None, *positional: Any, **options: Any) -> Any:
+        """Run the command that the arguments name, and exit."""
+        args = sys.argv[1:] if args is None else list(args)
+        as_json = "--json" in args
+        try:
+            with _only_documents() if as_json else nullcontext():
+                options["standalone_mode"] = options.get("standalone_mode", True) and not as_json
+                sys.exit(super().main(args, *positional, **options) or 0)
+        except CrunchGameError as error:
+            _fail(str(error), as_json=as_json)
+        except _UsageError as error:
+            _fail(error.format_message(), as_json=as_json)
+
+
 def print_json(document: Mapping[str, Any]) -> None:
     """The one document on stdout."""
-    sys.stdout.write(json.dumps(document, indent=2, default=_plain) + "\n")
+    (_stdout.get() or sys.stdout).write(json.dumps(document, indent=2, default=_plain) + "\n")
 
 
-def fail(message: str, *, as_json: bool) -> NoReturn:
+@contextmanager
+def _only_documents() -> Iterator[None]:
+    """Keep stdout for `print_json`; what an author's own code prints is still shown, on stderr."""
+    token = _stdout.set(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _stdout.reset(token)
+
+
+_stdout: ContextVar[TextIO | None] = ContextVar("stdout", default=None)
+_UsageError: Any = typer.BadParameter.__base__  # its module is click's or typer's own, by typer's version
+
+
+def _fail(message: str, *, as_json: bool) -> NoReturn:
     """Say what is wrong, and exit with 2."""
     if as_json:
         print_json({"error": message})

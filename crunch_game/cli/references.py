@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from crunch_game.errors import GameError
+from crunch_game.errors import CrunchGameError, GameError
 from crunch_game.faults import said
 from crunch_game.feeds.replay import ReplayFeed
 from crunch_game.game import Game
@@ -61,7 +61,7 @@ def _module(name: str) -> Any:
     sys.path.insert(0, str(Path.cwd()))
     try:
         return importlib.import_module(name)
-    except GameError:
+    except CrunchGameError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise GameError(f"importing {name} raised {said(error)}") from error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -16,7 +17,7 @@ from crunch_game.feeds.base import Feed, FeedEvent
 from crunch_game.game import Game
 from crunch_game.scoring.leaderboard import Standing
 
-__all__ = ["Listener", "Standings", "feed_of", "in_thread"]
+__all__ = ["Listener", "Standings", "beside", "feed_of", "in_thread"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +41,18 @@ def feed_of(game: Game, feed: Feed | None) -> Feed:
 async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
     """Run what blocks (a store, a scorer) beside the event loop; it is never left half-done by a cancellation."""
     return await anyio.to_thread.run_sync(partial(function, *args))
+
+
+@asynccontextmanager
+async def beside(function: Callable[[], Coroutine[Any, Any, Any]]) -> AsyncIterator[None]:
+    """Run the function until the body ends. What either raises comes out as it is, not in a group."""
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(function)
+            yield
+            tasks.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        inner: BaseException = group
+        while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
+            inner = inner.exceptions[0]
+        raise inner from None

@@ -18,7 +18,7 @@ from crunch_game.runner import Models
 from crunch_game.scoring.leaderboard import Standing
 from crunch_game.storage.base import ModelRecord, Store
 from crunch_game.storage.memory import MemoryStore
-from crunch_game.workers.base import Listener, Standings, feed_of, in_thread
+from crunch_game.workers.base import Listener, Standings, beside, feed_of, in_thread
 from crunch_game.workers.predict import PredictWorker
 from crunch_game.workers.score import ScoreWorker
 
@@ -91,11 +91,14 @@ async def run_game(
     )
     if on_start is not None:
         on_start(worker)
-    async with anyio.create_task_group() as tasks:
-        if live:
-            tasks.start_soon(scoring.run)
+    last = await in_thread(store.last_row)
+    if live:
+        async with beside(scoring.run):
+            await worker.run()
+    else:
+        if last is not None:
+            await scoring.after_row(last.time)
         await worker.run()
-        tasks.cancel_scope.cancel()
     last = await in_thread(store.last_row)
     standings = [] if last is None else await scoring.finish(datetime.now(UTC) if live else last.time)
     records = await in_thread(store.models)
@@ -107,7 +110,7 @@ class _Scoring:
 
     def __init__(self, worker: ScoreWorker, on_event: Listener | None, *, lockstep: bool) -> None:
         self._worker = worker
-        self._on_event = on_event
+        self._tell: Listener = on_event or (lambda event: None)
         self._lockstep = lockstep
         self._by_id: Mapping[str, Standing] = {}
         self._shown = -math.inf
@@ -117,7 +120,7 @@ class _Scoring:
 
     async def after_row(self, now: datetime) -> None:
         """Score, in step with the rows."""
-        show = self._on_event is not None and time.monotonic() - self._shown > _SHOW_EVERY
+        show = time.monotonic() - self._shown > _SHOW_EVERY
         standings = await in_thread(self._step, now, show or self._lockstep)
         if standings is not None:
             self._take(now, standings, show=show)
@@ -140,9 +143,9 @@ class _Scoring:
 
     def _take(self, now: datetime, standings: Sequence[Standing], *, show: bool) -> None:
         self._by_id = {standing.model_id: standing for standing in standings}
-        if show and self._on_event is not None:
+        if show:
             self._shown = time.monotonic()
-            self._on_event(Standings(now, standings))
+            self._tell(Standings(now, standings))
 
 
 _SHOW_EVERY = 0.5

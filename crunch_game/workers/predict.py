@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream
 
-from crunch_game.events import TROUBLE, RoundLate, RoundPlayed, RoundsMissed
+from crunch_game.events import TROUBLE, RoundLate, RoundPlayed, RoundsMissed, TickPlayed
 from crunch_game.feeds.base import Feed, FeedGap, FeedTrouble, Row, RowDropped
 from crunch_game.feeds.history import History
 from crunch_game.game import Ask, Game
 from crunch_game.hosts.base import Host
 from crunch_game.models import Model
 from crunch_game.outcomes import Outcome, Round, Status
+from crunch_game.policy import State
 from crunch_game.runner import ModelRunner, Models
 from crunch_game.schedule import due, next_slot
 from crunch_game.scoring.leaderboard import Standing
 from crunch_game.storage.base import ModelRecord, Prediction, Store
 from crunch_game.storage.codec import encode
-from crunch_game.workers.base import Listener, feed_of, in_thread
+from crunch_game.workers.base import Listener, beside, feed_of, in_thread
 
 __all__ = ["PredictWorker"]
 
@@ -101,62 +103,83 @@ class PredictWorker:
         self.running = False
 
     def stop(self) -> None:
-        """End `run` once the row in hand is stored."""
+        """End `run` once the row in hand is stored; at once while the models are still being loaded."""
         self._stopping = True
         if self._waiting is not None:
             self._waiting.cancel()
 
     async def run(self) -> None:
-        """Play until the feed ends, `max_ticks` rows are played, or `stop` is called."""
+        """Play until the feed ends, `max_ticks` rows are played, or `stop` is called.
+
+        Raises:
+            FeedError: The feed cannot be read. Every row that it gave before is played and stored.
+        """
         last = await in_thread(self._store.last_row)
         if last is not None:
             since = None if self.game.history is None else last.time - self.game.history
             self._history = History(await in_thread(self._store.rows, since))
             self._last = await in_thread(self._store.last_rounds)
-        async with self.runner, aclosing(self._moments(last and last.time)) as moments:
-            self.running = True
-            async for row, now in moments:
-                await self._play(row, now)
-                if self._stopping or self.ticks >= self._max_ticks:
+        if self._over:
+            return
+        with anyio.CancelScope() as self._waiting:
+            async with self.runner:
+                self._waiting = None
+                self.running = True
+                await self._stop_again()
+                play = self._play_live if self.feed.live else self._play_back
+                await play(self.feed.rows(last and last.time, self._tell))
+                await self._save([], [])
+
+    @property
+    def _over(self) -> bool:
+        return self._stopping or self.ticks >= self._max_ticks
+
+    async def _stop_again(self) -> None:
+        """A model that was stopped before a restart is out of the game until it has a new deployment."""
+        for record in await in_thread(self._store.models):
+            model = self.runner.models.get(record.model_id)
+            if record.state == State.STOPPED and model is not None and model.deployment_id == record.deployment_id:
+                await self.runner.stop(model.id, record.reason or "it was stopped")
+
+    async def _play_back(self, rows: AsyncIterator[Row]) -> None:
+        async with _closing(rows):
+            async for row in rows:
+                await self._play(row, row.time)
+                if self._over:
                     break
-            await self._save([], [])
 
-    async def _moments(self, since: datetime | None) -> AsyncGenerator[tuple[Row | None, datetime]]:
-        """Every row with the game's clock, and, live, the clock alone when a round is due without one."""
-        if self._max_ticks <= 0:
-            return
-        rows = cast("AsyncGenerator[Row]", self.feed.rows(since, self._tell))
-        if not self.feed.live:
-            async with aclosing(rows):
-                async for row in rows:
-                    yield row, row.time
-            return
-        arrived, taken = anyio.create_memory_object_stream[Row](10_000)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_pump, rows, arrived)
-            async with taken:
-                while not self._stopping:
-                    yield await self._next_moment(taken.receive)
-            tasks.cancel_scope.cancel()
+    async def _play_live(self, rows: AsyncIterator[Row]) -> None:
+        """Play every row, by the wall clock, and what is due when none comes."""
+        arriving = _Arriving(rows)
+        async with beside(arriving.pump):
+            with suppress(anyio.EndOfStream):
+                while not self._over:
+                    row = await self._next_row(arriving.rows)
+                    await self._play(row, self._clock())
+        arriving.close()
+        if arriving.error is not None:
+            raise arriving.error
 
-    async def _next_moment(self, receive: Callable[[], Awaitable[Row]]) -> tuple[Row | None, datetime]:
-        now = self._clock()
-        wait = min(next_slot(ask.every, self._last.get(ask.key), now) for ask in self.game.asks)
+    async def _next_row(self, rows: MemoryObjectReceiveStream[Row]) -> Row | None:
+        """The next row; None when a round is due before it comes."""
+        with suppress(anyio.WouldBlock):
+            return rows.receive_nowait()
+        now, wait = self._clock(), math.inf
+        if self._history.latest is not None:
+            wait = min(next_slot(ask.every, self._last.get(ask.key), now) for ask in self.game.asks)
         row = None
         with anyio.move_on_after(wait) as self._waiting:
-            try:
-                row = await receive()
-            except anyio.EndOfStream:
-                self._stopping = True
+            row = await rows.receive()
         self._waiting = None
-        return row, self._clock()
+        return row
 
     async def _play(self, row: Row | None, now: datetime) -> None:
         """One step of the game: tick, then every round that is due, then store it all."""
         if row is not None:
             self._history.append(row)
             if self.game.tick is not None:
-                await self._call("tick", *self.game.tick(row))
+                told = await self._call("tick", *self.game.tick(row))
+                self._tell(TickPlayed(row.time, told))
             self.ticks += 1
         predictions = []
         for ask in self.game.asks:
@@ -164,10 +187,17 @@ class PredictWorker:
                 predictions += await self._ask(ask, now)
         await self._save([row] if row is not None else [], predictions)
         if self.game.history is not None:
-            self._history.forget(now - self.game.history)
-            await in_thread(self._store.forget_rows, now - self.game.history)
+            await self._forget(now - self.game.history)
         if self._after_row is not None:
             await self._after_row(now)
+
+    async def _forget(self, before: datetime) -> None:
+        """Drop the rows that no lookup from that moment on can give, here and in the store alike."""
+        kept = len(self._history)
+        self._history.forget(before)
+        first = self._history.at(before)
+        if first is not None and len(self._history) < kept:
+            await in_thread(self._store.forget_rows, first.time)
 
     def _is_due(self, ask: Ask, now: datetime) -> bool:
         slot = due(ask.every, self._last.get(ask.key), now)
@@ -231,10 +261,35 @@ def _log_trouble(event: object) -> None:
         logger.warning("%s", event)
 
 
-async def _pump(rows: AsyncGenerator[Row], arrived: Any) -> None:
-    async with arrived, aclosing(rows):
-        async for row in rows:
-            await arrived.send(row)
+class _Arriving:
+    """The rows of a live feed as they come. Why it failed is kept until those before are played."""
+
+    def __init__(self, rows: AsyncIterator[Row]) -> None:
+        self._feed = rows
+        self._arrived, self.rows = anyio.create_memory_object_stream[Row](10_000)
+        self.error: Exception | None = None
+
+    async def pump(self) -> None:
+        try:
+            async with self._arrived, _closing(self._feed):
+                async for row in self._feed:
+                    await self._arrived.send(row)
+        except Exception as error:  # noqa: BLE001 - raised again by the worker
+            self.error = error
+
+    def close(self) -> None:
+        self._arrived.close()
+        self.rows.close()
+
+
+@asynccontextmanager
+async def _closing(rows: AsyncIterator[Row]) -> AsyncIterator[None]:
+    """Close the iterator afterwards, if it is one that can be."""
+    try:
+        yield
+    finally:
+        if isinstance(rows, AsyncGenerator):
+            await rows.aclose()
 
 
 def _prediction(ask: Ask, arguments: Mapping[str, Any], now: datetime, outcome: Outcome) -> Prediction:

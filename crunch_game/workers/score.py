@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from reprlib import repr as brief
 from typing import Any
 
 import anyio
 
+from crunch_game.errors import MissingExtra
 from crunch_game.faults import said
 from crunch_game.feeds.history import History
 from crunch_game.game import Game
 from crunch_game.scoring.base import BatchScorer
 from crunch_game.scoring.leaderboard import Standing
 from crunch_game.storage.base import Prediction, Score, Store
+from crunch_game.storage.codec import encode
 from crunch_game.workers.base import in_thread
 
 __all__ = ["ScoreWorker"]
+
+logger = logging.getLogger("crunch_game")
 
 
 class ScoreWorker:
@@ -29,8 +35,8 @@ class ScoreWorker:
     Args:
         game: The game.
         store: Where a PredictWorker keeps predictions and rows, in this process or another.
-        patience: Seconds after its horizon that a prediction waits for `resolve` to know the truth, before it is
-            set aside. A week, or the horizon if that is longer, unless given.
+        patience: Seconds of rows after its horizon that a prediction waits for `resolve` to know the truth, before
+            it is set aside; while no rows come it waits on. A week, or the horizon if that is longer, unless given.
     """
 
     def __init__(self, game: Game, store: Store, *, patience: float | None = None) -> None:
@@ -57,6 +63,8 @@ class ScoreWorker:
         if scores:
             self._store.settle(scores)
             self._board.add(scores)
+        if self._game.history is not None:
+            self._history.forget(now - self._game.history)
         return scores
 
     def standings(self, now: datetime) -> list[Standing]:
@@ -68,13 +76,37 @@ class ScoreWorker:
         self._store.note("leaderboard", note)
         return standings
 
-    async def run(self, every: float = 1.0, on_scores: Callable[[list[Score]], Any] | None = None) -> None:
-        """Score on a thread, again and again, by the wall clock; until cancelled."""
+    async def run(
+        self,
+        every: float = 1.0,
+        on_scores: Callable[[list[Score]], Any] | None = None,
+        *,
+        live: bool | None = None,
+    ) -> None:
+        """Score on a thread, and note the leaderboard, again and again; until cancelled.
+
+        Args:
+            every: Seconds between two looks at the store.
+            on_scores: Called with the new scores.
+            live: Whether the wall clock rules, or the times of the rows (a replay, played by another process). The
+                game's own feed says so unless given.
+        """
+        if live is None:
+            live = self._game.feed is None or self._game.feed.live
         while True:
-            scores = await in_thread(self.step, datetime.now(UTC))
+            scores = await in_thread(self._look, live)
             if scores and on_scores is not None:
                 on_scores(scores)
             await anyio.sleep(every)
+
+    def _look(self, live: bool) -> list[Score]:
+        last = self._store.last_row()
+        if last is None:
+            return []
+        now = datetime.now(UTC) if live else last.time
+        scores = self.step(now)
+        self.standings(now)
+        return scores
 
     def _load(self, now: datetime) -> None:
         """Take in what the store has got since the last time."""
@@ -92,24 +124,49 @@ class ScoreWorker:
             outcome = self._game.resolve(prediction, self._history)
         except Exception as error:  # noqa: BLE001 - the author's code may raise anything; it stops nothing
             return None, f"resolve raised {said(error)}"
-        patience = self._patience or max(7 * 86400.0, prediction.horizon)
-        if outcome is None and (now - prediction.resolves_at).total_seconds() > patience:
-            return None, f"resolve did not know the truth {patience:g} s after the horizon"
+        if outcome is None:
+            return None, self._given_up(prediction, now)
+        try:
+            encode(outcome)
+        except ValueError as error:
+            return None, f"resolve gave {brief(outcome)}, which cannot be stored: {error}"
         return outcome, None
+
+    def _given_up(self, prediction: Prediction, now: datetime) -> str | None:
+        """Why a prediction whose truth is not known waits no longer, or None."""
+        patience = max(7 * 86400.0, prediction.horizon) if self._patience is None else self._patience
+        latest = self._history.latest
+        seen = min(now, latest.time) if latest is not None else prediction.at
+        if (seen - prediction.resolves_at).total_seconds() > patience:
+            return f"resolve did not know the truth {patience:g} s after the horizon"
+        return None
 
     def _scored(self, known: Sequence[tuple[Prediction, Any]]) -> list[Score]:
         scorer = self._game.scorer
         values: Sequence[Any]
         if known and isinstance(scorer, BatchScorer):
-            predictions, outcomes = zip(*known, strict=True)
-            values = scorer.score_many(list(predictions), list(outcomes))
+            values = self._values(scorer, known)
         else:
             values = [self._value(prediction, outcome) for prediction, outcome in known]
         return [_score(prediction, outcome, value) for (prediction, outcome), value in zip(known, values, strict=True)]
 
+    def _values(self, scorer: BatchScorer, known: Sequence[tuple[Prediction, Any]]) -> Sequence[Any]:
+        predictions, outcomes = zip(*known, strict=True)
+        try:
+            values = scorer.score_many(list(predictions), list(outcomes))
+            if len(values) == len(known):
+                return values
+        except MissingExtra:
+            raise
+        except Exception as error:  # noqa: BLE001 - one by one, it fails those that it must
+            logger.warning("score_many raised %s; scoring one by one", said(error))
+        return [self._value(prediction, outcome) for prediction, outcome in known]
+
     def _value(self, prediction: Prediction, outcome: Any) -> Any:
         try:
             return self._game.scorer.score(prediction, outcome)
+        except MissingExtra:
+            raise
         except Exception as error:  # noqa: BLE001 - the author's code may raise anything; it stops nothing
             return error
 
@@ -118,11 +175,11 @@ def _score(prediction: Prediction, outcome: Any, value: Any) -> Score:
     if isinstance(value, Exception):
         return _set_aside(prediction, outcome, f"score raised {said(value)}")
     try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return _set_aside(prediction, outcome, f"score gave {value!r}, which is no number")
+        number = math.nan if isinstance(value, str | bytes) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
     if not math.isfinite(number):
-        return _set_aside(prediction, outcome, f"its score is {number}")
+        return _set_aside(prediction, outcome, f"score gave {brief(value)}, which is no finite number")
     return Score(prediction.model_id, prediction.key, prediction.at, prediction.resolves_at, number, outcome)
 
 

@@ -1,0 +1,130 @@
+"""What was played, in a form that two runs can be compared in; and feeds and rosters that obey the test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+import anyio
+import pytest
+
+from crunch_game import MemoryStore, Row, Store, Submission, open_store
+
+PATIENCE = 30.0
+"""Seconds after which what a test waits for is taken to never come."""
+
+
+class Push:
+    """A live feed that gives what the test pushes."""
+
+    live = True
+
+    def __init__(self) -> None:
+        self._send, self._receive = anyio.create_memory_object_stream[Row](10_000)
+        self.asked_since: list[datetime | None] = []
+
+    def push(self, *rows: Row) -> None:
+        for row in rows:
+            self._send.send_nowait(row)
+
+    def end(self) -> None:
+        self._send.close()
+
+    async def rows(self, since: datetime | None = None, on_event=None) -> AsyncIterator[Row]:
+        self.asked_since.append(since)
+        with self._send, self._receive:
+            async for row in self._receive:
+                yield row
+
+
+class Members:
+    """A roster that says what the test tells it to."""
+
+    def __init__(self, *sources: str) -> None:
+        self._now = self._by_id(sources)
+        self._send, self._receive = anyio.create_memory_object_stream[Mapping[str, Submission]](100)
+
+    @staticmethod
+    def _by_id(sources: tuple[str, ...]) -> dict[str, Submission]:
+        return {each.id: each for each in map(Submission.of, sources)}
+
+    def tell(self, *sources: str) -> None:
+        self._send.send_nowait(self._by_id(sources))
+
+    async def follow(self):
+        with self._send, self._receive:
+            yield self._now
+            async for snapshot in self._receive:
+                yield snapshot
+
+    def host(self):
+        return None
+
+
+class Ear:
+    """What was told; what is still to come can be awaited."""
+
+    def __init__(self) -> None:
+        self.records: list = []
+        self._news = anyio.Event()
+
+    def __call__(self, record) -> None:
+        self.records.append(record)
+        self._news.set()
+
+    def of(self, kind) -> list:
+        return [record for record in self.records if isinstance(record, kind)]
+
+    async def until(self, kind, count: int = 1):
+        """The `count`th record of that kind."""
+        with anyio.fail_after(PATIENCE):
+            while len(self.of(kind)) < count:
+                self._news = anyio.Event()
+                await self._news.wait()
+        return self.of(kind)[count - 1]
+
+
+@pytest.fixture
+def ear() -> Ear:
+    return Ear()
+
+
+@pytest.fixture
+def push() -> type[Push]:
+    return Push
+
+
+@pytest.fixture
+def members() -> type[Members]:
+    return Members
+
+
+def played(store: Store) -> tuple:
+    """All that a store holds of a game, but for how long the models took."""
+    predictions = [replace(each, elapsed=0.0) for each in store.predictions()]
+    return store.rows(), predictions, store.scores(), store.first_rounds(), store.last_rounds()
+
+
+@pytest.fixture(name="played")
+def _played():
+    return played
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request, tmp_path):
+    url = "memory:" if request.param == "memory" else f"sqlite:///{tmp_path / 'game.db'}"
+    with open_store(url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def uninterrupted():
+    """What the game `walk` comes to when nothing disturbs it."""
+    import walk
+
+    from crunch_game.sync import run_game
+
+    store = MemoryStore()
+    result = run_game(walk.game(), walk.MODELS, store=store, host="inline")
+    return played(store), result
