@@ -1,0 +1,96 @@
+"""One model is called as its own version of a method wants to be."""
+
+from __future__ import annotations
+
+import pytest
+
+from crunch_game.contract import Contract
+from crunch_game.hosts.calling import Callee, NotOffered
+from crunch_game.importing import import_code
+from crunch_game.loading import AutoLoader, make_model
+
+
+class Game:
+    def tick(self, data: dict) -> None: ...
+
+    def predict(self, asset: str, step: int = 60) -> float: ...
+
+
+class Model(Game):
+    def tick(self, prices):
+        self.prices = prices
+        return "ignored"
+
+    def predict(self, symbol):
+        return self.prices[symbol]
+
+
+def test_arguments_reach_a_model_that_renamed_them_and_takes_fewer():
+    callee = Callee(Model(), Contract(Game))
+
+    callee.call("tick", [{"BTC": 1.5}], {})
+
+    assert callee.call("predict", ["BTC", 300], {}) == 1.5
+    assert callee.call("predict", [], {"asset": "BTC", "step": 300}) == 1.5
+
+
+def test_what_a_silent_method_returns_is_ignored():
+    assert Callee(Model(), Contract(Game)).call("tick", [{}], {}) is None
+
+
+def test_a_method_that_the_model_lacks_is_told():
+    class Bare:
+        tick = 3
+
+    for method in ("tick", "predict"):
+        with pytest.raises(NotOffered) as caught:
+            Callee(Bare(), Contract(Game)).call(method, [], {})
+        assert str(caught.value) == f"the model, a Bare, has no method {method}"
+
+
+def test_what_the_model_raises_comes_through():
+    callee = Callee(Model(), Contract(Game))
+    callee.call("tick", [{"BTC": 1.0}], {})
+
+    with pytest.raises(KeyError, match="'ETH'"):
+        callee.call("predict", ["ETH"], {})
+
+
+def test_a_method_may_stand_on_the_instance_itself():
+    model = Model()
+    model.predict = lambda asset, **rest: (asset, rest)
+
+    assert Callee(model, Contract(Game)).call("predict", ["BTC"], {"step": 1}) == ("BTC", {"step": 1})
+
+
+MAIN = """
+import crunch_game
+
+class Tracker(crunch_game.TrackerBase):
+    def predict(self):
+        import utils
+        from parts import late
+        return [utils.NAME, late.NAME, late.__name__]
+"""
+
+
+def test_two_submissions_import_their_own_modules_late_and_in_turns(tmp_path):
+    contract = Contract("crunch_game.tracker.TrackerBase")
+    playing = []
+    for name in ("alice", "bob"):
+        folder = tmp_path / name
+        (folder / "parts").mkdir(parents=True)
+        (folder / "main.py").write_text(MAIN)
+        (folder / "utils.py").write_text(f"NAME = {name!r}")
+        (folder / "parts" / "late.py").write_text(f"NAME = {name + '/late'!r}")
+        code = import_code(folder)
+        with code.scope:
+            playing.append((code.scope, Callee(make_model(code, contract, AutoLoader(), (), {}), contract)))
+
+    answers = []
+    for _ in range(3):
+        for scope, callee in playing:
+            with scope:
+                answers.append(callee.call("predict", [], {}))
+
+    assert answers == [["alice", "alice/late", "parts.late"], ["bob", "bob/late", "parts.late"]] * 3
