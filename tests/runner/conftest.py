@@ -25,7 +25,8 @@ class Log:
 
     def __call__(self, record) -> None:
         self.records.append(record)
-        self._news.set()
+        news, self._news = self._news, anyio.Event()
+        news.set()
 
     def of(self, kind, model_id: str | None = None) -> list:
         """The records of that kind so far, of one model or of all."""
@@ -35,7 +36,6 @@ class Log:
         """The `count`th record of that kind."""
         with anyio.fail_after(PATIENCE):
             while len(self.of(kind, model_id)) < count:
-                self._news = anyio.Event()
                 await self._news.wait()
         return self.of(kind, model_id)[count - 1]
 
@@ -58,6 +58,14 @@ class Snapshots:
 
     def host(self):
         return None
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A folder for what models tell the test behind the game's back."""
+    folder = tmp_path / "told"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture

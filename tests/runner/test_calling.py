@@ -20,14 +20,6 @@ RAISES = "def predict(self, number):\n    raise ValueError(f'number {number} is 
 HOSTS = pytest.mark.parametrize("host", ["process", "inline"])
 
 
-@pytest.fixture
-def files(tmp_path):
-    """A folder for what models tell the test behind the game's back."""
-    folder = tmp_path / "told"
-    folder.mkdir()
-    return folder
-
-
 async def test_every_model_asked_has_an_outcome_whatever_became_of_it(field, submit, running):
     models = [
         *field(healthy="", stopped="", raises=RAISES, hangs=HANGS),
