@@ -74,8 +74,8 @@ class Scope(AbstractContextManager[None]):
 
     def _hide(self) -> None:
         """Put the modules away whose names the submission uses for its own."""
-        known = {name: sys.modules[name] for name in self._names if name in sys.modules}
-        tops = {name for name, module in known.items() if name not in self._own and not self._is_inside(module)}
+        found = {name: sys.modules[name] for name in self._names if name in sys.modules}
+        tops = {n for n, module in found.items() if module is not self._own.get(n) and not self._is_inside(module)}
         if tops:
             for name in [name for name in sys.modules if name.partition(".")[0] in tops]:
                 self._hidden[name] = sys.modules.pop(name)

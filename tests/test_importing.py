@@ -1,0 +1,496 @@
+"""A submission's entry is found and run; what it imports is its own, and the process stays as it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from crunch_game.errors import LoadError
+from crunch_game.importing import Scope, entry_of, import_code
+
+
+class Tracker:
+    pass
+
+
+def write(folder: Path, **files: str) -> Path:
+    """A folder of modules; `a__b` is a/b.py."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        path = folder / re.sub("(?<=[a-z])__(?=[a-z]|__)", "/", f"{name}.py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+    return folder
+
+
+def refusal(source: object) -> LoadError:
+    with pytest.raises(LoadError) as caught:
+        import_code(source)
+    return caught.value
+
+
+def fresh(program: str, *arguments: object, **environment: str) -> str:
+    """What a program prints in an interpreter of its own, which may write bytecode."""
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | environment
+    command = [sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout
+
+
+@pytest.fixture(autouse=True)
+def same_process(tmp_path):
+    """Whatever is imported in a test, the process must be left as it was found."""
+    path, modules, writes = sys.path[:], dict(sys.modules), sys.dont_write_bytecode
+    yield
+    assert sys.path == path
+    assert {name: module for name, module in sys.modules.items() if modules.get(name) is not module} == {}
+    assert sys.modules.keys() == modules.keys()
+    assert sys.dont_write_bytecode is writes
+
+
+# The entry
+
+
+def test_the_entry_is_the_file_or_main_or_the_init(tmp_path):
+    write(tmp_path, alice="", bob__main="", bob____init__="", carol____init__="", carol__model="")
+    write(tmp_path / "dave", tracker____init__="", _old____init__="", tests__test_it="")
+
+    entries = {name: entry_of(tmp_path / name) for name in ("alice.py", "bob", "carol", "dave")}
+
+    assert entries == {
+        "alice.py": tmp_path / "alice.py",
+        "bob": tmp_path / "bob/main.py",
+        "carol": tmp_path / "carol/__init__.py",
+        "dave": tmp_path / "dave/tracker/__init__.py",
+    }
+
+
+def no_entry(path: Path) -> str:
+    with pytest.raises(LoadError) as caught:
+        entry_of(path)
+    return str(caught.value)
+
+
+def test_what_is_no_submission_says_what_one_is(tmp_path):
+    write(tmp_path / "empty")
+    write(tmp_path / "two", one____init__="", other____init__="")
+    (tmp_path / "alice.ipynb").touch()
+    (tmp_path / "alice.txt").touch()
+
+    assert no_entry(tmp_path / "empty") == (
+        "the folder empty has no main.py and no package; give it a main.py, or exactly one package"
+    )
+    assert no_entry(tmp_path / "two") == (
+        "the folder two has no main.py and 2 packages; give it a main.py, or exactly one package"
+    )
+    assert no_entry(tmp_path / "alice.ipynb") == (
+        "alice.ipynb is a notebook; notebooks cannot be loaded yet, save it as a .py file"
+    )
+    assert no_entry(tmp_path / "alice.txt") == (
+        "alice.txt is no Python file; a submission is a .py file, or a folder with a main.py"
+    )
+    assert no_entry(tmp_path / "nobody") == f"there is no submission at {tmp_path / 'nobody'}"
+
+
+# Running it
+
+
+def test_a_class_is_its_own_code():
+    code = import_code(Tracker)
+
+    assert (code.name, code.modules, code.named) == ("Tracker", (), Tracker)
+
+
+def test_a_reference_names_an_object():
+    assert import_code("crunch_game.tracker:TrackerBase").named.__name__ == "TrackerBase"
+    assert import_code("crunch_game.tracker:TrackerBase.predict").named.__name__ == "predict"
+    assert import_code("crunch_game.tracker").named is None
+
+
+def test_a_reference_that_leads_nowhere_is_told():
+    assert str(refusal("crunch_game.tracker:Tracker")) == (
+        "crunch_game.tracker:Tracker: importing it raised "
+        "AttributeError: module 'crunch_game.tracker' has no attribute 'Tracker'"
+    )
+    assert str(refusal("no_such_package.models:Tracker")) == (
+        "no_such_package.models:Tracker: importing it raised ModuleNotFoundError: No module named 'no_such_package'"
+    )
+
+
+def test_the_entry_comes_first_then_what_it_imported(tmp_path):
+    write(tmp_path / "alice", main="import zeta, alpha", zeta="import beta", alpha="", beta="", unused="1 / 0")
+
+    code = import_code(tmp_path / "alice")
+
+    assert code.name == "alice"
+    assert [module.__name__ for module in code.modules] == ["main", "beta", "zeta", "alpha"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("import sys\nsys.exit(3)", "SystemExit: 3"),
+        ("raise SystemExit", "SystemExit"),
+        ("import no_such_library", "ModuleNotFoundError: No module named 'no_such_library'"),
+        ("def broken(:", "SyntaxError: invalid syntax (alice.py, line 1)"),
+        ("class Evil(BaseException): pass\nraise Evil('ha')", "Evil: ha"),
+        ("from . import helper", "ImportError: attempted relative import with no known parent package"),
+    ],
+)
+def test_an_import_that_fails_is_told_with_its_cause(tmp_path, text, said):
+    write(tmp_path, alice=text)
+
+    error = refusal(tmp_path / "alice.py")
+
+    assert str(error) == f"alice.py: importing it raised {said}"
+    assert type(error.__cause__).__name__ == said.partition(":")[0]
+
+
+def test_a_file_that_is_no_text_is_told(tmp_path):
+    (tmp_path / "alice.py").write_bytes(b"x = '\xff'")
+
+    assert str(refusal(tmp_path / "alice.py")).startswith("alice.py: importing it raised SyntaxError: ")
+
+
+def test_only_the_person_at_the_keyboard_ends_the_program(tmp_path):
+    write(tmp_path, alice="raise KeyboardInterrupt")
+
+    with pytest.raises(KeyboardInterrupt):
+        import_code(tmp_path / "alice.py")
+
+
+# Names
+
+
+def test_a_file_may_be_called_like_any_module(tmp_path):
+    write(tmp_path, queue="import queue\nFULL = queue.Full")
+
+    code = import_code(tmp_path / "queue.py")
+
+    assert code.modules[0].FULL is queue.Full
+    assert code.modules[0].__name__ == "submission_queue"
+
+
+def test_a_folders_modules_hide_others_of_their_name_while_it_runs(tmp_path):
+    write(tmp_path / "alice", main="import queue\nNAME = queue.NAME", queue="NAME = 'own'")
+
+    code = import_code(tmp_path / "alice")
+
+    assert code.modules[0].NAME == "own"
+    assert sys.modules["queue"] is queue
+    with code.scope:
+        assert sys.modules["queue"].NAME == "own"
+
+
+@pytest.mark.parametrize("name", ["sys", "os", "builtins", "time"])
+def test_what_python_finds_before_any_file_is_left_in_place(tmp_path, name):
+    write(tmp_path / "alice", main=f"import {name}", **{name: "1 / 0"})
+    before = sys.modules[name]
+
+    code = import_code(tmp_path / "alice")
+
+    assert getattr(code.modules[0], name) is before
+
+
+def test_a_folder_of_data_hides_nothing(tmp_path):
+    folder = write(tmp_path / "alice", main="import json, __main__\nDUMPS = json.dumps", __main__="")
+    (folder / "json").mkdir()
+
+    code = import_code(folder)
+
+    assert code.modules[0].DUMPS is json.dumps
+    with code.scope:
+        assert sys.modules["__main__"] is not None
+
+
+def test_a_submission_that_is_a_package_may_be_called_like_any_module(tmp_path):
+    write(tmp_path / "queue", __init__="from .model import NAME\nfrom model import NAME as AGAIN", model="NAME = 'own'")
+
+    code = import_code(tmp_path / "queue")
+
+    assert (code.modules[0].NAME, code.modules[0].AGAIN) == ("own", "own")
+    assert code.modules[0].__name__ == "queue"
+    with code.scope:
+        assert sys.modules["queue"] is code.modules[0]
+    assert sys.modules["queue"] is queue
+
+
+def test_a_package_imports_its_own_parts(tmp_path):
+    write(
+        tmp_path / "alice",
+        tracker____init__="from .model import NAME\nfrom tracker.deep.parts import PART",
+        tracker__model="from . import deep\nNAME = __name__",
+        tracker__deep____init__="",
+        tracker__deep__parts="from ..model import NAME\nPART = __name__",
+    )
+
+    code = import_code(tmp_path / "alice")
+
+    assert [module.__name__ for module in code.modules] == [
+        "tracker",
+        "tracker.deep",
+        "tracker.model",
+        "tracker.deep.parts",
+    ]
+    assert (code.modules[0].NAME, code.modules[0].PART) == ("tracker.model", "tracker.deep.parts")
+
+
+def test_two_submissions_may_both_have_a_utils(tmp_path):
+    for name in ("alice", "bob"):
+        write(
+            tmp_path / name,
+            main="import utils\nfrom tools import more\nNAMES = [utils.NAME, more.NAME]",
+            utils=f"NAME = {name!r}",
+            tools__more=f"NAME = {name!r}",
+        )
+
+    alice, bob = import_code(tmp_path / "alice"), import_code(tmp_path / "bob")
+
+    assert alice.modules[0].NAMES == ["alice", "alice"]
+    assert bob.modules[0].NAMES == ["bob", "bob"]
+
+
+def test_what_is_imported_later_is_its_own_too(tmp_path):
+    write(
+        tmp_path / "alice",
+        main="import tools.first\ndef late():\n    import tools.second\n    return tools.first.X, tools.second.X",
+        tools__first="X = 1",
+        tools__second="X = 2",
+    )
+    code = import_code(tmp_path / "alice")
+
+    for _ in range(2):
+        with code.scope:
+            assert code.modules[0].late() == (1, 2)
+            second = sys.modules["tools.second"]
+        assert "tools.second" not in sys.modules
+    with code.scope:
+        assert sys.modules["tools.second"] is second
+
+
+def test_what_it_adds_to_the_search_path_is_its_own(tmp_path):
+    for name in ("alice", "bob"):
+        write(
+            tmp_path / name,
+            main="""
+            import sys
+            from pathlib import Path
+            sys.path.insert(0, str(Path(__file__).parent / "lib"))
+            def late():
+                import tool
+                return tool.NAME
+            """,
+            lib__tool=f"NAME = {name!r}",
+        )
+    playing = [import_code(tmp_path / name) for name in ("alice", "bob")]
+
+    for _ in range(2):
+        for code in playing:
+            with code.scope:
+                assert code.modules[0].late() == code.name
+
+
+def test_a_library_that_it_imports_stays(tmp_path):
+    library = write(tmp_path / "site", crunch_game_test_library="")
+    write(tmp_path / "alice", main="import crunch_game_test_library as library")
+    sys.path.append(str(library))
+    try:
+        code = import_code(tmp_path / "alice")
+        assert sys.modules.pop("crunch_game_test_library") is code.modules[0].library
+    finally:
+        sys.path.remove(str(library))
+
+
+def test_modules_of_its_folder_that_were_there_before_are_not_its_own(tmp_path):
+    folder = write(tmp_path / "project", main="import arena_of_mine as arena", arena_of_mine="")
+    sys.path.append(str(folder))
+    try:
+        import arena_of_mine
+
+        code = import_code(folder)
+
+        assert code.modules[0].arena is arena_of_mine
+        assert [module.__name__ for module in code.modules] == ["main"]
+        assert sys.modules.pop("arena_of_mine") is arena_of_mine
+    finally:
+        sys.path.remove(str(folder))
+
+
+def test_an_environment_that_lies_in_the_folder_is_not_its_own(tmp_path, monkeypatch):
+    folder = write(tmp_path / "project", main="import sys; sys.path.append(VENV); import tool_of_the_environment")
+    write(folder / ".venv", tool_of_the_environment="")
+    (folder / "main.py").write_text(f"VENV = {str(folder / '.venv')!r}\n" + (folder / "main.py").read_text())
+    monkeypatch.setattr(sys, "prefix", str(folder / ".venv"))
+
+    code = import_code(folder)
+
+    assert [module.__name__ for module in code.modules] == ["main"]
+    assert sys.modules.pop("tool_of_the_environment")
+
+
+def test_a_failed_import_leaves_nothing(tmp_path):
+    write(tmp_path / "alice", main="import sys, queue, helper\nsys.path.append('x')\n1 / 0", queue="", helper="")
+
+    refusal(tmp_path / "alice")  # the fixture looks at the process
+
+
+def test_a_scope_is_left_however_its_body_ends(tmp_path):
+    code = import_code(write(tmp_path / "alice", main="import queue", queue=""))
+
+    with pytest.raises(ZeroDivisionError), code.scope:
+        1 / 0  # noqa: B018
+
+
+def test_entering_a_scope_costs_next_to_nothing(tmp_path):
+    """Once it took milliseconds, because every module of the process was looked at."""
+    code = import_code(write(tmp_path / "alice", main="import helper", helper=""))
+    looked: list[object] = []
+    code.scope._is_inside = lambda module: bool(looked.append(module))
+
+    for _ in range(10):
+        with code.scope:
+            pass
+
+    assert looked == []
+
+
+def test_a_module_without_attributes_of_a_module_is_no_trouble(tmp_path):
+    class Odd:
+        def __getattr__(self, name):
+            raise RuntimeError(name)
+
+    sys.modules["odd_one_out"] = Odd()
+    try:
+        assert len(import_code(write(tmp_path / "alice", main="import helper", helper="")).modules) == 2
+    finally:
+        del sys.modules["odd_one_out"]
+
+
+def test_without_a_folder_a_scope_changes_nothing():
+    with Scope():
+        pass
+
+
+# Bytecode
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from crunch_game.importing import import_code
+code = import_code(Path(sys.argv[1]))
+with code.scope:
+    code.modules[0].late()
+print(sys.dont_write_bytecode)
+"""
+
+
+@pytest.mark.parametrize("entry", ["main", "__init__"])
+def test_no_bytecode_is_written_beside_a_submission(tmp_path, entry):
+    folder = write(
+        tmp_path / "alice",
+        **{entry: "import helper\ndef late():\n    import later"},
+        helper="",
+        later="",
+        lone="def late(): pass",
+    )
+
+    assert fresh(PROGRAM, folder) == fresh(PROGRAM, folder / "lone.py") == "False\n"
+    assert not list(folder.rglob("__pycache__"))
+
+
+def test_a_redeployment_of_the_same_second_and_size_is_not_stale(tmp_path):
+    folder = write(tmp_path / "alice", main="import helper\nX = 1, helper.X", helper="X = 1")
+    program = """
+    import os, sys
+    from pathlib import Path
+    from crunch_game.importing import import_code
+    folder = Path(sys.argv[1])
+    for version in "123":
+        for name, text in {"main": f"import helper\\nX = {version}, helper.X", "helper": f"X = {version}"}.items():
+            (folder / f"{name}.py").write_text(text)
+            os.utime(folder / f"{name}.py", (1e9, 1e9))
+        print(import_code(folder).modules[0].X)
+    """
+
+    assert fresh(program, folder) == "(1, 1)\n(2, 2)\n(3, 3)\n"
+
+
+def test_a_module_that_came_a_moment_ago_is_found(tmp_path):
+    folder = write(tmp_path / "alice", main="X = 0")
+    for i in range(20):
+        write(folder, main=f"from part{i} import X", **{f"part{i}": f"X = {i}"})
+        [module, part] = import_code(folder).modules
+        assert (module.X, part.__name__) == (i, f"part{i}")
+
+
+# Scripts
+
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+from crunch_game.importing import alias_main, import_code, main_of
+
+class Base:
+    pass
+
+if __name__ == "__main__":
+    alias_main()
+    code = import_code(Path(sys.argv[1]))
+    print(json.dumps([main_of(), code.modules[0].Model.__mro__[1] is Base]))
+"""
+
+
+def test_a_submission_may_import_the_script_that_runs(tmp_path):
+    write(tmp_path, game=SCRIPT, alice="from game import Base\nclass Model(Base): pass")
+    command = [sys.executable, tmp_path / "game.py", tmp_path / "alice.py"]
+
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert json.loads(printed) == [{"path": str(tmp_path / "game.py")}, True]
+
+
+def test_a_script_run_as_a_module_is_known_by_its_name(tmp_path):
+    write(tmp_path, game=SCRIPT, alice="from game import Base\nclass Model(Base): pass")
+    command = [sys.executable, "-m", "game", "alice.py"]
+
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+
+    assert json.loads(printed) == [{"name": "game"}, True]
+
+
+def test_a_prompt_has_no_main_for_others():
+    assert fresh("from crunch_game.importing import main_of; print(main_of())") == "{}\n"
+
+
+RUN_MAIN = """
+import json, sys
+from crunch_game.importing import run_main
+run_main(json.loads(sys.argv[1]))
+import __main__, game
+print(__main__.__name__, __main__.Base.__module__, game.Base is __main__.Base)
+"""
+
+
+def test_another_process_gets_the_script_without_running_its_main_part(tmp_path):
+    write(tmp_path, game="class Base: pass\nif __name__ == '__main__':\n    1 / 0")
+
+    by_path = fresh(RUN_MAIN, json.dumps({"path": str(tmp_path / "game.py")}))
+    by_name = fresh(RUN_MAIN, json.dumps({"name": "game"}), PYTHONPATH=str(tmp_path))
+
+    assert by_path == by_name == "__mp_main__ __mp_main__ True\n"
+
+
+def test_without_a_main_nothing_is_run():
+    assert fresh("from crunch_game.importing import run_main; run_main({}); import __main__; print(__name__)") == (
+        "__main__\n"
+    )
