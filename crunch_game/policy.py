@@ -206,13 +206,12 @@ class Health:
         if step.state is state:
             return self, step
         plays = step.state in (State.READY, State.BUSY)
-        following = replace(self, state=step.state, since=now, reason=None if plays else reason)
-        if event is Event.LOADED:
-            following = replace(following, loaded=now)
+        loaded = now if event is Event.LOADED else self.loaded
+        deaths = self.deaths
         if step.state is State.RESTARTING:
-            steady = self.loaded is not None and now - self.loaded >= _STEADY
-            following = replace(following, deaths=1 if steady else self.deaths + 1)
-        return following, step
+            steady = loaded is not None and now - loaded >= _STEADY
+            deaths = 1 if steady else deaths + 1
+        return Health(step.state, now, self.strikes, None if plays else reason, deaths, loaded), step
 
     def counted(self, method: str, kind: Kind) -> Health:
         """The health with one more strike of the method, or with none when it succeeded."""
@@ -231,7 +230,9 @@ class Health:
 
     def over(self, method: str, policy: Policy) -> str | None:
         """Why the model must be stopped, once the method has reached a limit; else None."""
-        strikes = self.strikes.get(method, Strikes())
+        strikes = self.strikes.get(method)
+        if strikes is None:
+            return None
         for count, most, what in (
             (strikes.failures, policy.max_consecutive_failures, "failures"),
             (strikes.timeouts, policy.max_consecutive_timeouts, "timeouts"),

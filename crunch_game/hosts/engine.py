@@ -30,7 +30,7 @@ __all__ = ["Engine", "Exchange", "Gone", "Link", "Missed", "Result"]
 
 logger = logging.getLogger("crunch_game")
 
-_CHUNK: Final = 1 << 18
+_CHUNK: Final = 1 << 16
 _reports = msgspec.msgpack.Decoder(forkserver.Report)
 _encode = msgspec.msgpack.Encoder().encode
 

@@ -23,7 +23,7 @@ from crunch_game.loading import Loader, make_model
 
 __all__ = ["SetupBody", "serve"]
 
-_CHUNK = 1 << 18
+_CHUNK = 1 << 16
 
 
 class SetupBody(msgspec.Struct, array_like=True):
