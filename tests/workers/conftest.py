@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -23,19 +24,25 @@ class Push:
     def __init__(self) -> None:
         self._send, self._receive = anyio.create_memory_object_stream[Row](10_000)
         self.asked_since: list[datetime | None] = []
+        self.open = True
 
     def push(self, *rows: Row) -> None:
-        for row in rows:
-            self._send.send_nowait(row)
+        with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):  # the game is over
+            for row in rows:
+                self._send.send_nowait(row)
 
     def end(self) -> None:
+        self.open = False
         self._send.close()
+
+    def close(self) -> None:
+        self._send.close()
+        self._receive.close()
 
     async def rows(self, since: datetime | None = None, on_event=None) -> AsyncIterator[Row]:
         self.asked_since.append(since)
-        with self._send, self._receive:
-            async for row in self._receive:
-                yield row
+        async for row in self._receive:
+            yield row
 
 
 class Members:
@@ -53,10 +60,13 @@ class Members:
         self._send.send_nowait(self._by_id(sources))
 
     async def follow(self):
-        with self._send, self._receive:
-            yield self._now
-            async for snapshot in self._receive:
-                yield snapshot
+        yield self._now
+        async for snapshot in self._receive:
+            yield snapshot
+
+    def close(self) -> None:
+        self._send.close()
+        self._receive.close()
 
     def host(self):
         return None
@@ -91,13 +101,17 @@ def ear() -> Ear:
 
 
 @pytest.fixture
-def push() -> type[Push]:
-    return Push
+def push():
+    """Makes feeds that give what the test pushes."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(closing(Push()))
 
 
 @pytest.fixture
-def members() -> type[Members]:
-    return Members
+def members():
+    """Makes rosters that say what the test tells them to."""
+    with ExitStack() as stack:
+        yield lambda *sources: stack.enter_context(closing(Members(*sources)))
 
 
 def played(store: Store) -> tuple:

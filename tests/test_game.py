@@ -1,0 +1,262 @@
+"""A game is described once, checked once, and every mistake in it is a sentence."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from crunch_game import CRPS, Contract, Game, Policy, Predict, Row, Standing, TrackerBase
+from crunch_game.errors import ContractError, GameError
+from crunch_game.game import DEFAULT_WINDOWS
+from crunch_game.models import Model, Submission
+
+
+class Base:
+    def tick(self, prices: dict[str, float]) -> None: ...
+
+    def predict(self, asset: str, horizon: int, step: int = 60) -> list[float]: ...
+
+    def guess(self, horizon_seconds: int, weight: float = 1.0) -> float: ...
+
+    def answer(self) -> dict: ...
+
+
+class NoPredict:
+    def tick(self, prices: dict[str, float]) -> None: ...
+
+
+BASE = f"{__name__}.Base"
+HOURLY = Predict(every="1h", horizon="2h", asset="BTC")
+ROW = Row(datetime(2024, 1, 1, tzinfo=UTC), {"BTC": 5.0, "name": "x", "flag": True})
+
+
+def game(*predictions: Any, **options: Any) -> Game:
+    given = {"name": "test", "tracker": Base, "resolve": lambda p, h: None, "score": lambda p, o: 0.0}
+    return Game(**given | {"predictions": list(predictions) or [HOURLY]} | options)
+
+
+def refused(error: type[Exception], *predictions: Any, **options: Any) -> str:
+    with pytest.raises(error) as caught:
+        game(*predictions, **options)
+    return str(caught.value)
+
+
+# What models are asked with.
+
+
+def test_durations_reach_models_as_whole_seconds():
+    [ask] = game(Predict("1h", timedelta(hours=2), asset="BTC", step="5m")).asks
+    assert dict(ask.arguments) == {"asset": "BTC", "horizon": 7200, "step": 300}
+    assert all(type(ask.arguments[name]) is int for name in ("horizon", "step"))
+    assert (ask.every, ask.horizon) == (3600.0, 7200.0)
+    [ask] = game(Predict(60, 90, "guess", horizon_seconds=timedelta(seconds=90))).asks
+    assert dict(ask.arguments) == {"horizon_seconds": 90}
+
+
+def test_text_for_a_parameter_of_text_is_no_duration():
+    [ask] = game(Predict("1h", "1h", asset="1h")).asks
+    assert ask.arguments["asset"] == "1h"
+
+
+def test_horizon_is_bound_only_where_the_method_has_one():
+    asks = game(HOURLY, Predict("1h", "1h", "answer"), Predict("1h", "1h", "guess", horizon_seconds="1m")).asks
+    assert [list(ask.arguments) for ask in asks] == [["asset", "horizon"], [], ["horizon_seconds"]]
+
+
+def test_arguments_come_in_the_order_of_the_parameters():
+    one, other = (
+        game(Predict("1h", "2h", **given)).asks[0] for given in ({"asset": "A", "step": 5}, {"step": 5, "asset": "A"})
+    )
+    assert list(one.arguments) == list(other.arguments) == ["asset", "horizon", "step"]
+    assert one.key == other.key == "predict(asset='A', horizon=7200, step=5)"
+
+
+def test_a_function_of_the_row_gives_an_argument_anew_each_time():
+    [ask] = game(Predict("1h", "2h", asset=lambda row: row.data["name"], step=lambda row: timedelta(minutes=5))).asks
+    assert ask.key == "predict(asset=..., horizon=7200, step=...)"
+    assert ask.arguments_for(ROW) == {"asset": "x", "horizon": 7200, "step": 300}
+
+
+def test_the_key_tells_horizons_apart_that_the_method_is_not_told():
+    assert [ask.key for ask in game(Predict("1h", "1h", "answer"), Predict("1h", "2h", "answer")).asks] == [
+        "answer() +3600s",
+        "answer() +7200s",
+    ]
+
+
+def test_a_row_gives_its_numbers_to_tick():
+    assert game().tick(ROW) == ({"BTC": 5.0},)
+    assert game(tick=None).tick is None
+    assert game(Predict("1h", "1h", "ask"), tracker=type("T", (), {"ask": lambda self: None})).tick is None
+
+
+def test_what_is_left_out_has_a_default():
+    described = game()
+    assert described.policy == Policy()
+    assert list(described.windows) == list(DEFAULT_WINDOWS)
+    assert described.rank_by == "anchor"
+    assert (described.missing, described.history, described.warmup, described.feed) == ("worst", None, None, None)
+    assert game(history="3h").warmup == timedelta(hours=3)
+    assert game(history="3h", warmup="1h").warmup == timedelta(hours=1)
+    assert repr(described) == f"<Game test: 1 predictions, {BASE}>"
+    assert repr(HOURLY) == "<Predict predict(asset='BTC') every 3600 s, horizon 7200 s>"
+
+
+def test_a_function_is_a_loss_and_a_scorer_says_its_direction():
+    assert game().scorer.higher_is_better is False
+    assert game(score=lambda p, o: o - 1).scorer.score(None, 3) == 2
+    crps = CRPS()
+    assert game(score=crps).scorer is crps
+
+
+def test_a_tracker_is_a_class_its_name_or_a_contract():
+    contract = Contract(Base)
+    assert game(tracker=contract).contract is contract
+    assert game(tracker="crunch_game.tracker.TrackerBase").contract.base is TrackerBase
+
+
+# What is wrong, word for word.
+
+
+def test_a_game_without_predict():
+    assert refused(ContractError, tracker=NoPredict) == f"{__name__}.NoPredict has no method 'predict'; it has tick"
+
+
+def test_an_unknown_method():
+    found = refused(ContractError, Predict("1h", "1h", "foresee"))
+    assert found == f"{BASE} has no method 'foresee'; it has tick, predict, guess, answer"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"asset": "BTC", "coin": 1}, "got an unexpected keyword argument 'coin'"),
+        ({}, "missing a required argument: 'asset'"),
+    ],
+)
+def test_arguments_that_do_not_fit_the_signature(arguments, sentence):
+    signature = "(asset: 'str', horizon: 'int', step: 'int' = 60) -> 'list[float]'"
+    assert refused(ContractError, Predict("1h", "1h", **arguments)) == f"{BASE}.predict{signature}: {sentence}"
+
+
+def test_an_argument_of_the_wrong_type():
+    found = refused(ContractError, Predict("1h", "1h", asset=5))
+    assert found == f"{BASE}.predict: the argument 'asset' does not fit: Input should be a valid string, not 5"
+
+
+def test_an_argument_that_is_missing_may_come_per_model():
+    assert game(Predict("1h", "1h"), per_model=lambda model, standing: {"asset": "BTC"}).asks
+
+
+def test_the_same_prediction_twice():
+    found = refused(GameError, HOURLY, Predict("5m", "2h", asset="BTC"))
+    assert found == "the prediction predict(asset='BTC', horizon=7200) stands twice in the game's predictions"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"predictions": []}, "a game asks for at least one prediction: predictions=[Predict(every=..., horizon=...)]"),
+        (
+            {"predictions": HOURLY},
+            None,
+        ),
+        ({"predictions": ["1h"]}, "'1h' is no prediction: predictions=[Predict(every=..., horizon=...)]"),
+        ({"predictions": 5}, "5 is no prediction: predictions=[Predict(every=..., horizon=...)]"),
+        ({"name": ""}, "a game's name is a word for people and addresses, not ''"),
+        ({"name": "a/b"}, "a game's name is a word for people and addresses, not 'a/b'"),
+        ({"name": 5}, "a game's name is a word for people and addresses, not 5"),
+        ({"resolve": "later"}, "resolve is 'later'; it must be a function of (prediction, history)"),
+        ({"score": 5}, "score is 5; it must be a function of (prediction, outcome)"),
+        ({"tick": "prices"}, "tick is 'prices'; it must be a function of (row)"),
+        ({"per_model": {"a": 1}}, "per_model is {'a': 1}; it must be a function of (model, standing)"),
+        ({"feed": "x.csv"}, "feed is 'x.csv'; it must be a Feed, for example ReplayFeed('x.csv')"),
+        ({"windows": {}}, 'a game has at least one window, for example windows={"anchor": "7d"}'),
+        ({"rank_by": "year"}, "rank_by 'year' is not a window; the windows are recent, steady, anchor"),
+        ({"windows": {}, "rank_by": "year"}, "rank_by 'year' is not a window; the windows are none"),
+        ({"missing": "best"}, """missing is 'best'; it must be "worst", a finite number, or a function of (scores)"""),
+        ({"missing": math.nan}, """missing is nan; it must be "worst", a finite number, or a function of (scores)"""),
+        ({"history": "1h"}, "history '1h' is shorter than the longest horizon, 7200 s: nothing could resolve"),
+        (
+            {"history": "soon"},
+            """history 'soon' is not a duration; write seconds, or text such as "90s", "1h" or "7d\"""",
+        ),
+        ({"warmup": 0}, "warmup 0 must be longer than zero and finite"),
+        (
+            {"windows": {"day": "1 day"}},
+            """windows['day'] '1 day' is not a duration; write seconds, or text such as "90s", "1h" or "7d\"""",
+        ),
+        ({"windows": {"day": -1}}, "windows['day'] -1 must be longer than zero and finite"),
+    ],
+)
+def test_a_part_that_is_wrong_is_named(options, sentence):
+    if sentence is None:
+        assert len(game(**options).asks) == 1  # a single prediction needs no list
+        return
+    assert refused(GameError, **options) == sentence
+
+
+@pytest.mark.parametrize("higher", [None, 1])
+def test_a_scorer_must_say_its_direction(higher):
+    class Scorer:
+        def score(self, prediction, outcome):
+            return 0.0
+
+        def __repr__(self) -> str:
+            return "Scorer()"
+
+    if higher is not None:
+        Scorer.higher_is_better = higher
+    assert refused(GameError, score=Scorer()) == "the scorer Scorer() must say higher_is_better = True or False"
+
+
+@pytest.mark.parametrize(
+    ("every", "horizon", "sentence"),
+    [
+        (
+            "soon",
+            "1h",
+            """Predict(every) 'soon' is not a duration; write seconds, or text such as "90s", "1h" or "7d\"""",
+        ),
+        (0, "1h", "Predict(every) 0 must be longer than zero and finite"),
+        ("1h", math.inf, "Predict(horizon) inf must be longer than zero and finite"),
+        ("1h", timedelta(-1), "Predict(horizon) datetime.timedelta(days=-1) must be longer than zero and finite"),
+        ("1h", None, """Predict(horizon) None is not a duration; write seconds, a timedelta, or text such as "1h\""""),
+        (True, "1h", """Predict(every) True is not a duration; write seconds, a timedelta, or text such as "1h\""""),
+    ],
+)
+def test_bad_durations(every, horizon, sentence):
+    with pytest.raises(GameError) as caught:
+        Predict(every, horizon)
+    assert str(caught.value) == sentence
+
+
+# Per model.
+
+
+def test_each_method_gets_those_of_the_per_model_arguments_that_it_has():
+    standing = Standing(1, "ada", {"anchor": 0.5}, 1.0, 1, 1)
+    seen = []
+
+    def per_model(model, place):
+        seen.append((model.id, place))
+        return {"weight": 2.0, "step": 30}
+
+    described = game(per_model=per_model)
+    ada = Model(Submission("ada", Base), 0.0)
+    contract = described.contract
+    assert described.extra_for(contract.method("predict"), ada, standing) == {"step": 30}
+    assert described.extra_for(contract.method("guess"), ada, None) == {"weight": 2.0}
+    assert described.extra_for(contract.method("tick"), ada, None) == {}
+    assert seen == [("ada", standing), ("ada", None), ("ada", None)]
+    assert game().extra_for(contract.method("predict"), ada, None) == {}
+
+
+def test_a_per_model_argument_that_no_method_has():
+    described = game(per_model=lambda model, standing: {"pet": "cat"})
+    with pytest.raises(ContractError) as caught:
+        described.extra_for(described.contract.method("predict"), Model(Submission("ada", Base), 0.0), None)
+    assert str(caught.value) == f"per_model gave 'pet', which no method of {BASE} has"

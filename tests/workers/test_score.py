@@ -1,0 +1,298 @@
+"""Scoring: off the event loop, stopped by nothing, and every prediction that has no score has a reason."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from datetime import timedelta
+from decimal import Decimal
+from reprlib import repr as brief
+from typing import Any
+
+import anyio
+import pytest
+import walk
+
+from crunch_game import MemoryStore, Policy, Predict, ReplayFeed, Row, ScoreWorker, Status, run_game
+from crunch_game.errors import ContractError, MissingExtra
+
+pytestmark = pytest.mark.anyio
+
+BTC = [Predict(every="1h", horizon="2h", asset="BTC")]
+
+
+async def reasons(**options: Any) -> set[str | None]:
+    """Why the predictions of a game of two models were set aside; None for those that were not."""
+    store = MemoryStore()
+    game = walk.game(**{"predictions": BTC} | options)
+    result = await run_game(game, ["walk:Mean", "walk:Last"], store=store, host="inline")
+    assert result.ticks == 40
+    assert all((score.value is None) == (score.reason is not None) for score in store.scores())
+    return {score.reason for score in store.scores()}
+
+
+def raising(*arguments: Any) -> float:
+    raise KeyError("BTC")
+
+
+async def test_what_resolve_raises_sets_aside_and_stops_nothing():
+    assert await reasons(resolve=raising) == {"resolve raised KeyError: 'BTC'"}
+
+
+async def test_what_score_raises_sets_aside_and_stops_nothing():
+    assert await reasons(score=raising) == {"score raised KeyError: 'BTC'"}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "0.5", b"1", None, 10**400, 1j, [1.0]], ids=brief)
+async def test_what_is_no_finite_number_is_no_score(value):
+    assert await reasons(score=lambda p, o: value) == {f"score gave {brief(value)}, which is no finite number"}
+
+
+@pytest.mark.parametrize("value", [1, 0.5, True, Decimal("0.5")])
+async def test_whatever_is_a_number_is_a_score(value):
+    assert await reasons(score=lambda p, o: value) == {None}
+
+
+async def test_an_outcome_that_cannot_be_stored_sets_aside_and_stops_nothing():
+    [reason] = await reasons(resolve=lambda p, h: {(1, 2): "x"})
+    assert reason.startswith("resolve gave {(1, 2): 'x'}, which cannot be stored: ")
+
+
+async def test_one_bad_prediction_does_not_cost_the_others_their_scores():
+    def picky(prediction, outcome):
+        if prediction.model_id == "Mean":
+            raise ValueError("not this one")
+        return 1.0
+
+    assert await reasons(score=picky) == {None, "score raised ValueError: not this one"}
+
+
+class Batch:
+    higher_is_better = False
+
+    def __init__(self, many) -> None:
+        self.score_many = many
+
+    def score(self, prediction, outcome):
+        if prediction.model_id == "Mean":
+            raise ValueError("not this one")
+        return 1.0
+
+
+async def test_a_batch_scorer_that_raises_is_asked_one_by_one(caplog):
+    with caplog.at_level(logging.WARNING, "crunch_game"):
+        assert await reasons(score=Batch(raising)) == {None, "score raised ValueError: not this one"}
+    assert caplog.messages[0] == "score_many raised KeyError: 'BTC'; scoring one by one"
+
+
+async def test_a_batch_scorer_that_forgets_some_is_asked_one_by_one():
+    assert await reasons(score=Batch(lambda p, o: [1.0])) == {None, "score raised ValueError: not this one"}
+
+
+async def test_a_batch_scorer_gives_errors_in_the_places_of_scores():
+    def many(predictions, outcomes):
+        return [ValueError("odd one") if index % 2 else 2.0 for index, _ in enumerate(predictions)]
+
+    assert await reasons(score=Batch(many)) == {None, "score raised ValueError: odd one"}
+
+
+async def test_a_missing_extra_is_the_authors_error_not_the_predictions():
+    def score(prediction, outcome):
+        raise MissingExtra("scoringrules", "scoring")
+
+    with pytest.raises(
+        MissingExtra, match=r"^scoringrules is not installed; run: pip install 'crunch-game\[scoring\]'$"
+    ):
+        await reasons(score=score)
+
+
+async def test_a_truth_that_never_comes_is_waited_for_a_week_of_rows():
+    days = ReplayFeed([Row(walk.T0 + timedelta(days=day), {"BTC": 100.0}) for day in range(12)])
+    store = MemoryStore()
+    game = walk.game(resolve=lambda p, h: None, feed=days, predictions=[Predict(every="1d", horizon="1d", asset="BTC")])
+    await run_game(game, ["walk:Mean"], store=store, host="inline")
+    aside = {(score.at - walk.T0).days: score.reason for score in store.scores()}
+    sentence = "resolve did not know the truth 604800 s after the horizon"
+    assert aside == dict.fromkeys(range(3), sentence)  # the fourth resolves a week before the last row, not longer
+    assert len(store.pending(walk.T0 + timedelta(days=100))) == 9
+
+
+def test_while_no_rows_come_the_truth_is_waited_for():
+    store, game = MemoryStore(), walk.game(predictions=BTC)
+    anyio.run(lambda: run_game(game, ["walk:Mean"], store=store, host="inline", max_ticks=10))
+    waiting = store.pending(walk.T0 + timedelta(days=1000))
+    assert waiting
+    worker = ScoreWorker(game, store)
+    assert worker.step(walk.T0 + timedelta(days=1000)) == []
+    assert store.pending(walk.T0 + timedelta(days=1000)) == waiting
+
+
+@pytest.mark.parametrize(("patience", "count"), [(0, 10), (86_400.0 * 3, 7)])
+async def test_patience_is_the_authors(patience, count):
+    store = MemoryStore()
+    feed = ReplayFeed([Row(walk.T0 + timedelta(days=day), {"BTC": 100.0}) for day in range(12)])
+    game = walk.game(resolve=lambda p, h: None, feed=feed, predictions=[Predict(every="1d", horizon="1d", asset="BTC")])
+    await run_game(game, ["walk:Mean"], store=store, host="inline")
+    fresh = MemoryStore()
+    fresh.save(store.rows(), store.predictions())
+    assert len(ScoreWorker(game, fresh, patience=patience).step(feed._rows[-1].time)) == count
+
+
+@pytest.mark.parametrize("live", [False, True])
+async def test_scoring_is_never_on_the_event_loops_thread(live, push):
+    seen: dict[str, set[int]] = {"resolve": set(), "score": set()}
+
+    def resolve(prediction, history):
+        seen["resolve"].add(threading.get_ident())
+        return 100.0
+
+    def score(prediction, outcome):
+        seen["score"].add(threading.get_ident())
+        return walk.loss(prediction, outcome)
+
+    feed, horizon = walk.game().feed, 7200.0
+    if live:
+        feed, horizon = push(), 1e-6
+        feed.push(*walk.rows())
+        feed.end()
+    game = walk.game(
+        resolve=resolve,
+        score=score,
+        feed=feed,
+        predictions=[Predict(every=0.001, horizon=horizon, asset="BTC")],
+    )
+    await run_game(game, walk.MODELS, host="inline")
+    assert seen["resolve"]
+    assert seen["score"]
+    assert threading.get_ident() not in seen["resolve"] | seen["score"]
+
+
+class Loose:
+    """A contract that leaves open what is answered."""
+
+    def predict(self, asset: str): ...
+
+
+class Tuples(Loose):
+    def predict(self, asset):
+        return {(1, 2): 3.0}
+
+
+class Plain(Loose):
+    def predict(self, asset):
+        return 1.0
+
+
+async def test_an_answer_that_cannot_be_stored_is_invalid_and_stops_nothing(store):
+    game = walk.game(tracker=Loose, predictions=BTC)
+    result = await run_game(game, [Tuples, Plain], store=store, host="inline")
+    assert result.ticks == 40
+    odd = [p for p in store.predictions() if p.model_id == "Tuples"]
+    assert {p.status for p in odd} == {Status.INVALID}
+    assert all(p.value is None and p.error.startswith("the answer cannot be stored: ") for p in odd)
+    assert {standing.model_id for standing in result.leaderboard} == {"Plain"}
+
+
+# per_model, and what it is told.
+
+
+class Ranked:
+    def tick(self, prices: dict[str, float], place: dict[str, float] | None = None) -> None: ...
+
+    def predict(self, asset: str, horizon: int, bonus: float = 0.0) -> float: ...
+
+
+class Good(Ranked):
+    def __init__(self):
+        self.places = []
+
+    def tick(self, prices, place=None):
+        self.price, self.place = prices["BTC"], place
+
+    def predict(self, asset, horizon, bonus=0.0):
+        return self.price + bonus + (self.place["rank"] / 100 if self.place else 0)
+
+
+class Bad(Good):
+    def predict(self, asset, horizon, bonus=0.0):
+        return super().predict(asset, horizon, bonus) + 50
+
+
+def by_standing(model, standing):
+    place = None if standing is None else {"rank": standing.rank, "score": standing.scores["long"]}
+    return {"place": place, "bonus": 1.0 if model.id == "Good" else 2.0}
+
+
+async def test_per_model_arguments_follow_the_standings_and_a_restart_changes_nothing(store, played):
+    game = walk.game(tracker=Ranked, per_model=by_standing, predictions=BTC)
+    whole = MemoryStore()
+    await run_game(game, [Good, Bad], store=whole, host="inline")
+    prices = {row.time: row.prices["BTC"] for row in walk.rows()}
+    extra = [(p.model_id, round(p.value - prices[p.at], 6)) for p in sorted(whole.predictions(), key=lambda p: p.at)]
+    assert extra[:2] == [("Bad", 52.0), ("Good", 1.0)]  # without a standing yet
+    assert extra[-2:] == [("Bad", 52.02), ("Good", 1.01)]
+    for part in (6, 1, 1, 9, 100):
+        await run_game(game, [Good, Bad], store=store, host="inline", max_ticks=part)
+    assert played(store) == played(whole)
+
+
+async def test_per_model_must_name_parameters_that_exist():
+    game = walk.game(per_model=lambda model, standing: {"pet": "cat"})
+    with pytest.raises(ContractError) as caught:
+        await run_game(game, walk.MODELS, host="inline")
+    assert str(caught.value) == "per_model gave 'pet', which no method of walk.Walk has"
+
+
+# Sitting out.
+
+
+@pytest.mark.parametrize("missing", ["worst", 1000.0, lambda scores: sum(scores) / len(scores)])
+async def test_who_fails_a_round_is_given_what_the_games_rule_says(missing):
+    store = MemoryStore()
+    game = walk.game(missing=missing, windows={"all": "1000d"}, predictions=BTC)
+    result = await run_game(game, walk.MODELS, store=store, host="inline")
+    rounds: dict = {}
+    for score in store.scores():
+        rounds.setdefault(score.at, {})[score.model_id] = score.value
+    expected = []
+    for values in rounds.values():
+        known = sorted(values.values())
+        absent = known[-1] if missing == "worst" else missing(known) if callable(missing) else missing
+        expected.append(values.get("Moody", absent))
+    moody = next(standing for standing in result.leaderboard if standing.model_id == "Moody")
+    assert moody.scores["all"] == pytest.approx(sum(expected) / len(expected), rel=1e-12)
+    assert moody.rounds == len(rounds)
+    assert moody.scored == sum("Moody" in values for values in rounds.values()) < moody.rounds
+    assert moody.coverage == moody.scored / moody.rounds
+
+
+async def test_a_stopped_model_keeps_paying_for_its_rounds_and_ages_out():
+    policy = Policy(timeout=10, max_consecutive_failures=1)
+    game = walk.game(policy=policy, predictions=BTC, windows={"all": "1000d"})
+    result = await run_game(game, walk.MODELS, host="inline")
+    moody = next(standing for standing in result.leaderboard if standing.model_id == "Moody")
+    assert moody.rank == 3
+    assert moody.scored < 6 < moody.rounds
+    short = await run_game(walk.game(policy=policy, predictions=BTC), walk.MODELS, host="inline")
+    assert {standing.model_id for standing in short.leaderboard} == {"Mean", "Last"}
+
+
+async def test_the_score_worker_runs_until_cancelled_and_notes_the_leaderboard():
+    game, whole, store, settled = walk.game(), MemoryStore(), MemoryStore(), []
+    result = await run_game(game, walk.MODELS, store=whole, host="inline")
+    store.save(whole.rows(), whole.predictions())
+    news = anyio.Event()
+
+    def hear(scores):
+        settled.extend(scores)
+        news.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ScoreWorker(game, store).run, 0.001, hear)
+        await news.wait()
+        tasks.cancel_scope.cancel()
+    assert settled == store.scores() == whole.scores()
+    noted = store.noted("leaderboard")
+    assert noted == whole.noted("leaderboard")
+    assert [each["model_id"] for each in noted["leaderboard"]] == [each.model_id for each in result.leaderboard]
