@@ -461,7 +461,11 @@ class Engine:
         self.close_server()
         self._drop_orders()
         self._tell(self._server_gone)
-        for link in list(self._links.values()):
+        self.adopt()
+
+    def adopt(self) -> None:
+        """Watch the processes whose fork server is gone, so that they can be ended too."""
+        for link in [link for link in self._links.values() if link.pidfd is None]:
             try:
                 link.pidfd = os.pidfd_open(link.pid) if link.pid else None
             except ProcessLookupError:

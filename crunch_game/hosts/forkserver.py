@@ -29,6 +29,9 @@ __all__ = ["Boot", "Exited", "Imported", "Importing", "Kill", "Ready", "Report",
 
 PACKET: Final = 1 << 17
 
+booting = False
+"""Whether this process is a fork server that imports the author's code: nothing may be played in it."""
+
 
 class Boot(msgspec.Struct, tag=True):
     """The first message: what to import before anything is forked."""
@@ -96,12 +99,15 @@ def main(descriptor: int) -> None:
     """Serve the coordinator at the other end of the descriptor until it is gone."""
     control = socket.socket(fileno=descriptor)
     boot = _boots.decode(control.recv(PACKET))
+    global booting
+    booting = True
     try:
         run_main(boot.main)
         contract = Contract(boot.base, returns=dict.fromkeys(boot.overridden, object))
     except BaseException as error:  # noqa: BLE001 - the author must hear of whatever an import raises
         control.send(_encode(Ready(said(error), own_frames(error))))
         return
+    booting = False
     _preload(control, boot.preload)
     gc.collect()
     gc.freeze()

@@ -128,13 +128,14 @@ class ForkServer:
         base = self._boot.base.replace(":", ".")
         return ContractError(f"the base class {base} cannot be imported in another process: {why.strip()}")
 
-    async def down(self) -> None:
-        """Hang up, and wait for its end; it is killed if that takes too long."""
+    async def down(self) -> bool:
+        """Hang up, and wait for its end; it is killed if that takes too long. Whether it ended its models, too."""
         with anyio.CancelScope(shield=True):
             self._engine.do(self._engine.close_server)
             await anyio.to_thread.run_sync(self._wait)
             self._news.close()
             self._inbox.close()
+        return self._process.returncode == 0
 
     def _wait(self) -> None:
         try:

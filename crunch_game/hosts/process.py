@@ -6,7 +6,6 @@ import os
 import pickle
 import shutil
 import socket
-import sys
 import tempfile
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ import anyio
 import msgspec
 
 from crunch_game.errors import ContractError
-from crunch_game.hosts import wire
+from crunch_game.hosts import forkserver, wire
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
 from crunch_game.hosts.engine import Engine, Exchange, Gone, Link, Result
 from crunch_game.hosts.instance import Process
@@ -63,7 +62,7 @@ class ProcessHost:
         """
         if not hasattr(os, "pidfd_open"):
             raise ContractError('the process host needs Linux and Python\'s os.pidfd_open; use host="inline"')
-        if getattr(sys.modules["__main__"], "__name__", "") == "__mp_main__":
+        if forkserver.booting:
             raise ContractError(
                 "a script that runs models starts its runner under: if __name__ == '__main__':  "
                 "(the models' processes import the script)"
@@ -157,11 +156,12 @@ class ProcessHost:
         if not hasattr(self, "_folder"):
             return
         if hasattr(self, "_engine"):
+            orphans = hasattr(self, "_server") and not await self._server.down()
+            if orphans:
+                self._engine.do(self._engine.adopt)
             for process in list(self._instances.values()):
-                if process.link.pidfd is not None:  # the fork server that it came from is gone
+                if orphans or process.link.pidfd is not None:  # the fork server that it came from is gone
                     await self.stop(process)
-            if hasattr(self, "_server"):
-                await self._server.down()
             await anyio.to_thread.run_sync(self._engine.stop)
         shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -1,0 +1,116 @@
+"""Answers: what a model says is checked before anyone believes it, and garbage is the end of its speaker alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from crunch_game import Policy, Status
+from crunch_game.events import ModelReady
+
+pytestmark = pytest.mark.anyio
+
+HOSTS = pytest.mark.parametrize("host", ["process", "inline"])
+FIND_CHANNEL = """
+import socket, stat, struct
+
+def channel():
+    for descriptor in range(3, 1024):
+        try:
+            if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                return descriptor
+        except OSError:
+            pass
+"""
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        "b'not a frame at all, but long enough to be one'",
+        "struct.pack('<I', 1 << 31)",
+        "struct.pack('<I', 5) + bytes(5)",
+        "struct.pack('<I', 5) + b'\\x94\\x04\\x01\\xc0\\xc0'",  # an answer to a call that it was not asked
+        "struct.pack('<I', 100_000)",  # and the rest never comes: then its own answer is that rest
+    ],
+)
+async def test_garbage_on_its_channel_ends_the_model_and_touches_nobody_else(submit, running, log, garbage):
+    liar = f"def predict(self, number):\n    os.write(channel(), {garbage})\n    time.sleep(0.2)\n    return number\n"
+    models = [submit("honest"), submit("liar", liar, above=FIND_CHANNEL)]
+    policy = Policy(timeout=1.5 if "100_000" in garbage else 10, max_consecutive_failures=0)
+    async with running(models, policy=policy) as runner:
+        asked = await runner.predict(1)
+        assert (asked["honest"].status, asked["honest"].value) == (Status.OK, 1)
+        if "100_000" in garbage:
+            assert asked["liar"].status is Status.TIMEOUT
+        else:
+            assert asked["liar"].status is Status.DIED
+            assert asked["liar"].error.kind == "protocol"
+            assert asked["liar"].error.message.startswith("its process was ended during predict: ")
+            await log.until(ModelReady, "liar", 2)
+        asked = await runner.predict(2)
+        assert asked["honest"].value == 2
+
+
+async def test_a_model_that_closes_its_channel_is_ended(submit, running, log, processes):
+    closes = "def predict(self, number):\n    os.close(channel())\n    time.sleep(600)\n"
+    async with running([submit("closes", closes, above=FIND_CHANNEL)]) as runner:
+        assert (await runner.predict(1))["closes"].status is Status.DIED
+        await log.until(ModelReady, count=2)
+        assert len(processes()) == 2
+
+
+async def test_an_answer_over_the_frame_cap_is_invalid(submit, running):
+    huge = submit("huge", "def predict(self, number):\n    return b'x' * (65 << 20) if number else 'small'\n")
+    async with running([huge], policy=Policy(timeout=30)) as runner:
+        asked = (await runner.predict(1))["huge"]
+        assert asked.status is Status.INVALID
+        assert asked.error.message == "the answer cannot be sent: it takes 65 MiB; at most 64 MiB can be sent"
+        assert (await runner.predict(0))["huge"].value == "small"
+
+
+@HOSTS
+@pytest.mark.parametrize("value", ["float('nan')", "[1.0, float('inf')]", "{'a': [float('-inf')]}"])
+async def test_nan_and_infinity_are_refused(submit, running, host, value):
+    async with running([submit("a", f"def predict(self, number):\n    return {value}\n")], host=host) as runner:
+        asked = (await runner.predict(1))["a"]
+        assert asked.status is Status.INVALID
+        assert asked.value is None
+        assert asked.error.message.endswith("; NaN and infinity are not allowed")
+        assert runner.models["a"].health.strikes["predict"].failures == 1
+
+
+@HOSTS
+async def test_an_answer_of_another_type_is_invalid_and_an_int_is_a_float(submit, running, host):
+    methods = "def measure(self, number=0):\n    return 'much' if number else 7\ndef predict(self, number): pass\n"
+    async with running([submit("a", methods)], host=host) as runner:
+        asked = (await runner.call("measure", 1))["a"]
+        assert asked.status is Status.INVALID
+        assert asked.error.message.startswith("the answer does not fit measure's contract: ")
+        value = (await runner.call("measure", 0))["a"].value
+        assert (value, type(value)) == (7.0, float)
+
+
+@HOSTS
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("object()", "a object cannot be sent; use numbers, str, list or dict instead"),
+        ("open", "a builtin_function_or_method cannot be sent; use numbers, str, list or dict instead"),
+        ("1 << 70", "it holds an integer of more than 64 bits; use a float or a str instead"),
+        ("self", "a Tracker cannot be sent; use numbers, str, list or dict instead"),
+    ],
+)
+async def test_what_cannot_be_sent_is_invalid_and_says_what_to_return_instead(submit, running, host, value, sentence):
+    async with running([submit("a", f"def predict(self, number):\n    return {value}\n")], host=host) as runner:
+        asked = (await runner.predict(1))["a"]
+        assert asked.status is Status.INVALID
+        assert asked.error.message.removeprefix("the answer cannot be sent: ") == sentence
+
+
+@HOSTS
+async def test_a_message_that_no_wire_carries_is_told_all_the_same(submit, running, host):
+    raises = "def predict(self, number):\n    raise ValueError('a name \\udc80 of a file')\n"
+    async with running([submit("a", raises)], host=host) as runner:
+        asked = (await runner.predict(1))["a"]
+        assert asked.status is Status.RAISED
+        assert asked.error.message == "ValueError: a name \\udc80 of a file"
