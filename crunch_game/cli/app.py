@@ -19,6 +19,7 @@ from crunch_game.cli.watch import Watch
 from crunch_game.errors import GameError
 from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
+from crunch_game.rosters.directory import DirectoryRoster
 from crunch_game.storage import open_store
 from crunch_game.workers import GameResult, PredictWorker, run_game
 from crunch_game.workers.base import beside
@@ -105,9 +106,9 @@ def _tell_findings(submission: Path, findings: list[Finding], *, as_json: bool) 
     else:
         for finding in findings:
             mark = "[red]✗[/]" if finding.serious else "[yellow]![/]"
-            output.screen.print(f"{mark} {output.escape(finding.message)}")
+            output.screen.print(f"{mark} {output.escape(finding.message)}", soft_wrap=True)
             if finding.traceback:
-                output.screen.print(output.escape(finding.traceback), style="dim")
+                output.screen.print(output.escape(finding.traceback), style="dim", soft_wrap=True)
         if not failed:
             output.screen.print(f"[green]✓[/] {output.escape(submission.name)} is ready to play")
     if failed:
@@ -115,15 +116,15 @@ def _tell_findings(submission: Path, findings: list[Finding], *, as_json: bool) 
 
 
 def _play(game: Game, models: Path, url: str, feed: Feed | None, max_ticks: int | None, *, as_json: bool) -> None:
-    if not models.is_dir():
-        raise GameError(f"there is no folder {str(models)!r} to take models from")
+    roster = DirectoryRoster(models)
+    roster.scan()
     if feed is None and game.feed is None:
         raise GameError(f"the game {game.name} has no feed of its own; give history with --replay FILE")
     with open_store(url) as store:
         if as_json:
             result = anyio.run(
                 _until_stopped,
-                lambda begin: run_game(game, models, store=store, feed=feed, max_ticks=max_ticks, on_start=begin),
+                lambda begin: run_game(game, roster, store=store, feed=feed, max_ticks=max_ticks, on_start=begin),
             )
             output.print_json({"game": game.name, **_document(result), "store": url})
             return
@@ -135,7 +136,7 @@ def _play(game: Game, models: Path, url: str, feed: Feed | None, max_ticks: int 
                 begin(worker)
 
             return await run_game(
-                game, models, store=store, feed=feed, max_ticks=max_ticks, on_start=on_start, on_event=watch.hear
+                game, roster, store=store, feed=feed, max_ticks=max_ticks, on_start=on_start, on_event=watch.hear
             )
 
         with watch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from contextvars import ContextVar
@@ -19,6 +20,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from crunch_game.errors import CrunchGameError
+from crunch_game.faults import said
 from crunch_game.scoring.leaderboard import Standing
 
 __all__ = ["Commands", "as_documents", "board", "escape", "print_json", "screen"]
@@ -44,6 +46,11 @@ class Commands(TyperGroup):
             _fail(str(error), as_json=as_json)
         except _UsageError as error:
             _fail(error.format_message(), as_json=as_json)
+        except Exception as error:
+            if not as_json:
+                raise
+            traceback.print_exc()  # an author's own code raised: the document says what, stderr says where
+            _fail(said(error), as_json=True)
 
 
 def print_json(document: Mapping[str, Any]) -> None:

@@ -26,6 +26,7 @@ def game_at(reference: str) -> Game:
         module, attribute = _file(path), reference.partition(":")[2] or "game"
     elif ":" in reference:
         name, _, attribute = reference.partition(":")
+        sys.path.insert(0, str(Path.cwd()))
         module = _module(name)
     else:
         raise GameError(f"{reference!r} is no game: write package.module:game, or the path of a file that has a `game`")
@@ -58,7 +59,6 @@ def _root(path: Path) -> Path:
 
 
 def _module(name: str) -> Any:
-    sys.path.insert(0, str(Path.cwd()))
     try:
         return importlib.import_module(name)
     except CrunchGameError:
