@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from crunch_game.feeds.base import Feed, FeedEvent
 from crunch_game.game import Game
 from crunch_game.scoring.leaderboard import Standing
 
-__all__ = ["Listener", "Standings", "beside", "feed_of", "in_thread"]
+__all__ = ["Listener", "Standings", "beside", "feed_of", "in_thread", "safely"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,20 @@ class Standings:
 
 
 Listener = Callable[[GameEvent | FeedEvent | Standings], Any]
+
+logger = logging.getLogger("crunch_game")
+
+
+def safely(listener: Listener) -> Listener:
+    """The listener, whose own errors are logged and stop nothing."""
+
+    def tell(event: GameEvent | FeedEvent | Standings) -> None:
+        try:
+            listener(event)
+        except Exception:
+            logger.exception("on_event raised for %r; the game goes on", event)
+
+    return tell
 
 
 def feed_of(game: Game, feed: Feed | None) -> Feed:

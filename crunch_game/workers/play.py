@@ -18,7 +18,7 @@ from crunch_game.runner import Models
 from crunch_game.scoring.leaderboard import Standing
 from crunch_game.storage.base import ModelRecord, Store
 from crunch_game.storage.memory import MemoryStore
-from crunch_game.workers.base import Listener, Standings, beside, feed_of, in_thread
+from crunch_game.workers.base import Listener, Standings, beside, feed_of, in_thread, safely
 from crunch_game.workers.predict import PredictWorker
 from crunch_game.workers.score import ScoreWorker
 
@@ -110,7 +110,7 @@ class _Scoring:
 
     def __init__(self, worker: ScoreWorker, on_event: Listener | None, *, lockstep: bool) -> None:
         self._worker = worker
-        self._tell: Listener = on_event or (lambda event: None)
+        self._tell = safely(on_event or (lambda event: None))
         self._lockstep = lockstep
         self._by_id: Mapping[str, Standing] = {}
         self._shown = -math.inf

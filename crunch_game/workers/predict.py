@@ -26,7 +26,7 @@ from crunch_game.schedule import due, next_slot
 from crunch_game.scoring.leaderboard import Standing
 from crunch_game.storage.base import ModelRecord, Prediction, Store
 from crunch_game.storage.codec import encode
-from crunch_game.workers.base import Listener, beside, feed_of, in_thread
+from crunch_game.workers.base import Listener, beside, feed_of, in_thread, safely
 
 __all__ = ["PredictWorker"]
 
@@ -90,7 +90,7 @@ class PredictWorker:
         self.runner.on_join(self._replay_to)
         self.ticks = self.rounds = self.predictions = self.missed = self.late = 0
         self._store = store
-        self._tell: Listener = on_event or _log_trouble
+        self._tell = safely(on_event or _log_trouble)
         self._after_row = after_row
         self._standing_of = standing_of
         self._max_ticks = math.inf if max_ticks is None else max_ticks

@@ -26,6 +26,7 @@ from crunch_game import (
 )
 from crunch_game.errors import FeedError, GameError
 from crunch_game.events import ModelStopped, RoundPlayed, TickPlayed
+from crunch_game.sync import run_game as run_blocking
 from crunch_game.workers import Standings
 
 pytestmark = pytest.mark.anyio
@@ -128,6 +129,44 @@ def test_a_killed_game_goes_on_as_if_nothing_had_been(tmp_path, played, uninterr
         assert played(store) == uninterrupted[0]
 
 
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+class Mortal(MemoryStore):
+    """A store whose process ends instead of a write, once it has no more lives."""
+
+    lives = 10**9
+
+    def _write(self, write, *arguments):
+        if self.lives == 0:
+            raise Killed
+        self.lives -= 1
+        write(*arguments)
+
+    def save(self, rows=(), predictions=(), models=()):
+        self._write(super().save, rows, predictions, models)
+
+    def settle(self, scores):
+        self._write(super().settle, scores)
+
+
+def test_killed_between_any_two_writes_the_union_is_an_uninterrupted_run(played):
+    game = walk.game(feed=ReplayFeed(walk.rows(12)))
+    whole = Mortal()
+    reference = run_blocking(game, walk.MODELS, store=whole, host="inline")
+    writes = Mortal.lives - whole.lives
+    assert writes > 20
+    for lives in range(writes):
+        store = Mortal()
+        store.lives = lives
+        with pytest.raises(Killed):
+            run_blocking(game, walk.MODELS, store=store, host="inline")
+        store.lives = Mortal.lives
+        assert run_blocking(game, walk.MODELS, store=store, host="inline").leaderboard == reference.leaderboard
+        assert played(store) == played(whole)
+
+
 def test_scores_may_be_made_in_another_process(tmp_path, played, uninterrupted):
     url = f"sqlite:///{tmp_path / 'game.db'}"
     program = (
@@ -184,6 +223,18 @@ async def test_what_happens_is_told(ear):
     assert set(first.round) == {"Mean", "Last", "Moody"}
     last = ear.of(Standings)[-1]
     assert (last.at, last.standings) == (rows[-1].time, result.leaderboard)
+
+
+async def test_a_listener_that_raises_stops_nothing(played, uninterrupted, caplog):
+    def hear(event):
+        raise RuntimeError("deaf")
+
+    store = MemoryStore()
+    await run_game(walk.game(), walk.MODELS, store=store, host="inline", on_event=hear)
+    assert played(store) == uninterrupted[0]
+    kinds = {record.args[0].__class__ for record in caplog.records if record.exc_info}
+    assert {TickPlayed, RoundPlayed, Standings} <= kinds
+    assert caplog.messages[-1].endswith("; the game goes on")
 
 
 async def test_a_stopped_model_stays_stopped_over_a_restart_until_it_has_new_code(tmp_path, ear):
