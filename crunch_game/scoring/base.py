@@ -15,6 +15,9 @@ ScoreFunction = Callable[[Prediction, Any], float]
 class Scorer(Protocol):
     """Implement this to score predictions in your own way.
 
+    A scorer may have a method `prepare()`, called once before a game begins: the place to load a library, and to
+    raise MissingExtra.
+
     Attributes:
         higher_is_better: The direction; a plain function is a loss (lower is better).
     """

@@ -38,6 +38,14 @@ class CRPS:
 
     higher_is_better: bool = False
 
+    def prepare(self) -> None:
+        """Load the libraries that the rule needs.
+
+        Raises:
+            MissingExtra: `scoringrules` is not installed.
+        """
+        _scoringrules()
+
     def score(self, prediction: Prediction, outcome: Any) -> float:
         """The score of one prediction.
 
@@ -61,6 +69,14 @@ class LogScore:
     """
 
     higher_is_better: bool = False
+
+    def prepare(self) -> None:
+        """Load the libraries that the rule needs.
+
+        Raises:
+            MissingExtra: `scoringrules` is not installed.
+        """
+        _scoringrules()
 
     def score(self, prediction: Prediction, outcome: Any) -> float:
         """The score of one prediction.

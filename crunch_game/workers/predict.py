@@ -13,6 +13,7 @@ from typing import Any, Literal
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
+from crunch_game.errors import GameError
 from crunch_game.events import TROUBLE, RoundLate, RoundPlayed, RoundsMissed, TickPlayed
 from crunch_game.feeds.base import Feed, FeedGap, FeedTrouble, Row, RowDropped
 from crunch_game.feeds.history import History
@@ -31,6 +32,8 @@ from crunch_game.workers.base import Listener, beside, feed_of, in_thread, safel
 __all__ = ["PredictWorker"]
 
 logger = logging.getLogger("crunch_game")
+
+_READY_TIMEOUT = 5.0
 
 
 class PredictWorker:
@@ -85,7 +88,8 @@ class PredictWorker:
             init_args=game.init_args,
             init_kwargs=game.init_kwargs,
             on_event=on_event,
-            ready_timeout=game.policy.setup_timeout,
+            # Live, nothing waits for a slow model; a replay gives the same result each time only with all of them.
+            ready_timeout=_READY_TIMEOUT if self.feed.live else game.policy.setup_timeout,
         )
         self.runner.on_join(self._replay_to)
         self.ticks = self.rounds = self.predictions = self.missed = self.late = 0
@@ -113,7 +117,9 @@ class PredictWorker:
 
         Raises:
             FeedError: The feed cannot be read. Every row that it gave before is played and stored.
+            GameError: The store is another game's.
         """
+        await in_thread(_claim, self._store, self.game.name)
         last = await in_thread(self._store.last_row)
         if last is not None:
             since = None if self.game.history is None else last.time - self.game.history
@@ -253,6 +259,15 @@ class PredictWorker:
         if rows or predictions or changed:
             await in_thread(self._store.save, rows, predictions, changed)
             self.predictions += len(predictions)
+
+
+def _claim(store: Store, name: str) -> None:
+    """Make the store this game's."""
+    owner = store.noted("game")
+    if owner is None:
+        store.note("game", {"name": name})
+    elif owner["name"] != name:
+        raise GameError(f"the store keeps the game {owner['name']!r}, not {name!r}; give each game a store of its own")
 
 
 def _log_trouble(event: object) -> None:

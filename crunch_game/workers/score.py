@@ -37,6 +37,9 @@ class ScoreWorker:
         store: Where a PredictWorker keeps predictions and rows, in this process or another.
         patience: Seconds of rows after its horizon that a prediction waits for `resolve` to know the truth, before
             it is set aside; while no rows come it waits on. A week, or the horizon if that is longer, unless given.
+
+    Raises:
+        MissingExtra: The game's scorer needs a library that is not installed.
     """
 
     def __init__(self, game: Game, store: Store, *, patience: float | None = None) -> None:
@@ -46,6 +49,9 @@ class ScoreWorker:
         self._history = History()
         self._board = game.leaderboard()
         self._board_since: datetime | None = None
+        prepare = getattr(game.scorer, "prepare", None)
+        if callable(prepare):
+            prepare()  # what it lacks is told now, not when the first horizon has passed
 
     def step(self, now: datetime) -> list[Score]:
         """Score what can be scored at that moment on the game's clock; returns the new scores."""

@@ -316,6 +316,16 @@ async def test_a_feed_that_breaks_off_is_told_as_it_is_and_what_it_gave_is_kept(
     assert len(store.rows()) == 3
 
 
+async def test_a_store_belongs_to_one_game(store, played):
+    await run_game(walk.game(), walk.MODELS, store=store, host="inline", max_ticks=2)
+    before = played(store)
+    with pytest.raises(
+        GameError, match=r"^the store keeps the game 'walk', not 'run'; give each game a store of its own$"
+    ):
+        await run_game(walk.game(name="run"), walk.MODELS, store=store, host="inline")
+    assert played(store) == before
+
+
 async def test_a_game_without_a_feed_says_so():
     with pytest.raises(GameError) as caught:
         await run_game(walk.game(feed=None), walk.MODELS)

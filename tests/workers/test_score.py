@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import threading
 from datetime import timedelta
 from decimal import Decimal
@@ -14,7 +15,7 @@ import anyio
 import pytest
 import walk
 
-from crunch_game import MemoryStore, Policy, Predict, ReplayFeed, Row, ScoreWorker, Status, run_game
+from crunch_game import CRPS, MemoryStore, Policy, Predict, ReplayFeed, Row, ScoreWorker, Status, run_game
 from crunch_game.errors import ContractError, MissingExtra
 
 pytestmark = pytest.mark.anyio
@@ -105,6 +106,13 @@ async def test_a_missing_extra_is_the_authors_error_not_the_predictions():
         MissingExtra, match=r"^scoringrules is not installed; run: pip install 'crunch-game\[scoring\]'$"
     ):
         await reasons(score=score)
+
+
+async def test_a_missing_extra_is_told_before_the_first_row(store, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scoringrules", None)
+    with pytest.raises(MissingExtra):
+        await run_game(walk.game(score=CRPS()), walk.MODELS, store=store, host="inline")
+    assert store.rows() == []
 
 
 async def test_a_truth_that_never_comes_is_waited_for_a_week_of_rows():
