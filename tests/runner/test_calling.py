@@ -460,3 +460,15 @@ def test_a_runner_names_what_it_cannot_take():
         ModelRunner("arena.Base", 3)
     with pytest.raises(GameError, match="there is no folder 'nowhere/at/all' to take models from"):
         ModelRunner("arena.Base", "nowhere/at/all")
+
+
+async def test_what_has_arrived_when_the_deadline_is_noticed_is_in_time(submit, running):
+    slow = submit("slow", "def predict(self, number):\n    time.sleep(0.2)\n    return number\n")
+    async with running([slow]) as runner, anyio.create_task_group() as tasks:
+
+        async def ask():
+            assert (await runner.call("predict", 1, timeout=0.6))["slow"].value == 1
+
+        tasks.start_soon(ask)
+        await anyio.wait_all_tasks_blocked()
+        runner._host._engine.do(lambda: time.sleep(1.2))  # the coordinator's own lateness
