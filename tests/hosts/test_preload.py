@@ -71,7 +71,11 @@ def test_a_package_is_read_where_its_init_stands(tmp_path):
         "'''import numpy'''",
     ],
 )
-def test_what_is_no_installed_library_is_left_out(tmp_path, line):
+def test_what_is_no_installed_library_is_left_out(tmp_path, monkeypatch, line):
+    (tmp_path / "grpc").mkdir()
+    (tmp_path / "grpc" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)  # grpc is installed, but must not be imported before a fork
+
     assert libraries_of([submission(tmp_path / "alice.py", line)]) == []
 
 

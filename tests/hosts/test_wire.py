@@ -360,6 +360,7 @@ def test_a_table_that_claims_to_be_endless_is_refused():
         (array("<f8\n", (1,), b"12345678"), "an array of '<f8\\n' is not known"),
         (array("<f8", (2,), b"12345678"), "an array of shape (2,) has 8 bytes"),
         (array("<f8", (-1,), b"12345678"), "an array of shape (-1,) has 8 bytes"),
+        (array("<f8", (-1, -1), b"12345678"), "an array of shape (-1, -1) has 8 bytes"),
         (array("<f8", (2**40, 2**40), b""), f"an array of shape ({2**40}, {2**40}) has 0 bytes"),
         (b"", "Input data was truncated"),
         (b"\xc1", "MessagePack data is malformed: invalid opcode '\\xc1' (byte 0)"),
@@ -453,7 +454,9 @@ def test_a_frame_that_is_too_long_is_refused_before_it_is_read():
     assert list(FrameReader().feed(struct.pack("<I", wire.MAX_FRAME))) == []
 
 
-@pytest.mark.parametrize("body", [b"", b"\xc0", b"\x91\x01", b"\x93\xa1a\x01\xc0", b"\x94\x01\x01\xc0", b"\x91" * 9999])
+@pytest.mark.parametrize(
+    "body", [b"", b"\xc0", b"\x91\x01", b"\x93\xa1a\x01\xc0", b"\x94\x01\x01\xc0", b"\x94\x01\x01" + b"\x91" * 9999]
+)
 def test_a_frame_that_is_none_is_refused(body):
     assert protocol_error(struct.pack("<I", len(body)) + body).startswith("a frame could not be read: ")
 

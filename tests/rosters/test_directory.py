@@ -228,15 +228,31 @@ def test_what_may_not_be_read_is_in_the_game_so_that_its_load_tells(tmp_path):
 # As it changes
 
 
+class Counting(DirectoryRoster):
+    scans = 0
+
+    def scan(self):
+        self.scans += 1
+        return super().scan()
+
+
 class Watch:
     """What a roster tells, one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.roster = Counting(folder)
         self.told, self.news = anyio.create_memory_object_stream[dict[str, str]](math.inf)
 
     async def next(self) -> dict[str, str]:
         with anyio.fail_after(10):
             return await self.news.receive()
+
+    async def another_scan(self) -> None:
+        """Until the folder has been looked at once more, from now on."""
+        now = self.roster.scans
+        with anyio.fail_after(10):
+            while self.roster.scans < now + 2:  # noqa: ASYNC110 - one may have begun before
+                await anyio.sleep(0.01)
 
     async def until(self, condition) -> dict[str, str]:
         while not condition(told := await self.next()):
@@ -246,10 +262,10 @@ class Watch:
 
 @asynccontextmanager
 async def watching(folder: Path) -> AsyncIterator[Watch]:
-    watch = Watch()
+    watch = Watch(folder)
 
     async def follow():
-        async for roster in DirectoryRoster(folder).follow():
+        async for roster in watch.roster.follow():
             watch.told.send_nowait({i: submission.deployment_id for i, submission in roster.items()})
 
     with watch.told, watch.news:
@@ -290,7 +306,8 @@ async def test_only_changes_are_told(tmp_path):
         (tmp_path / "alice.py").touch()
         write(tmp_path / "alice.py")
         write(tmp_path / "_draft.py")
-        await anyio.to_thread.run_sync(write, tmp_path / "zoe.py")
+        await watch.another_scan()
+        write(tmp_path / "zoe.py")
 
         told = await watch.next()
         assert list(told) == ["alice", "zoe"]
