@@ -265,7 +265,14 @@ class Lineup:
             seat.slate += 1
             self._emit(events.ModelRedeployed(seat.model.id, fresh.deployment_id, old_deployment))
         self._emit(events.ModelReady(seat.model.id, fresh.deployment_id, warnings))
-        self._end(previous)
+        if previous is not None:
+            self._players.pop(previous, None)
+            self._tasks.start_soon(self._let_finish, previous)
+
+    async def _let_finish(self, instance: Instance) -> None:
+        """End an instance that was replaced, once the call that it may be busy with has had its budget."""
+        await anyio.sleep(max([self._policy.timeout, *self._policy.timeouts.values()]))
+        await self._host.stop(instance)
 
     def _not_loaded(self, seat: Seat, submission: Submission, scope: anyio.CancelScope, fault: Fault) -> None:
         self._loaded(seat, scope)

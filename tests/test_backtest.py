@@ -103,7 +103,9 @@ def test_no_feed_at_all():
 
 def test_a_row_without_an_answer_is_no_error():
     game = walk.game(predictions=[Predict(every="1h", horizon="2h", asset="BTC")])
-    coverage = {standing.model_id: standing.coverage for standing in backtest(game, [walk.Mean, walk.Moody]).leaderboard}
+    coverage = {
+        standing.model_id: standing.coverage for standing in backtest(game, [walk.Mean, walk.Moody]).leaderboard
+    }
     assert coverage["Moody"] < coverage["Mean"] == 1.0
 
 

@@ -307,6 +307,24 @@ async def test_what_a_model_writes_to_stderr_after_a_redeployment_is_still_shown
 GATED = "def predict(self, number):\n    while not os.path.exists({!r}): time.sleep(0.005)\n    return number\n"
 
 
+async def test_a_model_that_is_redeployed_in_the_middle_of_a_round_still_answers_it(
+    submit, running, log, snapshots, files
+):
+    gate = files / "gate"
+    roster = snapshots(Submission("a", submit("old", GATED.format(str(gate))), "v1"))
+    async with running(roster) as runner, anyio.create_task_group() as tasks:
+
+        async def ask():
+            asked = (await runner.predict(1))["a"]
+            assert (asked.value, asked.deployment_id) == (1, "v1")
+
+        tasks.start_soon(ask)
+        await anyio.wait_all_tasks_blocked()
+        roster.tell(Submission("a", submit("new"), "v2"))
+        await log.until(ModelRedeployed)
+        gate.touch()
+
+
 @pytest.mark.parametrize("what", ["stop", "leave", "redeploy", "readmit"])
 async def test_a_model_taken_away_in_the_middle_of_a_round_is_skipped_in_it(
     submit, running, log, snapshots, files, what

@@ -3,6 +3,7 @@
 from collections import defaultdict, deque
 
 import numpy as np
+
 from daily_density import TrackerBase, mixture, normal
 
 DAYS = 250
