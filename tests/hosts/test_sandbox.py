@@ -1,0 +1,663 @@
+"""The sandbox on this machine: hostile code is refused, the same code comes through without it, friendly code works."""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import json
+import os
+import pickle
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crunch_game.errors import GameError
+from crunch_game.hosts import seccomp, syscalls
+from crunch_game.hosts.barriers import barrier_of
+from crunch_game.hosts.sandbox import Sandbox
+from crunch_game.hosts.semaphores import SemLock
+from crunch_game.hosts.syscalls import Unavailable, machine, numbers
+
+HERE = Path(__file__).parent
+ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def _attacks():
+    spec = importlib.util.spec_from_file_location("attacks", HERE / "attacks.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["attacks"] = module
+    spec.loader.exec_module(module)
+    return module.ATTACKS
+
+
+def _has_everything() -> str | None:
+    """Why the attacks cannot be tried here."""
+    from crunch_game.hosts import landlock
+
+    try:
+        machine()
+        version = landlock.abi()
+    except Unavailable as error:
+        return str(error)
+    return None if version >= 3 else f"the kernel's Landlock is of version {version}"
+
+
+WHY_NOT = _has_everything()
+ATTACKS = {} if sys.platform != "linux" else _attacks()
+needs_linux = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+
+
+@pytest.fixture
+def ground() -> Iterator[Path]:
+    """A folder that every user reaches, which pytest's own are not."""
+    with tempfile.TemporaryDirectory(prefix="crunch_game-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
+
+
+_played: dict[tuple[str, bool], dict] = {}
+
+
+def outcomes(user: str, *, sandboxed: bool) -> dict:
+    """What became of every attack; they are played once and together."""
+    if (user, sandboxed) not in _played:
+        with tempfile.TemporaryDirectory(prefix="crunch_game-", ignore_cleanup_errors=True) as folder:
+            Path(folder).chmod(0o777)
+            setuid = Path(folder, "setuid-id")
+            shutil.copy("/usr/bin/id", setuid)
+            setuid.chmod(0o4755)
+            order = json.dumps({"user": user, "ground": folder, "sandboxed": sandboxed})
+            done = subprocess.run(
+                [sys.executable, str(HERE / "attacks.py"), order],
+                env={**os.environ, "SECRET": "SWORDFISH"},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        assert done.returncode == 0, done.stderr
+        _played[user, sandboxed] = json.loads(done.stdout.splitlines()[-1])
+    return _played[user, sandboxed]
+
+
+def users(attack) -> list[str]:
+    everyone = ["root", "nobody"] if ROOT else ["me"]
+    return [user for user in everyone if attack.control != "nobody" or user == "nobody"]
+
+
+def comes_through(attack, user: str) -> bool:
+    return attack.control == "all" or attack.control == user
+
+
+ALL = [(name, user) for name, attack in ATTACKS.items() for user in users(attack)]
+
+
+@needs_linux
+@pytest.mark.parametrize(("name", "user"), ALL)
+def test_an_attack_is_refused(name: str, user: str) -> None:
+    outcome = outcomes(user, sandboxed=True)[name]
+    assert outcome["refused"], outcome
+
+
+@needs_linux
+@pytest.mark.parametrize(("name", "user"), [(name, user) for name, user in ALL if comes_through(ATTACKS[name], user)])
+def test_the_same_attack_comes_through_without_a_sandbox(name: str, user: str) -> None:
+    outcome = outcomes(user, sandboxed=False)[name]
+    if outcome["error"] is not None and name in ("user_namespace", "user_namespace_by_clone", "ring", "keyring"):
+        pytest.skip(f"this machine refuses it to everyone: {outcome['error']}")
+    assert outcome["through"], outcome
+    assert outcome["barrier"] is None
+
+
+@needs_linux
+@pytest.mark.parametrize("user", ["root", "nobody"] if ROOT else ["me"])
+def test_a_crash_leaves_no_core_dump(user: str) -> None:
+    assert not outcomes(user, sandboxed=True)["core"]
+
+
+@needs_linux
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (
+            "fork",
+            "the sandbox allows no processes and no programs; a game that needs them says Sandbox(processes=True)",
+        ),
+        ("udp", "the sandbox allows no network; a game that needs it says Sandbox(network=True)"),
+        ("raw_where_there_is_a_network", "the sandbox allows TCP and UDP, and no other sockets"),
+        ("tcp_server_where_there_is_a_network", "the sandbox allows connections to others, and none from them"),
+        ("kill", "the sandbox lets a model signal only itself, and what it has started"),
+        ("pin_the_victim", "the sandbox keeps a model away from other processes"),
+        ("environment_in_proc_where_proc_is_readable", "the sandbox keeps a model away from other processes"),
+        ("change_an_owner", "the sandbox keeps the owners of files as they are"),
+        ("memory", "the sandbox lets a model use 512 MiB of memory (Sandbox(memory=...))"),
+        ("shared_memory", "the sandbox limits memory, and refuses the kinds that no limit counts"),
+        ("large_file", "the sandbox lets a file have 1 MiB (Sandbox(file_size=...))"),
+        ("many_descriptors", "the sandbox lets a model have 128 open files (Sandbox(descriptors=...))"),
+        ("read_a_rival", "the sandbox lets a model read only its own folder, and write only in its temporary one: *"),
+        ("write_own_submission", "the sandbox lets a model write only in its temporary folder: *"),
+        ("hard_link_in", "the sandbox lets a model move and link files only in its temporary folder: *"),
+    ],
+)
+def test_a_refusal_names_its_barrier(name: str, sentence: str) -> None:
+    barrier = outcomes("root" if ROOT else "me", sandboxed=True)[name]["barrier"]
+    assert barrier == sentence or (sentence.endswith("*") and barrier.startswith(sentence[:-1])), barrier
+
+
+def test_outside_a_sandbox_no_error_has_a_barrier() -> None:
+    for error in (PermissionError(errno.EACCES, "no", "/etc/shadow"), MemoryError(), OSError(errno.EMFILE, "many")):
+        assert barrier_of(error) is None
+
+
+# ---- code that means no harm ----------------------------------------------------------------------------------------
+
+
+def inside(
+    ground: Path, body: str, *, before: str = "", sandbox: str = "", env: dict | None = None
+) -> subprocess.CompletedProcess:
+    """Run code in a sandbox in a fresh interpreter; its own folder is the variable `own`."""
+    (ground / "own").mkdir(exist_ok=True)
+    (ground / "secret").write_text("secret")
+    program = "\n".join(
+        [
+            "import os, sys, json, tempfile",
+            f"own, ground = {str(ground / 'own')!r}, {str(ground)!r}",
+            "from crunch_game.hosts.sandbox import Sandbox",
+            "from crunch_game.hosts.barriers import barrier_of",
+            textwrap.dedent(before),
+            f"Sandbox({sandbox}).enter([], [own])",
+            textwrap.dedent(body),
+        ]
+    )
+    own = str(ground / "own")
+    environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TMPDIR": own, "HOME": own, **(env or {})}
+    return subprocess.run(
+        [sys.executable, "-c", program], env=environment, cwd="/", capture_output=True, text=True, check=False
+    )
+
+
+FRIENDLY = {
+    "numpy, with threads": """
+        import numpy as np
+        a = np.random.default_rng(1).random((500, 500))
+        assert np.allclose(np.linalg.inv(a) @ a, np.eye(500))
+    """,
+    "scipy": """
+        from scipy import optimize, stats
+        assert abs(optimize.minimize(lambda x: (x - 1) ** 2, [0.0]).x[0] - 1) < 1e-3
+        stats.norm.fit([1.0, 2.0, 3.0])
+    """,
+    "pandas, with files and time zones": """
+        import pandas as pd
+        table = pd.DataFrame({"a": [1, 2]}, index=pd.date_range("2024-01-01", periods=2, tz="Europe/Paris"))
+        table.to_csv(own + "/table.csv"), table.to_pickle(own + "/table.pkl")
+        assert pd.read_pickle(own + "/table.pkl").equals(table)
+    """,
+    "pyarrow, with threads": """
+        import pyarrow as pa, pyarrow.compute as pc, pyarrow.parquet as pq
+        pq.write_table(pa.table({"a": range(100_000)}), own + "/table.parquet")
+        assert pc.sum(pq.read_table(own + "/table.parquet")["a"]).as_py() == 4999950000
+    """,
+    "threads and pools of them": """
+        import threading
+        from concurrent.futures import ThreadPoolExecutor
+        from multiprocessing.dummy import Pool
+        from multiprocessing.pool import ThreadPool
+        with ThreadPoolExecutor(8) as pool:
+            assert sum(pool.map(abs, range(100))) == 4950
+        for make in (Pool, ThreadPool):
+            with make(4) as pool:
+                assert pool.map(abs, [-1, -2]) == [1, 2]
+        import multiprocessing
+        with multiprocessing.RLock(): pass
+    """,
+    "temporary files, copies and archives": """
+        import shutil
+        folder = tempfile.mkdtemp()
+        assert folder.startswith(own)
+        with open(folder + "/a", "w") as file: file.write("x")
+        shutil.copy2(folder + "/a", folder + "/b"), shutil.copytree(folder, own + "/tree")
+        os.rename(folder + "/b", own + "/c"), os.truncate(own + "/c", 0), os.link(own + "/c", own + "/d")
+        shutil.unpack_archive(shutil.make_archive(own + "/packed", "gztar", folder), own + "/unpacked")
+        shutil.rmtree(folder)
+        with tempfile.TemporaryFile() as file: file.write(b"x")
+    """,
+    "sqlite3": """
+        import sqlite3
+        base = sqlite3.connect(own + "/base.db")
+        base.execute("pragma journal_mode=wal"), base.execute("create table t (a)"), base.commit(), base.close()
+        assert sqlite3.connect(own + "/base.db").execute("select count(*) from t").fetchall() == [(0,)]
+    """,
+    "what asks about the machine": """
+        import ctypes.util, locale, mimetypes, platform, ssl, time, urllib.request, uuid, zoneinfo
+        locale.setlocale(locale.LC_ALL, ""), ssl.create_default_context(), time.localtime()
+        zoneinfo.ZoneInfo("America/New_York"), uuid.uuid1(), mimetypes.guess_type("a.html")
+        ctypes.util.find_library("c")
+        assert os.cpu_count() >= 1 and platform.platform() and platform.processor() is not None
+    """,
+    "asyncio": """
+        import asyncio
+        async def main(): return await asyncio.to_thread(abs, -3)
+        assert asyncio.run(main()) == 3
+    """,
+    "signals to itself": """
+        import signal, threading
+        heard = []
+        signal.signal(signal.SIGUSR1, lambda *_: heard.append(1))
+        signal.raise_signal(signal.SIGUSR1), os.kill(os.getpid(), signal.SIGUSR1)
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        threading.Thread(target=signal.raise_signal, args=[signal.SIGUSR1]).start()
+        while len(heard) < 4: pass
+        os.nice(1), os.sched_setaffinity(0, os.sched_getaffinity(0))
+    """,
+    "null and random devices": """
+        with open(os.devnull, "w") as null: null.write("x")
+        assert len(open("/dev/urandom", "rb").read(8)) == 8
+    """,
+}
+
+
+@needs_linux
+@pytest.mark.parametrize("name", FRIENDLY)
+@pytest.mark.parametrize("sandbox", ["", "memory=4 << 30"], ids=["", "with limited memory"])
+def test_friendly_code_works(ground: Path, name: str, sandbox: str) -> None:
+    if name.startswith("pyarrow"):
+        pytest.importorskip("pyarrow")
+    done = inside(ground, FRIENDLY[name], sandbox=sandbox, env={"OPENBLAS_NUM_THREADS": "2"})
+    assert done.returncode == 0, done.stderr
+
+
+@needs_linux
+def test_a_subprocess_is_a_clean_permission_error(ground: Path) -> None:
+    body = """
+        import subprocess
+        try: subprocess.run(["/bin/true"])
+        except PermissionError as error: print(barrier_of(error))
+    """
+    assert inside(ground, body).stdout.startswith("the sandbox allows no processes and no programs;")
+
+
+@needs_linux
+def test_threads_that_start_later_are_inside(ground: Path) -> None:
+    body = """
+        import threading, socket
+        found = []
+        def attack():
+            for attempt in (socket.socket, os.fork, lambda: open(ground + "/secret")):
+                try: attempt()
+                except PermissionError: found.append(1)
+        threads = [threading.Thread(target=attack) for _ in range(3)]
+        [thread.start() for thread in threads], [thread.join() for thread in threads]
+        print(len(found))
+    """
+    assert inside(ground, body).stdout == "9\n"
+
+
+@needs_linux
+def test_a_network_is_for_connections_to_others(ground: Path) -> None:
+    before = """
+        import socket
+        server = socket.create_server(("127.0.0.1", 0))
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); udp.bind(("127.0.0.1", 0))
+    """
+    body = """
+        with socket.create_connection(server.getsockname()) as connection: connection.send(b"x")
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", udp.getsockname())
+        assert udp.recv(1) == b"x"
+        socket.getaddrinfo("localhost", 80)
+    """
+    done = inside(ground, body, before=before, sandbox="network=True")
+    assert done.returncode == 0, done.stderr
+
+
+@needs_linux
+def test_processes_stay_in_the_same_sandbox(ground: Path) -> None:
+    body = """
+        import subprocess, multiprocessing, signal
+        assert subprocess.run(["/bin/echo", "hi"], capture_output=True, text=True).stdout == "hi\\n"
+        assert subprocess.run(["/bin/cat", ground + "/secret"], stderr=subprocess.DEVNULL).returncode == 1
+        child = subprocess.Popen(["/bin/sleep", "100"])
+        child.kill(), child.wait()
+        try: os.kill(os.getppid(), 0)
+        except PermissionError: pass
+        else: raise AssertionError("its parent is outside")
+    """
+    done = inside(ground, body, sandbox="processes=True")
+    assert done.returncode == 0, done.stderr
+
+
+@needs_linux
+def test_an_author_gives_further_paths(ground: Path) -> None:
+    for name in ("data", "shared"):
+        (ground / name).mkdir()
+        (ground / name / "file").write_text("x")
+    body = """
+        assert open(ground + "/data/file").read() == "x"
+        open(ground + "/shared/new", "w").write("y")
+        try: open(ground + "/data/file", "w")
+        except PermissionError as error: print(barrier_of(error))
+    """
+    sandbox = f"read=[{str(ground / 'data')!r}], write=[{str(ground / 'shared')!r}]"
+    done = inside(ground, body, sandbox=sandbox)
+    assert done.stdout == f"the sandbox lets a model write only in its temporary folder: {ground}/data/file\n", (
+        done.stderr
+    )
+
+
+@needs_linux
+def test_of_the_authors_own_folder_only_what_was_imported_can_be_read(ground: Path) -> None:
+    project = ground / "project"
+    for path, text in {
+        "game/__init__.py": "", "game/later.py": "", "game.db": "", "helpers.py": "", "rivals/main.py": "",
+    }.items():  # fmt: skip
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).write_text(text)
+    before = f"sys.path.insert(0, {str(project)!r}); import game"
+    body = f"""
+        import game.later
+        for path in ("rivals/main.py", "game.db"):
+            try: open({str(project)!r} + "/" + path)
+            except PermissionError: print("refused")
+        import importlib
+        for clear in (list, importlib.invalidate_caches):  # the folder's listing is remembered at first
+            clear()
+            try: import helpers
+            except (ImportError, PermissionError) as error: print(barrier_of(error))
+    """
+    sentence = (
+        f"the sandbox lets a model import from {project} only what the game has imported already, "
+        "and helpers is not; the game's author adds it with ProcessHost(preload=['helpers'])"
+    )
+    done = inside(ground, body, before=before)
+    assert done.stdout.splitlines() == ["refused", "refused", sentence, sentence], done.stderr
+
+
+@needs_linux
+@pytest.mark.parametrize(
+    "error",
+    [
+        "open('/nonexistent')",
+        "(_ for _ in ()).throw(PermissionError(1, 'of its own'))",
+        "(_ for _ in ()).throw(PermissionError(13, 'of its own'))",
+        "open(own)",
+        "1 / 0",
+        "__import__('nonexistent')",
+        "(_ for _ in ()).throw(type('Odd', (OSError,), {'errno': property(lambda self: 1 / 0)})())",
+    ],
+)
+def test_an_error_of_other_cause_has_no_barrier(ground: Path, error: str) -> None:
+    done = inside(ground, f"try: {error}\nexcept Exception as error: print(barrier_of(error))")
+    assert done.stdout == "None\n", done.stderr
+
+
+@needs_linux
+def test_a_file_that_its_own_permissions_keep_is_not_the_sandboxes_doing(ground: Path) -> None:
+    if not ROOT:
+        pytest.skip("needs root to become another user")
+    before = """
+        open(ground + "/kept", "w").close(), os.chmod(ground + "/kept", 0)
+        import encodings.idna, traceback, linecache, ast
+        os.setgroups([]), os.setgid(65534), os.setuid(65534)
+    """
+    body = "try: open(ground + '/kept')\nexcept PermissionError as error: print(barrier_of(error))"
+    done = inside(ground, body, before=before)
+    assert done.stdout == "None\n", done.stderr
+
+
+@needs_linux
+@pytest.mark.parametrize(
+    "call",
+    ["urllib.request.urlopen('http://example.com')", "socket.getaddrinfo('example.com', 80)",
+     "urllib.request.urlopen('http://127.0.0.1')", "socket.create_connection(('127.0.0.1', 80))"],
+)  # fmt: skip
+def test_what_a_library_makes_of_a_refusal_still_names_the_network(ground: Path, call: str) -> None:
+    body = f"import socket, urllib.request\ntry: {call}\nexcept OSError as error: print(barrier_of(error))"
+    assert (
+        inside(ground, body).stdout
+        == "the sandbox allows no network; a game that needs it says Sandbox(network=True)\n"
+    )
+
+
+@needs_linux
+def test_a_process_with_threads_cannot_enter(ground: Path) -> None:
+    before = "import threading, time; threading.Thread(target=threading.Event().wait, daemon=True).start()"
+    assert (
+        "GameError: a sandbox must be entered before any thread is started" in inside(ground, "", before=before).stderr
+    )
+
+
+# ---- machines that lack something -----------------------------------------------------------------------------------
+
+# Filters that answer for an older kernel, loaded around the whole program.
+WITHOUT_LANDLOCK = """
+    from crunch_game.hosts import syscalls, seccomp, privileges
+    import ctypes, struct
+    def without(rules):
+        packed = b"".join(struct.pack("HBBI", *each) for each in seccomp.program(rules))
+        code = ctypes.create_string_buffer(packed, len(packed))
+        privileges.no_new_privileges()
+        header = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(packed) // 8, ctypes.addressof(code)))
+        syscalls.call("seccomp", 1, 0, header)
+    without({444: [(6, 0, 0, 0x50000 | 38)]})
+"""
+WITHOUT_SECCOMP = WITHOUT_LANDLOCK.replace(
+    "{444: [(6, 0, 0, 0x50000 | 38)]}",
+    "{{'x86_64': 157, 'aarch64': 167}[syscalls.machine()]: [(0x20, 0, 0, 16), (0x15, 0, 1, 21), (6, 0, 0, 0x50016),"
+    " (6, 0, 0, 0x7FFF0000)]}",
+)
+REPORT = "print(json.dumps({barrier.name: [barrier.enforced, barrier.why_not] for barrier in Sandbox().report()}))"
+
+
+@needs_linux
+def test_without_landlock_the_rest_holds(ground: Path) -> None:
+    body = """
+        import socket
+        open(ground + "/secret").close()
+        try: socket.socket()
+        except PermissionError as error: print(barrier_of(error))
+    """
+    done = inside(ground, body, before=WITHOUT_LANDLOCK)
+    assert done.stdout.startswith("the sandbox allows no network"), done.stderr
+
+
+@needs_linux
+def test_without_seccomp_the_rest_holds(ground: Path) -> None:
+    body = """
+        import socket
+        socket.socket().close()
+        try: open(ground + "/secret")
+        except PermissionError as error: print(barrier_of(error))
+    """
+    done = inside(ground, body, before=WITHOUT_SECCOMP)
+    assert done.stdout.startswith("the sandbox lets a model read only"), done.stderr
+
+
+@needs_linux
+def test_the_report_tells_what_a_machine_lacks(ground: Path) -> None:
+    lacking = json.loads(inside(ground, "", before=textwrap.dedent(WITHOUT_LANDLOCK) + REPORT).stdout)
+    assert lacking["read files of others"] == [False, "the kernel has no Landlock (Linux 5.13 and later have it)"]
+    assert lacking["use UDP"] == [True, None]
+    lacking = json.loads(inside(ground, "", before=textwrap.dedent(WITHOUT_SECCOMP) + REPORT).stdout)
+    assert lacking["read files of others"] == [True, None]
+    assert lacking["use UDP"] == [False, "the kernel has no seccomp (CONFIG_SECCOMP_FILTER)"]
+
+
+@needs_linux
+def test_the_report_tells_what_holds_and_what_never_does() -> None:
+    barriers = {barrier.name: barrier for barrier in Sandbox(memory=1 << 30, cpu=60).report()}
+    assert {name for name, barrier in barriers.items() if not barrier.enforced} == {
+        "fill the disk with many files",
+        "see that a file exists, its size and times",
+        "start very many threads",
+        "use more memory than it may, whatever its tricks",
+    }
+    assert all(barrier.enforced == (barrier.why_not is None) for barrier in barriers.values())
+
+
+@needs_linux
+def test_the_report_tells_what_a_game_gives_up() -> None:
+    barriers = {barrier.name: barrier for barrier in Sandbox(network=True).report()}
+    assert barriers["use TCP"].why_not == "the game allows it: Sandbox(network=True)"
+    assert barriers["allocate more memory than it may"].why_not == "the game allows it: Sandbox(memory=None)"
+    assert barriers["connect to Unix sockets"].enforced
+
+
+def test_elsewhere_the_report_says_that_nothing_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    barriers = Sandbox().report()
+    assert barriers
+    assert not any(barrier.enforced for barrier in barriers)
+    assert barriers[0].why_not == "darwin has no such thing; it needs Linux"
+
+
+@needs_linux
+@pytest.mark.parametrize("version", range(1, 11))
+def test_every_version_of_landlock_is_asked_only_for_what_it_has(ground: Path, version: int) -> None:
+    from crunch_game.hosts import landlock
+
+    if version > landlock.abi():
+        pytest.skip(f"the kernel has version {landlock.abi()}")
+    before = f"from crunch_game.hosts import landlock; landlock.abi = lambda: {version}"
+    body = """
+        for attempt in (lambda: open(ground + "/secret"), lambda: open(ground + "/new", "w")):
+            try: attempt()
+            except PermissionError: print("refused")
+        open(own + "/new", "w").write("x")
+    """
+    done = inside(ground, body, before=before)
+    assert done.stdout == "refused\nrefused\n", done.stderr
+
+
+# ---- the parts ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"memory": 1000}, "Sandbox.memory is 1000; it must be bytes, at least 67108864 (Python and its libraries take "
+         "that much), or None for no limit"),
+        ({"cpu": 0}, "Sandbox.cpu is 0; it must be whole seconds, 1 or more, or None for no limit"),
+        ({"file_size": -1}, "Sandbox.file_size is -1; it must be bytes, 0 or more"),
+        ({"descriptors": 3}, "Sandbox.descriptors is 3; Python and its libraries need 64 or more"),
+        ({"read": "/data"}, "Sandbox.read is '/data'; it must be a list of paths"),
+        ({"write": ["/nonexistent/x"]}, "Sandbox.write has /nonexistent/x, which does not exist"),
+    ],
+)  # fmt: skip
+def test_a_wrong_description_is_a_sentence(fields: dict, sentence: str) -> None:
+    with pytest.raises(GameError) as caught:
+        Sandbox(**fields)
+    assert str(caught.value) == sentence
+
+
+def test_a_sandbox_travels(tmp_path: Path) -> None:
+    sandbox = Sandbox(read=[tmp_path], network=True, memory=1 << 30)
+    assert sandbox.read == (str(tmp_path),)
+    assert pickle.loads(pickle.dumps(sandbox)) == sandbox
+    assert hash(sandbox) == hash(pickle.loads(pickle.dumps(sandbox)))
+
+
+def verdict(code: bytes, arch: int, number: int, arguments: list[int]) -> int:
+    """What a filter answers to a call, by the rules of classic BPF."""
+    data = struct.pack("<IIQ6Q", number, arch, 0, *arguments)
+    instructions = list(struct.iter_unpack("HBBI", code))
+    at, value = 0, 0
+    while True:
+        what, if_true, if_false, constant = instructions[at]
+        at += 1
+        match what:
+            case 0x20:
+                (value,) = struct.unpack_from("<I", data, constant)
+            case 0x54:
+                value &= constant
+            case 0x05:
+                at += constant
+            case 0x06:
+                return constant
+            case _:
+                truth = {0x15: value == constant, 0x35: value >= constant, 0x45: bool(value & constant)}[what]
+                at += if_true if truth else if_false
+
+
+@pytest.fixture(params=["x86_64", "aarch64"])
+def arch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    def clear() -> None:
+        for cached in (syscalls.machine, syscalls.numbers, seccomp.compiled):
+            getattr(cached, "cache_clear", lambda: None)()
+
+    clear()
+    for module in (syscalls, seccomp):
+        monkeypatch.setattr(module, "machine", lambda: request.param)
+    yield {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}[request.param]
+    monkeypatch.undo()
+    clear()
+
+
+def test_the_filter_refuses_what_it_names_and_allows_the_rest(arch: int) -> None:
+    code = seccomp.compiled(network=False, processes=False, memory=True, scoped=True)
+    own = struct.unpack("I", struct.pack("I", 0x7FFFFFF7))[0]
+    number, named = numbers(), set(numbers().values())
+    allow, refused = 0x7FFF0000, 0x50001
+    assert all(verdict(code, arch, each, [0] * 6) == allow for each in range(470) if each not in named)
+    for name in ("ptrace", "socket", "execve", "bpf", "io_uring_setup", "mount", "unshare", "memfd_create"):
+        assert verdict(code, arch, number[name], [0] * 6) == refused, name
+    assert verdict(code, arch, number["clone3"], [0] * 6) == 0x50000 | errno.ENOSYS
+    for name, arguments, answer in [
+        ("clone", [0x3D0F00], allow), ("clone", [0x1200011], refused),
+        ("kill", [own, 9], allow), ("kill", [1, 9], refused), ("kill", [2**32 - 1, 9], refused),
+        ("kill", [0, 9], refused),
+        ("kill", [2**32 + own, 9], allow),  # the kernel reads the low half too
+        ("socketpair", [1, 1], allow), ("socketpair", [1, 1 | 0x80000], allow), ("socketpair", [1, 2], refused),
+        ("socketpair", [30, 1], refused), ("fcntl", [3, 8], refused), ("fcntl", [3, 3], allow),
+        ("ioctl", [3, 0x5401], allow), ("ioctl", [3, 2**32 + 0x5412], refused),
+        ("mmap", [0, 1, 3, 0x22], allow), ("mmap", [0, 1, 3, 0x21], refused), ("mmap", [0, 1, 3, 0x122], refused),
+        ("mmap", [0, 1, 3, 0x01], allow), ("prlimit64", [0], allow), ("prlimit64", [1], refused),
+        ("setpriority", [0, 0], allow), ("setpriority", [0, 1], refused), ("setpriority", [1, 0], refused),
+        ("fchmod", [3], 0x50000),
+    ]:  # fmt: skip
+        assert verdict(code, arch, number[name], [*arguments, *[0] * (6 - len(arguments))]) == answer, (name, arguments)
+
+
+@given(number=st.integers(470, 2**32 - 1), arguments=st.lists(st.integers(0, 2**64 - 1), min_size=6, max_size=6))
+def test_calls_that_nobody_knows_are_not_there(number: int, arguments: list[int]) -> None:
+    if WHY_NOT:
+        pytest.skip(WHY_NOT)
+    code = seccomp.compiled(network=True, processes=True, memory=False, scoped=True)
+    arch = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}[machine()]
+    assert verdict(code, arch, number, arguments) == 0x50000 | errno.ENOSYS
+    assert verdict(code, arch ^ 1, number % 470, arguments) == 0x50000 | errno.ENOSYS
+
+
+def test_the_numbers_are_those_of_the_kernels_headers() -> None:
+    headers = [Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"), Path("/usr/include/asm/unistd_64.h")]
+    found = next((header for header in headers if header.exists()), None)
+    if found is None or os.uname().machine != "x86_64":
+        pytest.skip("no headers of the kernel here")
+    defined = dict(line.split()[1:3] for line in found.read_text().splitlines() if line.startswith("#define __NR_"))
+    for name, number in numbers().items():
+        assert int(defined.get(f"__NR_{name}", number)) == number, name
+
+
+def test_locks_among_threads_are_multiprocessings() -> None:
+    semaphore, recursive = SemLock(1, 2, 2, "x", True), SemLock(0, 1, 1, "x", True)
+    assert semaphore.acquire()
+    assert semaphore.acquire()
+    assert not semaphore.acquire(False)
+    assert not semaphore.acquire(True, 0.001)
+    semaphore.release()
+    semaphore.release()
+    with pytest.raises(ValueError, match="released too many times"):
+        semaphore.release()
+    with recursive, recursive:
+        assert recursive._is_mine()
+        assert recursive._count() == 2
+        assert recursive._is_zero()
+    with pytest.raises(AssertionError, match="not owned by thread"):
+        recursive.release()
