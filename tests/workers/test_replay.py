@@ -117,7 +117,7 @@ def test_a_killed_game_goes_on_as_if_nothing_had_been(tmp_path, played, uninterr
             [sys.executable, "-W", "error", str(GAMES / "walk.py"), url], stdout=subprocess.PIPE, text=True
         ) as process:
             assert process.stdout is not None
-            lines = list(zip(range(chance.randint(1, 12)), process.stdout, strict=False))
+            lines = list(zip(range(chance.randint(2, 18)), process.stdout, strict=False))
             if lines and lines[-1][1] == "done\n":
                 break
             time.sleep(chance.random() / 50)  # somewhere in the row that follows
