@@ -147,7 +147,7 @@ class Method:
         """
         twice = kwargs.keys() & further.keys()
         if twice:
-            raise ContractError(f"{self.owner}.{self.name}: {_listed(sorted(twice))} is given to all and per model")
+            raise ContractError(f"{self.owner}.{self.name}: {_listed(sorted(twice))} given both to all and per model")
         self.check_names(args, {**kwargs, **further}, partial=False)
         return {name: self._check_argument(name, value) for name, value in further.items()}
 

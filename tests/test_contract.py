@@ -470,7 +470,7 @@ def test_what_one_model_gets_further_is_checked_together_with_the_rest():
         predict.extra(["BTC"], {"horizon": 3600}, {"step": 0.5})
     with pytest.raises(ContractError) as caught:
         predict.extra(["BTC"], {"horizon": 3600, "step": 300}, {"step": 60, "horizon": 60})
-    assert str(caught.value) == f"{__name__}.Prices.predict: horizon, step is given to all and per model"
+    assert str(caught.value) == f"{__name__}.Prices.predict: horizon, step given both to all and per model"
     with pytest.raises(ContractError, match="multiple values for argument 'asset'"):
         predict.extra(["BTC"], {"horizon": 3600, "step": 300}, {"asset": "ETH"})
 

@@ -45,6 +45,7 @@ ONLY_IN = {
 MODULES = {
     ".".join(file.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").rstrip("."): file
     for file in sorted(PACKAGE.rglob("*.py"))
+    if "examples" not in file.relative_to(PACKAGE).parts  # the demo game is shipped, but is no part of the house
 }
 """Every module but the face of the package, by its name within it."""
 del MODULES[""]

@@ -163,6 +163,7 @@ async def _interrupts(on_signal: Callable[[], Any]) -> AsyncIterator[None]:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for _ in signals:
                 on_signal()
+                return  # a second Ctrl-C interrupts at once
 
     async with beside(listen):
         yield

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from pathlib import Path
 
@@ -16,10 +15,14 @@ from crunch_game.errors import GameError, LoadError
 from crunch_game.hosts.base import Host
 from crunch_game.importing import entry_of
 from crunch_game.models import Submission
+from crunch_game.rosters.versions import digest_of, files_of
 
 __all__ = ["DirectoryRoster"]
 
 logger = logging.getLogger("crunch_game")
+
+_LOOK_EVERY = 1.0
+"""Seconds after which the folder is looked at, even when nothing is told."""
 
 _Stamp = tuple[tuple[str, int, int, int], ...]
 
@@ -54,9 +57,14 @@ class DirectoryRoster:
         trouble: str | None = None
         yield last
         # What happens between the scan and the first watch, or is never told of, is found at the next timeout.
-        changes = watchfiles.awatch(self.folder, step=50, debounce=500, rust_timeout=1000, yield_on_timeout=True)
+        # Leaving waits for the watch's timeout: it is short, and not each one is a reason to look.
+        changes = watchfiles.awatch(self.folder, step=50, debounce=500, rust_timeout=100, yield_on_timeout=True)
+        looked = anyio.current_time()
         async with aclosing(changes):
-            async for _ in changes:
+            async for seen in changes:
+                if not seen and anyio.current_time() - looked < _LOOK_EVERY:
+                    continue
+                looked = anyio.current_time()
                 try:
                     now = await anyio.to_thread.run_sync(self.scan)
                 except (GameError, OSError) as error:
@@ -109,33 +117,15 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 def _stamp(entry: os.DirEntry[str]) -> _Stamp:
     """What changes whenever a file of the submission does."""
-    files = sorted(_files(entry.path), key=lambda file: file.path) if entry.is_dir() else [entry]
+    files = sorted(files_of(entry.path), key=lambda file: file.path) if entry.is_dir() else [entry]
     # An archive may set all times of modification to the same second, but not those of the change.
     statuses = [(file.path, file.stat()) for file in files]
     return tuple((path, status.st_size, status.st_mtime_ns, status.st_ctime_ns) for path, status in statuses)
 
 
-def _files(folder: str) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith(".") or entry.name == "__pycache__":
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files(entry.path)
-            elif entry.is_file():  # no broken link, no pipe
-                yield entry
-
-
 def _version(path: Path, stamp: _Stamp) -> str | None:
     """The deployment id that follows from the contents, or None where there is no submission."""
-    if not _is_submission(path):
-        return None
-    digest = hashlib.sha256()
-    for file, *_ in stamp:
-        digest.update(
-            f"{Path(file).relative_to(path.parent)}\0".encode(errors="surrogateescape") + _content(Path(file))
-        )
-    return digest.hexdigest()[:12]
+    return digest_of(path, [Path(file) for file, *_ in stamp]) if _is_submission(path) else None
 
 
 def _is_submission(path: Path) -> bool:
@@ -144,11 +134,3 @@ def _is_submission(path: Path) -> bool:
             return entry_of(path).is_file()
         return False
     return path.suffix in (".py", ".ipynb") and path.is_file()
-
-
-def _content(file: Path) -> bytes:
-    try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").digest()
-    except PermissionError:
-        return b"not readable"  # loading it will say so

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
+from dataclasses import replace
 
 from crunch_game.errors import GameError
 from crunch_game.hosts.base import Host
 from crunch_game.models import Source, Submission
+from crunch_game.rosters.versions import version_of
 
 __all__ = ["StaticRoster"]
 
@@ -15,7 +17,8 @@ class StaticRoster:
     """These models, from the first round to the last.
 
     Args:
-        submissions: Classes, files, folders, "package.module:attr", or Submissions.
+        submissions: Classes, files, folders, "package.module:attr", or Submissions. The deployment id of all but the
+            last follows from their contents, so that a model which was stopped plays again once it is mended.
 
     Raises:
         GameError: Two have the same id.
@@ -25,6 +28,8 @@ class StaticRoster:
         self._submissions: dict[str, Submission] = {}
         for source in submissions:
             submission = Submission.of(source)
+            if submission is not source:
+                submission = replace(submission, deployment_id=version_of(submission.source))
             if submission.id in self._submissions:
                 raise GameError(
                     f"two models have the id {submission.id!r}; tell them apart with Submission(id=..., source=...)"

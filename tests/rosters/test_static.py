@@ -25,14 +25,38 @@ async def test_it_tells_once_who_is_in_the_game(tmp_path):
 
     told = [roster async for roster in StaticRoster([Bob, tmp_path / "carol.py", "mygame.examples:Zoe", dave]).follow()]
 
-    assert told == [
-        {
-            "Bob": Submission("Bob", Bob),
-            "carol": Submission("carol", tmp_path / "carol.py"),
-            "Zoe": Submission("Zoe", "mygame.examples:Zoe"),
-            "dave": dave,
-        }
+    assert [[(model_id, submission.source) for model_id, submission in roster.items()] for roster in told] == [
+        [("Bob", Bob), ("carol", tmp_path / "carol.py"), ("Zoe", "mygame.examples:Zoe"), ("dave", Alice)]
     ]
+    assert told[0]["dave"] is dave
+
+
+async def deployment(source) -> str:
+    [submission] = [roster async for roster in StaticRoster([source]).follow()][0].values()
+    return submission.deployment_id
+
+
+async def test_new_code_is_a_new_deployment(tmp_path):
+    file, folder = tmp_path / "alice.py", tmp_path / "bob"
+    folder.mkdir()
+    for path in (file, folder / "main.py", folder / "utils.py"):
+        path.write_text("x = 1")
+    before = [await deployment(file), await deployment(str(file)), await deployment(folder)]
+    assert before == [await deployment(file), await deployment(str(file)), await deployment(folder)]
+    assert before[0] == before[1] != before[2]
+    file.write_text("x = 2")
+    (folder / "utils.py").write_text("x = 2")
+    assert await deployment(file) != before[0]
+    assert await deployment(folder) != before[2]
+
+
+async def test_a_class_is_as_new_as_its_source():
+    assert await deployment(Alice) == await deployment(Alice) != await deployment(Bob)
+
+
+async def test_where_the_contents_cannot_be_had_the_deployment_is_the_first():
+    made = type("Made", (), {"__module__": "nowhere"})
+    assert [await deployment(each) for each in (made, "nothing.at:all", "sys:path")] == ["1", "1", "1"]
 
 
 async def test_nobody_is_a_roster_too():

@@ -281,7 +281,7 @@ async def test_each_model_gets_its_own_further_arguments(field, running, host):
         await runner.call("take", all=1, per_model=lambda m: {} if m.id == "c" else {"mine": m.id})
         asked = await runner.predict(1)
         assert [asked[i].value for i in "abc"] == [{"all": 1, "mine": "a"}, {"all": 1, "mine": "b"}, {"all": 1}]
-        with pytest.raises(ContractError, match=r"all is given to all and per model"):
+        with pytest.raises(ContractError, match=r"all given both to all and per model"):
             await runner.call("take", all=1, per_model=lambda m: {"all": 2})
 
 

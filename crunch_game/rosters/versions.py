@@ -1,0 +1,74 @@
+"""The deployment id that follows from a submission's contents: new code is a new one."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from crunch_game.models import Source
+
+__all__ = ["digest_of", "files_of", "version_of"]
+
+
+def version_of(source: Source) -> str:
+    """Follows from the contents of the files, or from the source of the class; "1" where these cannot be had."""
+    try:
+        if isinstance(source, type):
+            return _short(hashlib.sha256(inspect.getsource(source).encode(errors="surrogateescape")))
+        path = _path_of(source)
+        if path is not None:
+            files = sorted(Path(file.path) for file in files_of(path)) if path.is_dir() else [path]
+            return digest_of(path, files)
+    except (OSError, TypeError):
+        pass  # it is gone, or made in a prompt: loading it will say what is wrong, if anything is
+    return "1"
+
+
+def _path_of(source: str | Path) -> Path | None:
+    path = Path(source)
+    if path.exists():
+        return path.resolve()
+    try:
+        spec = importlib.util.find_spec(str(source).partition(":")[0].partition(".")[0])
+    except (ImportError, ValueError):
+        return None
+    if spec is None or not spec.origin or not Path(spec.origin).is_file():
+        return None
+    return Path(spec.origin).parent if spec.submodule_search_locations else Path(spec.origin)
+
+
+def files_of(folder: str | Path) -> Iterator[os.DirEntry[str]]:
+    """A folder submission's files, those of its folders too; neither hidden ones nor bytecode."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name == "__pycache__":
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from files_of(entry.path)
+            elif entry.is_file():  # no broken link, no pipe
+                yield entry
+
+
+def digest_of(path: Path, files: Iterable[Path]) -> str:
+    """The deployment id that follows from the names and the contents of a submission's files, in that order."""
+    digest = hashlib.sha256()
+    for file in files:
+        name = f"{file.relative_to(path.parent)}\0"
+        digest.update(name.encode(errors="surrogateescape") + _content(file))
+    return _short(digest)
+
+
+def _short(digest: hashlib._Hash) -> str:
+    return digest.hexdigest()[:12]
+
+
+def _content(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").digest()
+    except PermissionError:
+        return b"not readable"  # loading it will say so
