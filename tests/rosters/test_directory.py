@@ -15,7 +15,8 @@ import pytest
 import crunch_game
 from crunch_game import events
 from crunch_game.errors import GameError
-from crunch_game.rosters import directory, versions
+from crunch_game.rosters import directory
+from crunch_game.rosters import versions as contents
 from crunch_game.rosters.directory import DirectoryRoster
 
 
@@ -180,8 +181,8 @@ def test_only_what_has_changed_is_read_again(tmp_path, monkeypatch):
     write(tmp_path / "folder" / "main.py")
     write(tmp_path / "data" / "prices.csv")
     roster, read = DirectoryRoster(tmp_path), []
-    content = versions._content
-    monkeypatch.setattr(versions, "_content", lambda file: read.append(file.name) or content(file))
+    content = contents._content
+    monkeypatch.setattr(contents, "_content", lambda file: read.append(file.name) or content(file))
     monkeypatch.setattr(directory, "entry_of", lambda path, of=directory.entry_of: read.append(path.name) or of(path))
 
     first = roster.scan()
@@ -199,14 +200,14 @@ def test_what_is_removed_while_it_is_read_is_gone(tmp_path, monkeypatch):
     for name in ("alice", "bob", "carol"):
         write(tmp_path / name / "main.py")
     roster = DirectoryRoster(tmp_path)
-    content = versions._content
+    content = contents._content
 
     def vanishing(file):
         if file.parent.name == "bob":
             shutil.rmtree(file.parent)
         return content(file)
 
-    monkeypatch.setattr(versions, "_content", vanishing)
+    monkeypatch.setattr(contents, "_content", vanishing)
 
     assert list(roster.scan()) == ["alice", "carol"]
 

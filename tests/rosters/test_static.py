@@ -32,7 +32,8 @@ async def test_it_tells_once_who_is_in_the_game(tmp_path):
 
 
 async def deployment(source) -> str:
-    [submission] = [roster async for roster in StaticRoster([source]).follow()][0].values()
+    async for roster in StaticRoster([source]).follow():
+        [submission] = roster.values()
     return submission.deployment_id
 
 
