@@ -78,7 +78,7 @@ def _adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
 
 
 def _as_python(adapter: pydantic.TypeAdapter[Any], value: Any) -> Any:
-    return adapter.validate_python(value, strict=True)
+    return adapter.validator.validate_python(value, strict=True)
 
 
 def _as_json(adapter: pydantic.TypeAdapter[Any], value: Any) -> Any:
@@ -101,13 +101,22 @@ def _allows_inf_nan(annotation: Any) -> bool:
 
 def _all_finite(value: Any) -> bool:
     kind = type(value)
-    if kind is float:
-        return math.isfinite(value)
-    if kind is dict:
-        return all(map(_all_finite, value.values())) and all(map(_all_finite, value))
     if kind is list or kind is tuple:
-        return all(map(_all_finite, value))
-    return kind in _FINITE or _all_finite_in(value)
+        inner = value
+    elif kind is dict:
+        inner = value.values()
+        if not all(type(key) is str or _all_finite(key) for key in value):
+            return False
+    else:
+        return math.isfinite(value) if kind is float else kind in _FINITE or _all_finite_in(value)
+    for item in inner:  # a leaf costs no call: answers may be long
+        kind = type(item)
+        if kind is float:
+            if not math.isfinite(item):
+                return False
+        elif kind not in _FINITE and not _all_finite(item):
+            return False
+    return True
 
 
 _FINITE = frozenset({int, str, bool, bytes, types.NoneType})

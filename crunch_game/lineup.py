@@ -7,12 +7,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from contextvars import ContextVar
-from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
+from msgspec.structs import replace
 
 from crunch_game import events
 from crunch_game.errors import UnknownModel

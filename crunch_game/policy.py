@@ -12,6 +12,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+import msgspec
+from msgspec import structs
+
 from crunch_game.errors import GameError
 from crunch_game.outcomes import Kind, Status
 
@@ -175,8 +178,7 @@ class Strikes:
     timeouts: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(msgspec.Struct, frozen=True):
     """Where one model stands: its state, its strikes, and why it does not play.
 
     Attributes:
@@ -190,7 +192,7 @@ class Health:
 
     state: State = State.JOINING
     since: float = 0.0
-    strikes: Mapping[str, Strikes] = field(default_factory=dict)
+    strikes: Mapping[str, Strikes] = {}
     reason: str | None = None
     deaths: int = 0
     loaded: float | None = None
@@ -220,13 +222,13 @@ class Health:
             return self
         others = {name: value for name, value in self.strikes.items() if name != method}
         if kind == "success":
-            return replace(self, strikes=others)
+            return structs.replace(self, strikes=others)
         strikes = strikes or Strikes()
         if kind == "failure":
             strikes = replace(strikes, failures=strikes.failures + 1)
         else:
             strikes = replace(strikes, timeouts=strikes.timeouts + 1)
-        return replace(self, strikes={**others, method: strikes})
+        return structs.replace(self, strikes={**others, method: strikes})
 
     def over(self, method: str, policy: Policy) -> str | None:
         """Why the model must be stopped, once the method has reached a limit; else None."""

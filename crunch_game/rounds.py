@@ -6,8 +6,9 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from crunch_game import events
 from crunch_game.checking import Mismatch
@@ -143,7 +144,7 @@ class _Round:
         if at_fault:
             self._tell_field_fault()
         for player, slate, before, step, fault in self._ended:
-            if player.slate != slate:
+            if player.slate != slate or (step.status is Status.OK and not player.health.strikes):
                 continue
             late = step.status is Status.TIMEOUT
             if not at_fault and step.strike != "none":

@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import msgspec
+
 from crunch_game.contract import Contract, Method
 from crunch_game.loading import AutoLoader, Loader
 from crunch_game.models import Submission
@@ -42,8 +44,7 @@ class Call:
     timeout: float
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """What one instance did with a call, before anyone checked its answer.
 
     Attributes:

@@ -108,7 +108,8 @@ class Link:
         self.pid: int | None = None
         self.socket: socket.socket | None = None
         self.reader = wire.FrameReader()
-        self.outbox: deque[memoryview] = deque()
+        self.unsent = memoryview(b"")
+        self.waits_to_write = False
         self.current: _Asked | None = None
         self.queue: deque[_Asked] = deque()
         self.broken: str | None = None
@@ -302,28 +303,24 @@ class Engine:
         asked.sent = time.monotonic()
         if link.socket is None:
             return  # it is ending; its exit settles what it was asked
-        link.outbox.append(memoryview(asked.frame))
+        link.unsent = memoryview(asked.frame)
         self._flush(link)
 
     def _flush(self, link: Link) -> None:
+        """Write what the socket takes; what it does not is written when it says that it can take more."""
         if link.socket is None:
             return
         try:
-            while link.outbox:
-                data = link.outbox[0]
-                sent = link.socket.send(data)
-                if sent == len(data):
-                    link.outbox.popleft()
-                else:
-                    link.outbox[0] = data[sent:]
+            link.unsent = link.unsent[link.socket.send(link.unsent) :]
         except BlockingIOError:
-            self._selector.modify(link.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, link)
-            return
+            pass
         except ConnectionError:
             self._break(link, None)
             return
-        if self._selector.get_key(link.socket).events & selectors.EVENT_WRITE:
-            self._selector.modify(link.socket, selectors.EVENT_READ, link)
+        if bool(link.unsent) is not link.waits_to_write:
+            link.waits_to_write = not link.waits_to_write
+            writes = selectors.EVENT_WRITE if link.waits_to_write else 0
+            self._selector.modify(link.socket, selectors.EVENT_READ | writes, link)
 
     def _read(self, link: Link) -> list[Exchange]:
         """Take what has arrived; the exchanges to deliver from early are returned."""

@@ -128,6 +128,9 @@ class FrameReader:
         Raises:
             ProtocolError: A frame is longer than MAX_FRAME, or is none.
         """
+        if not self._buffer and len(data) >= _LENGTH.size and _LENGTH.size + _LENGTH.unpack_from(data)[0] == len(data):
+            yield _decoded(memoryview(data)[_LENGTH.size :])  # as nearly always: one frame, whole, nothing to copy
+            return
         self._buffer += data
         while len(self._buffer) >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(self._buffer)
@@ -138,10 +141,14 @@ class FrameReader:
                 return
             payload = bytes(memoryview(self._buffer)[_LENGTH.size : end])
             del self._buffer[:end]
-            try:
-                yield _frames.decode(payload)
-            except (msgspec.MsgspecError, RecursionError) as error:
-                raise ProtocolError(f"a frame could not be read: {error}") from None
+            yield _decoded(payload)
+
+
+def _decoded(payload: bytes | memoryview) -> Frame:
+    try:
+        return _frames.decode(payload)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ProtocolError(f"a frame could not be read: {error}") from None
 
 
 def _to_wire(value: Any) -> Any:

@@ -195,7 +195,8 @@ async def test_stopping_a_model_ends_its_process_and_readmitting_starts_it_afres
             await runner.call("predict", number, models=["moody"])
         await runner.stop("dies", "it looked at me")
         assert not alive(pid)
-        assert log.of(ModelStopped)[0] == ModelStopped("dies", "1", "it looked at me", None)
+        deployment_id = runner.models["dies"].deployment_id
+        assert log.of(ModelStopped)[0] == ModelStopped("dies", deployment_id, "it looked at me", None)
         await runner.stop("dies", "again")  # changes nothing
         assert runner.models["dies"].health.reason == "it looked at me"
         for model_id in ("dies", "moody"):
