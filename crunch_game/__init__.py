@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from crunch_game.game import Predict as Predict
     from crunch_game.hosts.inline import InlineHost as InlineHost
     from crunch_game.hosts.process import ProcessHost as ProcessHost
+    from crunch_game.hosts.sandbox import Sandbox as Sandbox
     from crunch_game.loading import AutoLoader as AutoLoader
     from crunch_game.loading import FactoryLoader as FactoryLoader
     from crunch_game.loading import SubclassLoader as SubclassLoader
@@ -135,6 +136,7 @@ _HOMES = {
     "game": ("Game", "Predict"),
     "hosts.inline": ("InlineHost",),
     "hosts.process": ("ProcessHost",),
+    "hosts.sandbox": ("Sandbox",),
     "loading": ("AutoLoader", "FactoryLoader", "SubclassLoader", "load_model"),
     "models": ("Model", "Submission"),
     "outcomes": ("Fault", "Outcome", "Round", "Status"),

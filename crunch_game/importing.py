@@ -18,7 +18,7 @@ from typing import Any
 from crunch_game.errors import LoadError
 from crunch_game.faults import said
 
-__all__ = ["Code", "Scope", "alias_main", "entry_of", "import_code", "main_of", "run_main"]
+__all__ = ["Code", "Scope", "alias_main", "entry_of", "import_code", "main_of", "place_of", "run_main"]
 
 
 class Scope(AbstractContextManager[None]):
@@ -143,6 +143,20 @@ def import_code(source: type | str | Path) -> Code:
         return _import_named(source)
     entry = entry_of(Path(source))
     return _import_file(entry, Path(source).resolve())
+
+
+def place_of(source: str | Path) -> Path | None:
+    """The file or folder that a submission's code lies in; for "package.module:attr" that of the package."""
+    path = Path(source)
+    if path.exists():
+        return path.resolve()
+    try:
+        spec = importlib.util.find_spec(str(source).partition(":")[0].partition(".")[0])
+    except (ImportError, ValueError):
+        return None
+    if spec is None or not spec.origin or not Path(spec.origin).is_file():
+        return None
+    return Path(spec.origin).parent if spec.submodule_search_locations else Path(spec.origin)
 
 
 def entry_of(path: Path) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import pickle
 import selectors
 import signal
 import socket
@@ -16,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import msgspec
 
@@ -24,6 +25,9 @@ from crunch_game.contract import Contract
 from crunch_game.faults import own_frames, said
 from crunch_game.hosts import worker
 from crunch_game.importing import run_main
+
+if TYPE_CHECKING:
+    from crunch_game.hosts.sandbox import Sandbox
 
 __all__ = ["Boot", "Exited", "Imported", "Importing", "Kill", "Ready", "Report", "Spawn", "Started", "main"]
 
@@ -40,6 +44,7 @@ class Boot(msgspec.Struct, tag=True):
     base: str
     overridden: list[str]
     preload: list[str]
+    sandbox: bytes
 
 
 class Spawn(msgspec.Struct, tag=True):
@@ -109,10 +114,13 @@ def main(descriptor: int) -> None:
         return
     booting = False
     _preload(control, boot.preload)
+    sandbox: Sandbox | None = pickle.loads(boot.sandbox)
+    if sandbox is not None:
+        sandbox.prepare()
     gc.collect()
     gc.freeze()
     control.send(_encode(Ready()))
-    _Server(control, contract).run()
+    _Server(control, contract, sandbox).run()
 
 
 def _preload(control: socket.socket, libraries: Sequence[str]) -> None:
@@ -129,9 +137,10 @@ def _threads() -> int:
 
 
 class _Server:
-    def __init__(self, control: socket.socket, contract: Contract) -> None:
+    def __init__(self, control: socket.socket, contract: Contract, sandbox: Sandbox | None) -> None:
         self._control = control
         self._contract = contract
+        self._sandbox = sandbox
         self._selector = selectors.DefaultSelector()
         self._children: dict[int, tuple[int, int]] = {}
 
@@ -167,7 +176,7 @@ class _Server:
             self._report(Exited(token, 127))
         else:
             if pid == 0:
-                _become_model(descriptors, self._contract)
+                _become_model(descriptors, self._contract, self._sandbox)
             self._watch(token, pid)
         for descriptor in descriptors:
             os.close(descriptor)
@@ -206,7 +215,7 @@ class _Server:
             os.waitpid(pid, 0)
 
 
-def _become_model(descriptors: Sequence[int], contract: Contract) -> NoReturn:
+def _become_model(descriptors: Sequence[int], contract: Contract, sandbox: Sandbox | None) -> NoReturn:
     """What the child does first: nothing of the server is left to it, and its output goes to its log."""
     try:
         os.setsid()
@@ -223,6 +232,6 @@ def _become_model(descriptors: Sequence[int], contract: Contract) -> NoReturn:
         gc.enable()
         sys.dont_write_bytecode = True
         worker.reseed()
-        worker.serve(socket.socket(fileno=channel), contract)
+        worker.serve(socket.socket(fileno=channel), contract, sandbox)
     finally:
         os._exit(70)

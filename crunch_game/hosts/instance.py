@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 from pathlib import Path
@@ -26,16 +27,17 @@ _faults = msgspec.msgpack.Decoder(tuple[str, str, str | None])
 
 
 class Process(Instance):
-    """One model's process."""
+    """One model's process. `home` is its temporary folder; `logs` is where its output is kept, if it is."""
 
-    def __init__(self, submission: Submission, watcher: LinkWatcher, logs: Path, *, keep_logs: bool) -> None:
+    def __init__(self, submission: Submission, watcher: LinkWatcher, folder: Path, logs: Path | None) -> None:
         super().__init__(submission)
         self.link = Link(watcher)
         self.ended = anyio.Event()
-        self._keep = keep_logs
+        self.home = folder / f"{self.link.token}"
+        self._keep = logs is not None
         # A model's old process may end after its new one has begun: only logs to be kept are shared by the two.
-        stem = re.sub(r"[^\w.-]", "_", submission.id) if keep_logs else str(self.link.token)
-        self._logs = [logs / f"{stem}.{name}.log" for name in ("out", "err")]
+        stem = str(self.link.token) if logs is None else re.sub(r"[^\w.-]", "_", submission.id)
+        self._logs = [(logs or folder) / f"{stem}.{name}.log" for name in ("out", "err")]
         self._read_to = self._logs[1].stat().st_size if self._logs[1].exists() else 0
 
     def open(self) -> tuple[socket.socket, list[int]]:
@@ -44,6 +46,7 @@ class Process(Instance):
         Raises:
             OSError: The system has no more of them.
         """
+        self.home.mkdir()
         ours, theirs = socket.socketpair()
         descriptors = [theirs.detach()]
         try:
@@ -55,7 +58,9 @@ class Process(Instance):
             raise
         return ours, descriptors
 
-    def remove_logs(self) -> None:
+    def clean_up(self) -> None:
+        """Remove its temporary folder, and the logs that nobody wants."""
+        shutil.rmtree(self.home, ignore_errors=True)
         if not self._keep:
             for log in self._logs:
                 log.unlink(missing_ok=True)

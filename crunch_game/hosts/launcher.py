@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from crunch_game.errors import ContractError
 from crunch_game.hosts import forkserver
 from crunch_game.hosts.base import Setup
 from crunch_game.hosts.engine import Engine
+from crunch_game.hosts.sandbox import Sandbox
 from crunch_game.importing import main_of
 from crunch_game.models import Submission
 
@@ -145,8 +147,10 @@ class ForkServer:
             self._process.wait()
 
 
-def boot_of(setup: Setup, submissions: Sequence[Submission], preload: list[str]) -> forkserver.Boot:
-    """What a fork server for these submissions imports.
+def boot_of(
+    setup: Setup, submissions: Sequence[Submission], preload: list[str], sandbox: Sandbox | None
+) -> forkserver.Boot:
+    """What a fork server for these submissions imports, and the sandbox that its children enter.
 
     Raises:
         ContractError: The base class has no place that another process can import it from.
@@ -154,7 +158,8 @@ def boot_of(setup: Setup, submissions: Sequence[Submission], preload: list[str])
     classes = [submission.source for submission in submissions if isinstance(submission.source, type)]
     parts = (setup.contract.base, type(setup.loader), *classes)
     main = main_of() if any(part.__module__ == "__main__" for part in parts) else {}
-    return forkserver.Boot(main, reference_of(setup.contract.base), list(setup.contract.overridden), preload)
+    base, overridden = reference_of(setup.contract.base), list(setup.contract.overridden)
+    return forkserver.Boot(main, base, overridden, preload, pickle.dumps(sandbox))
 
 
 def reference_of(cls: type) -> str:

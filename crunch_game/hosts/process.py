@@ -23,7 +23,9 @@ from crunch_game.hosts.engine import Engine, Exchange, Gone, Link, Result
 from crunch_game.hosts.instance import Process
 from crunch_game.hosts.launcher import ForkServer, boot_of, reference_of
 from crunch_game.hosts.preload import libraries_of
+from crunch_game.hosts.sandbox import Sandbox
 from crunch_game.hosts.worker import CallBody, SetupBody
+from crunch_game.importing import place_of
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 from crunch_game.policy import Event
@@ -40,6 +42,7 @@ class ProcessHost:
         env: Environment variables for the models. They get the locale, the time zone and the search paths,
             nothing else.
         logs: The folder for each model's output (`ID.out.log`, `ID.err.log`); a temporary one unless given.
+        sandbox: What models may do besides computing; without one they have the rights of this user.
     """
 
     def __init__(
@@ -48,10 +51,12 @@ class ProcessHost:
         preload: Literal["auto"] | Sequence[str] = "auto",
         env: Mapping[str, str] | None = None,
         logs: str | os.PathLike[str] | None = None,
+        sandbox: Sandbox | None = None,
     ) -> None:
         self._preload = preload
         self._env = dict(env or {})
         self._logs = Path(logs) if logs is not None else None
+        self._sandbox = sandbox
         self._instances: dict[Link, Process] = {}
 
     async def open(self, setup: Setup, submissions: Sequence[Submission], watcher: Watcher) -> None:
@@ -75,18 +80,18 @@ class ProcessHost:
         self._reviving = anyio.Lock()
         self._init = _sendable((list(setup.init_args), dict(setup.init_kwargs)), "the models' init arguments")
         libraries = libraries_of(submissions) if self._preload == "auto" else list(self._preload)
-        self._boot = boot_of(setup, submissions, libraries)
+        self._boot = boot_of(setup, submissions, libraries, self._sandbox)
         self._engine = Engine(_waker(), watcher.loop_blocked)
         self._engine.start()
         self._server = await self._new_server()
 
     async def start(self, submission: Submission, timeout: float) -> Loaded:
         """Fork a process and load the model in it."""
-        body = self._setup_body(submission)
         while True:
             server = await self._have_server()
             process, channel, descriptors = self._process(submission)
             try:
+                body = self._setup_body(submission, str(process.home))
                 results = _Results("setup", timeout, each=False)
                 frame = wire.frame(wire.SETUP, results.exchange.id, body)
                 self._engine.do(partial(self._engine.spawn, process.link, channel, descriptors))
@@ -102,7 +107,7 @@ class ProcessHost:
                 raise
 
     def _process(self, submission: Submission) -> tuple[Process, socket.socket, list[int]]:
-        process = Process(submission, self, self._logs or self._folder, keep_logs=self._logs is not None)
+        process = Process(submission, self, self._folder, self._logs)
         try:
             channel, descriptors = process.open()
         except OSError as error:
@@ -149,7 +154,7 @@ class ProcessHost:
         self._engine.do(lambda: self._engine.kill(instance.link))
         await instance.ended.wait()
         self._instances.pop(instance.link, None)
-        instance.remove_logs()
+        instance.clean_up()
 
     async def close(self) -> None:
         """End every process, and the fork server."""
@@ -183,18 +188,19 @@ class ProcessHost:
     async def _new_server(self) -> ForkServer:
         return await ForkServer.up(self._engine, self._boot, self._env, self._folder)
 
-    def _setup_body(self, submission: Submission) -> bytes:
+    def _setup_body(self, submission: Submission, home: str) -> bytes:
         source = submission.source
-        is_class = isinstance(source, type)
-        try:
-            reference = reference_of(source) if isinstance(source, type) else str(source)
-        except ContractError as error:
-            raise LoadFailure(Fault("LoadError", str(error))) from None
-        if not is_class and Path(reference).exists():
-            reference = str(Path(reference).resolve())
-        folder = reference if not is_class and Path(reference).is_dir() else str(self._folder)
-        loader = pickle.dumps(self._setup.loader)
-        return wire.encode(SetupBody(reference, is_class, loader, msgspec.Raw(self._init), folder))
+        loader, init = pickle.dumps(self._setup.loader), msgspec.Raw(self._init)
+        if isinstance(source, type):
+            try:
+                return wire.encode(SetupBody(reference_of(source), True, loader, init, home, home, []))
+            except ContractError as error:
+                raise LoadFailure(Fault("LoadError", str(error))) from None
+        place = place_of(source)
+        named = place is None or not Path(source).exists()
+        reference = str(source) if named else str(place)
+        folder = home if named or place is None or not place.is_dir() else str(place)
+        return wire.encode(SetupBody(reference, False, loader, init, folder, home, [str(place)] if place else []))
 
     # The engine's news, on the event loop.
 

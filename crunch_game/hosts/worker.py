@@ -9,7 +9,8 @@ import random
 import socket
 import sys
 import warnings
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
@@ -21,19 +22,28 @@ from crunch_game.hosts.calling import Callee, NotOffered
 from crunch_game.importing import import_code
 from crunch_game.loading import Loader, make_model
 
+if TYPE_CHECKING:
+    from crunch_game.hosts.sandbox import Sandbox
+
 __all__ = ["SetupBody", "serve"]
 
 _CHUNK = 1 << 16
 
 
 class SetupBody(msgspec.Struct, array_like=True):
-    """What a worker needs to load its model. The loader is the author's, and so may be pickled."""
+    """What a worker needs to load its model.
+
+    `folder` is where it works, `home` its temporary folder, `readable` where its submission lies. The loader is the
+    author's, and so may be pickled.
+    """
 
     source: str
     is_class: bool
     loader: bytes
     init: msgspec.Raw
     folder: str | None
+    home: str
+    readable: list[str]
 
 
 class CallBody(msgspec.Struct, array_like=True):
@@ -47,9 +57,9 @@ _setups = msgspec.msgpack.Decoder(SetupBody)
 _calls = msgspec.msgpack.Decoder(CallBody)
 
 
-def serve(channel: socket.socket, contract: Contract) -> NoReturn:
+def serve(channel: socket.socket, contract: Contract, sandbox: Sandbox | None) -> NoReturn:
     """Answer what arrives on the channel; ends the process when it closes."""
-    worker = _Worker(contract)
+    worker = _Worker(contract, sandbox)
     reader = wire.FrameReader()
     while data := channel.recv(_CHUNK):
         for frame in reader.feed(data):
@@ -59,8 +69,9 @@ def serve(channel: socket.socket, contract: Contract) -> NoReturn:
 
 
 class _Worker:
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, sandbox: Sandbox | None) -> None:
         self._contract = contract
+        self._sandbox = sandbox
         self._callee: Callee | None = None
 
     def answer(self, frame: wire.Frame) -> tuple[int, bytes]:
@@ -74,22 +85,35 @@ class _Worker:
         except NotOffered as error:
             return wire.UNSUPPORTED, _told("unsupported", str(error))
         except LoadError as error:
-            cause = error.__cause__
-            return wire.FAULT, _told(type(cause or error).__name__, str(error), own_frames(cause) if cause else None)
+            cause = error.__cause__ or error
+            frames = own_frames(cause) if cause is not error else None
+            return wire.FAULT, _told(type(cause).__name__, str(error) + self._barrier(cause), frames)
         except BaseException as error:  # noqa: BLE001 - SystemExit and the like are outcomes too
             fault = fault_of(error)
-            return wire.FAULT, _told(fault.kind, fault.message, fault.traceback)
+            return wire.FAULT, _told(fault.kind, fault.message + self._barrier(error), fault.traceback)
+
+    def _barrier(self, error: BaseException) -> str:
+        """The barrier that the error comes from, as the end of a sentence; nothing if it is none."""
+        if self._sandbox is None:
+            return ""
+        from crunch_game.hosts.barriers import barrier_of
+
+        barrier = barrier_of(error)
+        return f" ({barrier})" if barrier else ""
 
     def _load(self, body: SetupBody) -> list[str]:
         if body.folder is not None:
             os.chdir(body.folder)
         source = _class_at(body.source) if body.is_class else body.source
+        loader: Loader = pickle.loads(body.loader)
+        os.environ.update(TMPDIR=body.home, HOME=body.home)
+        if self._sandbox is not None:
+            self._sandbox.enter(map(Path, body.readable), [Path(body.home)])
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")
             code = import_code(source)
             code.scope.__enter__()  # for good: the whole process is this model's
             args, kwargs = wire.decode(body.init)
-            loader: Loader = pickle.loads(body.loader)
             self._callee = Callee(make_model(code, self._contract, loader, args, kwargs), self._contract)
         return [str(warning.message) for warning in caught]
 

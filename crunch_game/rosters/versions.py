@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import inspect
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from crunch_game.importing import place_of
 from crunch_game.models import Source
 
 __all__ = ["digest_of", "files_of", "version_of"]
@@ -19,26 +19,13 @@ def version_of(source: Source) -> str:
     try:
         if isinstance(source, type):
             return _short(hashlib.sha256(inspect.getsource(source).encode(errors="surrogateescape")))
-        path = _path_of(source)
+        path = place_of(source)
         if path is not None:
             files = sorted(Path(file.path) for file in files_of(path)) if path.is_dir() else [path]
             return digest_of(path, files)
     except (OSError, TypeError):
         pass  # it is gone, or made in a prompt: loading it will say what is wrong, if anything is
     return "1"
-
-
-def _path_of(source: str | Path) -> Path | None:
-    path = Path(source)
-    if path.exists():
-        return path.resolve()
-    try:
-        spec = importlib.util.find_spec(str(source).partition(":")[0].partition(".")[0])
-    except (ImportError, ValueError):
-        return None
-    if spec is None or not spec.origin or not Path(spec.origin).is_file():
-        return None
-    return Path(spec.origin).parent if spec.submodule_search_locations else Path(spec.origin)
 
 
 def files_of(folder: str | Path) -> Iterator[os.DirEntry[str]]:

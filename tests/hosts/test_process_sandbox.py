@@ -1,0 +1,98 @@
+"""A model in the process host's sandbox: it computes, and hits a barrier that has a name at whatever else it tries."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+
+import pytest
+
+from crunch_game import ModelRunner, Policy, ProcessHost, Sandbox, Status, TrackerBase
+
+pytestmark = pytest.mark.anyio
+
+MODEL = """
+import os, socket, subprocess, tempfile
+from pathlib import Path
+import numpy
+from crunch_game import TrackerBase
+
+
+class Model(TrackerBase):
+    def predict(self, what, *arguments):
+        return getattr(self, what)(*arguments)
+
+    def compute(self):
+        return float(numpy.linalg.norm(numpy.ones(4)))
+
+    def read(self, path):
+        return Path(path).read_bytes().decode(errors="replace")
+
+    def scribble(self):
+        with tempfile.NamedTemporaryFile("w+") as file:
+            file.write("mine")
+            file.seek(0)
+            return file.read()
+
+    def write(self, path):
+        Path(path).write_text("here I was")
+
+    def connect(self):
+        socket.create_connection(("127.0.0.1", 9), timeout=1)
+
+    def run(self):
+        return subprocess.run(["true"]).returncode
+"""
+
+
+@pytest.fixture
+def submissions(tmp_path):
+    (tmp_path / "rival").mkdir()
+    (tmp_path / "rival" / "main.py").write_text("the secret of my success")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "main.py").write_text(textwrap.dedent(MODEL))
+    (tmp_path / "model" / "weights.txt").write_text("0.5")
+    return tmp_path
+
+
+async def ask(submissions, sandbox, *what):
+    host = ProcessHost(sandbox=sandbox)
+    async with ModelRunner(TrackerBase, [submissions / "model"], host=host, policy=Policy(timeout=20)) as runner:
+        return (await runner.predict(*what))["model"]
+
+
+async def test_a_model_computes_reads_its_own_files_and_writes_its_own_folder(submissions):
+    assert (await ask(submissions, Sandbox(), "compute")).value == 2.0
+    assert (await ask(submissions, Sandbox(), "read", "weights.txt")).value == "0.5"
+    assert (await ask(submissions, Sandbox(), "scribble")).value == "mine"
+
+
+@pytest.mark.parametrize(
+    "attempt", [("read", "/etc/passwd"), ("read", "{rival}"), ("write", "{loot}"), ("connect",), ("run",)], ids=str
+)
+async def test_whatever_else_it_tries_hits_a_barrier_that_the_fault_names(submissions, attempt):
+    places = {"rival": submissions / "rival" / "main.py", "loot": submissions / "loot.txt"}
+    what = [word.format(**places) for word in attempt]
+    refused = await ask(submissions, Sandbox(), *what)
+    assert refused.status is Status.RAISED
+    assert refused.error.kind == "PermissionError"
+    assert "(the sandbox " in refused.error.message, refused.error.message
+    assert not places["loot"].exists()
+    free = await ask(submissions, None, *what)
+    assert free.status is Status.OK or free.error.kind == "ConnectionRefusedError", (
+        "the control: nothing else refuses it"
+    )
+
+
+async def test_the_coordinators_environment_is_out_of_reach(submissions, monkeypatch):
+    environment = f"/proc/{os.getpid()}/environ"
+    refused = await ask(submissions, Sandbox(), "read", environment)
+    assert refused.error.kind == "PermissionError"
+    assert (await ask(submissions, None, "read", environment)).status is Status.OK
+
+
+async def test_an_author_may_open_a_path_and_the_network(submissions):
+    shared = submissions / "rival"
+    opened = await ask(submissions, Sandbox(read=[shared]), "read", str(shared / "main.py"))
+    assert opened.value == "the secret of my success"
+    assert (await ask(submissions, Sandbox(network=True), "connect")).error.kind == "ConnectionRefusedError"
