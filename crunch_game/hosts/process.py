@@ -87,11 +87,12 @@ class ProcessHost:
 
     async def start(self, submission: Submission, timeout: float) -> Loaded:
         """Fork a process and load the model in it."""
+        reference = _reference(submission)
         while True:
             server = await self._have_server()
             process, channel, descriptors = self._process(submission)
             try:
-                body = self._setup_body(submission, str(process.home))
+                body = self._setup_body(submission, reference, str(process.home))
                 results = _Results("setup", timeout, each=False)
                 frame = wire.frame(wire.SETUP, results.exchange.id, body)
                 self._engine.do(partial(self._engine.spawn, process.link, channel, descriptors))
@@ -188,18 +189,12 @@ class ProcessHost:
     async def _new_server(self) -> ForkServer:
         return await ForkServer.up(self._engine, self._boot, self._env, self._folder)
 
-    def _setup_body(self, submission: Submission, home: str) -> bytes:
-        source = submission.source
-        loader, init = pickle.dumps(self._setup.loader), msgspec.Raw(self._init)
+    def _setup_body(self, submission: Submission, reference: str, home: str) -> bytes:
+        source, loader, init = submission.source, pickle.dumps(self._setup.loader), msgspec.Raw(self._init)
         if isinstance(source, type):
-            try:
-                return wire.encode(SetupBody(reference_of(source), True, loader, init, home, home, []))
-            except ContractError as error:
-                raise LoadFailure(Fault("LoadError", str(error))) from None
+            return wire.encode(SetupBody(reference, True, loader, init, home, home, []))
         place = place_of(source)
-        named = place is None or not Path(source).exists()
-        reference = str(source) if named else str(place)
-        folder = home if named or place is None or not place.is_dir() else str(place)
+        folder = reference if place is not None and reference == str(place) and place.is_dir() else home
         return wire.encode(SetupBody(reference, False, loader, init, folder, home, [str(place)] if place else []))
 
     # The engine's news, on the event loop.
@@ -250,6 +245,17 @@ class _Results:
         self._take = take
         while self._batches:
             take(self._batches.popleft())
+
+
+def _reference(submission: Submission) -> str:
+    """What another process finds the submission by: a class's place, a path, or "package.module:attr"."""
+    source = submission.source
+    if not isinstance(source, type):
+        return str(Path(source).resolve()) if Path(source).exists() else str(source)
+    try:
+        return reference_of(source)
+    except ContractError as error:
+        raise LoadFailure(Fault("LoadError", str(error))) from None
 
 
 def _sendable(value: Any, what: str) -> bytes:
