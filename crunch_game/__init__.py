@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from crunch_game.events import ModelRedeployed as ModelRedeployed
     from crunch_game.events import ModelRestarted as ModelRestarted
     from crunch_game.events import ModelStopped as ModelStopped
+    from crunch_game.events import PredictionsSetAside as PredictionsSetAside
     from crunch_game.events import RosterFound as RosterFound
     from crunch_game.events import RosterLost as RosterLost
     from crunch_game.events import RoundLate as RoundLate
@@ -122,6 +123,7 @@ _HOMES = {
         "ModelRedeployed",
         "ModelRestarted",
         "ModelStopped",
+        "PredictionsSetAside",
         "RosterFound",
         "RosterLost",
         "RoundLate",

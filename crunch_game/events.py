@@ -19,6 +19,7 @@ __all__ = [
     "ModelRedeployed",
     "ModelRestarted",
     "ModelStopped",
+    "PredictionsSetAside",
     "RosterFound",
     "RosterLost",
     "RoundLate",
@@ -227,7 +228,18 @@ class RoundsMissed:
         return f"{self.count} rounds of {self.key} were missed before {self.slot:%Y-%m-%d %H:%M:%S} UTC"
 
 
-GameEvent = RunnerEvent | TickPlayed | RoundPlayed | RoundLate | RoundsMissed
+@dataclass(frozen=True, slots=True)
+class PredictionsSetAside:
+    """That many predictions could not be scored, for a reason that is told once; each keeps its own in the store."""
+
+    count: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.count} predictions could not be scored, and more may follow: {self.reason}"
+
+
+GameEvent = RunnerEvent | TickPlayed | RoundPlayed | RoundLate | RoundsMissed | PredictionsSetAside
 
 TROUBLE = (
     ModelLoadFailed,
@@ -238,5 +250,6 @@ TROUBLE = (
     RosterLost,
     RoundLate,
     RoundsMissed,
+    PredictionsSetAside,
 )
 """What an author who does not listen is told all the same, as a logged warning."""

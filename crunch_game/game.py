@@ -12,6 +12,7 @@ from typing import Any
 from crunch_game.contract import Contract, Method
 from crunch_game.durations import Duration, seconds
 from crunch_game.errors import ContractError, GameError
+from crunch_game.faults import said
 from crunch_game.feeds.base import Feed, Row
 from crunch_game.feeds.history import History
 from crunch_game.loading import Loader
@@ -159,6 +160,34 @@ class Game:
         return Leaderboard(
             self.windows, self.rank_by, higher_is_better=self.scorer.higher_is_better, missing=self.missing
         )
+
+    def tick_arguments(self, row: Row) -> Sequence[Any]:
+        """The positional arguments of `tick` for a row; none when models are not ticked.
+
+        Raises:
+            GameError: The game's `tick` cannot make them of this row.
+        """
+        if self.tick is None:
+            return ()
+        try:
+            arguments: Sequence[Any] = self.tick(row)
+        except Exception as error:
+            columns = ", ".join(map(str, row.data)) or "nothing"
+            when = f"{row.time:%Y-%m-%d %H:%M:%S} UTC"
+            raise GameError(
+                f"the tick of the game {self.name} raised {said(error)} for the row of {when}, which has {columns}"
+            ) from error
+        return arguments
+
+    def check(self, row: Row) -> None:
+        """Find out whether a row of a feed is one that this game can play; no model is called.
+
+        Raises:
+            GameError: The game's `tick` cannot make arguments of it.
+            ContractError: What it makes does not fit the contract.
+        """
+        if self.tick is not None:
+            self.contract.method("tick").bind(self.tick_arguments(row), {}, partial=self.per_model is not None)
 
     def extra_for(self, method: Method, model: Model, standing: Standing | None) -> dict[str, Any]:
         """One model's further keyword arguments for one method.

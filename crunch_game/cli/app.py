@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -120,6 +120,7 @@ def _play(game: Game, models: Path, url: str, feed: Feed | None, max_ticks: int 
     roster.scan()
     if feed is None and game.feed is None:
         raise GameError(f"the game {game.name} has no feed of its own; give history with --replay FILE")
+    anyio.run(_check_first_row, game, feed or game.feed)
     with open_store(url) as store:
         if as_json:
             result = anyio.run(
@@ -142,6 +143,16 @@ def _play(game: Game, models: Path, url: str, feed: Feed | None, max_ticks: int 
         with watch:
             result = anyio.run(_until_stopped, play)
     _show(game, result, url)
+
+
+async def _check_first_row(game: Game, feed: Any) -> None:
+    """Find out whether the history fits the game, before anything is written."""
+    if not feed.live and hasattr(feed, "__len__"):
+        rows = feed.rows()
+        async with aclosing(rows):
+            async for row in rows:
+                game.check(row)
+                break
 
 
 async def _until_stopped(play: Callable[[Callable[[PredictWorker], Any]], Any]) -> GameResult:

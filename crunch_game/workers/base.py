@@ -13,12 +13,12 @@ from typing import Any
 import anyio
 
 from crunch_game.errors import GameError
-from crunch_game.events import GameEvent
-from crunch_game.feeds.base import Feed, FeedEvent
+from crunch_game.events import TROUBLE, GameEvent
+from crunch_game.feeds.base import Feed, FeedEvent, FeedGap, FeedTrouble, RowDropped
 from crunch_game.game import Game
 from crunch_game.scoring.leaderboard import Standing
 
-__all__ = ["Listener", "Standings", "beside", "feed_of", "in_thread", "safely"]
+__all__ = ["Listener", "Standings", "beside", "feed_of", "in_thread", "log_trouble", "safely"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +71,9 @@ async def beside(function: Callable[[], Coroutine[Any, Any, Any]]) -> AsyncItera
         while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
             inner = inner.exceptions[0]
         raise inner from None
+
+
+def log_trouble(event: object) -> None:
+    """What goes wrong is not silent, even when nobody listens."""
+    if isinstance(event, (*TROUBLE, FeedGap, FeedTrouble, RowDropped)):
+        logger.warning("%s", event)

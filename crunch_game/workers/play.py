@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,14 +12,15 @@ from typing import Any, Literal
 
 import anyio
 
+from crunch_game.events import PredictionsSetAside
 from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
 from crunch_game.hosts.base import Host
 from crunch_game.runner import Models
 from crunch_game.scoring.leaderboard import Standing
-from crunch_game.storage.base import ModelRecord, Store
+from crunch_game.storage.base import ModelRecord, Score, Store
 from crunch_game.storage.memory import MemoryStore
-from crunch_game.workers.base import Listener, Standings, beside, feed_of, in_thread, safely
+from crunch_game.workers.base import Listener, Standings, beside, feed_of, in_thread, log_trouble, safely
 from crunch_game.workers.predict import PredictWorker
 from crunch_game.workers.score import ScoreWorker
 
@@ -110,7 +112,8 @@ class _Scoring:
 
     def __init__(self, worker: ScoreWorker, on_event: Listener | None, *, lockstep: bool) -> None:
         self._worker = worker
-        self._tell = safely(on_event or (lambda event: None))
+        self._tell = safely(on_event or log_trouble)
+        self._reasons: set[str] = set()
         self._lockstep = lockstep
         self._by_id: Mapping[str, Standing] = {}
         self._shown = -math.inf
@@ -121,7 +124,8 @@ class _Scoring:
     async def after_row(self, now: datetime) -> None:
         """Score, in step with the rows."""
         show = time.monotonic() - self._shown > _SHOW_EVERY
-        standings = await in_thread(self._step, now, show or self._lockstep)
+        scores, standings = await in_thread(self._step, now, show or self._lockstep)
+        self._tell_aside(scores)
         if standings is not None:
             self._take(now, standings, show=show)
 
@@ -133,13 +137,22 @@ class _Scoring:
 
     async def finish(self, now: datetime) -> Sequence[Standing]:
         """Score what is left; the final standings."""
-        standings = await in_thread(self._step, now, True) or []
+        standings: Sequence[Standing]
+        scores, standings = await in_thread(self._step, now, True)
+        self._tell_aside(scores)
         self._take(now, standings, show=True)
         return standings
 
-    def _step(self, now: datetime, rank: bool) -> list[Standing] | None:
-        self._worker.step(now)
-        return self._worker.standings(now) if rank else None
+    def _step(self, now: datetime, rank: bool) -> tuple[list[Score], Sequence[Standing] | None]:
+        return self._worker.step(now), self._worker.standings(now) if rank else None
+
+    def _tell_aside(self, scores: Sequence[Score]) -> None:
+        """Tell each reason for which predictions were set aside, once."""
+        aside = Counter(score.reason for score in scores if score.reason is not None)
+        for reason, count in aside.items():
+            if reason not in self._reasons and len(self._reasons) < _MOST_REASONS:
+                self._reasons.add(reason)
+                self._tell(PredictionsSetAside(count, reason))
 
     def _take(self, now: datetime, standings: Sequence[Standing], *, show: bool) -> None:
         self._by_id = {standing.model_id: standing for standing in standings}
@@ -149,3 +162,4 @@ class _Scoring:
 
 
 _SHOW_EVERY = 0.5
+_MOST_REASONS = 20

@@ -14,8 +14,8 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from crunch_game.errors import GameError
-from crunch_game.events import TROUBLE, RoundLate, RoundPlayed, RoundsMissed, TickPlayed
-from crunch_game.feeds.base import Feed, FeedGap, FeedTrouble, Row, RowDropped
+from crunch_game.events import RoundLate, RoundPlayed, RoundsMissed, TickPlayed
+from crunch_game.feeds.base import Feed, Row
 from crunch_game.feeds.history import History
 from crunch_game.game import Ask, Game
 from crunch_game.hosts.base import Host
@@ -27,7 +27,7 @@ from crunch_game.schedule import due, next_slot
 from crunch_game.scoring.leaderboard import Standing
 from crunch_game.storage.base import ModelRecord, Prediction, Store
 from crunch_game.storage.codec import encode
-from crunch_game.workers.base import Listener, beside, feed_of, in_thread, safely
+from crunch_game.workers.base import Listener, beside, feed_of, in_thread, log_trouble, safely
 
 __all__ = ["PredictWorker"]
 
@@ -94,7 +94,7 @@ class PredictWorker:
         self.runner.on_join(self._replay_to)
         self.ticks = self.rounds = self.predictions = self.missed = self.late = 0
         self._store = store
-        self._tell = safely(on_event or _log_trouble)
+        self._tell = safely(on_event or log_trouble)
         self._after_row = after_row
         self._standing_of = standing_of
         self._max_ticks = math.inf if max_ticks is None else max_ticks
@@ -184,7 +184,7 @@ class PredictWorker:
         if row is not None:
             self._history.append(row)
             if self.game.tick is not None:
-                told = await self._call("tick", *self.game.tick(row))
+                told = await self._call("tick", *self.game.tick_arguments(row))
                 self._tell(TickPlayed(row.time, told))
             self.ticks += 1
         predictions = []
@@ -243,7 +243,7 @@ class PredictWorker:
         done: datetime | None = None
         while rows := [row for row in self._history.between(done or since, latest.time) if row.time != done]:
             for row in rows:
-                told = await self._call("tick", *self.game.tick(row), models=[model.id])
+                told = await self._call("tick", *self.game.tick_arguments(row), models=[model.id])
                 if all(outcome.status is Status.SKIPPED for outcome in told.values()):
                     return
                 done = row.time
@@ -268,12 +268,6 @@ def _claim(store: Store, name: str) -> None:
         store.note("game", {"name": name})
     elif owner["name"] != name:
         raise GameError(f"the store keeps the game {owner['name']!r}, not {name!r}; give each game a store of its own")
-
-
-def _log_trouble(event: object) -> None:
-    """What goes wrong is not silent, even when nobody listens."""
-    if isinstance(event, (*TROUBLE, FeedGap, FeedTrouble, RowDropped)):
-        logger.warning("%s", event)
 
 
 class _Arriving:

@@ -112,7 +112,13 @@ def test_nothing_that_authors_or_participants_print_spoils_the_document(installe
 
 def test_an_authors_code_that_raises_is_one_document_too(installed, game, models):
     ended = installed(
-        "run", game("", "tick=lambda row: row.data['DOGE']"), "--models", models, "--store", "memory:", "--json"
+        "run",
+        game("", "per_model=lambda model, standing: {}['DOGE']"),
+        "--models",
+        models,
+        "--store",
+        "memory:",
+        "--json",
     )
     assert (ended.code, ended.document) == (2, {"error": "KeyError: 'DOGE'"})
     assert "Traceback" in ended.stderr

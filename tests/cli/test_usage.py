@@ -68,6 +68,14 @@ def test_a_game_without_a_feed(run, game):
     wrong(run(game=path), "the game walk has no feed of its own; give history with --replay FILE")
 
 
+def test_history_that_lacks_what_the_game_needs(run, game):
+    path = game("", "tick=lambda row: (row.data['DOGE'],)", "needy.py")
+    wrong(
+        run(game=path),
+        "the tick of the game walk raised KeyError: 'DOGE' for the row of 2024-01-01 01:00:00 UTC, which has BTC, ETH",
+    )
+
+
 def test_models_that_are_not_there(run):
     wrong(run(models="nope"), "there is no folder 'nope' to take models from")
 

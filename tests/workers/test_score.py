@@ -17,6 +17,7 @@ import walk
 
 from crunch_game import CRPS, MemoryStore, Policy, Predict, ReplayFeed, Row, ScoreWorker, Status, run_game
 from crunch_game.errors import ContractError, MissingExtra
+from crunch_game.events import PredictionsSetAside
 
 pytestmark = pytest.mark.anyio
 
@@ -113,6 +114,13 @@ async def test_a_missing_extra_is_told_before_the_first_row(store, monkeypatch):
     with pytest.raises(MissingExtra):
         await run_game(walk.game(score=CRPS()), walk.MODELS, store=store, host="inline")
     assert store.rows() == []
+
+
+async def test_why_predictions_are_set_aside_is_told_once_for_each_reason(ear):
+    game = walk.game(predictions=BTC, score=raising)
+    await run_game(game, ["walk:Mean", "walk:Last"], host="inline", on_event=ear)
+    [told] = ear.of(PredictionsSetAside)
+    assert str(told) == "4 predictions could not be scored, and more may follow: score raised KeyError: 'BTC'"
 
 
 async def test_a_truth_that_never_comes_is_waited_for_a_week_of_rows():
