@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import anyio
 import msgspec
@@ -32,6 +32,8 @@ from crunch_game.policy import Event
 
 __all__ = ["ProcessHost"]
 
+_SANDBOX: Final = Sandbox()
+
 
 class ProcessHost:
     """Runs each model in a process of its own; the default host.
@@ -42,7 +44,7 @@ class ProcessHost:
         env: Environment variables for the models. They get the locale, the time zone and the search paths,
             nothing else.
         logs: The folder for each model's output (`ID.out.log`, `ID.err.log`); a temporary one unless given.
-        sandbox: What models may do besides computing; without one they have the rights of this user.
+        sandbox: What models may do besides computing. On unless it is None: then they have the rights of this user.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class ProcessHost:
         preload: Literal["auto"] | Sequence[str] = "auto",
         env: Mapping[str, str] | None = None,
         logs: str | os.PathLike[str] | None = None,
-        sandbox: Sandbox | None = None,
+        sandbox: Sandbox | None = _SANDBOX,
     ) -> None:
         self._preload = preload
         self._env = dict(env or {})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -24,6 +24,7 @@ __all__ = ["Sandbox"]
 
 _MIB: Final = 1 << 20
 _LEAST_MEMORY: Final = 64 * _MIB
+_MOST_MEMORY: Final = 4096 * _MIB
 _Path = str | os.PathLike[str]
 _DEVICES: Final = ("/dev/null", "/dev/full")
 
@@ -41,7 +42,8 @@ class Sandbox:
         network: Models may connect to whatever this machine reaches, this machine included. They never serve.
         processes: Models may start processes and programs, which are in the same sandbox. (multiprocessing's locks
             lie in /dev/shm: whoever needs them says write=["/dev/shm"], and all models share it.)
-        memory: Bytes of memory, those of preloaded libraries included; None is no limit.
+        memory: Bytes of memory, those of preloaded libraries included; None is no limit. Unless told, half of the
+            machine's, and at most 4 GiB.
         cpu: Seconds of processor time in the whole life of a model's process; None is no limit.
         file_size: Bytes of one file.
         descriptors: Open files, sockets and pipes.
@@ -54,7 +56,7 @@ class Sandbox:
     write: Iterable[_Path] = ()
     network: bool = False
     processes: bool = False
-    memory: int | None = None
+    memory: int | None = field(default_factory=lambda: _share_of_memory())
     cpu: int | None = None
     file_size: int = 256 * _MIB
     descriptors: int = 512
@@ -129,6 +131,11 @@ class Sandbox:
         from crunch_game.hosts import probes
 
         return probes.report(self)
+
+
+def _share_of_memory() -> int:
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(_LEAST_MEMORY, min(_MOST_MEMORY, machine // 2))
 
 
 def _paths(name: str, given: Iterable[_Path]) -> tuple[str, ...]:

@@ -34,6 +34,12 @@ class Model(TrackerBase):
             file.seek(0)
             return file.read()
 
+    def touch(self):
+        file = Path(tempfile.gettempdir(), "mark")
+        for _ in range(2):
+            file.touch()
+        return file.exists()
+
     def write(self, path):
         Path(path).write_text("here I was")
 
@@ -65,6 +71,7 @@ async def test_a_model_computes_reads_its_own_files_and_writes_its_own_folder(su
     assert (await ask(submissions, Sandbox(), "compute")).value == 2.0
     assert (await ask(submissions, Sandbox(), "read", "weights.txt")).value == "0.5"
     assert (await ask(submissions, Sandbox(), "scribble")).value == "mine"
+    assert (await ask(submissions, Sandbox(), "touch")).value is True
 
 
 @pytest.mark.parametrize(
@@ -81,6 +88,14 @@ async def test_whatever_else_it_tries_hits_a_barrier_that_the_fault_names(submis
     free = await ask(submissions, None, *what)
     assert free.status is Status.OK or free.error.kind == "ConnectionRefusedError", (
         "the control: nothing else refuses it"
+    )
+
+
+async def test_a_model_is_in_the_sandbox_unless_its_author_says_otherwise(submissions):
+    async with ModelRunner(TrackerBase, [submissions / "model"], policy=Policy(timeout=20)) as runner:
+        refused = (await runner.predict("read", "/etc/passwd"))["model"]
+    assert refused.error.message.endswith(
+        "(the sandbox lets a model read only its own folder, and write only in its temporary one: /etc/passwd)"
     )
 
 

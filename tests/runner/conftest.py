@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from crunch_game import ModelRunner, Policy, Submission
+from crunch_game import ModelRunner, Policy, ProcessHost, Sandbox, Submission
 
 PATIENCE = 30.0
 """Seconds after which what a test waits for is taken to never come."""
@@ -106,10 +106,13 @@ def field(submit) -> Callable[..., list[Path]]:
 
 
 @pytest.fixture
-def running(log):
-    """A runner of `arena.Base`, in processes, with generous budgets."""
+def running(log, files):
+    """A runner of `arena.Base`, in processes that may write what they tell the test, with generous budgets."""
 
-    def make(models, base="arena.Base", **options) -> ModelRunner:
+    def make(models, base="arena.Base", host="process", **options) -> ModelRunner:
+        if host == "process":
+            host = ProcessHost(sandbox=Sandbox(write=[files]))
+        options["host"] = host
         options.setdefault("policy", Policy(timeout=10))
         options.setdefault("ready_timeout", PATIENCE)
         options.setdefault("on_event", log)

@@ -13,7 +13,18 @@ import diary
 import pytest
 import walk
 
-from crunch_game import Game, MemoryStore, PollingFeed, Predict, PredictWorker, ProcessHost, Row, Status, run_game
+from crunch_game import (
+    Game,
+    MemoryStore,
+    PollingFeed,
+    Predict,
+    PredictWorker,
+    ProcessHost,
+    Row,
+    Sandbox,
+    Status,
+    run_game,
+)
 from crunch_game.errors import FeedError
 from crunch_game.events import ModelLeft, ModelReady, ModelRestarted, RoundLate, RoundPlayed, RoundsMissed, TickPlayed
 from crunch_game.feeds.base import FeedTrouble
@@ -190,7 +201,7 @@ async def test_who_joins_late_is_told_every_row_exactly_once_while_they_keep_arr
 async def test_who_is_restarted_is_told_every_row_exactly_once(push, ear, tmp_path):
     feed, store, count = push(), MemoryStore(), [0]
     game = diaries(feed=feed, predictions=[Predict(every=0.001, horizon="1h")])
-    host = ProcessHost(env={"DIED": str(tmp_path / "died")})
+    host = ProcessHost(env={"DIED": str(tmp_path / "died")}, sandbox=Sandbox(write=[tmp_path]))
     worker = PredictWorker(game, ["diary:Keeper", "diary:DiesOnce"], store, host=host, on_event=ear)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(worker.run)
