@@ -104,15 +104,12 @@ class Method:
         if returns is not _UNSET:
             self._hints["return"] = returns
         self.returns: Any = self._hints.get("return", Any)
+        self.silent = self.returns in (None, types.NoneType)
+        """Whether it answers nothing (`-> None`): whatever a model returns is then ignored."""
         self._finite = not allow_inf_nan
         self._positions = [p.name for p in self.signature.parameters.values() if p.kind in _POSITIONAL]
         self._variadic = {p.name for p in self.signature.parameters.values() if p.kind in _VARIADIC}
         self._checks: dict[str, Check] = {}
-
-    @property
-    def silent(self) -> bool:
-        """Whether it answers nothing (`-> None`): whatever a model returns is then ignored."""
-        return self.returns in (None, types.NoneType)
 
     def takes(self, name: str) -> bool:
         """Whether the method has a parameter of that name, or takes any."""

@@ -117,6 +117,9 @@ class Step(NamedTuple):
     state: State
 
 
+_PLAYING = (State.READY, State.BUSY)
+
+
 def _table() -> dict[tuple[State, Event], Step]:
     table: dict[tuple[State, Event], Step] = {}
 
@@ -124,7 +127,7 @@ def _table() -> dict[tuple[State, Event], Step]:
         for state in states:
             table[state, event] = Step(status, status.kind if status else "none", to or state)
 
-    playing = (State.READY, State.BUSY)
+    playing = _PLAYING
     waiting = (State.JOINING, State.RESTARTING)
     ended = (State.FAILED, State.STOPPED)
     every = tuple(state for state in State if state is not State.LEFT)
@@ -199,21 +202,19 @@ class Health(msgspec.Struct, frozen=True):
 
     def after(self, event: Event, now: float, reason: str | None = None) -> tuple[Health, Step]:
         """The health that follows, and the step of the table that was taken."""
-        state = self.state
-        step = TABLE.get((state, event))
+        step = TABLE.get((self.state, event))
         if step is None:
-            return self, Step(None, "none", state)
+            return self, Step(None, "none", self.state)
+        state = step.state
         if event is Event.READMIT:
-            return Health(step.state, now), step
-        if step.state is state:
+            return Health(state, now), step
+        if state is self.state:
             return self, step
-        plays = step.state in (State.READY, State.BUSY)
-        loaded = now if event is Event.LOADED else self.loaded
-        deaths = self.deaths
-        if step.state is State.RESTARTING:
+        loaded, deaths = now if event is Event.LOADED else self.loaded, self.deaths
+        if state is State.RESTARTING:
             steady = loaded is not None and now - loaded >= _STEADY
             deaths = 1 if steady else deaths + 1
-        return Health(step.state, now, self.strikes, None if plays else reason, deaths, loaded), step
+        return Health(state, now, self.strikes, None if state in _PLAYING else reason, deaths, loaded), step
 
     def counted(self, method: str, kind: Kind) -> Health:
         """The health with one more strike of the method, or with none when it succeeded."""

@@ -80,7 +80,7 @@ class _Round:
     """What is known of one round while it goes on."""
 
     def __init__(self, call: Call, lineup: Lineup, policy: Policy, emit: Callable[[events.RunnerEvent], None]) -> None:
-        self._call = call
+        self._method, self._budget, self._read = call.method.name, call.timeout, call.method.read
         self._lineup = lineup
         self._policy = policy
         self._emit = emit
@@ -89,11 +89,12 @@ class _Round:
 
     def begin(self, player: Player) -> Outcome | None:
         """Mark the player as asked; the outcome at once when it cannot be."""
-        health, step = player.health.after(Event.ASKED, time.monotonic())
+        before, instance = player.health, player.instance
+        health, step = before.after(Event.ASKED, time.monotonic())
         if step.status is not None:
             return self._outcome(player, player.deployment_id, step.status, None, _why_not(player), 0.0)
-        assert player.instance is not None
-        self._asked[player.instance] = _Asked(player, player.deployment_id, player.slate, player.health)
+        assert instance is not None
+        self._asked[instance] = _Asked(player, player.deployment_id, player.slate, before)
         player.health = health
         return None
 
@@ -106,22 +107,21 @@ class _Round:
     def end(self, instance: Instance, reply: Reply) -> Outcome:
         """The outcome of one player's reply."""
         player, deployment_id, slate, _ = self._asked.pop(instance)
-        event, value, fault = reply.event, reply.value, reply.fault
+        event, value, fault, elapsed = reply.event, reply.value, reply.fault, reply.elapsed
         if event is Event.ANSWERED:
             try:
-                value = self._call.method.read(value)
+                value = self._read(value)
             except Mismatch as error:
                 event, value = Event.INVALID, None
-                fault = Fault("invalid", f"the answer does not fit {self._call.method.name}'s contract: {error}")
+                fault = Fault("invalid", f"the answer does not fit {self._method}'s contract: {error}")
         if player.instance is not instance:
             if event in (Event.DIED, Event.LOST):
                 self._lineup.happened(instance, event, fault)
-            return self._from_afar(player, deployment_id, event, value, fault, reply.elapsed)
-        before = player.health.state
-        player.health, step = player.health.after(event, time.monotonic(), fault.message if fault else None)
-        self._ended.append(_Ended(player, slate, before, step, fault))
-        status = step.status or Status.SKIPPED
-        return self._outcome(player, deployment_id, status, value, fault, reply.elapsed)
+            return self._from_afar(player, deployment_id, event, value, fault, elapsed)
+        health = player.health
+        player.health, step = health.after(event, time.monotonic(), fault.message if fault else None)
+        self._ended.append(_Ended(player, slate, health.state, step, fault))
+        return self._outcome(player, deployment_id, step.status or Status.SKIPPED, value, fault, elapsed)
 
     def _from_afar(
         self, player: Player, deployment_id: str, event: Event, value: Any, fault: Fault | None, elapsed: float
@@ -134,12 +134,11 @@ class _Round:
     def _outcome(
         self, player: Player, deployment_id: str, status: Status, value: Any, fault: Fault | None, elapsed: float
     ) -> Outcome:
-        call = self._call
-        return Outcome(player.model.id, deployment_id, call.method.name, status, value, fault, elapsed, call.timeout)
+        return Outcome(player.model.id, deployment_id, self._method, status, value, fault, elapsed, self._budget)
 
     def settle(self) -> None:
         """Count the strikes, unless the game is at fault; then do what the new states ask for."""
-        method = self._call.method.name
+        method = self._method
         at_fault = is_field_fault((ended.step.strike for ended in self._ended), self._policy)
         if at_fault:
             self._tell_field_fault()
@@ -165,7 +164,7 @@ class _Round:
         asked = sum(ended.step.strike != "none" for ended in self._ended)
         [(message, _)] = Counter(fault.message for fault in failed).most_common(1)
         typical = next(fault for fault in failed if fault.message == message)
-        self._emit(events.FieldFault(self._call.method.name, len(failed), asked, typical))
+        self._emit(events.FieldFault(self._method, len(failed), asked, typical))
 
 
 _STATUS: Mapping[Event, Status] = {

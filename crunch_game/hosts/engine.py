@@ -8,7 +8,6 @@ touches the sockets; the event loop's side hands it functions to run (`Engine.do
 from __future__ import annotations
 
 import heapq
-import itertools
 import logging
 import os
 import selectors
@@ -19,110 +18,23 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from dataclasses import replace
+from typing import Any, Final
 
 import msgspec
 
 from crunch_game.hosts import forkserver, wire
+from crunch_game.hosts.exchange import Exchange, Gone, Link, Missed
 
-__all__ = ["Engine", "Exchange", "Gone", "Link", "Missed", "Result"]
+__all__ = ["Engine"]
 
 logger = logging.getLogger("crunch_game")
 
 _CHUNK: Final = 1 << 16
+_BLOCKED: Final = 0.1
+"""Seconds that the event loop may take to hear of a result before its author is told."""
 _reports = msgspec.msgpack.Decoder(forkserver.Report)
 _encode = msgspec.msgpack.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True)
-class Missed:
-    """The deadline passed. `busy_with` is set when the model was still at an earlier call, `busy_for` seconds long."""
-
-    busy_with: str | None = None
-    busy_for: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """The process is gone.
-
-    Attributes:
-        exit: Its exit code, negative for a signal, or None if that is not known.
-        reason: How it broke the protocol before, or None.
-        unsent: Whether the call had not reached it yet.
-        busy_with: The method that it was busy with, or None.
-    """
-
-    exit: int | None
-    reason: str | None = None
-    unsent: bool = False
-    busy_with: str | None = None
-
-
-Result = tuple["Link", "wire.Frame | Missed | Gone", float]
-"""A link, what came of it, and the seconds since the exchange began."""
-
-
-class Exchange:
-    """One frame for many models, and what each of them made of it by the deadline.
-
-    Args:
-        method: The method's name, for people.
-        timeout: Seconds from the moment the engine takes it on.
-        deliver: Called on the event loop with a batch of results, and whether it is the last.
-        each: Whether results are delivered as they come; else all at once.
-    """
-
-    _ids = itertools.count(1)
-
-    def __init__(
-        self, method: str, timeout: float, deliver: Callable[[list[Result], bool], None], *, each: bool = False
-    ) -> None:
-        self.id = next(self._ids)
-        self.method = method
-        self.timeout = timeout
-        self.each = each
-        self.deliver = deliver
-        self.began = self.deadline = 0.0
-        self.waiting: set[Link] = set()
-        self.results: list[Result] = []
-
-
-class LinkWatcher(Protocol):
-    """Who hears, on the event loop, of what happens outside an exchange."""
-
-    def late(self, link: Link) -> None:
-        """An answer came after its deadline; the model is free again."""
-
-    def gone(self, link: Link, gone: Gone, *, told: bool) -> None:
-        """The process is gone; `told` is whether an exchange that is waited for tells it too."""
-
-
-class Link:
-    """One model's process, as the engine sees it."""
-
-    def __init__(self, watcher: LinkWatcher) -> None:
-        self.watcher = watcher
-        self.token = next(Exchange._ids)
-        self.pid: int | None = None
-        self.socket: socket.socket | None = None
-        self.reader = wire.FrameReader()
-        self.unsent = memoryview(b"")
-        self.waits_to_write = False
-        self.current: _Asked | None = None
-        self.queue: deque[_Asked] = deque()
-        self.broken: str | None = None
-        self.ended = False
-        self.pidfd: int | None = None
-
-
-@dataclass(slots=True)
-class _Asked:
-    exchange: Exchange
-    frame: bytes
-    sent: float = 0.0
-    expired: bool = False
 
 
 class Engine:
@@ -189,18 +101,17 @@ class Engine:
 
     def ask(self, exchange: Exchange, frames: Mapping[Link, bytes]) -> None:
         """Begin an exchange: each link gets its frame as soon as it is free."""
-        exchange.began = time.monotonic()
-        exchange.deadline = exchange.began + exchange.timeout
+        exchange.began = now = time.monotonic()
+        exchange.deadline = now + exchange.timeout
         exchange.waiting.update(frames)
         heapq.heappush(self._deadlines, (exchange.deadline, exchange.id, exchange))
         for link, frame in frames.items():
-            asked = _Asked(exchange, frame)
             if link.ended:
-                self._settle(link, exchange, Gone(None, unsent=True))
+                self._settle(link, exchange, Gone(None, unsent=True), now)
             elif link.current is None:
-                self._send(link, asked)
+                self._send(link, exchange, frame, now)
             else:
-                link.queue.append(asked)
+                link.queue.append((exchange, frame))
         if not frames:
             self._deliver(exchange)
 
@@ -269,15 +180,18 @@ class Engine:
             self._tasks.popleft()()
 
     def _dispatch(self, timeout: float | None) -> None:
+        ready = self._selector.select(timeout)
+        now = time.monotonic()  # what is ready had arrived by now
         partial: dict[int, Exchange] = {}
-        for key, mask in self._selector.select(timeout):
-            if not isinstance(key.data, Link):
-                key.data()
+        for key, mask in ready:
+            link = key.data
+            if not isinstance(link, Link):
+                link()
                 continue
             if mask & selectors.EVENT_WRITE:
-                self._flush(key.data)
+                self._flush(link)
             if mask & selectors.EVENT_READ:
-                for exchange in self._read(key.data):
+                for exchange in self._read(link, now):
                     partial[exchange.id] = exchange
         for exchange in partial.values():
             if exchange.results and exchange.waiting:
@@ -298,33 +212,36 @@ class Engine:
 
     # Calls.
 
-    def _send(self, link: Link, asked: _Asked) -> None:
-        link.current = asked
-        asked.sent = time.monotonic()
+    def _send(self, link: Link, exchange: Exchange, frame: bytes | memoryview, now: float) -> None:
+        link.current, link.asked, link.expired = exchange, now, False
         if link.socket is None:
             return  # it is ending; its exit settles what it was asked
-        link.unsent = memoryview(asked.frame)
-        self._flush(link)
-
-    def _flush(self, link: Link) -> None:
-        """Write what the socket takes; what it does not is written when it says that it can take more."""
-        if link.socket is None:
-            return
         try:
-            link.unsent = link.unsent[link.socket.send(link.unsent) :]
+            if exchange.shared is None:
+                sent = link.socket.send(frame)
+            else:
+                sent = socket.send_fds(link.socket, [frame], [exchange.shared.fileno()])
         except BlockingIOError:
-            pass
+            sent = 0
         except ConnectionError:
             self._break(link, None)
             return
-        if bool(link.unsent) is not link.waits_to_write:
-            link.waits_to_write = not link.waits_to_write
-            writes = selectors.EVENT_WRITE if link.waits_to_write else 0
-            self._selector.modify(link.socket, selectors.EVENT_READ | writes, link)
+        if sent < len(frame):
+            link.unsent = memoryview(frame)[sent:]
+            self._selector.modify(link.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, link)
 
-    def _read(self, link: Link) -> list[Exchange]:
+    def _flush(self, link: Link) -> None:
+        """Write what the socket did not take before."""
+        if link.socket is None or link.unsent is None or link.current is None:
+            return
+        unsent, link.unsent, expired = link.unsent, None, link.expired
+        self._selector.modify(link.socket, selectors.EVENT_READ, link)
+        self._send(link, link.current, unsent, link.asked)
+        link.expired = expired
+
+    def _read(self, link: Link, now: float) -> Iterable[Exchange]:
         """Take what has arrived; the exchanges to deliver from early are returned."""
-        touched = []
+        touched: list[Exchange] = []
         try:
             while link.socket is not None:
                 data = link.socket.recv(_CHUNK)
@@ -332,8 +249,8 @@ class Engine:
                     self._break(link, None)
                     break
                 for frame in link.reader.feed(data):
-                    exchange = self._take(link, frame)
-                    if exchange is not None and exchange.each:
+                    exchange = self._take(link, frame, now)
+                    if exchange is not None:
                         touched.append(exchange)
                 if len(data) < _CHUNK:
                     break
@@ -345,50 +262,49 @@ class Engine:
             self._break(link, str(error))
         return touched
 
-    def _take(self, link: Link, frame: wire.Frame) -> Exchange | None:
-        asked = link.current
-        if asked is None or frame.call != asked.exchange.id:
+    def _take(self, link: Link, frame: wire.Frame, now: float) -> Exchange | None:
+        """One answer; its exchange if that wants results as they come."""
+        exchange = link.current
+        if exchange is None or frame.call != exchange.id or link.unsent is not None:
             raise wire.ProtocolError("it answered a call that it was not asked")
         link.current = None
-        if asked.expired:
+        if link.expired:
             self._tell(lambda: link.watcher.late(link))
+            exchange = None
         else:
-            self._settle(link, asked.exchange, frame)
-        self._next(link)
-        return None if asked.expired else asked.exchange
+            self._settle(link, exchange, frame, now)
+        if link.queue:
+            self._send(link, *link.queue.popleft(), now)
+        return exchange if exchange is not None and exchange.each else None
 
-    def _next(self, link: Link) -> None:
-        if link.queue and link.current is None:
-            self._send(link, link.queue.popleft())
-
-    def _settle(self, link: Link, exchange: Exchange, what: wire.Frame | Missed | Gone) -> None:
-        if link not in exchange.waiting:
+    def _settle(self, link: Link, exchange: Exchange, what: wire.Frame | Missed | Gone, now: float) -> None:
+        waiting = exchange.waiting
+        if link not in waiting:
             return
-        exchange.waiting.discard(link)
-        exchange.results.append((link, what, time.monotonic() - exchange.began))
-        if not exchange.waiting:
+        waiting.remove(link)
+        exchange.results.append((link, what, now - exchange.began))
+        if not waiting:
             self._deliver(exchange)
 
     def _miss(self, exchange: Exchange) -> None:
         now = time.monotonic()
         for link in list(exchange.waiting):
             busy = link.current
-            if busy is None or busy.exchange is exchange:
-                missed = Missed()
-            else:
-                missed = Missed(busy.exchange.method, now - busy.sent)
+            missed = Missed() if busy in (None, exchange) else Missed(busy.method, now - link.asked)
             self._expire(link, exchange)
-            self._settle(link, exchange, missed)
+            self._settle(link, exchange, missed, now)
 
     def _expire(self, link: Link, exchange: Exchange) -> None:
-        if link.current is not None and link.current.exchange is exchange:
-            link.current.expired = True
+        if link.current is exchange:
+            link.expired = True
         else:
-            link.queue = deque(asked for asked in link.queue if asked.exchange is not exchange)
+            link.queue = deque(waiting for waiting in link.queue if waiting[0] is not exchange)
 
     def _deliver(self, exchange: Exchange) -> None:
         batch, exchange.results = exchange.results, []
         last = not exchange.waiting
+        if last and not any(link.unsent for link, _, _ in batch):
+            exchange.shared = None
         self._tell(lambda: exchange.deliver(batch, last))
 
     def _tell(self, function: Callable[[], None]) -> None:
@@ -485,7 +401,8 @@ class Engine:
             link.socket = None
 
     def _end(self, link: Link, code: int | None) -> None:
-        self._read(link)  # an answer that was given before the end counts
+        now = time.monotonic()
+        self._read(link, now)  # an answer that was given before the end counts
         if link.ended:
             return
         link.ended = True
@@ -497,15 +414,10 @@ class Engine:
         self._links.pop(link.token, None)
         current, queue = link.current, link.queue
         link.current, link.queue = None, deque()
-        told = current is not None and not current.expired
-        busy_with = current.exchange.method if current is not None else None
-        gone = Gone(code, link.broken, busy_with=busy_with)
+        told = current is not None and not link.expired
+        gone = Gone(code, link.broken, busy_with=current.method if current is not None else None)
         if current is not None and told:
-            self._settle(link, current.exchange, gone)
-        for asked in queue:
-            self._settle(link, asked.exchange, replace(gone, unsent=True))
+            self._settle(link, current, gone, now)
+        for exchange, _ in queue:
+            self._settle(link, exchange, replace(gone, unsent=True), now)
         self._tell(lambda: link.watcher.gone(link, gone, told=told))
-
-
-_BLOCKED: Final = 0.1
-"""Seconds that the event loop may take to hear of a result before its author is told."""

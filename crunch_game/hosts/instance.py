@@ -15,7 +15,7 @@ import msgspec
 
 from crunch_game.hosts import wire
 from crunch_game.hosts.base import Call, Instance, LoadFailure, Reply
-from crunch_game.hosts.engine import Gone, Link, LinkWatcher, Missed
+from crunch_game.hosts.exchange import Gone, Link, LinkWatcher, Missed
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 from crunch_game.policy import Event
@@ -83,7 +83,12 @@ class Process(Instance):
     def reply(self, what: wire.Frame | Missed | Gone, elapsed: float, call: Call) -> Reply:
         """What the process made of a call."""
         if isinstance(what, wire.Frame):
-            return self._answer(what, elapsed)
+            if what.kind != wire.VALUE:
+                return self._refusal(what, elapsed)
+            try:
+                return Reply(Event.ANSWERED, wire.decode(what.body), None, elapsed)
+            except wire.Undecodable as error:
+                return Reply(Event.INVALID, None, Fault("invalid", f"the answer cannot be read: {error}"), elapsed)
         if isinstance(what, Missed):
             return Reply(Event.DEADLINE, None, _missed(what, call), elapsed)
         if what.unsent:
@@ -91,12 +96,7 @@ class Process(Instance):
             return Reply(Event.DROPPED, None, Fault("died", text, exit=what.exit), elapsed)
         return Reply(Event.DIED, None, self.death(what, f"during {what.busy_with}"), elapsed)
 
-    def _answer(self, frame: wire.Frame, elapsed: float) -> Reply:
-        if frame.kind == wire.VALUE:
-            try:
-                return Reply(Event.ANSWERED, wire.decode(frame.body), None, elapsed)
-            except wire.Undecodable as error:
-                return Reply(Event.INVALID, None, Fault("invalid", f"the answer cannot be read: {error}"), elapsed)
+    def _refusal(self, frame: wire.Frame, elapsed: float) -> Reply:
         event = {wire.FAULT: Event.RAISED, wire.UNSUPPORTED: Event.UNSUPPORTED}.get(frame.kind, Event.INVALID)
         return Reply(event, None, self._fault(frame), elapsed)
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, cast
 
 import anyio
 import msgspec
@@ -19,11 +19,13 @@ import msgspec
 from crunch_game.errors import ContractError
 from crunch_game.hosts import forkserver, wire
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
-from crunch_game.hosts.engine import Engine, Exchange, Gone, Link, Result
+from crunch_game.hosts.engine import Engine
+from crunch_game.hosts.exchange import Exchange, Gone, Link, Result
 from crunch_game.hosts.instance import Process
 from crunch_game.hosts.launcher import ForkServer, boot_of, reference_of
 from crunch_game.hosts.preload import libraries_of
 from crunch_game.hosts.sandbox import Sandbox
+from crunch_game.hosts.shared import INLINE, Shared
 from crunch_game.hosts.worker import CallBody, SetupBody
 from crunch_game.importing import place_of
 from crunch_game.models import Submission
@@ -124,16 +126,17 @@ class ProcessHost:
         """Write one frame to every process, and take what comes by the deadline."""
         what = f"the arguments of {call.method.owner}.{call.method.name}"
         results = _Results(call.method.name, call.timeout, each=each)
-        args = msgspec.Raw(_sendable((call.args, call.kwargs), what))
-        body = wire.encode(CallBody(call.method.name, args))
-        frame = _framed(results.exchange.id, body, what)
-        frames: dict[Link, bytes] = {}
-        processes: dict[Link, Process] = {}
-        for instance, extra in asked.items():
-            assert isinstance(instance, Process)
-            further = extra and _framed(results.exchange.id, body, what, _sendable(extra, what))
-            frames[instance.link] = further or frame
-            processes[instance.link] = instance
+        id_ = results.exchange.id
+        kind, body = wire.CALL, _sendable(CallBody(call.method.name, (call.args, call.kwargs)), what)
+        if len(body) > INLINE:
+            results.exchange.shared = Shared(body)
+            kind, body = wire.SHARED, wire.encode(len(body))
+        frame = _framed(kind, id_, body, what)
+        processes = {cast("Process", instance).link: cast("Process", instance) for instance in asked}
+        frames = dict.fromkeys(processes, frame)
+        for link, extra in zip(processes, asked.values(), strict=True):
+            if extra:
+                frames[link] = _framed(kind, id_, body, what, _sendable(extra, what))
         self._engine.do(lambda: self._engine.ask(results.exchange, frames))
         try:
             async for batch in results:
@@ -262,14 +265,16 @@ def _reference(submission: Submission) -> str:
 
 def _sendable(value: Any, what: str) -> bytes:
     try:
-        return wire.encode(value)
+        encoded = wire.encode(value)
+        wire.check_length(len(encoded))
+        return encoded
     except wire.Unsendable as error:
         raise ContractError(f"{what} cannot be sent: {error}") from None
 
 
-def _framed(exchange: int, body: bytes, what: str, extra: bytes = b"\xc0") -> bytes:
+def _framed(kind: int, exchange: int, body: bytes, what: str, extra: bytes = b"\xc0") -> bytes:
     try:
-        return wire.frame(wire.CALL, exchange, body, extra)
+        return wire.frame(kind, exchange, body, extra)
     except wire.Unsendable as error:
         raise ContractError(f"{what} cannot be sent: {error}") from None
 

@@ -9,7 +9,7 @@ import math
 import re
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -18,9 +18,11 @@ __all__ = [
     "ANSWER_FAILURES",
     "CALL",
     "FAULT",
+    "LENGTH",
     "MAX_FRAME",
     "READY",
     "SETUP",
+    "SHARED",
     "UNSENDABLE",
     "UNSUPPORTED",
     "VALUE",
@@ -29,16 +31,19 @@ __all__ = [
     "ProtocolError",
     "Undecodable",
     "Unsendable",
+    "check_length",
     "decode",
     "encode",
     "frame",
+    "frame_into",
+    "reader",
 ]
 
 MAX_FRAME: Final = 64 * 1024 * 1024
 """Bytes that one frame may have, either way."""
 
-# To the model.
-SETUP, CALL = 1, 2
+# To the model. SHARED is a CALL whose body lies in a file that comes along as a descriptor.
+SETUP, CALL, SHARED = 1, 2, 8
 # From the model.
 READY, VALUE, FAULT, UNSUPPORTED, UNSENDABLE = 3, 4, 5, 6, 7
 ANSWER_FAILURES: Final = frozenset({FAULT, UNSUPPORTED, UNSENDABLE})
@@ -46,7 +51,8 @@ ANSWER_FAILURES: Final = frozenset({FAULT, UNSUPPORTED, UNSENDABLE})
 _ARRAY, _TABLE = 1, 2
 _DTYPE = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f[248]|c(?:8|16)|[SU]\d{1,6}|[mM]8(?:\[\d{0,4}[a-zA-Z]{1,2}\])?)")
 _BUILTINS: tuple[type[Any], ...] = (int, float, str, bytes, list, tuple, dict, set, frozenset)
-_LENGTH = struct.Struct("<I")
+LENGTH: Final = struct.Struct("<I")
+"""What stands in front of every frame."""
 
 
 class Unsendable(ValueError):
@@ -81,14 +87,48 @@ def encode(value: Any) -> bytes:
     """
     try:
         return _encoder.encode(value)
-    except OverflowError:
-        raise Unsendable("it holds an integer of more than 64 bits; use a float or a str instead") from None
-    except RecursionError:
-        raise Unsendable("it is nested too deeply; use a flatter list or dict instead") from None
-    except Unsendable:
-        raise
-    except (TypeError, ValueError) as error:
-        raise Unsendable(f"{error}; use numbers, str, list or dict instead") from None
+    except (OverflowError, RecursionError, TypeError, ValueError) as error:
+        raise _unsendable(error) from None
+
+
+def frame_into(buffer: bytearray, kind: int, call: int, value: Any) -> None:
+    """Make the buffer a frame with its length in front, whose body is the value.
+
+    Raises:
+        Unsendable: The value has no form on the wire, or is longer than MAX_FRAME.
+    """
+    try:
+        _encoder.encode_into((kind, call, value), buffer, LENGTH.size)
+    except (OverflowError, RecursionError, TypeError, ValueError) as error:
+        raise _unsendable(error) from None
+    length = len(buffer) - LENGTH.size
+    check_length(length)
+    LENGTH.pack_into(buffer, 0, length)
+
+
+def _unsendable(error: Exception) -> Unsendable:
+    if isinstance(error, Unsendable):
+        return error
+    if isinstance(error, OverflowError):
+        return Unsendable("it holds an integer of more than 64 bits; use a float or a str instead")
+    if isinstance(error, RecursionError):
+        return Unsendable("it is nested too deeply; use a flatter list or dict instead")
+    return Unsendable(f"{error}; use numbers, str, list or dict instead")
+
+
+def check_length(length: int) -> None:
+    """Refuse what is longer than MAX_FRAME.
+
+    Raises:
+        Unsendable: It is.
+    """
+    if length > MAX_FRAME:
+        raise Unsendable(f"it takes {length / 2**20:.0f} MiB; at most {MAX_FRAME // 2**20} MiB can be sent")
+
+
+def reader(kind: Any) -> Callable[[bytes | memoryview], Any]:
+    """A function that reads msgpack as this type, with arrays and tables in it."""
+    return msgspec.msgpack.Decoder(kind, ext_hook=_from_wire).decode
 
 
 def decode(data: bytes | msgspec.Raw) -> Any:
@@ -111,9 +151,8 @@ def frame(kind: int, call: int, body: bytes, extra: bytes = b"\xc0") -> bytes:
     """
     head = b"\x94" + _encoder.encode(kind) + _encoder.encode(call)
     length = len(head) + len(body) + len(extra)
-    if length > MAX_FRAME:
-        raise Unsendable(f"it takes {length / 2**20:.0f} MiB; at most {MAX_FRAME // 2**20} MiB can be sent")
-    return b"".join((_LENGTH.pack(length), head, body, extra))
+    check_length(length)
+    return b"".join((LENGTH.pack(length), head, body, extra))
 
 
 class FrameReader:
@@ -122,24 +161,26 @@ class FrameReader:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[Frame]:
+    def feed(self, data: bytes) -> Iterable[Frame]:
         """The frames that are complete with this data.
 
         Raises:
             ProtocolError: A frame is longer than MAX_FRAME, or is none.
         """
-        if not self._buffer and len(data) >= _LENGTH.size and _LENGTH.size + _LENGTH.unpack_from(data)[0] == len(data):
-            yield _decoded(memoryview(data)[_LENGTH.size :])  # as nearly always: one frame, whole, nothing to copy
-            return
+        if not self._buffer and len(data) >= LENGTH.size and LENGTH.size + LENGTH.unpack_from(data)[0] == len(data):
+            return (_decoded(memoryview(data)[LENGTH.size :]),)  # as nearly always: one, whole, nothing to copy
+        return self._cut(data)
+
+    def _cut(self, data: bytes) -> Iterator[Frame]:
         self._buffer += data
-        while len(self._buffer) >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(self._buffer)
+        while len(self._buffer) >= LENGTH.size:
+            (length,) = LENGTH.unpack_from(self._buffer)
             if length > MAX_FRAME:
                 raise ProtocolError(f"a frame of {length / 2**20:.0f} MiB was announced")
-            end = _LENGTH.size + length
+            end = LENGTH.size + length
             if len(self._buffer) < end:
                 return
-            payload = bytes(memoryview(self._buffer)[_LENGTH.size : end])
+            payload = bytes(memoryview(self._buffer)[LENGTH.size : end])
             del self._buffer[:end]
             yield _decoded(payload)
 
@@ -235,8 +276,9 @@ def _read_table(data: memoryview) -> Any:
     import pyarrow
 
     try:
-        with pyarrow.ipc.open_stream(pyarrow.py_buffer(data)) as reader:
-            table = reader.read_all()
+        # The table may refer to the bytes that it was read from, and these are used again for the next message.
+        with pyarrow.ipc.open_stream(pyarrow.py_buffer(bytes(data))) as stream:
+            table = stream.read_all()
         # Arrow trusts what it reads: without this, a forged table can end the process that reads it.
         table.validate(full=True)
         cells = table.num_rows * table.num_columns

@@ -19,6 +19,8 @@ from crunch_game.errors import LoadError
 from crunch_game.faults import fault_of, own_frames
 from crunch_game.hosts import wire
 from crunch_game.hosts.calling import Callee, NotOffered
+from crunch_game.hosts.inbox import Inbox
+from crunch_game.hosts.shared import mapped
 from crunch_game.importing import import_code
 from crunch_game.loading import Loader, make_model
 
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from crunch_game.hosts.sandbox import Sandbox
 
 __all__ = ["SetupBody", "serve"]
-
-_CHUNK = 1 << 16
 
 
 class SetupBody(msgspec.Struct, array_like=True):
@@ -47,24 +47,38 @@ class SetupBody(msgspec.Struct, array_like=True):
 
 
 class CallBody(msgspec.Struct, array_like=True):
-    """One call, as every model gets it."""
+    """One call, as every model gets it: the method, its positional arguments, and those with a name."""
 
     method: str
-    args: msgspec.Raw
+    args: tuple[list[Any], dict[str, Any]]
 
 
-_setups = msgspec.msgpack.Decoder(SetupBody)
-_calls = msgspec.msgpack.Decoder(CallBody)
+class _Setup(msgspec.Struct, array_like=True):
+    kind: int
+    call: int
+    body: SetupBody
+
+
+class _Call(msgspec.Struct, array_like=True):
+    """A whole frame, so that the path of every call reads it in one go."""
+
+    kind: int
+    call: int
+    body: CallBody | int
+    extra: dict[str, Any] | None = None
+
+
+_read_setup = wire.reader(_Setup)
+_read_call = wire.reader(_Call)
+_read_body = wire.reader(CallBody)
 
 
 def serve(channel: socket.socket, contract: Contract, sandbox: Sandbox | None) -> NoReturn:
     """Answer what arrives on the channel; ends the process when it closes."""
     worker = _Worker(contract, sandbox)
-    reader = wire.FrameReader()
-    while data := channel.recv(_CHUNK):
-        for frame in reader.feed(data):
-            kind, body = worker.answer(frame)
-            channel.sendall(_framed(kind, frame.call, body))
+    inbox = Inbox(channel)
+    while (payload := inbox.receive()) is not None:
+        channel.sendall(worker.answer(payload, inbox.descriptor))
     os._exit(0)
 
 
@@ -73,24 +87,35 @@ class _Worker:
         self._contract = contract
         self._sandbox = sandbox
         self._callee: Callee | None = None
+        self._buffer = bytearray()
+        self._asked = 0
 
-    def answer(self, frame: wire.Frame) -> tuple[int, bytes]:
+    def answer(self, payload: memoryview, descriptor: int | None) -> bytearray:
         """What to say to one frame; never raises, whatever the participant's code does."""
+        buffer = self._buffer
+        value: Any
         try:
-            if frame.kind == wire.SETUP:
-                return wire.READY, wire.encode(self._load(_setups.decode(frame.body)))
-            return wire.VALUE, wire.encode(self._call(frame))
-        except wire.Unsendable as error:
-            return wire.UNSENDABLE, _told("invalid", f"the answer cannot be sent: {error}")
-        except NotOffered as error:
-            return wire.UNSUPPORTED, _told("unsupported", str(error))
-        except LoadError as error:
+            if self._callee is None:
+                kind, value = wire.READY, self._load(payload)
+            else:
+                kind, value = wire.VALUE, self._call(payload, descriptor)
+            wire.frame_into(buffer, kind, self._asked, value)
+        except BaseException as error:  # noqa: BLE001 - SystemExit and the like are outcomes too
+            kind, value = self._refusal(error)
+            wire.frame_into(buffer, kind, self._asked, value)
+        return buffer
+
+    def _refusal(self, error: BaseException) -> tuple[int, _Told]:
+        if isinstance(error, wire.Unsendable):
+            return wire.UNSENDABLE, ("invalid", f"the answer cannot be sent: {error}", None)
+        if isinstance(error, NotOffered):
+            return wire.UNSUPPORTED, ("unsupported", str(error), None)
+        if isinstance(error, LoadError):
             cause = error.__cause__ or error
             frames = own_frames(cause) if cause is not error else None
-            return wire.FAULT, _told(type(cause).__name__, str(error) + self._barrier(cause), frames)
-        except BaseException as error:  # noqa: BLE001 - SystemExit and the like are outcomes too
-            fault = fault_of(error)
-            return wire.FAULT, _told(fault.kind, fault.message + self._barrier(error), fault.traceback)
+            return wire.FAULT, (type(cause).__name__, str(error) + self._barrier(cause), frames)
+        fault = fault_of(error)
+        return wire.FAULT, (fault.kind, fault.message + self._barrier(error), fault.traceback)
 
     def _barrier(self, error: BaseException) -> str:
         """The barrier that the error comes from, as the end of a sentence; nothing if it is none."""
@@ -101,7 +126,9 @@ class _Worker:
         barrier = barrier_of(error)
         return f" ({barrier})" if barrier else ""
 
-    def _load(self, body: SetupBody) -> list[str]:
+    def _load(self, payload: memoryview) -> list[str]:
+        setup = _read_setup(bytes(payload))
+        self._asked, body = setup.call, setup.body
         if body.folder is not None:
             os.chdir(body.folder)
         source = _class_at(body.source) if body.is_class else body.source
@@ -117,14 +144,18 @@ class _Worker:
             self._callee = Callee(make_model(code, self._contract, loader, args, kwargs), self._contract)
         return [str(warning.message) for warning in caught]
 
-    def _call(self, frame: wire.Frame) -> Any:
+    def _call(self, payload: memoryview, descriptor: int | None) -> Any:
         assert self._callee is not None
-        call = _calls.decode(frame.body)
-        args, kwargs = wire.decode(call.args)
-        extra = wire.decode(frame.extra)
-        if extra:
-            kwargs.update(extra)
-        return self._callee.call(call.method, args, kwargs)
+        call = _read_call(payload)
+        self._asked = call.call
+        body = call.body if descriptor is None else _read_body(mapped(descriptor, call.body))
+        args, kwargs = body.args
+        if call.extra:
+            kwargs.update(call.extra)
+        return self._callee.call(body.method, args, kwargs)
+
+
+_Told = tuple[str, str, str | None]
 
 
 def _class_at(reference: str) -> type:
@@ -134,17 +165,6 @@ def _class_at(reference: str) -> type:
         found = getattr(found, part)
     assert isinstance(found, type)
     return found
-
-
-def _told(kind: str, message: str, traceback: str | None = None) -> bytes:
-    return wire.encode((kind, message, traceback))
-
-
-def _framed(kind: int, call: int, body: bytes) -> bytes:
-    try:
-        return wire.frame(kind, call, body)
-    except wire.Unsendable as error:
-        return wire.frame(wire.UNSENDABLE, call, _told("invalid", f"the answer cannot be sent: {error}"))
 
 
 def reseed() -> None:

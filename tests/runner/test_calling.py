@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from functools import partial
 
 import anyio
 import numpy
@@ -283,6 +285,38 @@ async def test_each_model_gets_its_own_further_arguments(field, running, host):
         assert [asked[i].value for i in "abc"] == [{"all": 1, "mine": "a"}, {"all": 1, "mine": "b"}, {"all": 1}]
         with pytest.raises(ContractError, match=r"all given both to all and per model"):
             await runner.call("take", all=1, per_model=lambda m: {"all": 2})
+
+
+async def test_large_arguments_reach_every_model_the_busy_ones_later_and_leave_nothing_open(submit, running, files):
+    methods = """
+    def take(self, *args, gate=None, mine=None, **kwargs):
+        while gate and not os.path.exists(gate):
+            time.sleep(0.005)
+        self.got = [len(args[0]), float(args[1].sum()), float(args[2]["price"].sum()), mine] if args else None
+        if args:
+            args[1][:] = 0.0
+    def predict(self, number):
+        return self.got
+    """
+    large = [0.5] * 50_000, numpy.ones(300_000), pandas.DataFrame({"price": [2.0] * 50_000})
+    async with running([submit(name, methods) for name in "abc"]) as runner:
+        await runner.call("take")
+        before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+        await runner.call("take", timeout=0.1, models="c", gate=str(files / "gate"))  # c is busy with it now
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(runner.call, "take", *large, per_model=lambda model: {"mine": model.id}))
+            await anyio.wait_all_tasks_blocked()
+            (files / "gate").touch()
+        asked = await runner.predict(1)
+        assert [asked[name].value for name in "abc"] == [[50_000, 300_000.0, 100_000.0, name] for name in "abc"]
+        assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+async def test_arguments_larger_than_the_wire_takes_call_no_model(field, running):
+    async with running(field(a="")) as runner:
+        with pytest.raises(ContractError, match="take cannot be sent: it takes 72 MiB; at most 64 MiB can be sent"):
+            await runner.call("take", "x" * 75_000_000)
+        assert (await runner.predict(1))["a"].value == 1
 
 
 async def test_concurrent_calls_reach_each_model_one_at_a_time(submit, running):
