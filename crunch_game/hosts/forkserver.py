@@ -218,7 +218,9 @@ class _Server:
 def _become_model(descriptors: Sequence[int], contract: Contract, sandbox: Sandbox | None) -> NoReturn:
     """What the child does first: nothing of the server is left to it, and its output goes to its log."""
     try:
-        os.setsid()
+        # A group of its own, and no session: where the kernel shares the processors among sessions (autogroups), each
+        # model would weigh as much as the coordinator, and niceness would count for nothing.
+        os.setpgid(0, 0)
         channel, out, err = descriptors
         channel = os.dup2(channel, 256)
         null = os.open(os.devnull, os.O_RDONLY)
