@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import pickle
+import resource
 import shutil
 import socket
 import tempfile
-from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, Self, cast
+from typing import Any, Final, Literal, cast
 
 import anyio
 import msgspec
@@ -20,10 +21,11 @@ from crunch_game.errors import ContractError
 from crunch_game.hosts import forkserver, wire
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
 from crunch_game.hosts.engine import Engine
-from crunch_game.hosts.exchange import Exchange, Gone, Link, Result
+from crunch_game.hosts.exchange import Gone, Link, Result
 from crunch_game.hosts.instance import Process
 from crunch_game.hosts.launcher import ForkServer, boot_of, reference_of
 from crunch_game.hosts.preload import libraries_of
+from crunch_game.hosts.results import Results, waker
 from crunch_game.hosts.sandbox import Sandbox
 from crunch_game.hosts.shared import INLINE, Shared
 from crunch_game.hosts.worker import CallBody, SetupBody
@@ -35,6 +37,11 @@ from crunch_game.policy import Event
 __all__ = ["ProcessHost"]
 
 _SANDBOX: Final = Sandbox()
+_SIDE_BY_SIDE: Final = 2
+"""Models that are loaded at once, for each processor: one waits for the disk or the fork server, while one computes."""
+_TURN: Final = 0.25
+"""Seconds after which a model that is still being loaded gives up its turn."""
+_DESCRIPTORS: Final = 1 << 16
 
 
 class ProcessHost:
@@ -82,34 +89,44 @@ class ProcessHost:
         if self._logs is not None:
             self._logs.mkdir(parents=True, exist_ok=True)
         self._reviving = anyio.Lock()
+        self._turns = anyio.Semaphore(_SIDE_BY_SIDE * (os.cpu_count() or 1))
+        _allow_descriptors()
         self._init = _sendable((list(setup.init_args), dict(setup.init_kwargs)), "the models' init arguments")
         libraries = libraries_of(submissions) if self._preload == "auto" else list(self._preload)
         self._boot = boot_of(setup, submissions, libraries, self._sandbox)
-        self._engine = Engine(_waker(), watcher.loop_blocked)
+        self._engine = Engine(waker(), watcher.loop_blocked)
         self._engine.start()
         self._server = await self._new_server()
 
     async def start(self, submission: Submission, timeout: float) -> Loaded:
-        """Fork a process and load the model in it."""
+        """Fork a process and load the model in it, beside as many others as the processors are good for."""
         reference = _reference(submission)
         while True:
-            server = await self._have_server()
-            process, channel, descriptors = self._process(submission)
-            try:
-                body = self._setup_body(submission, reference, str(process.home))
-                results = _Results("setup", timeout, each=False)
-                frame = wire.frame(wire.SETUP, results.exchange.id, body)
-                self._engine.do(partial(self._engine.spawn, process.link, channel, descriptors))
-                self._engine.do(partial(self._engine.ask, results.exchange, {process.link: frame}))
+            async with self._turns:
+                server = await self._have_server()
+                process, channel, descriptors = self._process(submission)
+                results = Results("setup", timeout, each=False)
+                async with self._ended_unless_loaded(process):
+                    body = self._setup_body(submission, reference, str(process.home))
+                    frame = wire.frame(wire.SETUP, results.exchange.id, body)
+                    self._engine.do(partial(self._engine.spawn, process.link, channel, descriptors))
+                    self._engine.do(partial(self._engine.ask, results.exchange, {process.link: frame}))
+                    with anyio.move_on_after(_TURN):  # who takes long must not hold up the others
+                        await results.wait()
+            async with self._ended_unless_loaded(process):
                 [(_, what, _)] = [result async for batch in results for result in batch]
-                if server.lost and process.link.pid is None:
-                    await self.stop(process)
-                    continue  # the fork server ended before it came to this one; that is not the model's fault
-                return Loaded(process, process.loaded(what, timeout))
-            except BaseException:
-                with anyio.CancelScope(shield=True):
-                    await self.stop(process)
-                raise
+                if not server.lost or process.link.pid is not None:
+                    return Loaded(process, process.loaded(what, timeout))
+            await self.stop(process)  # the fork server ended before it came to this one; that is not the model's fault
+
+    @asynccontextmanager
+    async def _ended_unless_loaded(self, process: Process) -> AsyncIterator[None]:
+        try:
+            yield
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.stop(process)
+            raise
 
     def _process(self, submission: Submission) -> tuple[Process, socket.socket, list[int]]:
         process = Process(submission, self, self._folder, self._logs)
@@ -125,7 +142,7 @@ class ProcessHost:
     ) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
         """Write one frame to every process, and take what comes by the deadline."""
         what = f"the arguments of {call.method.owner}.{call.method.name}"
-        results = _Results(call.method.name, call.timeout, each=each)
+        results = Results(call.method.name, call.timeout, each=each)
         id_ = results.exchange.id
         kind, body = wire.CALL, _sendable(CallBody(call.method.name, (call.args, call.kwargs)), what)
         if len(body) > INLINE:
@@ -219,37 +236,12 @@ class ProcessHost:
             self._watcher.happened(process, Event.DIED, process.death(gone))
 
 
-class _Results:
-    """An exchange's results as they reach the event loop, batch by batch."""
-
-    def __init__(self, method: str, timeout: float, *, each: bool) -> None:
-        self.exchange = Exchange(method, timeout, self._deliver, each=each)
-        self.complete = False
-        self._batches: deque[list[Result]] = deque()
-        self._news = anyio.Event()
-        self._take: Callable[[list[Result]], None] = self._batches.append
-
-    def _deliver(self, batch: list[Result], last: bool) -> None:
-        self._take(batch)
-        self.complete = last
-        self._news.set()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> list[Result]:
-        if not self._batches:
-            if self.complete:
-                raise StopAsyncIteration
-            self._news = anyio.Event()
-            await self._news.wait()
-        return self._batches.popleft()
-
-    def forsake(self, take: Callable[[list[Result]], None]) -> None:
-        """Take no more results: those that are left, and those that still come, go elsewhere."""
-        self._take = take
-        while self._batches:
-            take(self._batches.popleft())
+def _allow_descriptors() -> None:
+    """Each model takes one; what is allowed at first, often 1,024, is for programs that look at them with select()."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _reference(submission: Submission) -> str:
@@ -277,20 +269,3 @@ def _framed(kind: int, exchange: int, body: bytes, what: str, extra: bytes = b"\
         return wire.frame(kind, exchange, body, extra)
     except wire.Unsendable as error:
         raise ContractError(f"{what} cannot be sent: {error}") from None
-
-
-def _waker() -> Callable[[Callable[[], None]], None]:
-    """How another thread makes this event loop call a function soon."""
-    import asyncio
-
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        import trio
-
-        return trio.lowlevel.current_trio_token().run_sync_soon
-
-    def wake(function: Callable[[], None]) -> None:
-        loop.call_soon_threadsafe(function)
-
-    return wake

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import anyio
@@ -570,3 +571,11 @@ async def test_a_submission_inside_a_function_fails_with_the_same_sentence(runni
         )
         assert (await runner.predict(1))["a"].value == 1
         assert not log.of(ModelStopped)
+
+
+async def test_setups_that_hang_hold_up_nobody_however_many_they_are(submit, running, log):
+    hanging = [submit(f"a{index:02}", above="time.sleep(600)\n") for index in range(2 * (os.cpu_count() or 1) + 2)]
+    policy = Policy(timeout=10, setup_timeout=600)
+    async with running([*hanging, submit("z")], policy=policy, ready_timeout=0.1) as runner:
+        await log.until(ModelReady, "z")
+        assert {runner.models[path.stem].state for path in hanging} == {State.JOINING}
