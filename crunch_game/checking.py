@@ -105,7 +105,7 @@ def _all_finite(value: Any) -> bool:
         inner = value
     elif kind is dict:
         inner = value.values()
-        if not all(type(key) is str or _all_finite(key) for key in value):
+        if not _STR.issuperset(map(type, value)) and not all(map(_all_finite, value)):
             return False
     else:
         return math.isfinite(value) if kind is float else kind in _FINITE or _all_finite_in(value)
@@ -119,6 +119,7 @@ def _all_finite(value: Any) -> bool:
     return True
 
 
+_STR = frozenset({str})
 _FINITE = frozenset({int, str, bool, bytes, types.NoneType})
 
 

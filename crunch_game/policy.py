@@ -181,7 +181,7 @@ class Strikes:
     timeouts: int = 0
 
 
-class Health(msgspec.Struct, frozen=True):
+class Health(msgspec.Struct, frozen=True, gc=False):
     """Where one model stands: its state, its strikes, and why it does not play.
 
     Attributes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
+from itertools import chain, repeat
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -15,7 +16,7 @@ from crunch_game.checking import Mismatch
 from crunch_game.errors import ContractError
 from crunch_game.hosts.base import Call, Host, Instance, Reply
 from crunch_game.lineup import Lineup, Player
-from crunch_game.outcomes import Fault, Outcome, Status
+from crunch_game.outcomes import Fault, Kind, Outcome, Status
 from crunch_game.policy import Event, Health, Policy, State, Step, is_field_fault
 
 __all__ = ["play"]
@@ -40,8 +41,9 @@ async def play(
     """
     round_ = _Round(call, lineup, policy, emit)
     skipped, asked = [], {}
+    now = time.monotonic()
     for player, extra in players.items():
-        outcome = round_.begin(player)
+        outcome = round_.begin(player, now)
         if outcome is not None:
             skipped.append(outcome)
         elif player.instance is not None:
@@ -86,11 +88,13 @@ class _Round:
         self._emit = emit
         self._asked: dict[Instance, _Asked] = {}
         self._ended: list[_Ended] = []
+        self._succeeded = 0
+        """Successes that change nothing; they are not among those that ended."""
 
-    def begin(self, player: Player) -> Outcome | None:
+    def begin(self, player: Player, now: float) -> Outcome | None:
         """Mark the player as asked; the outcome at once when it cannot be."""
         before, instance = player.health, player.instance
-        health, step = before.after(Event.ASKED, time.monotonic())
+        health, step = before.after(Event.ASKED, now)
         if step.status is not None:
             return self._outcome(player, player.deployment_id, step.status, None, _why_not(player), 0.0)
         assert instance is not None
@@ -120,8 +124,14 @@ class _Round:
             return self._from_afar(player, deployment_id, event, value, fault, elapsed)
         health = player.health
         player.health, step = health.after(event, time.monotonic(), fault.message if fault else None)
-        self._ended.append(_Ended(player, slate, health.state, step, fault))
-        return self._outcome(player, deployment_id, step.status or Status.SKIPPED, value, fault, elapsed)
+        status = step.status
+        if status is Status.OK and not health.strikes:
+            self._succeeded += 1
+        else:
+            self._ended.append(_Ended(player, slate, health.state, step, fault))
+        return Outcome(
+            player.model.id, deployment_id, self._method, status or Status.SKIPPED, value, fault, elapsed, self._budget
+        )
 
     def _from_afar(
         self, player: Player, deployment_id: str, event: Event, value: Any, fault: Fault | None, elapsed: float
@@ -138,12 +148,14 @@ class _Round:
 
     def settle(self) -> None:
         """Count the strikes, unless the game is at fault; then do what the new states ask for."""
+        if not self._ended:
+            return
         method = self._method
-        at_fault = is_field_fault((ended.step.strike for ended in self._ended), self._policy)
+        at_fault = is_field_fault(self._kinds(), self._policy)
         if at_fault:
             self._tell_field_fault()
         for player, slate, before, step, fault in self._ended:
-            if player.slate != slate or (step.status is Status.OK and not player.health.strikes):
+            if player.slate != slate:
                 continue
             late = step.status is Status.TIMEOUT
             if not at_fault and step.strike != "none":
@@ -159,9 +171,13 @@ class _Round:
                 self._lineup.enact(player, fault)
         self._ended.clear()
 
+    def _kinds(self) -> Iterator[Kind]:
+        """What every call of the round counts as."""
+        return chain(repeat("success", self._succeeded), (ended.step.strike for ended in self._ended))
+
     def _tell_field_fault(self) -> None:
         failed = [ended.fault for ended in self._ended if ended.step.strike in ("failure", "timeout") and ended.fault]
-        asked = sum(ended.step.strike != "none" for ended in self._ended)
+        asked = sum(kind != "none" for kind in self._kinds())
         [(message, _)] = Counter(fault.message for fault in failed).most_common(1)
         typical = next(fault for fault in failed if fault.message == message)
         self._emit(events.FieldFault(self._method, len(failed), asked, typical))

@@ -196,7 +196,8 @@ class ModelRunner:
         outcomes: dict[str, Outcome] = {}
         async with aclosing(self._play(call, players, each=False)) as batches:
             async for batch in batches:
-                outcomes.update((outcome.model_id, outcome) for outcome in batch)
+                for outcome in batch:
+                    outcomes[outcome.model_id] = outcome
         ordered = {player.model.id: outcomes[player.model.id] for player in players}
         return Round(method, ordered, time.monotonic() - began)
 

@@ -44,7 +44,7 @@ class Call:
     timeout: float
 
 
-class Reply(msgspec.Struct, frozen=True):
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """What one instance did with a call, before anyone checked its answer.
 
     Attributes:

@@ -67,7 +67,7 @@ class ProtocolError(ValueError):
     """The other side does not speak the protocol."""
 
 
-class Frame(msgspec.Struct, array_like=True):
+class Frame(msgspec.Struct, array_like=True, gc=False):
     """One message: what kind it is, which call it belongs to, what it says, and what it adds for one model."""
 
     kind: int
