@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from crunch_game.backtest import backtest as backtest
     from crunch_game.contract import Contract as Contract
     from crunch_game.errors import AmbiguousModel as AmbiguousModel
+    from crunch_game.errors import CapsuleError as CapsuleError
     from crunch_game.errors import ContractError as ContractError
     from crunch_game.errors import CrunchGameError as CrunchGameError
     from crunch_game.errors import FeedError as FeedError
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from crunch_game.errors import NoModelFound as NoModelFound
     from crunch_game.errors import StoreError as StoreError
     from crunch_game.errors import UnknownModel as UnknownModel
+    from crunch_game.events import CapsuleLost as CapsuleLost
+    from crunch_game.events import CapsuleSaved as CapsuleSaved
     from crunch_game.events import FieldFault as FieldFault
     from crunch_game.events import LoopBlocked as LoopBlocked
     from crunch_game.events import ModelJoined as ModelJoined
@@ -98,6 +101,7 @@ _HOMES = {
     "contract": ("Contract",),
     "errors": (
         "AmbiguousModel",
+        "CapsuleError",
         "ContractError",
         "CrunchGameError",
         "FeedError",
@@ -114,6 +118,8 @@ _HOMES = {
         "UnknownModel",
     ),
     "events": (
+        "CapsuleLost",
+        "CapsuleSaved",
         "FieldFault",
         "LoopBlocked",
         "ModelJoined",

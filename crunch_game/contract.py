@@ -59,6 +59,7 @@ class Contract:
         self.name = f"{self.base.__module__}.{self.base.__qualname__}"
         returns = dict(returns or {})
         self.overridden: tuple[str, ...] = tuple(returns)
+        self.allow_inf_nan = allow_inf_nan
         self.methods: Mapping[str, Method] = {
             name: Method(self.name, name, function, returns.pop(name, _UNSET), allow_inf_nan)
             for name, function in _public_functions(self.base)

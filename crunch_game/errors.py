@@ -13,6 +13,7 @@ CrunchGameError
  │    ├── ModelDied       its process ended during the call
  │    └── ModelStopped    it was not called: joining, failed, stopped, unreachable or unsupported
  ├── GameError            a game, or one of its parts, is described wrongly
+ ├── CapsuleError         a file is no fault capsule, or it cannot be played again here
  ├── StoreError           a store cannot be opened, read or written
  ├── FeedError            a feed's data cannot be read
  └── MissingExtra         a library of an optional extra is not installed
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 __all__ = [
     "AmbiguousModel",
+    "CapsuleError",
     "ContractError",
     "CrunchGameError",
     "FeedError",
@@ -104,6 +106,10 @@ class ModelStopped(ModelError):
 
 class GameError(CrunchGameError):
     """A game, or one of its parts, is described wrongly."""
+
+
+class CapsuleError(CrunchGameError):
+    """A file is no fault capsule, or it cannot be played again here."""
 
 
 class StoreError(CrunchGameError):

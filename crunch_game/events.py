@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from crunch_game.outcomes import Fault, Round
 
 __all__ = [
     "TROUBLE",
+    "CapsuleLost",
+    "CapsuleSaved",
     "FieldFault",
     "GameEvent",
     "LoopBlocked",
@@ -164,6 +167,32 @@ class RosterFound:
         return "the roster is back"
 
 
+@dataclass(frozen=True, slots=True)
+class CapsuleSaved:
+    """A failing call was saved as a fault capsule. `method` is None when the submission could not be loaded."""
+
+    model_id: str
+    deployment_id: str
+    method: str | None
+    path: Path
+
+    def __str__(self) -> str:
+        return f"{self.model_id}: the failing {self.method or 'load'} is saved; see: crunch-game replay {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class CapsuleLost:
+    """A failing call could not be saved as a fault capsule."""
+
+    model_id: str
+    deployment_id: str
+    method: str | None
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.model_id}: the failing {self.method or 'load'} could not be saved: {self.reason}"
+
+
 RunnerEvent = (
     ModelJoined
     | ModelReady
@@ -176,6 +205,8 @@ RunnerEvent = (
     | LoopBlocked
     | RosterLost
     | RosterFound
+    | CapsuleSaved
+    | CapsuleLost
 )
 
 
@@ -251,5 +282,6 @@ TROUBLE = (
     RoundLate,
     RoundsMissed,
     PredictionsSetAside,
+    CapsuleLost,
 )
 """What an author who does not listen is told all the same, as a logged warning."""

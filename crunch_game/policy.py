@@ -6,9 +6,11 @@ counts, and the state that follows. Nothing here reads a clock, sends, starts or
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -35,9 +37,10 @@ class Policy:
         on_timeout: "keep" lets a late model finish; "restart" ends its process and starts it afresh.
         field_fault_share: At this share of failed calls in one round the game is at fault: nobody gets a strike.
         field_fault_min: Fewer models than this are no field.
+        capsules: The folder where failing calls are saved, so that they can be played again; None saves nothing.
 
     Raises:
-        GameError: A number is out of its range.
+        GameError: A number is out of its range, or `capsules` is no folder.
     """
 
     timeout: float = 1.0
@@ -49,6 +52,7 @@ class Policy:
     on_timeout: Literal["keep", "restart"] = "keep"
     field_fault_share: float = 0.8
     field_fault_min: int = 5
+    capsules: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         budgets = {f"timeouts[{method!r}]": value for method, value in self.timeouts.items()}
@@ -67,10 +71,20 @@ class Policy:
         if self.field_fault_min < 0:
             raise GameError(f"Policy.field_fault_min is {self.field_fault_min!r}; it must be 0 or more")
         object.__setattr__(self, "timeouts", MappingProxyType(dict(self.timeouts)))
+        if self.capsules is not None:
+            object.__setattr__(self, "capsules", _folder(self.capsules))
 
     def budget(self, method: str) -> float:
         """Seconds that a model has for one call of the method."""
         return self.timeouts.get(method, self.timeout)
+
+
+def _folder(path: str | os.PathLike[str]) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise GameError(f"Policy.capsules is {path!r}; it must be the path of a folder, or None")
+    if Path(path).exists() and not Path(path).is_dir():
+        raise GameError(f"Policy.capsules is {os.fspath(path)!r}, which is no folder")
+    return Path(path).absolute()
 
 
 class State(StrEnum):

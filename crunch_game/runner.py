@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Itera
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import anyio
 from anyio.abc import TaskGroup
@@ -26,6 +26,9 @@ from crunch_game.models import Model, Source, Submission
 from crunch_game.outcomes import Outcome, Round
 from crunch_game.policy import Policy
 from crunch_game.rosters.base import Roster
+
+if TYPE_CHECKING:
+    from crunch_game.capsules.recorder import Recorder
 
 __all__ = ["JoinHook", "ModelRunner", "Models", "PerModel", "Selection"]
 
@@ -85,6 +88,7 @@ class ModelRunner:
         self._hooks: list[JoinHook] = []
         self._lineup: Lineup | None = None
         self._tasks: TaskGroup | None = None
+        self._recorder: Recorder | None = None
 
     async def __aenter__(self) -> Self:
         if self._tasks is not None:
@@ -92,6 +96,7 @@ class ModelRunner:
         alias_main()
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
+        self._recorder = _recorder_of(self.policy, self._setup, self._emit, self._tasks)
         hooks = _Bound(self._hooks, self)
         self._lineup = Lineup(self._roster, self._host, self._setup, self.policy, hooks, self._emit, self._tasks)
         try:
@@ -246,7 +251,8 @@ class ModelRunner:
     def _play(
         self, call: Call, players: Mapping[Player, Mapping[str, Any] | None], *, each: bool
     ) -> AsyncGenerator[list[Outcome]]:
-        return rounds.play(call, players, self._host, self._entered, self.policy, self._emit, each=each)
+        batches = rounds.play(call, players, self._host, self._entered, self.policy, self._emit, each=each)
+        return batches if self._recorder is None else self._recorder.follow(call, players, batches)
 
     def _selected(self, models: Selection | None) -> Iterator[Player]:
         lineup, fresh = self._entered, onboarding.get()
@@ -267,6 +273,10 @@ class ModelRunner:
         return self._lineup
 
     def _emit(self, event: events.RunnerEvent) -> None:
+        if isinstance(event, events.ModelLoadFailed) and self._recorder is not None and self._lineup is not None:
+            seat = self._lineup.seats.get(event.model_id)
+            if seat is not None and seat.submission.deployment_id == event.deployment_id:
+                self._recorder.load_failed(seat.submission, event.fault)
         if self._on_event is None:
             if isinstance(event, events.TROUBLE):
                 logger.warning("%s", event)
@@ -341,6 +351,16 @@ def _host_of(host: Host | str | None, roster: Roster) -> Host:
     if isinstance(host, str):
         raise GameError(f'host is {host!r}; it must be "process", "inline" or a Host')
     return host
+
+
+def _recorder_of(
+    policy: Policy, setup: Setup, emit: Callable[[events.RunnerEvent], None], tasks: TaskGroup
+) -> Recorder | None:
+    if policy.capsules is None:
+        return None
+    from crunch_game.capsules.recorder import Recorder
+
+    return Recorder(Path(policy.capsules), setup, policy.setup_timeout, emit, tasks)
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -597,6 +597,8 @@ def test_nobody_called_is_nobodys_fault():
         ({"field_fault_share": 0}, "Policy.field_fault_share is 0; it must be in 0 to 1, and not 0"),
         ({"field_fault_share": 1.01}, "Policy.field_fault_share is 1.01; it must be in 0 to 1, and not 0"),
         ({"field_fault_min": -1}, "Policy.field_fault_min is -1; it must be 0 or more"),
+        ({"capsules": 5}, "Policy.capsules is 5; it must be the path of a folder, or None"),
+        ({"capsules": __file__}, f"Policy.capsules is {__file__!r}, which is no folder"),
     ],
 )
 def test_a_policy_that_makes_no_sense_is_refused_with_a_sentence(wrong, sentence):
@@ -616,6 +618,7 @@ def test_the_default_policy_is_the_designs():
         "on_timeout": "keep",
         "field_fault_share": 0.8,
         "field_fault_min": 5,
+        "capsules": None,
     }
 
 

@@ -1,0 +1,254 @@
+"""Follows every round, and has failing calls saved as capsules. It costs a game nothing that does not ask for it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import anyio.to_thread
+import msgspec
+from anyio.abc import TaskGroup
+
+from crunch_game import events
+from crunch_game.capsules.capsule import Told
+from crunch_game.capsules.tapes import NOTHING, Kept, Recent, Tapes
+from crunch_game.capsules.writing import Capture, write
+from crunch_game.errors import CrunchGameError
+from crunch_game.faults import said
+from crunch_game.hosts.base import Call, Instance, Setup
+from crunch_game.hosts.wire import Unsendable, encode
+from crunch_game.lineup import Player
+from crunch_game.models import Submission
+from crunch_game.outcomes import Fault, Outcome, Status
+from crunch_game.policy import Health, State
+
+__all__ = ["Recorder"]
+
+_IN_A_ROW: Final = 3
+_IN_ALL: Final = 10
+"""Capsules of one method of one deployment: without a success in between, and ever. The first ones tell most."""
+_PENDING: Final = 200
+"""Capsules that wait to be written."""
+_PARTING: Final = 5.0
+"""Seconds for writing when the runner is left."""
+
+_FAILED: Final = frozenset({Status.INVALID, Status.RAISED, Status.DIED, Status.TIMEOUT})
+_Asked = tuple[Instance | None, Health, Mapping[str, Any] | None]
+
+
+class Recorder:
+    """Follows the rounds of one runner.
+
+    What models are told is kept: the last calls that promise no answer, such as `tick`, because later answers
+    depend on them.
+
+    Args:
+        folder: Where capsules are written.
+        setup: How the runner makes models.
+        setup_timeout: The seconds that a load has.
+        emit: Told of every capsule.
+        tasks: Where the writing waits for its thread.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        setup: Setup,
+        setup_timeout: float,
+        emit: Callable[[events.RunnerEvent], None],
+        tasks: TaskGroup,
+    ) -> None:
+        self._folder = folder
+        self._setup = setup
+        self._setup_timeout = setup_timeout
+        self._emit = emit
+        self._tasks = tasks
+        self._rounds = 0
+        self._tapes = Tapes()
+        self._tallies: dict[tuple[str, str | None], _Tally] = {}
+        self._pending: deque[Capture] = deque()
+        self._writing = False
+
+    async def follow(
+        self,
+        call: Call,
+        players: Mapping[Player, Mapping[str, Any] | None],
+        batches: AsyncGenerator[list[Outcome]],
+    ) -> AsyncGenerator[list[Outcome]]:
+        """Give a round's batches on as they are, and take note of them."""
+        self._rounds += 1
+        # As it is before the round: by its end, who failed may have been replaced.
+        asked: dict[str, _Asked] = {
+            player.model.id: (player.instance, player.health, extra) for player, extra in players.items()
+        }
+        round_ = _Round(call, self._rounds)
+        async with aclosing(batches):
+            async for batch in batches:
+                self._note(round_, asked, batch)
+                yield batch
+
+    def load_failed(self, submission: Submission, fault: Fault) -> None:
+        """Save a submission that could not be loaded."""
+        if self._is_told(submission.id, submission.deployment_id, None, failed=True):
+            self._save(
+                Capture(
+                    model_id=submission.id,
+                    deployment_id=submission.deployment_id,
+                    source=submission.source,
+                    loaded=math.inf,
+                    failing=None,
+                    recent=Recent(submission.id, (), 0),
+                    status={"timeout": Status.TIMEOUT, "died": Status.DIED}.get(fault.kind, Status.RAISED),
+                    fault=fault,
+                    budget=self._setup_timeout,
+                    elapsed=0.0,
+                )
+            )
+
+    def _note(self, round_: _Round, asked: Mapping[str, _Asked], batch: Sequence[Outcome]) -> None:
+        keeps, method = round_.keeps, round_.call.method.name
+        for outcome in batch:
+            status = outcome.status
+            failed = status in _FAILED
+            if not (keeps or failed or self._tallies) or status is Status.SKIPPED:
+                continue
+            instance, health, extra = asked[outcome.model_id]
+            if instance is None or (status is Status.TIMEOUT and health.state is State.BUSY):
+                continue  # what it was busy with has its capsule; this call never reached it
+            if self._is_told(outcome.model_id, outcome.deployment_id, method, failed=failed):
+                self._capture(round_, instance, health, extra, outcome)
+            if keeps and status is not Status.UNSUPPORTED:
+                kept = round_.kept or round_.begin(self._tapes)
+                if extra:
+                    self._tapes.add_extra(kept, outcome.model_id, _encoded(extra))
+                self._tapes.append(instance, kept, status)
+
+    def _is_told(self, model_id: str, deployment_id: str, method: str | None, *, failed: bool) -> bool:
+        """Count a success or a failure; whether it is one of the failures to save."""
+        tally = self._tallies.get((model_id, method))
+        if not failed:
+            if tally is not None:
+                tally.in_a_row = 0
+            return False
+        if tally is None or tally.deployment_id != deployment_id:
+            tally = self._tallies[model_id, method] = _Tally(deployment_id)
+        if tally.in_a_row >= _IN_A_ROW or tally.in_all >= _IN_ALL:
+            return False
+        tally.in_a_row += 1
+        tally.in_all += 1
+        return True
+
+    def _capture(
+        self,
+        round_: _Round,
+        instance: Instance,
+        health: Health,
+        extra: Mapping[str, Any] | None,
+        outcome: Outcome,
+    ) -> None:
+        args, further = round_.args, _encoded(extra) if extra else NOTHING
+        assert outcome.error is not None
+        if args is None or further is None:
+            self._lost(outcome.model_id, outcome.deployment_id, outcome.method, "its arguments cannot be written down")
+            return
+        loaded = health.since if health.loaded is None else health.loaded
+        self._save(
+            Capture(
+                model_id=outcome.model_id,
+                deployment_id=outcome.deployment_id,
+                source=instance.submission.source,
+                loaded=time.time() - (time.monotonic() - loaded),
+                failing=Told(outcome.method, msgspec.Raw(args), msgspec.Raw(further), outcome.status),
+                recent=self._tapes.recent(instance, outcome.model_id),
+                status=outcome.status,
+                fault=outcome.error,
+                budget=outcome.budget,
+                elapsed=outcome.elapsed,
+            )
+        )
+
+    # Writing.
+
+    def _save(self, capture: Capture) -> None:
+        if self._tasks.cancel_scope.cancel_called:
+            return  # the runner is being left: what fails now fails because of that
+        if len(self._pending) >= _PENDING:
+            self._lost(*capture.which, f"{_PENDING} others wait to be written")
+            return
+        self._pending.append(capture)
+        if not self._writing:
+            self._writing = True
+            self._tasks.start_soon(self._write_all)
+
+    async def _write_all(self) -> None:
+        """Write what is pending, one after the other; when the runner is left, for a few seconds more."""
+        until = math.inf
+        while self._pending:
+            if anyio.current_effective_deadline() == -math.inf:
+                until = min(until, time.monotonic() + _PARTING)
+            capture = self._pending.popleft()
+            if time.monotonic() > until:
+                self._lost(*capture.which, "the runner was left before it was written")
+                continue
+            with anyio.CancelScope(shield=True):
+                told = await anyio.to_thread.run_sync(self._write, capture)
+            self._emit(told)
+        self._writing = False
+
+    def _write(self, capture: Capture) -> events.CapsuleSaved | events.CapsuleLost:
+        try:
+            path = write(capture, self._setup, self._folder)
+        except (CrunchGameError, Unsendable) as error:
+            return events.CapsuleLost(*capture.which, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever cannot be saved, the game goes on
+            return events.CapsuleLost(*capture.which, said(error))
+        return events.CapsuleSaved(*capture.which, path)
+
+    def _lost(self, model_id: str, deployment_id: str, method: str | None, reason: str) -> None:
+        self._emit(events.CapsuleLost(model_id, deployment_id, method, reason))
+
+
+class _Round:
+    """What is known of one round while it goes on."""
+
+    def __init__(self, call: Call, order: int) -> None:
+        self.call = call
+        self.keeps = call.method.silent or call.method.returns is Any
+        self.kept: Kept | None = None
+        self._order = order
+        self._encoded: list[bytes | None] = []
+
+    @property
+    def args(self) -> bytes | None:
+        """The arguments, encoded once and only if they are needed; None when they have no form."""
+        if not self._encoded:
+            self._encoded.append(_encoded((self.call.args, self.call.kwargs)))
+        return self._encoded[0]
+
+    def begin(self, tapes: Tapes) -> Kept:
+        """Keep the call."""
+        self.kept = tapes.begin(self._order, self.call.method.name, self.args)
+        return self.kept
+
+
+class _Tally:
+    """The capsules of one method of one deployment."""
+
+    __slots__ = ("deployment_id", "in_a_row", "in_all")
+
+    def __init__(self, deployment_id: str) -> None:
+        self.deployment_id = deployment_id
+        self.in_a_row = self.in_all = 0
+
+
+def _encoded(value: Any) -> bytes | None:
+    try:
+        return encode(value)
+    except Unsendable:
+        return None

@@ -1,0 +1,122 @@
+"""What each instance was last told: encoded once for all of them, and bounded in count and bytes."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, NamedTuple
+from weakref import WeakKeyDictionary
+
+import msgspec
+
+from crunch_game.capsules.capsule import Told
+from crunch_game.hosts.base import Instance
+from crunch_game.outcomes import Status
+
+__all__ = ["NOTHING", "Kept", "Recent", "Tapes"]
+
+NOTHING: Final = b"\xc0"
+"""None, encoded."""
+
+_CALLS: Final = 500
+"""Calls that are kept of one instance."""
+_BYTES: Final = 32 << 20
+"""Bytes that are kept of all of them."""
+_OVERHEAD: Final = 250
+
+
+class Kept:
+    """One call as all models got it, until it is forgotten. `args` is None when it is, or cannot be kept."""
+
+    __slots__ = ("args", "extras", "method", "order", "size")
+
+    def __init__(self, order: int, method: str, args: bytes | None) -> None:
+        self.order = order
+        self.method = method
+        self.args = args
+        self.extras: dict[str, bytes | None] = {}
+        self.size = _OVERHEAD + len(args or b"")
+
+    def add(self, model_id: str, extra: bytes | None) -> int:
+        """Keep one model's further arguments too; the bytes that this takes."""
+        self.extras[model_id] = extra
+        grown = _OVERHEAD + len(extra or b"")
+        self.size += grown
+        return grown
+
+    def told(self, model_id: str, status: Status) -> Told | None:
+        """The call as one model got it; None when it is forgotten. From any thread."""
+        extra = self.extras.get(model_id, NOTHING)
+        args = self.args  # last, as it is the first that is forgotten
+        if args is None or extra is None:
+            return None
+        return Told(self.method, msgspec.Raw(args), msgspec.Raw(extra), status)
+
+    def forget(self) -> int:
+        """Keep nothing any more; the bytes that this frees."""
+        self.args = None
+        self.extras.clear()
+        return self.size
+
+
+class _Tape:
+    __slots__ = ("calls", "count")
+
+    def __init__(self) -> None:
+        self.calls: deque[tuple[Kept, Status]] = deque(maxlen=_CALLS)
+        self.count = 0
+
+
+class Recent(NamedTuple):
+    """The last calls of one instance, and how many it had in all."""
+
+    model_id: str
+    calls: tuple[tuple[Kept, Status], ...]
+    total: int
+
+    def told(self) -> tuple[list[Told], int]:
+        """Those still known, back to the first gap, oldest first; and how many came before. From any thread."""
+        found: list[Told] = []
+        for kept, status in sorted(self.calls, key=lambda call: call[0].order, reverse=True):
+            told = kept.told(self.model_id, status)
+            if told is None:
+                break
+            found.append(told)
+        return found[::-1], self.total - len(found)
+
+
+class Tapes:
+    """The last calls of every instance."""
+
+    def __init__(self) -> None:
+        self._tapes: WeakKeyDictionary[Instance, _Tape] = WeakKeyDictionary()
+        self._kept: deque[Kept] = deque()
+        self._size = 0
+
+    def begin(self, order: int, method: str, args: bytes | None) -> Kept:
+        """A call that models are told; `order` grows with every call."""
+        kept = Kept(order, method, args)
+        self._kept.append(kept)
+        self._grow(kept.size)
+        return kept
+
+    def add_extra(self, kept: Kept, model_id: str, extra: bytes | None) -> None:
+        """Further arguments that one model got."""
+        self._grow(kept.add(model_id, extra))
+
+    def append(self, instance: Instance, kept: Kept, status: Status) -> None:
+        """The instance was told; so it ended."""
+        tape = self._tapes.get(instance)
+        if tape is None:
+            tape = self._tapes[instance] = _Tape()
+        tape.calls.append((kept, status))
+        tape.count += 1
+
+    def recent(self, instance: Instance, model_id: str) -> Recent:
+        """What the instance was last told."""
+        tape = self._tapes.get(instance)
+        return Recent(model_id, tuple(tape.calls), tape.count) if tape else Recent(model_id, (), 0)
+
+    def _grow(self, size: int) -> None:
+        self._size += size
+        while self._size > _BYTES and self._kept:
+            self._size -= self._kept.popleft().forget()
