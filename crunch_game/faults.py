@@ -8,7 +8,7 @@ from types import TracebackType
 
 from crunch_game.outcomes import Fault
 
-__all__ = ["fault_of", "own_frames", "said"]
+__all__ = ["fault_of", "own_frames", "own_stack", "said"]
 
 _OURS = str(Path(__file__).parent)
 _LONGEST = 8_000
@@ -36,13 +36,18 @@ def said(error: BaseException) -> str:
 
 def own_frames(error: BaseException) -> str | None:
     """The traceback as text, without the frames of crunch_game and of the import machinery; None if none is left."""
-    frames = [frame for frame in traceback.extract_tb(_skipped(error.__traceback__)) if not _foreign(frame)]
+    frames = own_stack(error)
     if isinstance(error, SyntaxError) and error.filename and not frames:
         return "".join(traceback.format_exception_only(error))
     if not frames:
         return None
     lines = ["Traceback (most recent call last):\n", *traceback.StackSummary.from_list(frames).format(), said(error)]
     return _short("".join(lines))
+
+
+def own_stack(error: BaseException) -> list[traceback.FrameSummary]:
+    """The frames of the exception's traceback that are neither crunch_game's nor the import machinery's."""
+    return [frame for frame in traceback.extract_tb(_skipped(error.__traceback__)) if not _foreign(frame)]
 
 
 def _skipped(tb: TracebackType | None) -> TracebackType | None:

@@ -15,6 +15,9 @@ import typer
 from crunch_game.cli import output, references
 from crunch_game.cli.check import Finding, examine
 from crunch_game.cli.demo import demo_game, demo_models
+from crunch_game.cli.doctor import doctor
+from crunch_game.cli.output import AsJson
+from crunch_game.cli.replay import replay as replay_capsule
 from crunch_game.cli.watch import Watch
 from crunch_game.errors import GameError
 from crunch_game.feeds.base import Feed
@@ -38,7 +41,6 @@ app = typer.Typer(
 GameRef = Annotated[str, typer.Argument(metavar="GAME", help="package.module:game, or a file that has a `game`.")]
 ModelsDir = Annotated[Path, typer.Option("--models", help="The folder of submissions; it is watched.")]
 StoreUrl = Annotated[str, typer.Option("--store", help="Where the game is kept, for example sqlite:///game.db")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
 Replay = Annotated[Path | None, typer.Option("--replay", help="Play this CSV or Parquet file instead of the feed.")]
 MaxTicks = Annotated[int | None, typer.Option("--max-ticks", min=0, help="Stop after that many rows.")]
 
@@ -96,6 +98,10 @@ def check(
         raise GameError(f"there is no submission at {str(submission)!r}")
     findings = anyio.run(examine, described, submission, references.feed_at(replay), rounds)
     _tell_findings(submission, findings, as_json=as_json)
+
+
+app.command("replay")(replay_capsule)
+app.command("doctor")(doctor)
 
 
 def _tell_findings(submission: Path, findings: list[Finding], *, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 from contextvars import ContextVar
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, NoReturn, TextIO
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 from rich import box
@@ -23,9 +23,11 @@ from crunch_game.errors import CrunchGameError
 from crunch_game.faults import said
 from crunch_game.scoring.leaderboard import Standing
 
-__all__ = ["Commands", "as_documents", "board", "escape", "print_json", "screen"]
+__all__ = ["AsJson", "Commands", "as_documents", "board", "escape", "print_json", "screen"]
 
 screen = Console(highlight=False)
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
 
 
 class Commands(TyperGroup):

@@ -177,5 +177,5 @@ def test_the_program_is_light_until_it_is_used():
 
 def test_help_names_every_command(command):
     shown = command("--help").stdout
-    assert all(name in shown for name in ("demo", "run", "leaderboard", "check"))
+    assert all(name in shown for name in ("demo", "run", "leaderboard", "check", "replay", "doctor"))
     assert Path.cwd().exists()

@@ -1,0 +1,200 @@
+"""What this machine has for running models: looked at, and tried out with a real one."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from crunch_game import events
+from crunch_game.errors import CrunchGameError
+from crunch_game.faults import said
+from crunch_game.hosts.process import ProcessHost
+from crunch_game.hosts.sandbox import Sandbox
+from crunch_game.outcomes import Status
+from crunch_game.policy import Policy
+from crunch_game.runner import ModelRunner
+
+__all__ = ["Libraries", "Machine", "Trial", "libraries", "machine", "try_out"]
+
+_PROBE: Final = """import crunch_game
+
+
+class Probe(crunch_game.TrackerBase):
+    def predict(self, number):
+        return number
+"""
+_CALLS: Final = 50
+_PATIENCE: Final = 60.0
+_RESERVED: Final = 64
+_PER_MODEL: Final = 2
+"""Descriptors of one model: its channel, and one more to watch its process when the fork server is gone."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a game is bounded by; None where the platform does not tell.
+
+    Attributes:
+        cores: Processors that this process may use.
+        memory, free_memory: Bytes; what a container may use, where that is less.
+        descriptors: Files, sockets and pipes that one process may have open.
+        models: How many models those are enough for.
+    """
+
+    python: str
+    executable: str
+    platform: str
+    cores: float
+    memory: int | None
+    free_memory: int | None
+    descriptors: int | None
+    models: int | None
+
+
+def machine() -> Machine:
+    """The machine as it is now."""
+    memory, free = _memory()
+    descriptors = _descriptors()
+    return Machine(
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        executable=sys.executable,
+        platform=f"{platform.system()} {platform.release()}, {platform.machine()}",
+        cores=_cores(),
+        memory=memory,
+        free_memory=free,
+        descriptors=descriptors,
+        models=None if descriptors is None else max(0, (descriptors - _RESERVED) // _PER_MODEL),
+    )
+
+
+def _cores() -> float:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")
+    return min(cores, int(quota) / int(period)) if quota.isdigit() else cores
+
+
+def _memory() -> tuple[int | None, int | None]:
+    told: dict[str, str] = dict(re.findall(r"^(\w+): +(\d+) kB$", _read("/proc/meminfo"), re.MULTILINE))
+    if "MemTotal" not in told:
+        return None, None
+    total, free = int(told["MemTotal"]) << 10, int(told.get("MemAvailable", told["MemFree"])) << 10
+    most, used = _read("/sys/fs/cgroup/memory.max"), _read("/sys/fs/cgroup/memory.current")
+    if most.isdigit() and used.isdigit():
+        total, free = min(total, int(most)), min(free, max(0, int(most) - int(used)))
+    return total, free
+
+
+def _descriptors() -> int | None:
+    try:
+        import resource
+    except ImportError:
+        return None
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""
+
+
+@dataclass(frozen=True)
+class Libraries:
+    """Versions by name, None for what is not installed: the package with what it needs, and each extra."""
+
+    own: Mapping[str, str | None]
+    extras: Mapping[str, Mapping[str, str | None]]
+
+
+def libraries() -> Libraries:
+    """What is installed of what the package can use."""
+    own: dict[str, str | None] = {"crunch-game": _version("crunch-game")}
+    extras: dict[str, dict[str, str | None]] = defaultdict(dict)
+    for requirement in (requires("crunch-game") if own["crunch-game"] else None) or ():
+        name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+        extra = re.search(r"extra == ['\"]([\w-]+)['\"]", requirement)
+        if extra is None:
+            own[name] = _version(name)
+        elif extra[1] != "all":  # it is the others together
+            extras[extra[1]][name] = _version(name)
+    return Libraries(own, dict(sorted(extras.items())))
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of running one model in a process of its own.
+
+    Attributes:
+        sandbox: Whether it was in the sandbox.
+        server, model, call: Seconds until the fork server was there, until the model was ready, and for a call.
+        error: Why it did not work.
+    """
+
+    sandbox: bool
+    server: float | None = None
+    model: float | None = None
+    call: float | None = None
+    error: str | None = None
+
+
+def _probe(folder: str) -> Path:
+    path = Path(folder, "probe.py")
+    path.write_text(_PROBE)
+    return path
+
+
+async def try_out(sandbox: Sandbox | None) -> Trial:
+    """Start the fork server and one model, and ask it."""
+    heard: dict[type, float] = {}
+    failed: list[str] = []
+    inside = sandbox is not None
+
+    def hear(event: Any) -> None:
+        heard.setdefault(type(event), time.perf_counter())
+        if isinstance(event, events.ModelLoadFailed):
+            failed.append(event.fault.message)
+
+    with tempfile.TemporaryDirectory(prefix="crunch_game-") as folder:
+        probe = _probe(folder)
+        began = time.perf_counter()
+        runner = ModelRunner(
+            "crunch_game.tracker.TrackerBase",
+            [probe],
+            host=ProcessHost(sandbox=sandbox),
+            policy=Policy(timeout=_PATIENCE),
+            on_event=hear,
+            ready_timeout=_PATIENCE,
+        )
+        try:
+            async with runner:
+                if failed:
+                    return Trial(inside, error=failed[0])
+                outcomes = [(await runner.predict(number))["probe"] for number in range(_CALLS)]
+        except (CrunchGameError, OSError) as error:
+            return Trial(inside, error=str(error) if isinstance(error, CrunchGameError) else said(error))
+    wrong = next((outcome.error for outcome in outcomes if outcome.status is not Status.OK), None)
+    if wrong is not None:
+        return Trial(inside, error=wrong.message)
+    joined, ready = heard[events.ModelJoined], heard[events.ModelReady]
+    call = median(outcome.elapsed for outcome in outcomes)
+    return Trial(inside, server=joined - began, model=ready - joined, call=call)
