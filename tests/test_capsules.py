@@ -446,7 +446,7 @@ def instance():
 def test_what_is_kept_is_bounded_in_calls(instance, monkeypatch):
     kept = Tapes()
     for number in range(2_000):
-        kept.append(instance, kept.begin(number, "tick", b"\x01"), Status.OK)
+        kept.append(instance, "alice", kept.begin(number, "tick", b"\x01"), Status.OK)
     calls, before = kept.recent(instance, "alice").told()
     assert (len(calls), before) == (500, 1_500)
 
@@ -461,7 +461,7 @@ def test_what_is_kept_is_bounded_in_bytes_and_has_no_gaps(sizes, extras):
             call = kept.begin(number, f"{number}", bytes(size))
             if number < len(extras):
                 kept.add_extra(call, "alice", bytes(extras[number]))
-            kept.append(instance, call, Status.OK)
+            kept.append(instance, "alice", call, Status.OK)
     calls, before = kept.recent(instance, "alice").told()
     assert sum(len(bytes(call.args)) + len(bytes(call.extra)) for call in calls) <= 2_000 + len(calls)
     assert [call.method for call in calls] == [f"{number}" for number in range(before, len(sizes))]
@@ -476,7 +476,7 @@ def test_an_instance_that_is_gone_is_not_kept_alive():
     kept, instance = Tapes(), Instance(Submission("alice", "nowhere"))
     call = kept.begin(1, "tick", b"\x01")
     kept.add_extra(call, "alice", b"\x01")
-    kept.append(instance, call, Status.OK)
+    kept.append(instance, "alice", call, Status.OK)
     gone = weakref.ref(instance)
     del instance
     gc.collect()

@@ -95,7 +95,7 @@ class Recorder:
 
     def load_failed(self, submission: Submission, fault: Fault) -> None:
         """Save a submission that could not be loaded."""
-        if self._is_told(submission.id, submission.deployment_id, None, failed=True):
+        if self._is_saved(submission.id, submission.deployment_id, None):
             self._save(
                 Capture(
                     model_id=submission.id,
@@ -112,30 +112,34 @@ class Recorder:
             )
 
     def _note(self, round_: _Round, asked: Mapping[str, _Asked], batch: Sequence[Outcome]) -> None:
-        keeps, method = round_.keeps, round_.call.method.name
+        keeps, tallies, append = round_.keeps, self._tallies, self._tapes.append
         for outcome in batch:
             status = outcome.status
             failed = status in _FAILED
-            if not (keeps or failed or self._tallies) or status is Status.SKIPPED:
-                continue
+            if not failed:
+                if status is not Status.OK or not (keeps or tallies):
+                    continue
+                if tallies:
+                    self._succeeded(outcome.model_id, outcome.method)
             instance, health, extra = asked[outcome.model_id]
             if instance is None or (status is Status.TIMEOUT and health.state is State.BUSY):
                 continue  # what it was busy with has its capsule; this call never reached it
-            if self._is_told(outcome.model_id, outcome.deployment_id, method, failed=failed):
+            if failed and self._is_saved(outcome.model_id, outcome.deployment_id, outcome.method):
                 self._capture(round_, instance, health, extra, outcome)
-            if keeps and status is not Status.UNSUPPORTED:
+            if keeps:
                 kept = round_.kept or round_.begin(self._tapes)
                 if extra:
                     self._tapes.add_extra(kept, outcome.model_id, _encoded(extra))
-                self._tapes.append(instance, kept, status)
+                append(instance, outcome.model_id, kept, status)
 
-    def _is_told(self, model_id: str, deployment_id: str, method: str | None, *, failed: bool) -> bool:
-        """Count a success or a failure; whether it is one of the failures to save."""
+    def _succeeded(self, model_id: str, method: str) -> None:
         tally = self._tallies.get((model_id, method))
-        if not failed:
-            if tally is not None:
-                tally.in_a_row = 0
-            return False
+        if tally is not None:
+            tally.in_a_row = 0
+
+    def _is_saved(self, model_id: str, deployment_id: str, method: str | None) -> bool:
+        """Count a failure; whether it is one of those to save."""
+        tally = self._tallies.get((model_id, method))
         if tally is None or tally.deployment_id != deployment_id:
             tally = self._tallies[model_id, method] = _Tally(deployment_id)
         if tally.in_a_row >= _IN_A_ROW or tally.in_all >= _IN_ALL:

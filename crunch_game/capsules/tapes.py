@@ -25,15 +25,20 @@ _OVERHEAD: Final = 250
 
 
 class Kept:
-    """One call as all models got it, until it is forgotten. `args` is None when it is, or cannot be kept."""
+    """One call as all models got it, until it is forgotten.
 
-    __slots__ = ("args", "extras", "method", "order", "size")
+    `args` is None when it is, or cannot be kept; `extras` and `ended` have what is not the same for all models:
+    further arguments, and how it ended where that was not well.
+    """
+
+    __slots__ = ("args", "ended", "extras", "method", "order", "size")
 
     def __init__(self, order: int, method: str, args: bytes | None) -> None:
         self.order = order
         self.method = method
         self.args = args
         self.extras: dict[str, bytes | None] = {}
+        self.ended: dict[str, Status] = {}
         self.size = _OVERHEAD + len(args or b"")
 
     def add(self, model_id: str, extra: bytes | None) -> int:
@@ -43,9 +48,9 @@ class Kept:
         self.size += grown
         return grown
 
-    def told(self, model_id: str, status: Status) -> Told | None:
+    def told(self, model_id: str) -> Told | None:
         """The call as one model got it; None when it is forgotten. From any thread."""
-        extra = self.extras.get(model_id, NOTHING)
+        extra, status = self.extras.get(model_id, NOTHING), self.ended.get(model_id, Status.OK)
         args = self.args  # last, as it is the first that is forgotten
         if args is None or extra is None:
             return None
@@ -55,6 +60,7 @@ class Kept:
         """Keep nothing any more; the bytes that this frees."""
         self.args = None
         self.extras.clear()
+        self.ended.clear()
         return self.size
 
 
@@ -62,7 +68,7 @@ class _Tape:
     __slots__ = ("calls", "count")
 
     def __init__(self) -> None:
-        self.calls: deque[tuple[Kept, Status]] = deque(maxlen=_CALLS)
+        self.calls: deque[Kept] = deque(maxlen=_CALLS)
         self.count = 0
 
 
@@ -70,14 +76,14 @@ class Recent(NamedTuple):
     """The last calls of one instance, and how many it had in all."""
 
     model_id: str
-    calls: tuple[tuple[Kept, Status], ...]
+    calls: tuple[Kept, ...]
     total: int
 
     def told(self) -> tuple[list[Told], int]:
         """Those still known, back to the first gap, oldest first; and how many came before. From any thread."""
         found: list[Told] = []
-        for kept, status in sorted(self.calls, key=lambda call: call[0].order, reverse=True):
-            told = kept.told(self.model_id, status)
+        for kept in sorted(self.calls, key=lambda kept: kept.order, reverse=True):
+            told = kept.told(self.model_id)
             if told is None:
                 break
             found.append(told)
@@ -103,12 +109,14 @@ class Tapes:
         """Further arguments that one model got."""
         self._grow(kept.add(model_id, extra))
 
-    def append(self, instance: Instance, kept: Kept, status: Status) -> None:
+    def append(self, instance: Instance, model_id: str, kept: Kept, status: Status) -> None:
         """The instance was told; so it ended."""
+        if status is not Status.OK:
+            kept.ended[model_id] = status
         tape = self._tapes.get(instance)
         if tape is None:
             tape = self._tapes[instance] = _Tape()
-        tape.calls.append((kept, status))
+        tape.calls.append(kept)
         tape.count += 1
 
     def recent(self, instance: Instance, model_id: str) -> Recent:
