@@ -40,10 +40,11 @@ class Line(NamedTuple):
 def doctor(as_json: output.AsJson = False) -> None:
     """Say what this machine has for running models, and try it out: exit code 0 if they run isolated, 1 if not."""
     sandbox = Sandbox()
-    found, installed = machine(), libraries()
     trials = [anyio.run(try_out, sandbox)]
     if trials[0].error is not None:
         trials.append(anyio.run(try_out, None))
+    # After the trial: the process host raises the limit of open files as far as it may.
+    found, installed = machine(), libraries()
     barriers = sandbox.report()
     problems = list(_problems(trials, barriers))
     if as_json:
@@ -98,7 +99,11 @@ def _of_machine(found: Machine) -> Iterator[Line]:
         return
     text = f"{found.descriptors:,} at most, enough for about {found.models:,} models"
     enough = found.models >= _FEW
-    yield Line("good" if enough else "note", "open files", text if enough else f"{text}; for more: ulimit -n 4096")
+    yield Line(
+        "good" if enough else "note",
+        "open files",
+        text if enough else f"{text}; more with a higher hard limit (ulimit -Hn)",
+    )
 
 
 def _of_libraries(installed: Libraries) -> Iterator[Line]:

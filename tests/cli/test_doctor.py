@@ -41,7 +41,9 @@ def test_memory_and_descriptors_are_those_of_the_kernel(document):
     told = document[0]["machine"]
     machines = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert 0 < told["free_memory"] < told["memory"] <= machines
-    assert told["descriptors"] == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert told["descriptors"] >= soft  # the process host raises what may be raised
+    assert hard == resource.RLIM_INFINITY or told["descriptors"] <= hard
     assert told["models"] == (told["descriptors"] - 64) // 2
 
 
@@ -106,7 +108,10 @@ def test_descriptors_for_few_models_are_noted_with_a_way_out(tmp_path):
     done = subprocess.run(
         ["sh", "-c", limited], capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "120"}
     )
-    assert "!  open files    256 at most, enough for about 96 models; for more: ulimit -n 4096" in done.stdout
+    assert (
+        "!  open files    256 at most, enough for about 96 models; more with a higher hard limit (ulimit -Hn)"
+        in done.stdout
+    )
 
 
 @LINUX
