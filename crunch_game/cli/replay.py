@@ -60,7 +60,7 @@ def replay(capsule: CapsuleFile, debug: Debug = False, code: OtherCode = None, a
         if as_json:
             output.print_json(_document(opened, here, root))
         else:
-            _tell(opened.manifest, here, root, output.screen)
+            _tell(opened.manifest, here, root, output.screen, mended=code is not None)
         if debug and here.status is not Status.OK:
             if traceback is None:
                 output.screen.print("there is no line of Python to stop at")
@@ -124,7 +124,7 @@ def _user() -> str:
         return "this user"
 
 
-def _tell(manifest: Manifest, here: Here, root: Path, console: Console) -> None:
+def _tell(manifest: Manifest, here: Here, root: Path, console: Console, *, mended: bool) -> None:
     """What came of it."""
     if any(stack.frames for stack in here.stacks):
         console.print()
@@ -137,7 +137,7 @@ def _tell(manifest: Manifest, here: Here, root: Path, console: Console) -> None:
         return
     mark = ("✓", "green") if here.status is Status.OK else ("!", "yellow")
     console.print(Text.assemble(mark, (" it does not reproduce: ", mark[1]), here.message))
-    for reason in _missing(manifest):
+    for reason in () if mended else _missing(manifest):
         console.print(Padding(Text(reason, style="dim"), (0, 0, 0, 2)))
 
 
@@ -167,7 +167,7 @@ def _missing(manifest: Manifest) -> Iterator[str]:
         yield "the code was changed after the game had loaded it: the copy may not be what failed"
     if manifest.python != platform.python_version():
         yield f"the game ran on Python {manifest.python}, this is {platform.python_version()}"
-    yield "besides: chance, the clock, the sandbox, other versions of libraries, a machine under load"
+    yield "what may differ here: chance, the clock, the sandbox, other versions of libraries, a machine under load"
 
 
 # For programs.
