@@ -24,10 +24,9 @@ from crunch_game.errors import ContractError
 if TYPE_CHECKING:
     from crunch_game.checking import Check
 
-__all__ = ["Arguments", "Arrange", "Contract", "Method", "find_class", "is_stub"]
+__all__ = ["Arguments", "Contract", "Fit", "Method", "find_class", "is_stub"]
 
 Arguments = tuple[list[Any], dict[str, Any]]
-Arrange = Callable[[list[Any], dict[str, Any]], Arguments]
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -161,34 +160,9 @@ class Method:
         except TypeError as error:
             raise ContractError(f"{self.owner}.{self.name}{self.signature}: {error}") from None
 
-    def fit(self, function: Callable[..., Any]) -> Arrange:
-        """How this method's arguments reach one model's own version of it.
-
-        Required parameters go by position, because participants rename them; those that the base class gives
-        a default are left out when the model does not accept them, so that a game can grow.
-        """
-        accepted = _Accepted.by(function)
-        parameters = self.signature.parameters
-        optional = {name for name in parameters if parameters[name].default is not inspect.Parameter.empty}
-        ordered = self._positions
-        fewest = sum(1 for name in ordered if name not in optional)
-
-        def arrange(args: list[Any], kwargs: dict[str, Any]) -> Arguments:
-            if len(args) > accepted.positions >= fewest:
-                surplus = zip(ordered[accepted.positions :], args[accepted.positions :], strict=False)
-                args, kwargs = args[: accepted.positions], {**kwargs, **dict(surplus)}
-            if not kwargs:
-                return args, kwargs
-            args, kwargs = list(args), dict(kwargs)
-            for name in ordered[len(args) : fewest]:
-                if name not in kwargs:
-                    break
-                args.append(kwargs.pop(name))
-            return args, {
-                name: kwargs[name] for name in kwargs if name not in optional or accepted.keyword(name, len(args))
-            }
-
-        return arrange
+    def fit(self, function: Callable[..., Any]) -> Fit:
+        """How this method's arguments reach one model's own version of it."""
+        return Fit(self.signature, self._positions, function)
 
     def read(self, value: Any) -> Any:
         """A model's answer as the annotated type.
@@ -234,6 +208,42 @@ class Method:
             return self._check(name).read(value)
         except Mismatch as error:
             raise ContractError(f"{self.owner}.{self.name}: the argument {name!r} does not fit: {error}") from None
+
+
+class Fit:
+    """Arranges a method's arguments for one model's own version of it.
+
+    Required parameters go by position, because participants rename them; those that the base class gives
+    a default are left out when the model does not accept them, so that a game can grow.
+
+    Attributes:
+        positions: Up to so many positional arguments, and none with a name, need no arranging.
+    """
+
+    def __init__(self, signature: inspect.Signature, ordered: Sequence[str], function: Callable[..., Any]) -> None:
+        self._accepted = _Accepted.by(function)
+        self._ordered = ordered
+        parameters = signature.parameters
+        self._optional = {name for name in parameters if parameters[name].default is not inspect.Parameter.empty}
+        self._fewest = sum(1 for name in ordered if name not in self._optional)
+        self.positions = self._accepted.positions
+
+    def __call__(self, args: list[Any], kwargs: dict[str, Any]) -> Arguments:
+        """The arguments as the model takes them."""
+        accepted, ordered = self._accepted, self._ordered
+        if len(args) > accepted.positions >= self._fewest:
+            surplus = zip(ordered[accepted.positions :], args[accepted.positions :], strict=False)
+            args, kwargs = args[: accepted.positions], {**kwargs, **dict(surplus)}
+        if not kwargs:
+            return args, kwargs
+        args, kwargs = list(args), dict(kwargs)
+        for name in ordered[len(args) : self._fewest]:
+            if name not in kwargs:
+                break
+            args.append(kwargs.pop(name))
+        return args, {
+            name: kwargs[name] for name in kwargs if name not in self._optional or accepted.keyword(name, len(args))
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crunch_game.contract import Arrange, Contract
+from crunch_game.contract import Contract, Fit
 
 __all__ = ["Callee", "NotOffered"]
 
@@ -14,12 +14,17 @@ class NotOffered(Exception):
 
 
 class Callee:
-    """A model, and how the contract's calls reach it."""
+    """A model, and how the contract's calls reach it.
+
+    Attributes:
+        fitted: By method, those that were called before: the model's own version, how arguments are arranged for it,
+            and whether its answer is of no interest.
+    """
 
     def __init__(self, model: Any, contract: Contract) -> None:
         self._model = model
         self._contract = contract
-        self._fitted: dict[str, tuple[Any, Arrange, bool]] = {}
+        self.fitted: dict[str, tuple[Any, Fit, bool]] = {}
 
     def call(self, method: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """What the model answers; None where the contract wants no answer.
@@ -28,15 +33,20 @@ class Callee:
             NotOffered: The model lacks the method.
             BaseException: Whatever the model raises.
         """
-        function, arrange, silent = self._fitted.get(method) or self._fit(method)
-        args, kwargs = arrange(args, kwargs)
+        function, fit, silent = self.fitted.get(method) or self.fit(method)
+        args, kwargs = fit(args, kwargs)
         answer = function(*args, **kwargs)
         return None if silent else answer
 
-    def _fit(self, method: str) -> tuple[Any, Arrange, bool]:
+    def fit(self, method: str) -> tuple[Any, Fit, bool]:
+        """What `fitted` has for a method that is called for the first time.
+
+        Raises:
+            NotOffered: The model lacks the method.
+        """
         function = getattr(self._model, method, None)
         if not callable(function):
             raise NotOffered(f"the model, a {type(self._model).__name__}, has no method {method}")
         promised = self._contract.method(method)
-        self._fitted[method] = fitted = (function, promised.fit(function), promised.silent)
+        self.fitted[method] = fitted = (function, promised.fit(function), promised.silent)
         return fitted

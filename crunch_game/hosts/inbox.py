@@ -8,41 +8,47 @@ from typing import Final
 
 from crunch_game.hosts import wire
 
-__all__ = ["Inbox"]
+__all__ = ["ANCILLARY", "HEAD", "Inbox", "descriptor_in", "length"]
 
+ANCILLARY: Final = socket.CMSG_SPACE(array("i").itemsize)
+HEAD: Final = wire.LENGTH.size
+length: Final = wire.LENGTH.unpack_from
 _CHUNK: Final = 1 << 16
-_ANCILLARY: Final = socket.CMSG_SPACE(array("i").itemsize)
 
 
 class Inbox:
     """Receives frames on a channel.
 
     Attributes:
-        descriptor: The one that came with the latest frame, or None. It is its reader's to close.
+        channel: Where they come from.
+        view: Where they are put, one over the other.
     """
 
     def __init__(self, channel: socket.socket) -> None:
-        self._channel = channel
-        self._view = memoryview(bytearray(_CHUNK))
-        self.descriptor: int | None = None
+        self.channel = channel
+        self.view = memoryview(bytearray(_CHUNK))
 
-    def receive(self) -> memoryview | None:
-        """The next frame, without its length, to be read before the one after it is asked for; None at the end."""
-        view = self._view
-        got, ancillary, _, _ = self._channel.recvmsg_into([view], _ANCILLARY)
-        self.descriptor = array("i", ancillary[0][2])[0] if ancillary else None
-        if not got:
-            return None
-        size = wire.LENGTH.size
-        if got >= size and wire.LENGTH.unpack_from(view)[0] + size == got:
-            return view[size:got]  # as nearly always: one frame, whole
-        return self._long(bytearray(view[:got]))
+    def receive(self) -> tuple[memoryview | None, int | None]:
+        """The next frame, without its length, to be read before the one after it is asked for; None at the end.
 
-    def _long(self, data: bytearray) -> memoryview | None:
-        size = wire.LENGTH.size
-        while len(data) < size or len(data) < size + wire.LENGTH.unpack_from(data)[0]:
-            got = self._channel.recv_into(self._view)
+        And the descriptor that came with it, or None, which is its reader's to close. (What is called again and again
+        has these lines of its own, in `answer_calls`.)
+        """
+        got, ancillary, _, _ = self.channel.recvmsg_into([self.view], ANCILLARY)
+        whole = got >= HEAD and length(self.view)[0] + HEAD == got
+        return self.view[HEAD:got] if whole else self.rest(got), descriptor_in(ancillary) if ancillary else None
+
+    def rest(self, got: int) -> memoryview | None:
+        """The whole frame, of which so many bytes are there, or more than it; None if it will never be whole."""
+        data = bytearray(self.view[:got])
+        while len(data) < HEAD or len(data) < HEAD + length(data)[0]:
+            got = self.channel.recv_into(self.view) if got else 0
             if not got:
                 return None
-            data += self._view[:got]
-        return memoryview(data)[size:]
+            data += self.view[:got]
+        return memoryview(data)[HEAD:]
+
+
+def descriptor_in(ancillary: list[tuple[int, int, bytes]]) -> int:
+    """The descriptor in what `recvmsg_into` gave besides the bytes."""
+    return array("i", ancillary[0][2])[0]

@@ -19,6 +19,7 @@ import msgspec
 
 from crunch_game.errors import ContractError
 from crunch_game.hosts import forkserver, wire
+from crunch_game.hosts.answering import CallBody
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
 from crunch_game.hosts.engine import Engine
 from crunch_game.hosts.exchange import Gone, Link, Result
@@ -28,7 +29,7 @@ from crunch_game.hosts.preload import libraries_of
 from crunch_game.hosts.results import Results, waker
 from crunch_game.hosts.sandbox import Sandbox
 from crunch_game.hosts.shared import INLINE, Shared
-from crunch_game.hosts.worker import CallBody, SetupBody
+from crunch_game.hosts.worker import SetupBody
 from crunch_game.importing import place_of
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault

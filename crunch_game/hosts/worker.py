@@ -18,16 +18,16 @@ from crunch_game.contract import Contract
 from crunch_game.errors import LoadError
 from crunch_game.faults import fault_of, own_frames
 from crunch_game.hosts import wire
+from crunch_game.hosts.answering import Told, answer_calls
 from crunch_game.hosts.calling import Callee, NotOffered
 from crunch_game.hosts.inbox import Inbox
-from crunch_game.hosts.shared import mapped
 from crunch_game.importing import import_code
 from crunch_game.loading import Loader, make_model
 
 if TYPE_CHECKING:
     from crunch_game.hosts.sandbox import Sandbox
 
-__all__ = ["SetupBody", "serve"]
+__all__ = ["SetupBody", "reseed", "serve"]
 
 
 class SetupBody(msgspec.Struct, array_like=True):
@@ -46,39 +46,25 @@ class SetupBody(msgspec.Struct, array_like=True):
     readable: list[str]
 
 
-class CallBody(msgspec.Struct, array_like=True):
-    """One call, as every model gets it: the method, its positional arguments, and those with a name."""
-
-    method: str
-    args: tuple[list[Any], dict[str, Any]]
-
-
 class _Setup(msgspec.Struct, array_like=True):
     kind: int
     call: int
     body: SetupBody
 
 
-class _Call(msgspec.Struct, array_like=True):
-    """A whole frame, so that the path of every call reads it in one go."""
-
-    kind: int
-    call: int
-    body: CallBody | int
-    extra: dict[str, Any] | None = None
-
-
 _read_setup = wire.reader(_Setup)
-_read_call = wire.reader(_Call)
-_read_body = wire.reader(CallBody)
 
 
 def serve(channel: socket.socket, contract: Contract, sandbox: Sandbox | None) -> NoReturn:
-    """Answer what arrives on the channel; ends the process when it closes."""
+    """Load the model that the first frame tells of, and answer its calls; ends the process when the channel closes."""
     worker = _Worker(contract, sandbox)
     inbox = Inbox(channel)
-    while (payload := inbox.receive()) is not None:
-        channel.sendall(worker.answer(payload, inbox.descriptor))
+    setup, _ = inbox.receive()
+    if setup is not None:
+        callee = worker.set_up(setup, channel)
+        if callee is not None:
+            answer_calls(inbox, callee, worker.refusal)
+        inbox.receive()  # a submission that is no model has nothing to answer, and waits for its end
     os._exit(0)
 
 
@@ -86,26 +72,23 @@ class _Worker:
     def __init__(self, contract: Contract, sandbox: Sandbox | None) -> None:
         self._contract = contract
         self._sandbox = sandbox
-        self._callee: Callee | None = None
-        self._buffer = bytearray()
-        self._asked = 0
 
-    def answer(self, payload: memoryview, descriptor: int | None) -> bytearray:
-        """What to say to one frame; never raises, whatever the participant's code does."""
-        buffer = self._buffer
-        value: Any
+    def set_up(self, payload: memoryview, channel: socket.socket) -> Callee | None:
+        """Load the model, and say so; None if it could not be loaded, whatever the participant's code did."""
+        setup = _read_setup(bytes(payload))
+        reply = bytearray()
+        callee: Callee | None = None
         try:
-            if self._callee is None:
-                kind, value = wire.READY, self._load(payload)
-            else:
-                kind, value = wire.VALUE, self._call(payload, descriptor)
-            wire.frame_into(buffer, kind, self._asked, value)
+            callee, warned = self._load(setup.body)
+            wire.frame_into(reply, wire.READY, setup.call, warned)
         except BaseException as error:  # noqa: BLE001 - SystemExit and the like are outcomes too
-            kind, value = self._refusal(error)
-            wire.frame_into(buffer, kind, self._asked, value)
-        return buffer
+            kind, told = self.refusal(error)
+            wire.frame_into(reply, kind, setup.call, told)
+        channel.sendall(reply)
+        return callee
 
-    def _refusal(self, error: BaseException) -> tuple[int, _Told]:
+    def refusal(self, error: BaseException) -> tuple[int, Told]:
+        """What to say of an error instead of an answer."""
         if isinstance(error, wire.Unsendable):
             return wire.UNSENDABLE, ("invalid", f"the answer cannot be sent: {error}", None)
         if isinstance(error, NotOffered):
@@ -126,9 +109,7 @@ class _Worker:
         barrier = barrier_of(error)
         return f" ({barrier})" if barrier else ""
 
-    def _load(self, payload: memoryview) -> list[str]:
-        setup = _read_setup(bytes(payload))
-        self._asked, body = setup.call, setup.body
+    def _load(self, body: SetupBody) -> tuple[Callee, list[str]]:
         if body.folder is not None:
             os.chdir(body.folder)
         source = _class_at(body.source) if body.is_class else body.source
@@ -141,21 +122,8 @@ class _Worker:
             code = import_code(source)
             code.scope.__enter__()  # for good: the whole process is this model's
             args, kwargs = wire.decode(body.init)
-            self._callee = Callee(make_model(code, self._contract, loader, args, kwargs), self._contract)
-        return [str(warning.message) for warning in caught]
-
-    def _call(self, payload: memoryview, descriptor: int | None) -> Any:
-        assert self._callee is not None
-        call = _read_call(payload)
-        self._asked = call.call
-        body = call.body if descriptor is None else _read_body(mapped(descriptor, call.body))
-        args, kwargs = body.args
-        if call.extra:
-            kwargs.update(call.extra)
-        return self._callee.call(body.method, args, kwargs)
-
-
-_Told = tuple[str, str, str | None]
+            callee = Callee(make_model(code, self._contract, loader, args, kwargs), self._contract)
+        return callee, [str(warning.message) for warning in caught]
 
 
 def _class_at(reference: str) -> type:
