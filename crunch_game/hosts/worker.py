@@ -17,7 +17,7 @@ import msgspec
 from crunch_game.contract import Contract
 from crunch_game.errors import LoadError
 from crunch_game.faults import fault_of, own_frames
-from crunch_game.hosts import wire
+from crunch_game.hosts import output, wire
 from crunch_game.hosts.calling import Callee, NotOffered
 from crunch_game.hosts.inbox import Inbox
 from crunch_game.hosts.shared import mapped
@@ -102,6 +102,7 @@ class _Worker:
             wire.frame_into(buffer, kind, self._asked, value)
         except BaseException as error:  # noqa: BLE001 - SystemExit and the like are outcomes too
             kind, value = self._refusal(error)
+            output.flush()
             wire.frame_into(buffer, kind, self._asked, value)
         return buffer
 
