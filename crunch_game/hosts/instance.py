@@ -25,7 +25,7 @@ from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 from crunch_game.policy import Event
 
-__all__ = ["Process"]
+__all__ = ["Process", "discard"]
 
 _MOST: Final = 32_768
 """Bytes of stderr that a fault is made of: a dump has a hundred frames, and names every extension module."""
@@ -98,7 +98,7 @@ class Process(Instance):
 
     def clean_up(self) -> None:
         """Remove its temporary folder, and the logs that nobody wants. Blocks for as long as the disk takes."""
-        shutil.rmtree(self.home, ignore_errors=True)
+        discard(self.home)
         for log in (self._out, self._err):
             self._keeper.let_go(log, remove=not self._keep)
 
@@ -189,6 +189,19 @@ class Process(Instance):
         """The last that it wrote to stderr, if that was after the last fault."""
         since, self._read_to = self._read_to, self._err.end()
         return self._err.read(max(since, self._read_to - _MOST), self._read_to)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder that models wrote in, even where they left folders that may not be read."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if not folder.exists():
+        return
+    folder.chmod(0o700)
+    for place, names, _ in os.walk(folder):
+        for path in (Path(place, name) for name in names):
+            if not path.is_symlink():
+                path.chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _missed(missed: Missed, call: Call) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import resource
-import shutil
 import socket
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, S
 from crunch_game.hosts.deaths import Coroner
 from crunch_game.hosts.engine import Engine
 from crunch_game.hosts.exchange import Exchange, Gone, Link, Result
-from crunch_game.hosts.instance import Process
+from crunch_game.hosts.instance import Process, discard
 from crunch_game.hosts.launcher import ForkServer, boot_of, reference_of
 from crunch_game.hosts.logs import LEAST_LIMIT, Keeper
 from crunch_game.hosts.preload import libraries_of
@@ -209,7 +208,7 @@ class ProcessHost:
                     await self.stop(process)
             await anyio.to_thread.run_sync(self._keeper.stop)
             await anyio.to_thread.run_sync(self._engine.stop)
-        await anyio.to_thread.run_sync(partial(shutil.rmtree, self._folder, ignore_errors=True))
+        await anyio.to_thread.run_sync(discard, self._folder)
 
     async def _have_server(self) -> ForkServer:
         """The fork server, started again if it died.
