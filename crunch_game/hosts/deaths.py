@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from crunch_game.hosts.lastwords import Dump
     from crunch_game.hosts.sandbox import Sandbox
 
-__all__ = ["Coroner", "OutOfMemory", "is_exiting"]
+__all__ = ["Coroner", "OutOfMemory"]
 
 _OUTSIDE: Final = "it came from outside the game, or from the model itself"
 _CAUSES: Final[Mapping[int, str]] = {
@@ -36,7 +36,6 @@ _NO_MEMORY: Final = re.compile(
     r"malloc failed|MemoryError",
     re.IGNORECASE,
 )
-_EXITING: Final = 0x4  # PF_EXITING
 
 
 class OutOfMemory:
@@ -129,15 +128,6 @@ class Coroner:
         if number == signal.SIGSEGV and limit and peak > limit // 2:
             return f"{_CAUSES[number]}; or native code did not check that it was refused memory: {given}"
         return _CAUSES[number]
-
-
-def is_exiting(pid: int) -> bool:
-    """Whether the process is at its end by itself, or past it; to tell one that only closed its channel."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except OSError:
-        return True
-    return fields[0] in (b"Z", b"X") or bool(int(fields[6]) & _EXITING)
 
 
 def _exit(code: int, started: bool) -> str:

@@ -24,8 +24,8 @@ from typing import Any, Final
 import msgspec
 
 from crunch_game.hosts import forkserver, output, wire
-from crunch_game.hosts.deaths import is_exiting
 from crunch_game.hosts.exchange import Exchange, Gone, Link, Missed
+from crunch_game.hosts.processes import is_exiting
 
 __all__ = ["Engine"]
 

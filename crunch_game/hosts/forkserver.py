@@ -24,6 +24,8 @@ import msgspec
 from crunch_game.contract import Contract
 from crunch_game.faults import own_frames, said
 from crunch_game.hosts import output, worker
+from crunch_game.hosts.folders import discard
+from crunch_game.hosts.processes import is_exiting
 from crunch_game.importing import run_main
 
 if TYPE_CHECKING:
@@ -131,6 +133,7 @@ _orders = msgspec.msgpack.Decoder(Spawn | Kill | Look)
 def main(descriptor: int) -> None:
     """Serve the coordinator at the other end of the descriptor until it is gone."""
     control = socket.socket(fileno=descriptor)
+    coordinator, folder = os.getppid(), Path.cwd()
     boot = _boots.decode(control.recv(PACKET))
     global booting
     booting = True
@@ -149,7 +152,7 @@ def main(descriptor: int) -> None:
     gc.collect()
     gc.freeze()
     control.send(_encode(Ready()))
-    _Server(control, contract, sandbox).run()
+    _Server(control, contract, sandbox, coordinator, folder).run()
 
 
 def _preload(control: socket.socket, libraries: Sequence[str]) -> None:
@@ -166,12 +169,16 @@ def _threads() -> int:
 
 
 class _Server:
-    def __init__(self, control: socket.socket, contract: Contract, sandbox: Sandbox | None) -> None:
+    def __init__(
+        self, control: socket.socket, contract: Contract, sandbox: Sandbox | None, coordinator: int, folder: Path
+    ) -> None:
         self._control = control
         self._contract = contract
         self._sandbox = sandbox
         self._selector = selectors.DefaultSelector()
         self._children: dict[int, tuple[int, int]] = {}
+        self._coordinator = coordinator
+        self._folder = folder
 
     def run(self) -> None:
         """Obey until the coordinator is gone, then end every child."""
@@ -182,6 +189,8 @@ class _Server:
                     self._reap(key.data)
                 elif not self._obey():
                     self._end_all()
+                    if os.getppid() != self._coordinator or is_exiting(self._coordinator):
+                        discard(self._folder)  # it was killed, and nobody else will
                     return
 
     def _obey(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import signal
 import socket
 import time
@@ -20,12 +19,13 @@ from crunch_game.hosts import lastwords, wire
 from crunch_game.hosts.base import Call, Instance, LoadFailure, Reply
 from crunch_game.hosts.deaths import Coroner
 from crunch_game.hosts.exchange import Exchange, Gone, Link, LinkWatcher, Missed
+from crunch_game.hosts.folders import discard
 from crunch_game.hosts.logs import Keeper
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 from crunch_game.policy import Event
 
-__all__ = ["Process", "discard"]
+__all__ = ["Process"]
 
 _MOST: Final = 32_768
 """Bytes of stderr that a fault is made of: a dump has a hundred frames, and names every extension module."""
@@ -189,19 +189,6 @@ class Process(Instance):
         """The last that it wrote to stderr, if that was after the last fault."""
         since, self._read_to = self._read_to, self._err.end()
         return self._err.read(max(since, self._read_to - _MOST), self._read_to)
-
-
-def discard(folder: Path) -> None:
-    """Remove a folder that models wrote in, even where they left folders that may not be read."""
-    shutil.rmtree(folder, ignore_errors=True)
-    if not folder.exists():
-        return
-    folder.chmod(0o700)
-    for place, names, _ in os.walk(folder):
-        for path in (Path(place, name) for name in names):
-            if not path.is_symlink():
-                path.chmod(0o700)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _missed(missed: Missed, call: Call) -> str:

@@ -16,7 +16,7 @@ __all__ = ["LEAST_LIMIT", "Keeper", "Log"]
 LEAST_LIMIT: Final = 4096
 _NOTE: Final = 100
 """Bytes that the line takes, at most, which says how much was dropped."""
-_SHARE: Final = 0.01
+_SHARE: Final = 0.005
 """What looking at sizes may cost at most, as a share of one core."""
 _SHORTEST, _LONGEST = 0.1, 5.0
 """Seconds between two looks."""
@@ -133,7 +133,7 @@ class Log:
 
 
 class Keeper:
-    """A thread that looks at the logs' sizes, as often as a hundredth of a core allows, and cuts those too long.
+    """A thread that looks at the logs' sizes, as often as half a percent of a core allows, and cuts those too long.
 
     Args:
         limit: Bytes of one stream on disk.

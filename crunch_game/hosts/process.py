@@ -22,7 +22,8 @@ from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, S
 from crunch_game.hosts.deaths import Coroner
 from crunch_game.hosts.engine import Engine
 from crunch_game.hosts.exchange import Exchange, Gone, Link, Result
-from crunch_game.hosts.instance import Process, discard
+from crunch_game.hosts.folders import discard
+from crunch_game.hosts.instance import Process
 from crunch_game.hosts.launcher import ForkServer, boot_of, reference_of
 from crunch_game.hosts.logs import LEAST_LIMIT, Keeper
 from crunch_game.hosts.preload import libraries_of

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from crunch_game import Sandbox
-from crunch_game.hosts.deaths import Coroner, is_exiting
+from crunch_game.hosts.deaths import Coroner
 from crunch_game.hosts.forkserver import FAILED, NOT_STARTED
 from crunch_game.hosts.lastwords import Dump
 
@@ -151,16 +151,3 @@ def test_who_was_ended_because_memory_ran_out_is_told_from_who_was_killed(contro
     done = subprocess.run(command, capture_output=True, text=True, check=True, env={"PYTHONPATH": ":".join(sys.path)})
 
     assert done.stdout == "(-9, False) (-9, True) (-9, False) (-9, True)\n"
-
-
-# Exiting.
-
-
-def test_a_process_that_runs_is_not_exiting_one_that_ended_is():
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    assert not is_exiting(process.pid)
-    process.kill()
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert is_exiting(process.pid)  # nobody has reaped it
-    process.communicate()
-    assert is_exiting(process.pid)

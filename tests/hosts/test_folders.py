@@ -1,4 +1,4 @@
-"""What is left of a model's process is removed, whatever it left."""
+"""Folders are removed, whatever models left in them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from crunch_game.hosts.instance import discard
+from crunch_game.hosts.folders import discard
 
 
 def as_nobody(action: Callable[[], None]) -> int:
