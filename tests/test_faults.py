@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+import textwrap
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import crunch_game
 from crunch_game.contract import Contract
-from crunch_game.faults import fault_of, own_frames, said
+from crunch_game.errors import ContractError
+from crunch_game.faults import fault_of, is_foreign, own_frames, said
 from crunch_game.hosts.calling import Callee
 from crunch_game.hosts.wire import decode, encode
 from crunch_game.importing import import_code
@@ -26,7 +32,7 @@ def raised(action, *args) -> BaseException:
 
 
 def module_of(tmp_path, text):
-    (tmp_path / "main.py").write_text(text)
+    (tmp_path / "main.py").write_text(textwrap.dedent(text))
     return import_code(tmp_path).modules[0]
 
 
@@ -132,3 +138,169 @@ def test_a_recursion_error_is_short_enough_to_read(tmp_path):
     assert fault.kind == "RecursionError"
     assert len(fault.traceback) < 9_000
     assert "[Previous line repeated" in fault.traceback
+
+
+def test_mutual_recursion_is_short_enough_to_read_too(tmp_path):
+    module = module_of(tmp_path, "def deep():\n    down()\ndef down():\n    deep()\n")
+
+    lines = own_frames(raised(module.deep)).splitlines()
+
+    assert len(lines) < 100
+    assert any(line.startswith("  [9") and line.endswith(" frames more]") for line in lines)
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[-1].startswith("RecursionError: ")
+
+
+def test_half_a_million_frames_are_told_as_quickly_as_few(tmp_path):
+    module = module_of(tmp_path, "def deep(n):\n    deep(n - 1) if n else 1 / 0\n")
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(10**6)
+    try:
+        text = own_frames(raised(module.deep, 500_000))
+    finally:
+        sys.setrecursionlimit(limit)
+
+    assert "  [499972 frames more]" in text
+
+
+def test_what_an_exception_was_raised_from_is_told_first(tmp_path):
+    module = module_of(
+        tmp_path,
+        """
+        def get():
+            return {}["BTC"]
+        def explicit():
+            try:
+                get()
+            except KeyError as error:
+                raise ValueError("no price") from error
+        def meanwhile():
+            try:
+                get()
+            except KeyError:
+                return 1 / 0
+        def suppressed():
+            try:
+                get()
+            except KeyError:
+                raise ValueError("no price") from None
+        """,
+    )
+
+    explicit = own_frames(raised(module.explicit))
+    assert explicit.index("in get") < explicit.index("KeyError: 'BTC'") < explicit.index("was the direct cause of")
+    assert explicit.endswith("ValueError: no price")
+    assert "During handling of the above exception" in own_frames(raised(module.meanwhile))
+    assert "KeyError: 'BTC'" in own_frames(raised(module.meanwhile))
+    assert "KeyError: 'BTC'" not in own_frames(raised(module.suppressed))
+
+
+def test_what_happened_in_our_own_code_meanwhile_is_not_told():
+    error = raised(Contract(Game).method, "measure")
+    try:
+        try:
+            raise error
+        except ContractError:
+            raise ValueError("theirs")  # noqa: B904 - that is the point
+    except ValueError as theirs:
+        theirs.__context__ = error.with_traceback(error.__traceback__.tb_next.tb_next)
+        text = own_frames(theirs)
+
+    assert "During handling" not in text
+    assert text.endswith("ValueError: theirs")
+
+
+def test_causes_in_a_circle_end():
+    first, second = raised(lambda: 1 / 0), raised(lambda: {}["x"])
+    first.__cause__, second.__cause__ = second, first
+
+    assert own_frames(first).count("ZeroDivisionError") == 1
+
+
+def test_the_members_of_a_group_are_told(tmp_path):
+    module = module_of(
+        tmp_path,
+        """
+        def one():
+            raise ValueError("first")
+        def two():
+            raise KeyError("second")
+        def both():
+            errors = []
+            for function in (one, two):
+                try:
+                    function()
+                except Exception as error:
+                    errors.append(error)
+            raise ExceptionGroup("both failed", errors)
+        """,
+    )
+
+    fault = fault_of(raised(module.both))
+
+    assert fault.message == "ExceptionGroup: both failed (2 sub-exceptions)"
+    assert "  1 of 2:\n    Traceback (most recent call last):\n" in fault.traceback
+    assert "in one" in fault.traceback
+    assert "    ValueError: first\n  2 of 2:\n" in fault.traceback
+    assert fault.traceback.endswith("    KeyError: 'second'")
+
+
+def test_a_note_is_told():
+    error = raised(lambda: 1 / 0)
+    error.add_note("in the third week")
+
+    assert own_frames(error).endswith("ZeroDivisionError: division by zero\nin the third week")
+
+
+def test_a_syntax_error_in_what_is_imported_shows_its_line_too(tmp_path):
+    (tmp_path / "helper.py").write_text("def broken(:\n")
+    (tmp_path / "main.py").write_text("import helper\n")
+
+    text = own_frames(raised(import_code, tmp_path).__cause__)
+
+    assert f'File "{tmp_path}/main.py", line 1, in <module>' in text
+    assert f'File "{tmp_path}/helper.py", line 1\n    def broken(:\n' in text
+
+
+def test_a_class_that_lies_about_everything_is_told_all_the_same(tmp_path):
+    module = module_of(
+        tmp_path,
+        """
+        def lie(*args, **kwargs):
+            raise SystemExit("a lie")
+        class Text(str):
+            __format__ = __len__ = __bool__ = __add__ = encode = replace = lie
+        class Meta(type):
+            __name__ = property(lie)
+        class Liar(BaseException, metaclass=Meta):
+            __cause__ = __context__ = __traceback__ = __notes__ = __suppress_context__ = __class__ = property(lie)
+            __repr__ = __getattr__ = lie
+            def __str__(self):
+                return Text("the truth")
+        def fail():
+            raise Liar
+        """,
+    )
+
+    fault = fault_of(raised(module.fail))
+
+    assert (fault.kind, fault.message) == ("Liar", "Liar: the truth")
+    assert "in fail\n    raise Liar\n" in fault.traceback
+
+
+@pytest.mark.parametrize(("value", "text"), [("text", "SystemExit: text"), (3, "SystemExit: 3"), (None, "SystemExit")])
+def test_leaving_is_told_with_what_was_said(value, text):
+    assert said(raised(sys.exit, value)) == text
+
+
+def test_control_characters_are_escaped():
+    assert said(ValueError("a\x00b\x1b[31m\r\nc\td")) == "ValueError: a\\x00b\\x1b[31m\nc\td"
+
+
+def test_whose_frames_they_are():
+    package = Path(crunch_game.__file__).parent
+
+    assert is_foreign(f"{package}/hosts/worker.py")
+    assert is_foreign("<frozen importlib._bootstrap>")
+    assert not is_foreign(f"{package}_models/alice.py")
+    assert not is_foreign(f"{package}/examples/daily_density/models/moody.py")

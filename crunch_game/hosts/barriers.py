@@ -18,7 +18,7 @@ from crunch_game.hosts.surroundings import is_beneath, real, unread_entries
 if TYPE_CHECKING:
     from crunch_game.hosts.sandbox import Sandbox
 
-__all__ = ["Enclosure", "barrier_of", "enclose"]
+__all__ = ["Enclosure", "barrier_of", "enclose", "size"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ _SIGNALS: Final = "the sandbox lets a model signal only itself, and what it has 
 _OTHERS: Final = "the sandbox keeps a model away from other processes"
 _SYSTEM: Final = "the sandbox gives a model no say in the system, whoever runs it"
 _UNCOUNTED: Final = "the sandbox limits memory, and refuses the kinds that no limit counts"
+_NO_THREAD: Final = "can't start new thread"  # each takes memory for its stack
 _OWNERS: Final = "the sandbox keeps the owners of files as they are"
 
 # What was called where an error without a file name came from.
@@ -112,8 +113,9 @@ def _with_causes(error: BaseException) -> Iterator[BaseException]:
 
 def _sentence(error: BaseException, inside: Enclosure) -> str | None:
     sandbox = inside.sandbox
-    if isinstance(error, MemoryError) and sandbox.memory is not None:
-        return f"the sandbox lets a model use {_size(sandbox.memory)} of memory (Sandbox(memory=...))"
+    starved = isinstance(error, MemoryError) or (type(error) is RuntimeError and _NO_THREAD in error.args)
+    if starved and sandbox.memory is not None:
+        return f"the sandbox lets a model use {size(sandbox.memory)} of memory (Sandbox(memory=...))"
     if isinstance(error, ModuleNotFoundError) and inside.locked:
         return _unread_module(error.name)
     if not isinstance(error, OSError):
@@ -121,7 +123,7 @@ def _sentence(error: BaseException, inside: Enclosure) -> str | None:
     if isinstance(error, socket.gaierror):
         return _NETWORK if inside.filtered and not sandbox.network and error.errno in _UNRESOLVED else None
     if error.errno == errno.EFBIG:
-        return f"the sandbox lets a file have {_size(sandbox.file_size)} (Sandbox(file_size=...))"
+        return f"the sandbox lets a file have {size(sandbox.file_size)} (Sandbox(file_size=...))"
     if error.errno == errno.EMFILE:
         return f"the sandbox lets a model have {sandbox.descriptors} open files (Sandbox(descriptors=...))"
     if error.errno in (errno.EACCES, errno.EXDEV) and inside.locked and isinstance(error.filename, str | bytes):
@@ -218,5 +220,6 @@ def _called(frame: traceback.FrameSummary) -> str | None:
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", None)
 
 
-def _size(count: int) -> str:
+def size(count: int) -> str:
+    """Bytes, for people."""
     return f"{count / (1 << 20):g} MiB"

@@ -23,14 +23,17 @@ from typing import Any, Final
 
 import msgspec
 
-from crunch_game.hosts import forkserver, wire
+from crunch_game.hosts import forkserver, output, wire
 from crunch_game.hosts.exchange import Exchange, Gone, Link, Missed
+from crunch_game.hosts.processes import is_exiting
 
 __all__ = ["Engine"]
 
 logger = logging.getLogger("crunch_game")
 
 _CHUNK: Final = 1 << 16
+_NEARLY: Final = 0.1
+"""Seconds before a deadline at which those who are still at their call are looked at."""
 _BLOCKED: Final = 0.1
 """Seconds that the event loop may take to hear of a result before its author is told."""
 _reports = msgspec.msgpack.Decoder(forkserver.Report)
@@ -104,7 +107,8 @@ class Engine:
         exchange.began = now = time.monotonic()
         exchange.deadline = now + exchange.timeout
         exchange.waiting.update(frames)
-        heapq.heappush(self._deadlines, (exchange.deadline, exchange.id, exchange))
+        nearly = exchange.deadline - min(_NEARLY, exchange.timeout / 5)
+        heapq.heappush(self._deadlines, (nearly, exchange.id, exchange))
         for link, frame in frames.items():
             if link.ended:
                 self._settle(link, exchange, Gone(None, unsent=True), now)
@@ -132,6 +136,17 @@ class Engine:
                 signal.pidfd_send_signal(link.pidfd, signal.SIGKILL)
         else:
             self.order(forkserver.Kill(link.token))
+
+    def look(self, links: Iterable[Link]) -> None:
+        """Have the links' processes write to their stderr where they are."""
+        for link in links:
+            if link.ended:
+                continue
+            if link.pidfd is None:
+                self.order(forkserver.Look(link.token))
+            else:
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(link.pidfd, output.LOOK)
 
     def close_server(self) -> None:
         """Hang up on the fork server: it ends every model's process, and itself."""
@@ -201,10 +216,18 @@ class Engine:
         now = time.monotonic()
         while self._deadlines and (self._deadlines[0][0] <= now or not self._deadlines[0][2].waiting):
             exchange = self._deadlines[0][2]
-            if exchange.waiting:
+            if exchange.waiting and exchange.deadline <= now:
                 return exchange
             heapq.heappop(self._deadlines)
+            if exchange.waiting:
+                heapq.heappush(self._deadlines, (exchange.deadline, exchange.id, exchange))
+                self._notice_slow(exchange)
         return None
+
+    def _notice_slow(self, exchange: Exchange) -> None:
+        slow = [link for link in exchange.waiting if link.current is exchange]
+        if slow:
+            slow[0].watcher.slow(slow, exchange)
 
     def _hear(self) -> None:
         with suppress(BlockingIOError):
@@ -290,7 +313,10 @@ class Engine:
         now = time.monotonic()
         for link in list(exchange.waiting):
             busy = link.current
-            missed = Missed() if busy in (None, exchange) else Missed(busy.method, now - link.asked)
+            if busy in (None, exchange):
+                missed = Missed(exchange=exchange.id)
+            else:
+                missed = Missed(busy.method, now - link.asked, busy.id)
             self._expire(link, exchange)
             self._settle(link, exchange, missed, now)
 
@@ -364,6 +390,7 @@ class Engine:
                 self._links[report.token].pid = report.pid
         elif isinstance(report, forkserver.Exited):
             if report.token in self._links:
+                self._links[report.token].peak = report.peak
                 self._end(self._links[report.token], report.code)
         else:
             callback = self._server_report
@@ -390,6 +417,8 @@ class Engine:
 
     def _break(self, link: Link, reason: str | None) -> None:
         """The channel is of no more use. That alone is no proof of death: the process is ended."""
+        if reason is None and link.pid is not None and not is_exiting(link.pid):
+            reason = "it closed its connection to the game"
         link.broken = reason
         self._hang_up(link)
         self.kill(link)

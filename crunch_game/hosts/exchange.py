@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,10 +17,14 @@ __all__ = ["Exchange", "Gone", "Link", "LinkWatcher", "Missed", "Result"]
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """The deadline passed. `busy_with` is set when the model was still at an earlier call, `busy_for` seconds long."""
+    """The deadline passed. `busy_with` is set when the model was still at an earlier call, `busy_for` seconds long.
+
+    `exchange` is the id of the exchange that it was at.
+    """
 
     busy_with: str | None = None
     busy_for: float = 0.0
+    exchange: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,9 @@ class Exchange:
 class LinkWatcher(Protocol):
     """Who hears, on the event loop, of what happens outside an exchange."""
 
+    def slow(self, links: Sequence[Link], exchange: Exchange) -> None:
+        """They are still at a call whose time is nearly over. On the engine's thread, which must not wait."""
+
     def late(self, link: Link) -> None:
         """An answer came after its deadline; the model is free again."""
 
@@ -90,6 +97,7 @@ class Link:
         queue: Exchanges that wait until the process is free, with the frame for it.
         unsent: What of the current frame the socket did not take yet.
         broken: How the process broke the protocol, or None.
+        peak: The most memory, in bytes, that the process had used when it ended; 0 if that is not known.
     """
 
     def __init__(self, watcher: LinkWatcher) -> None:
@@ -105,4 +113,5 @@ class Link:
         self.queue: deque[tuple[Exchange, bytes]] = deque()
         self.unsent: memoryview | None = None
         self.broken: str | None = None
+        self.peak = 0
         self.ended = False

@@ -23,15 +23,35 @@ import msgspec
 
 from crunch_game.contract import Contract
 from crunch_game.faults import own_frames, said
-from crunch_game.hosts import worker
+from crunch_game.hosts import output, worker
+from crunch_game.hosts.folders import discard
+from crunch_game.hosts.processes import is_exiting
 from crunch_game.importing import run_main
 
 if TYPE_CHECKING:
     from crunch_game.hosts.sandbox import Sandbox
 
-__all__ = ["Boot", "Exited", "Imported", "Importing", "Kill", "Ready", "Report", "Spawn", "Started", "main"]
+__all__ = [
+    "FAILED",
+    "NOT_STARTED",
+    "Boot",
+    "Exited",
+    "Imported",
+    "Importing",
+    "Kill",
+    "Look",
+    "Ready",
+    "Report",
+    "Spawn",
+    "Started",
+    "main",
+]
 
 PACKET: Final = 1 << 17
+FAILED: Final = 70
+"""The exit code of a model's process in which our own code failed."""
+NOT_STARTED: Final = 127
+"""The exit code that is told of a process which the system would not make."""
 
 booting = False
 """Whether this process is a fork server that imports the author's code: nothing may be played in it."""
@@ -55,6 +75,12 @@ class Spawn(msgspec.Struct, tag=True):
 
 class Kill(msgspec.Struct, tag=True):
     """End a model's process."""
+
+    token: int
+
+
+class Look(msgspec.Struct, tag=True):
+    """Have a model's process write to its stderr where it is."""
 
     token: int
 
@@ -87,22 +113,27 @@ class Started(msgspec.Struct, tag=True):
 
 
 class Exited(msgspec.Struct, tag=True):
-    """A model's process has ended and is reaped; a negative code is the signal that ended it."""
+    """A model's process has ended and is reaped; a negative code is the signal that ended it.
+
+    `peak` is the most memory, in bytes, that it had used.
+    """
 
     token: int
     code: int
+    peak: int = 0
 
 
 Report = Importing | Imported | Ready | Started | Exited
 
 _encode = msgspec.msgpack.Encoder().encode
 _boots = msgspec.msgpack.Decoder(Boot)
-_orders = msgspec.msgpack.Decoder(Spawn | Kill)
+_orders = msgspec.msgpack.Decoder(Spawn | Kill | Look)
 
 
 def main(descriptor: int) -> None:
     """Serve the coordinator at the other end of the descriptor until it is gone."""
     control = socket.socket(fileno=descriptor)
+    coordinator, folder = os.getppid(), Path.cwd()
     boot = _boots.decode(control.recv(PACKET))
     global booting
     booting = True
@@ -117,10 +148,11 @@ def main(descriptor: int) -> None:
     sandbox: Sandbox | None = pickle.loads(boot.sandbox)
     if sandbox is not None:
         sandbox.prepare()
+    output.prepare()
     gc.collect()
     gc.freeze()
     control.send(_encode(Ready()))
-    _Server(control, contract, sandbox).run()
+    _Server(control, contract, sandbox, coordinator, folder).run()
 
 
 def _preload(control: socket.socket, libraries: Sequence[str]) -> None:
@@ -137,12 +169,16 @@ def _threads() -> int:
 
 
 class _Server:
-    def __init__(self, control: socket.socket, contract: Contract, sandbox: Sandbox | None) -> None:
+    def __init__(
+        self, control: socket.socket, contract: Contract, sandbox: Sandbox | None, coordinator: int, folder: Path
+    ) -> None:
         self._control = control
         self._contract = contract
         self._sandbox = sandbox
         self._selector = selectors.DefaultSelector()
         self._children: dict[int, tuple[int, int]] = {}
+        self._coordinator = coordinator
+        self._folder = folder
 
     def run(self) -> None:
         """Obey until the coordinator is gone, then end every child."""
@@ -153,6 +189,8 @@ class _Server:
                     self._reap(key.data)
                 elif not self._obey():
                     self._end_all()
+                    if os.getppid() != self._coordinator or is_exiting(self._coordinator):
+                        discard(self._folder)  # it was killed, and nobody else will
                     return
 
     def _obey(self) -> bool:
@@ -164,7 +202,9 @@ class _Server:
             return False
         order = _orders.decode(message)
         if isinstance(order, Kill):
-            self._kill(order.token)
+            self._signal(order.token, signal.SIGKILL)
+        elif isinstance(order, Look):
+            self._signal(order.token, output.LOOK)
         else:
             self._fork(order.token, descriptors)
         return True
@@ -173,7 +213,7 @@ class _Server:
         try:
             pid = os.fork()
         except OSError:
-            self._report(Exited(token, 127))
+            self._report(Exited(token, NOT_STARTED))
         else:
             if pid == 0:
                 _become_model(descriptors, self._contract, self._sandbox)
@@ -187,22 +227,22 @@ class _Server:
         except OSError:  # no descriptor is left, and so no way to hear of its end
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            self._report(Exited(token, 127))
+            self._report(Exited(token, NOT_STARTED))
             return
         self._children[token] = (pid, pidfd)
         self._selector.register(pidfd, selectors.EVENT_READ, token)
         self._report(Started(token, pid))
 
-    def _kill(self, token: int) -> None:
+    def _signal(self, token: int, number: signal.Signals) -> None:
         if token in self._children:
-            signal.pidfd_send_signal(self._children[token][1], signal.SIGKILL)
+            signal.pidfd_send_signal(self._children[token][1], number)
 
     def _reap(self, token: int) -> None:
         pid, pidfd = self._children.pop(token)
         self._selector.unregister(pidfd)
         os.close(pidfd)
-        _, status = os.waitpid(pid, 0)
-        self._report(Exited(token, os.waitstatus_to_exitcode(status)))
+        _, status, used = os.wait4(pid, 0)
+        self._report(Exited(token, os.waitstatus_to_exitcode(status), used.ru_maxrss << 10))
 
     def _report(self, report: Report) -> None:
         with suppress(ConnectionError):  # the coordinator is gone; the next read says so, and ends every child
@@ -210,7 +250,7 @@ class _Server:
 
     def _end_all(self) -> None:
         for token in list(self._children):
-            self._kill(token)
+            self._signal(token, signal.SIGKILL)
         for pid, _ in self._children.values():
             os.waitpid(pid, 0)
 
@@ -223,17 +263,14 @@ def _become_model(descriptors: Sequence[int], contract: Contract, sandbox: Sandb
         os.setpgid(0, 0)
         channel, out, err = descriptors
         channel = os.dup2(channel, 256)
-        null = os.open(os.devnull, os.O_RDONLY)
-        for source, target in ((null, 0), (out, 1), (err, 2)):
-            os.dup2(source, target)
+        output.point(out, err)
         os.closerange(3, channel)
         os.closerange(channel + 1, os.sysconf("SC_OPEN_MAX"))
-        for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
         os.nice(5)
         gc.enable()
         sys.dont_write_bytecode = True
         worker.reseed()
         worker.serve(socket.socket(fileno=channel), contract, sandbox)
     finally:
-        os._exit(70)
+        output.fail()
+        os._exit(FAILED)

@@ -2,43 +2,81 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
-import shutil
 import signal
 import socket
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import anyio
 import msgspec
 
-from crunch_game.hosts import wire
+from crunch_game.hosts import lastwords, wire
 from crunch_game.hosts.base import Call, Instance, LoadFailure, Reply
-from crunch_game.hosts.exchange import Gone, Link, LinkWatcher, Missed
+from crunch_game.hosts.deaths import Coroner
+from crunch_game.hosts.exchange import Exchange, Gone, Link, LinkWatcher, Missed
+from crunch_game.hosts.folders import discard
+from crunch_game.hosts.logs import Keeper
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 from crunch_game.policy import Event
 
 __all__ = ["Process"]
 
-_APPENDED: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+_MOST: Final = 32_768
+"""Bytes of stderr that a fault is made of: a dump has a hundred frames, and names every extension module."""
+_LONGEST_NAME: Final = 200
 _faults = msgspec.msgpack.Decoder(tuple[str, str, str | None])
 
 
-class Process(Instance):
-    """One model's process. `home` is its temporary folder; `logs` is where its output is kept, if it is."""
+@dataclass
+class _Look:
+    """When the model was looked at, in which exchange, what its log's position was, and what was seen."""
 
-    def __init__(self, submission: Submission, watcher: LinkWatcher, folder: Path, logs: Path | None) -> None:
+    exchange: int
+    position: int
+    when: str
+    seen: str | None = None
+
+
+class Process(Instance):
+    """One model's process.
+
+    Args:
+        submission: What it runs.
+        watcher: Hears of it.
+        folder: Where its temporary folder is made.
+        logs: Where its output is kept, or None for the temporary folder.
+        keeper: Keeps its logs short.
+        coroner: Says what it died of.
+    """
+
+    def __init__(
+        self,
+        submission: Submission,
+        watcher: LinkWatcher,
+        folder: Path,
+        logs: Path | None,
+        keeper: Keeper,
+        coroner: Coroner,
+    ) -> None:
         super().__init__(submission)
         self.link = Link(watcher)
         self.ended = anyio.Event()
         self.home = folder / f"{self.link.token}"
         self._keep = logs is not None
+        self._keeper = keeper
+        self._coroner = coroner
         # A model's old process may end after its new one has begun: only logs to be kept are shared by the two.
-        stem = str(self.link.token) if logs is None else re.sub(r"[^\w.-]", "_", submission.id)
-        self._logs = [(logs or folder) / f"{stem}.{name}.log" for name in ("out", "err")]
-        self._read_to = self._logs[1].stat().st_size if self._logs[1].exists() else 0
+        stem = str(self.link.token) if logs is None else _file_name(submission.id)
+        self._out, self._err = (keeper.keep((logs or folder) / f"{stem}.{name}.log") for name in ("out", "err"))
+        self._read_to = self._err.end()
+        self._look: _Look | None = None
+        self._struck: bool | None = None
 
     def open(self) -> tuple[socket.socket, list[int]]:
         """Our end of its channel, and the descriptors that it gets: the other end, stdout and stderr.
@@ -50,7 +88,7 @@ class Process(Instance):
         ours, theirs = socket.socketpair()
         descriptors = [theirs.detach()]
         try:
-            descriptors.extend(os.open(log, _APPENDED, 0o644) for log in self._logs)
+            descriptors.extend(log.open() for log in (self._out, self._err))
         except OSError:
             ours.close()
             for descriptor in descriptors:
@@ -59,11 +97,16 @@ class Process(Instance):
         return ours, descriptors
 
     def clean_up(self) -> None:
-        """Remove its temporary folder, and the logs that nobody wants."""
-        shutil.rmtree(self.home, ignore_errors=True)
-        if not self._keep:
-            for log in self._logs:
-                log.unlink(missing_ok=True)
+        """Remove its temporary folder, and the logs that nobody wants. Blocks for as long as the disk takes."""
+        discard(self.home)
+        for log in (self._out, self._err):
+            self._keeper.let_go(log, remove=not self._keep)
+
+    def note_slow(self, exchange: Exchange) -> None:
+        """Say in its log why the lines follow that tell where it is. Not on the event loop: the disk may be slow."""
+        after = time.monotonic() - exchange.began
+        text = f"[crunch_game] {exchange.method} has taken {after:.3g} s of its {exchange.timeout:g} s and is here:\n"
+        self._look = _Look(exchange.id, self._err.append(text), f"here after {after:.3g} s")
 
     def loaded(self, what: wire.Frame | Missed | Gone, timeout: float) -> tuple[str, ...]:
         """The warnings of a load that succeeded.
@@ -78,7 +121,7 @@ class Process(Instance):
         if isinstance(what, Gone):
             raise LoadFailure(self.death(what, "while it was loading"))
         text = f"loading it took longer than {timeout:g} s (setup_timeout)"
-        raise LoadFailure(Fault("timeout", text, stderr=self._stderr()))
+        raise LoadFailure(self._late(what, text))
 
     def reply(self, what: wire.Frame | Missed | Gone, elapsed: float, call: Call) -> Reply:
         """What the process made of a call."""
@@ -90,7 +133,7 @@ class Process(Instance):
             except wire.Undecodable as error:
                 return Reply(Event.INVALID, None, Fault("invalid", f"the answer cannot be read: {error}"), elapsed)
         if isinstance(what, Missed):
-            return Reply(Event.DEADLINE, None, _missed(what, call), elapsed)
+            return Reply(Event.DEADLINE, None, self._late(what, _missed(what, call)), elapsed)
         if what.unsent:
             text = f"its process ended before the call reached it (it was busy with {what.busy_with})"
             return Reply(Event.DROPPED, None, Fault("died", text, exit=what.exit), elapsed)
@@ -105,44 +148,59 @@ class Process(Instance):
             kind, message, traceback = _faults.decode(frame.body)
         except msgspec.MsgspecError:
             kind, message, traceback = "invalid", "it answered with a message that cannot be read", None
-        return Fault(kind, message, traceback, self._stderr() if frame.kind == wire.FAULT else None)
+        stderr = lastwords.lines_of(self._unread()) if frame.kind == wire.FAULT else None
+        return Fault(kind, message, traceback, stderr)
+
+    def examine(self, gone: Gone) -> None:
+        """Ask what can be asked only while its end is fresh."""
+        if self._struck is None and gone.exit == -signal.SIGKILL and gone.reason is None:
+            self._struck = self._coroner.memory.struck()
 
     def death(self, gone: Gone, when: str = "between two calls") -> Fault:
         """How and when the process ended."""
+        self.examine(gone)
+        raw = self._unread()
+        stderr, dump = lastwords.lines_of(raw), lastwords.dump_of(raw, fatal=gone.exit != -signal.SIGXCPU)
+        frames = dump.frames and f"{dump.frames}\n{dump.headline}".rstrip() if dump is not None else None
         if gone.reason is not None:
-            return Fault("protocol", f"its process was ended {when}: {gone.reason}", None, self._stderr(), gone.exit)
-        return Fault("died", f"its process ended {when}: {_exit(gone.exit)}", None, self._stderr(), gone.exit)
+            return Fault("protocol", f"its process was ended {when}: {gone.reason}", frames, stderr, gone.exit)
+        how = self._coroner.verdict(
+            gone.exit,
+            started=self.link.pid is not None,
+            struck=bool(self._struck),
+            peak=self.link.peak,
+            stderr=stderr,
+            dump=dump,
+        )
+        return Fault("died", f"its process ended {when}: {how}", frames, stderr, gone.exit)
 
-    def _stderr(self) -> str | None:
-        text, self._read_to = _tail(self._logs[1], self._read_to)
-        return text
+    def _late(self, missed: Missed, message: str) -> Fault:
+        """The deadline passed: where it was shortly before."""
+        look = self._look if self._look is not None and self._look.exchange == missed.exchange else None
+        unread = self._unread()
+        if look is not None and look.seen is None:
+            age = self._read_to - look.position
+            since = unread[-age:] if age <= len(unread) else self._err.read(look.position, look.position + _MOST)
+            dump = lastwords.dump_of(since)
+            look.seen = dump.frames and f"{dump.frames}\n({look.when})" if dump is not None else None
+        return Fault("timeout", message, look.seen if look is not None else None, lastwords.lines_of(unread))
+
+    def _unread(self) -> bytes:
+        """The last that it wrote to stderr, if that was after the last fault."""
+        since, self._read_to = self._read_to, self._err.end()
+        return self._err.read(max(since, self._read_to - _MOST), self._read_to)
 
 
-def _tail(file: Path, start: int, most: int = 4096) -> tuple[str | None, int]:
-    """The last lines of what was written to the file after `start`, and where the file ends."""
-    try:
-        with file.open("rb") as stream:
-            end = stream.seek(0, os.SEEK_END)
-            stream.seek(max(start, end - most))
-            text = stream.read(end - stream.tell()).decode(errors="replace")
-    except OSError:
-        return None, start
-    return "\n".join(text.splitlines()[-10:]) or None, end
-
-
-def _missed(missed: Missed, call: Call) -> Fault:
+def _missed(missed: Missed, call: Call) -> str:
     if missed.busy_with is None:
-        return Fault("timeout", f"no answer within {call.timeout:g} s")
+        return f"no answer within {call.timeout:g} s"
     since = f"since {missed.busy_for:.3g} s"
-    return Fault("timeout", f"not asked within {call.timeout:g} s: it is still busy with {missed.busy_with}, {since}")
+    return f"not asked within {call.timeout:g} s: it is still busy with {missed.busy_with}, {since}"
 
 
-def _exit(code: int | None) -> str:
-    if code is None:
-        return "how is not known"
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"signal {-code} ({signal.Signals(-code).name})"
-    except ValueError:
-        return f"signal {-code}"
+def _file_name(model_id: str) -> str:
+    """The id where it can be a file's name; no two ids have the same."""
+    name = re.sub(r"[^\w.-]", lambda found: "".join(f"%{byte:02X}" for byte in os.fsencode(found[0])), model_id)
+    if len(os.fsencode(name)) <= _LONGEST_NAME:
+        return name
+    return f"{name[:40]}-{hashlib.sha256(os.fsencode(model_id)).hexdigest()}"

@@ -81,7 +81,16 @@ class ForkServer:
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         with theirs, self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", _PROGRAM, str(theirs.fileno()), json.dumps(sys.path)],
+                [
+                    sys.executable,
+                    "-I",
+                    "-X",
+                    "faulthandler",
+                    "-c",
+                    _PROGRAM,
+                    str(theirs.fileno()),
+                    json.dumps(sys.path),
+                ],
                 pass_fds=[theirs.fileno()],
                 env={**kept, **_ONE_THREAD, **self._env},
                 cwd=self._log.parent,

@@ -54,14 +54,18 @@ def no_new_privileges() -> None:
 
 
 def limit(limits: Mapping[str, int]) -> None:
-    """Lower resource limits, by name ("DATA"), soft and hard; a hard limit that is lower already stays."""
+    """Lower resource limits, by name ("DATA"), soft and hard; a hard limit that is lower already stays.
+
+    The hard limit of processor time is a second above the soft one: at that comes SIGXCPU, which tells what happened.
+    """
     for name, value in limits.items():
         which = getattr(resource, f"RLIMIT_{name}", None)
         if which is None:
             continue  # another platform
         hard = resource.getrlimit(which)[1]
         lowest = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(which, (lowest, lowest))
+        above = lowest if name != "CPU" else value + 1 if hard == resource.RLIM_INFINITY else min(value + 1, hard)
+        resource.setrlimit(which, (lowest, above))
 
 
 def volunteer() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import resource
-import shutil
 import socket
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -17,14 +16,17 @@ from typing import Any, Final, Literal, cast
 import anyio
 import msgspec
 
-from crunch_game.errors import ContractError
+from crunch_game.errors import ContractError, GameError
 from crunch_game.hosts import forkserver, wire
 from crunch_game.hosts.answering import CallBody
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
+from crunch_game.hosts.deaths import Coroner
 from crunch_game.hosts.engine import Engine
-from crunch_game.hosts.exchange import Gone, Link, Result
+from crunch_game.hosts.exchange import Exchange, Gone, Link, Result
+from crunch_game.hosts.folders import discard
 from crunch_game.hosts.instance import Process
 from crunch_game.hosts.launcher import ForkServer, boot_of, reference_of
+from crunch_game.hosts.logs import LEAST_LIMIT, Keeper
 from crunch_game.hosts.preload import libraries_of
 from crunch_game.hosts.results import Results, waker
 from crunch_game.hosts.sandbox import Sandbox
@@ -54,6 +56,8 @@ class ProcessHost:
         env: Environment variables for the models. They get the locale, the time zone and the search paths,
             nothing else.
         logs: The folder for each model's output (`ID.out.log`, `ID.err.log`); a temporary one unless given.
+        log_limit: Bytes that each of these two may have on disk. What is longer is cut: the tail goes to
+            `ID.out.log.1`, which counts too, and what was before it is dropped.
         sandbox: What models may do besides computing. On unless it is None: then they have the rights of this user.
     """
 
@@ -63,12 +67,18 @@ class ProcessHost:
         preload: Literal["auto"] | Sequence[str] = "auto",
         env: Mapping[str, str] | None = None,
         logs: str | os.PathLike[str] | None = None,
+        log_limit: int = 1 << 20,
         sandbox: Sandbox | None = _SANDBOX,
     ) -> None:
+        if log_limit < LEAST_LIMIT:
+            raise GameError(
+                f"ProcessHost(log_limit={log_limit!r}) is too little; it must be bytes, {LEAST_LIMIT} or more"
+            )
         self._preload = preload
         self._env = dict(env or {})
         self._logs = Path(logs) if logs is not None else None
         self._sandbox = sandbox
+        self._log_limit = log_limit
         self._instances: dict[Link, Process] = {}
 
     async def open(self, setup: Setup, submissions: Sequence[Submission], watcher: Watcher) -> None:
@@ -87,6 +97,11 @@ class ProcessHost:
         self._setup = setup
         self._watcher = watcher
         self._folder = Path(tempfile.mkdtemp(prefix="crunch_game-"))
+        # A process whose log has reached the sandbox's limit of one file could print no more.
+        largest = self._sandbox.file_size if self._sandbox is not None else self._log_limit
+        self._keeper = Keeper(max(LEAST_LIMIT, min(self._log_limit, largest)))
+        self._keeper.keep(self._folder / "forkserver.log")
+        self._coroner = Coroner(self._sandbox)
         if self._logs is not None:
             self._logs.mkdir(parents=True, exist_ok=True)
         self._reviving = anyio.Lock()
@@ -97,6 +112,7 @@ class ProcessHost:
         self._boot = boot_of(setup, submissions, libraries, self._sandbox)
         self._engine = Engine(waker(), watcher.loop_blocked)
         self._engine.start()
+        self._keeper.start()
         self._server = await self._new_server()
 
     async def start(self, submission: Submission, timeout: float) -> Loaded:
@@ -130,10 +146,11 @@ class ProcessHost:
             raise
 
     def _process(self, submission: Submission) -> tuple[Process, socket.socket, list[int]]:
-        process = Process(submission, self, self._folder, self._logs)
+        process = Process(submission, self, self._folder, self._logs, self._keeper, self._coroner)
         try:
             channel, descriptors = process.open()
         except OSError as error:
+            process.clean_up()
             raise LoadFailure(Fault("OSError", f"its process cannot be started: {error}")) from None
         self._instances[process.link] = process
         return process, channel, descriptors
@@ -177,8 +194,8 @@ class ProcessHost:
         assert isinstance(instance, Process)
         self._engine.do(lambda: self._engine.kill(instance.link))
         await instance.ended.wait()
-        self._instances.pop(instance.link, None)
-        instance.clean_up()
+        if self._instances.pop(instance.link, None) is not None:
+            await anyio.to_thread.run_sync(instance.clean_up)
 
     async def close(self) -> None:
         """End every process, and the fork server."""
@@ -191,8 +208,9 @@ class ProcessHost:
             for process in list(self._instances.values()):
                 if orphans or process.link.pidfd is not None:  # the fork server that it came from is gone
                     await self.stop(process)
+            await anyio.to_thread.run_sync(self._keeper.stop)
             await anyio.to_thread.run_sync(self._engine.stop)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        await anyio.to_thread.run_sync(discard, self._folder)
 
     async def _have_server(self) -> ForkServer:
         """The fork server, started again if it died.
@@ -220,7 +238,17 @@ class ProcessHost:
         folder = reference if place is not None and reference == str(place) and place.is_dir() else home
         return wire.encode(SetupBody(reference, False, loader, init, folder, home, [str(place)] if place else []))
 
-    # The engine's news, on the event loop.
+    # The engine's news: the first on its own thread, the others on the event loop.
+
+    def slow(self, links: Sequence[Link], exchange: Exchange) -> None:
+        """They are still at a call whose time is nearly over: have them say where they are, and it said why."""
+        self._keeper.do(partial(self._look, links, exchange))
+
+    def _look(self, links: Sequence[Link], exchange: Exchange) -> None:
+        for link in links:
+            if (process := self._instances.get(link)) is not None:
+                process.note_slow(exchange)
+        self._engine.do(partial(self._engine.look, links))
 
     def late(self, link: Link) -> None:
         """A late answer came in; the model is free again."""
@@ -232,6 +260,7 @@ class ProcessHost:
         process = self._instances.get(link)
         if process is None:
             return
+        process.examine(gone)
         process.ended.set()
         if not told:
             self._watcher.happened(process, Event.DIED, process.death(gone))

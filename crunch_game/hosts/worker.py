@@ -17,7 +17,7 @@ import msgspec
 from crunch_game.contract import Contract
 from crunch_game.errors import LoadError
 from crunch_game.faults import fault_of, own_frames
-from crunch_game.hosts import wire
+from crunch_game.hosts import output, wire
 from crunch_game.hosts.answering import Told, answer_calls
 from crunch_game.hosts.calling import Callee, NotOffered
 from crunch_game.hosts.inbox import Inbox
@@ -88,7 +88,8 @@ class _Worker:
         return callee
 
     def refusal(self, error: BaseException) -> tuple[int, Told]:
-        """What to say of an error instead of an answer."""
+        """What to say of an error instead of an answer; what was printed before it is in the logs then."""
+        output.flush()
         if isinstance(error, wire.Unsendable):
             return wire.UNSENDABLE, ("invalid", f"the answer cannot be sent: {error}", None)
         if isinstance(error, NotOffered):

@@ -90,7 +90,7 @@ def test_one_whose_answer_breaks_the_contract(checked):
 def test_one_whose_process_ends(checked):
     ended = checked("dying", "import os; os._exit(3)", "--json")
     assert ended.code == 1
-    assert messages(ended)[0].endswith("; the first time: its process ended during predict: exit code 3")
+    assert "; the first time: its process ended during predict: exit code 3;" in messages(ended)[0]
 
 
 def test_one_that_cannot_be_imported(checked):

@@ -289,12 +289,14 @@ def test_it_plays_on_plain_asyncio_too_where_deaths_between_calls_are_heard(tmp_
         """,
     )
     out, err = game.communicate(timeout=60)
-    assert (out, err) == ("1\nits process ended between two calls: exit code 4\n", "")
+    assert out.startswith("1\nits process ended between two calls: exit code 4;")
+    assert err == ""
 
 
-def test_nothing_is_left_of_a_coordinator_that_was_killed(tmp_path, alive):
+def test_nothing_is_left_of_a_coordinator_that_was_killed(tmp_path, alive, monkeypatch):
     from anyio.from_thread import start_blocking_portal
 
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     (tmp_path / "hangs.py").write_text(
         "import time\nfrom mygame import Base\n\n\nclass T(Base):\n    def predict(self, number):\n"
         "        time.sleep(600 if number else 0)\n"
@@ -326,10 +328,12 @@ def test_nothing_is_left_of_a_coordinator_that_was_killed(tmp_path, alive):
     # The other model is a child of the fork server too.
     pids = {int(pid) for pid in Path(f"/proc/{server}/task/{server}/children").read_text().split()} | {server, model}
     assert len(pids) == 3
+    assert len(list(tmp_path.glob("crunch_game-*/*.err.log"))) == 2
     game.kill()
     game.communicate()
     with start_blocking_portal() as portal:
         portal.call(gone_soon, pids, alive)
+    assert list(tmp_path.glob("crunch_game-*")) == []
 
 
 async def gone_soon(pids, alive):

@@ -1,0 +1,170 @@
+"""What a model's process died of, as far as its end tells: a sentence for the participant."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from crunch_game.hosts.barriers import size
+from crunch_game.hosts.forkserver import FAILED, NOT_STARTED
+
+if TYPE_CHECKING:
+    from crunch_game.hosts.lastwords import Dump
+    from crunch_game.hosts.sandbox import Sandbox
+
+__all__ = ["Coroner", "OutOfMemory"]
+
+_OUTSIDE: Final = "it came from outside the game, or from the model itself"
+_CAUSES: Final[Mapping[int, str]] = {
+    signal.SIGSEGV: "it used memory that is not its own; most often a bug in a native library, or endless recursion",
+    signal.SIGBUS: "a file that it had mapped into memory got shorter, or there was no more room for it",
+    signal.SIGABRT: "native code gave up, and mostly says on stderr why",
+    signal.SIGFPE: "native code divided an integer by zero",
+    signal.SIGILL: "it came to an instruction that this processor lacks; most often a library made for another one",
+    signal.SIGSYS: "it made a system call that this machine forbids",
+    signal.SIGXFSZ: "a file that it wrote got larger than its limit",
+    signal.SIGXCPU: "its processor time was used up",
+    signal.SIGPIPE: "it wrote to a pipe that nobody reads",
+    **dict.fromkeys((signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF), "a timer that it had set ran out"),
+    **dict.fromkeys((signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT), _OUTSIDE),
+}
+_NO_MEMORY: Final = re.compile(
+    r"bad_alloc|memory allocation of \d+ bytes failed|out of memory|(?:cannot|failed to|unable to) allocate|"
+    r"malloc failed|MemoryError",
+    re.IGNORECASE,
+)
+
+
+class OutOfMemory:
+    """The kernel's count of the processes that it ended because memory ran out, where it tells one."""
+
+    def __init__(self) -> None:
+        self._file = next((path for path in _counters() if _count(path) is not None), None)
+        self._known = self._now()
+
+    def struck(self) -> bool:
+        """Whether it ended more than were accounted for; to be asked once for every process that was killed."""
+        if self._now() <= self._known:
+            return False
+        self._known += 1
+        return True
+
+    def _now(self) -> int:
+        return (_count(self._file) or 0) if self._file is not None else 0
+
+
+class Coroner:
+    """Says what processes died of.
+
+    Args:
+        sandbox: The sandbox that they were in, if in any.
+    """
+
+    def __init__(self, sandbox: Sandbox | None) -> None:
+        self._sandbox = sandbox
+        self.memory = OutOfMemory()
+
+    def verdict(
+        self,
+        code: int | None,
+        *,
+        started: bool = True,
+        struck: bool = False,
+        peak: int = 0,
+        stderr: str | None = None,
+        dump: Dump | None = None,
+    ) -> str:
+        """How a process ended and what most likely ended it, as the end of a sentence.
+
+        Args:
+            code: Its exit code, negative for a signal, or None if that is not known.
+            started: Whether it ever ran.
+            struck: Whether the kernel counted, at that moment, one more process that it ended for want of memory.
+            peak: The most memory, in bytes, that it had used; 0 if that is not known.
+            stderr: The last lines that it wrote.
+            dump: Where it was when it crashed, if it could tell.
+        """
+        if code is None:
+            return "how is not known"
+        if code >= 0:
+            return f"exit code {code}; {_exit(code, started)}"
+        if code == -signal.SIGKILL:
+            cause: str | None = self._killed(struck, peak)
+        elif code in (-signal.SIGSEGV, -signal.SIGABRT):
+            cause = self._crashed(-code, peak, stderr or "", dump)
+        else:
+            cause = self._cause(-code)
+        return f"signal {_name(-code)}" + (f"; {cause}" if cause else "")
+
+    def _cause(self, number: int) -> str | None:
+        sandbox = self._sandbox
+        if number == signal.SIGXCPU and sandbox is not None and sandbox.cpu is not None:
+            return f"the sandbox gives a model's process {sandbox.cpu} s of processor time (Sandbox(cpu=...))"
+        if number == signal.SIGXFSZ and sandbox is not None:
+            return f"the sandbox lets a file have {size(sandbox.file_size)} (Sandbox(file_size=...))"
+        return _CAUSES.get(number)
+
+    def _killed(self, struck: bool, peak: int) -> str:
+        used = f"; it had used {peak >> 20} MiB" if peak else ""
+        if struck:
+            how = "the kernel counts one more that it ended so"
+            return f"memory ran out, of the machine or of its control group: {how}{used}"
+        cpu = self._sandbox.cpu if self._sandbox is not None else None
+        beyond = "" if cpu is None else f"; or it went on after its {cpu} s of processor time (Sandbox(cpu=...))"
+        return (
+            f"the game did not send it: most often memory ran out, of the machine or of its control group{used}{beyond}"
+        )
+
+    def _crashed(self, number: int, peak: int, stderr: str, dump: Dump | None) -> str:
+        limit = self._sandbox.memory if self._sandbox is not None else None
+        given = f"the sandbox lets a model use {size(limit)} of memory (Sandbox(memory=...))" if limit else None
+        if _NO_MEMORY.search(stderr):
+            return "native code got no more memory" + (f": {given}" if given else "")
+        if number == signal.SIGSEGV and dump is not None and dump.cut:
+            return "its recursion went too deep for native code"
+        if number == signal.SIGSEGV and limit and peak > limit // 2:
+            return f"{_CAUSES[number]}; or native code did not check that it was refused memory: {given}"
+        return _CAUSES[number]
+
+
+def _exit(code: int, started: bool) -> str:
+    if not started and code == NOT_STARTED:
+        return "the system gives no process: there are too many, or memory or descriptors are used up"
+    if code == FAILED:
+        return "its end of the connection to the game broke; most often it closed open files that are not its own"
+    return "something in it called os._exit, or native code called exit"
+
+
+def _name(number: int) -> str:
+    try:
+        return f"{number} ({signal.Signals(number).name})"
+    except ValueError:
+        return str(number)
+
+
+def _counters() -> Iterator[Path]:
+    """Files that may hold the count: the control group's own first, then the machine's."""
+    root = Path("/sys/fs/cgroup")
+    try:
+        groups = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    except OSError:
+        groups = []
+    for _, controllers, path in groups:
+        if not controllers:
+            yield root / path.lstrip("/") / "memory.events"
+        elif "memory" in controllers.split(","):
+            yield root / "memory" / path.lstrip("/") / "memory.oom_control"
+            yield root / "memory" / "memory.oom_control"
+    yield Path("/proc/vmstat")
+
+
+def _count(file: Path) -> int | None:
+    try:
+        text = file.read_text()
+    except OSError:
+        return None
+    found = re.search(r"^oom_kill (\d+)$", text, re.MULTILINE)
+    return int(found[1]) if found else None
