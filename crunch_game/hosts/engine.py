@@ -19,13 +19,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from crunch_game.hosts import forkserver, output, wire
 from crunch_game.hosts.exchange import Exchange, Gone, Link, Missed
 from crunch_game.hosts.processes import is_exiting
+from crunch_game.hosts.serverline import ServerLine
 
 __all__ = ["Engine"]
 
@@ -36,8 +35,6 @@ _NEARLY: Final = 0.1
 """Seconds before a deadline at which those who are still at their call are looked at."""
 _BLOCKED: Final = 0.1
 """Seconds that the event loop may take to hear of a result before its author is told."""
-_reports = msgspec.msgpack.Decoder(forkserver.Report)
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class Engine:
@@ -53,10 +50,9 @@ class Engine:
             end.setblocking(False)
         self._deadlines: list[tuple[float, int, Exchange]] = []
         self._links: dict[int, Link] = {}
-        self._server: socket.socket | None = None
+        self._server = ServerLine(self._selector, self._hear_report, self._lose_server)
         self._server_gone: Callable[[], None] = lambda: None
         self._server_report: Callable[[forkserver.Report], None] = lambda report: None
-        self._orders: deque[tuple[bytes, list[int]]] = deque()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="crunch_game engine", daemon=True)
         self._selector.register(self._ear, selectors.EVENT_READ, self._hear)
@@ -82,15 +78,8 @@ class Engine:
         self, server: socket.socket, report: Callable[[forkserver.Report], None], gone: Callable[[], None]
     ) -> None:
         """Speak to this fork server from now on; `report` and `gone` are called on the event loop."""
-        server.setblocking(False)
-        self._server, self._server_report, self._server_gone = server, report, gone
-        self._selector.register(server, selectors.EVENT_READ, self._read_server)
-        self._flush_orders()
-
-    def order(self, message: Any, descriptors: Iterable[int] = ()) -> None:
-        """Send the fork server a message; the descriptors are closed once it is sent."""
-        self._orders.append((_encode(message), list(descriptors)))
-        self._flush_orders()
+        self._server_report, self._server_gone = report, gone
+        self._server.connect(server)
 
     def spawn(self, link: Link, channel: socket.socket, descriptors: Sequence[int]) -> None:
         """Have a process forked for the link; it gets the descriptors: its channel's end, stdout and stderr."""
@@ -98,8 +87,8 @@ class Engine:
         link.socket = channel
         self._links[link.token] = link
         self._selector.register(channel, selectors.EVENT_READ, link)
-        self.order(forkserver.Spawn(link.token), descriptors)
-        if self._server is None:
+        self._server.order(forkserver.Spawn(link.token), descriptors)
+        if not self._server.connected:
             self._end(link, None)
 
     def ask(self, exchange: Exchange, frames: Mapping[Link, bytes]) -> None:
@@ -135,7 +124,7 @@ class Engine:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(link.pidfd, signal.SIGKILL)
         else:
-            self.order(forkserver.Kill(link.token))
+            self._server.order(forkserver.Kill(link.token))
 
     def look(self, links: Iterable[Link]) -> None:
         """Have the links' processes write to their stderr where they are."""
@@ -143,17 +132,14 @@ class Engine:
             if link.ended:
                 continue
             if link.pidfd is None:
-                self.order(forkserver.Look(link.token))
+                self._server.order(forkserver.Look(link.token))
             else:
                 with suppress(ProcessLookupError):
                     signal.pidfd_send_signal(link.pidfd, output.LOOK)
 
     def close_server(self) -> None:
         """Hang up on the fork server: it ends every model's process, and itself."""
-        if self._server is not None:
-            self._selector.unregister(self._server)
-            self._server.close()
-            self._server = None
+        self._server.close()
 
     def _halt(self) -> None:
         self._stopping = True
@@ -173,7 +159,7 @@ class Engine:
         for link in list(self._links.values()):
             link.broken = link.broken or "the runner was left"
             self._end(link, None)  # who still waits for it must not wait for ever
-        self._drop_orders()
+        self._server.drop()
         self._selector.close()
         self._bell.close()
         self._ear.close()
@@ -347,43 +333,6 @@ class Engine:
 
     # Processes.
 
-    def _flush_orders(self) -> None:
-        while self._orders and self._server is not None:
-            message, descriptors = self._orders[0]
-            try:
-                socket.send_fds(self._server, [message], descriptors)
-            except BlockingIOError:
-                self._selector.modify(self._server, selectors.EVENT_READ | selectors.EVENT_WRITE, self._read_server)
-                return
-            except ConnectionError:
-                self._lose_server()
-                return
-            self._orders.popleft()
-            for descriptor in descriptors:
-                os.close(descriptor)
-        if self._server is not None and self._selector.get_key(self._server).events & selectors.EVENT_WRITE:
-            self._selector.modify(self._server, selectors.EVENT_READ, self._read_server)
-
-    def _drop_orders(self) -> None:
-        for _, descriptors in self._orders:
-            for descriptor in descriptors:
-                os.close(descriptor)
-        self._orders.clear()
-
-    def _read_server(self) -> None:
-        self._flush_orders()
-        while self._server is not None:
-            try:
-                message = self._server.recv(forkserver.PACKET)
-            except BlockingIOError:
-                return
-            except ConnectionError:
-                message = b""
-            if not message:
-                self._lose_server()
-                return
-            self._hear_report(_reports.decode(message))
-
     def _hear_report(self, report: forkserver.Report) -> None:
         if isinstance(report, forkserver.Started):
             if report.token in self._links:
@@ -398,8 +347,6 @@ class Engine:
 
     def _lose_server(self) -> None:
         """Go on without the fork server: its children are watched, and ended, by descriptors of our own."""
-        self.close_server()
-        self._drop_orders()
         self._tell(self._server_gone)
         self.adopt()
 
