@@ -1,6 +1,7 @@
 # make demo   plays the demo game
 # make test   builds the package, installs the wheel, and passes every check on it
-# Both set up what they need, with uv when it is there and pip when not.
+# make bench  measures every row of docs/performance.md, peers included (ONLY="rounds storage" REPEAT=1 for some of it)
+# All set up what they need, with uv when it is there and pip when not.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -20,13 +21,16 @@ endif
 
 SOURCES := pyproject.toml README.md $(shell find crunch_game examples -type f -not -name '*.pyc' -not -path '*/.*')
 
-.PHONY: demo test check wheel clean
+.PHONY: demo test bench check wheel clean
 
 demo: $(VENV)/.installed
 	$(BIN)/crunch-game demo
 
 test: $(VENV)/.tools wheel
 	$(MAKE) --no-print-directory check
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(REPEAT),--repeat $(REPEAT)) $(BENCH_ARGS)
 
 check:
 	$(BIN)/ruff check .
@@ -42,6 +46,10 @@ $(VENV)/.installed: $(VENV)/bin/python constraints.txt $(SOURCES)
 	$(INSTALL) '.[$(EXTRAS)]' ./examples/daily_density
 	touch $@
 
+$(VENV)/.bench: $(VENV)/.installed
+	$(INSTALL) '.[scoring,tables]'
+	touch $@
+
 $(VENV)/.tools: $(VENV)/bin/python constraints.txt pyproject.toml
 	$(INSTALL) --group dev
 	touch $@
@@ -54,4 +62,4 @@ wheel: $(VENV)/.tools
 	$(INSTALL) "$$(ls $(CURDIR)/dist/*.whl)[scoring,tables,testing]" ./examples/daily_density
 
 clean:
-	rm -rf $(VENV) dist build
+	rm -rf $(VENV) .venv-peers dist build

@@ -1,0 +1,1 @@
+"""The peer: CrunchDAO's own model-runner-client and crunch-model-runner, each in a venv of its own, as published."""

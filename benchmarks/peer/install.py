@@ -1,0 +1,59 @@
+"""Sets up the peers' two environments, with uv when it is there and pip when not; at once when that was done before."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.apart import ROOT
+
+__all__ = ["CLIENT", "NODE", "Unavailable", "install"]
+
+FOLDER = ROOT / ".venv-peers"
+PACKAGES = {
+    "client": ["model-runner-client==0.14.0", "pyarrow>=18"],  # it imports pyarrow for tables, and does not say so
+    "node": ["crunch-model-runner==0.4.2"],
+}
+CLIENT, NODE = (FOLDER / name / "bin" / "python" for name in PACKAGES)
+
+
+class Unavailable(Exception):
+    """The peers cannot be set up here; the message says why."""
+
+
+def install() -> None:
+    """Have both environments.
+
+    Raises:
+        Unavailable: The registry cannot be reached, or does not have them.
+    """
+    for name, packages in PACKAGES.items():
+        stamp, wanted = FOLDER / name / ".installed", "\n".join(packages)
+        if stamp.exists() and stamp.read_text() == wanted:
+            continue
+        try:
+            for command in _commands(FOLDER / name, packages):
+                subprocess.run(command, check=True, capture_output=True, text=True, timeout=1800)
+        except (subprocess.SubprocessError, OSError) as error:
+            raise Unavailable(f"{packages[0]} cannot be installed ({_reason(error)})") from None
+        stamp.write_text(wanted)
+
+
+def _commands(venv: Path, packages: list[str]) -> list[list[str]]:
+    uv, python = shutil.which("uv"), str(venv / "bin" / "python")
+    if uv:
+        return [
+            [uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(venv)],
+            [uv, "pip", "install", "--quiet", "--python", python, *packages],
+        ]
+    return [
+        [sys.executable, "-m", "venv", "--clear", str(venv)],
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages],
+    ]
+
+
+def _reason(error: Exception) -> str:
+    lines = [line.strip() for line in (getattr(error, "stderr", None) or "").splitlines() if line.strip()]
+    return lines[-1].removeprefix("ERROR: ") if lines else str(error)

@@ -1,0 +1,149 @@
+"""What is measured, and the rows of the table: one measurement gives several, as peer, floor and ours alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from benchmarks.peer.install import NODE
+
+__all__ = ["FULL", "SIDES", "TINY", "Measure", "Row", "Side", "Sizes", "measures", "rows"]
+
+Side = Literal["peer", "floor", "ours"]
+SIDES: Sequence[Side] = ("peer", "floor", "ours")
+"""In the order in which they take turns."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything."""
+
+    models: int = 100
+    rounds: int = 200
+    peer_rounds: int = 50
+    growth: Sequence[int] = (1, 10, 300, 1000)
+    growth_rounds: int = 50
+    peer_models: int = 100
+    receivers: int = 10
+    payload: int = 10_000
+    payload_rounds: int = 50
+    predictions: int = 1000
+    saves: int = 50
+    inline_models: int = 10
+    inline_rows: int = 500
+    spinning: int = 10
+    budget: float = 0.5
+    limit: int = 8
+    demo_models: int = 1000
+    demo_rounds: int = 100
+
+
+FULL = Sizes()
+TINY = Sizes(2, 2, 2, (1, 3), 2, 2, 2, 10, 2, 10, 2, 2, 3, 1, 0.2, 1, 5, 3)
+"""For tests: everything runs, and no number means anything."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measurement: for each side that makes it, the function ("module:name") and its arguments."""
+
+    name: str
+    sides: Mapping[Side, tuple[str, dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One quantity, and what it should be at most: an absolute number, and a multiple of the floor."""
+
+    title: str
+    measure: str
+    metric: str
+    unit: str
+    most: float | None = None
+    most_of_floor: float | None = None
+
+
+def measures(sizes: Sizes) -> list[Measure]:
+    """Every measurement, in the order in which they are made."""
+    small = {"models": sizes.receivers, "size": sizes.payload, "rounds": sizes.payload_rounds}
+    saved = {"predictions": sizes.predictions, "rounds": sizes.saves}
+    inline = {"models": sizes.inline_models, "rows": sizes.inline_rows}
+    spinning = {
+        "models": sizes.models,
+        "spinning": sizes.spinning,
+        "budget": sizes.budget,
+        "limit": sizes.limit,
+        "rounds": sizes.growth_rounds,
+    }
+    demo = {"models": sizes.demo_models, "rounds": sizes.demo_rounds}
+    return [
+        _rounds("rounds", sizes.models, sizes.rounds, sizes),
+        *(_rounds(f"growth-{count}", count, sizes.growth_rounds, sizes) for count in sizes.growth),
+        _payload("floats", small),
+        _payload("frame", small),
+        Measure("storage", {"floor": ("benchmarks.storage:floor", saved), "ours": ("benchmarks.storage:ours", saved)}),
+        Measure("backtest", {"floor": ("benchmarks.inline:floor", inline), "ours": ("benchmarks.inline:ours", inline)}),
+        Measure("spinners", {"ours": ("benchmarks.spinners:spinners", spinning)}),
+        Measure("demo", {"ours": ("benchmarks.demo:demo", demo)}),
+    ]
+
+
+def _rounds(name: str, models: int, rounds: int, sizes: Sizes) -> Measure:
+    asked = {"models": models, "rounds": rounds}
+    sides: dict[Side, tuple[str, dict[str, Any]]] = {
+        "floor": ("benchmarks.floor:rounds", asked),
+        "ours": ("benchmarks.runner:rounds", asked),
+    }
+    if models <= sizes.peer_models:
+        peers = {"node": str(NODE), "models": models, "rounds": min(rounds, sizes.peer_rounds)}
+        sides["peer"] = ("benchmarks.peer.coordinator:rounds", peers)
+    return Measure(name, sides)
+
+
+def _payload(kind: str, asked: dict[str, Any]) -> Measure:
+    asked = {"kind": kind, **asked}
+    return Measure(
+        kind,
+        {
+            "peer": ("benchmarks.peer.coordinator:payload", {"node": str(NODE), **asked}),
+            "floor": ("benchmarks.floor:payload", asked),
+            "ours": ("benchmarks.payloads:payload", asked),
+        },
+    )
+
+
+def rows(sizes: Sizes) -> list[Row]:
+    """The table, in the order of its rows; the limits are those of the full sizes."""
+    most = sizes.growth[-1]
+    models, many, big = f"{sizes.models:,}", f"{most:,}", f"{sizes.payload:,}"
+    demo = f"{sizes.demo_models:,} models, {sizes.demo_rounds:,} rounds of the demo game"
+    others = f"{sizes.models - sizes.spinning:,}"
+    last = f"growth-{most}"
+    told = [
+        Row(f"start {models} isolated models", "rounds", "start_s", "s", 1.5),
+        Row(f"memory per model at {models} (PSS)", "rounds", "memory_mib", "MiB", 5),
+        Row(f"round (tick + predict), {models} models", "rounds", "round_ms", "ms", 6, 4),
+        Row(f"coordinator CPU per call, {models} models", "rounds", "cpu_us", "µs", 20),
+        Row(f"start {many} isolated models", last, "start_s", "s", 10),
+        Row(f"round (tick + predict), {many} models", last, "round_ms", "ms", 120),
+        Row(f"tick of {big} floats to {sizes.receivers} models", "floats", "round_ms", "ms", 6),
+        Row(f"tick of a {big} × 5 DataFrame to {sizes.receivers} models", "frame", "round_ms", "ms", 6),
+        Row(f"{sizes.predictions:,} predictions stored (SQLite, durable)", "storage", "round_ms", "ms", 25),
+        Row("backtest: one call inline, checked", "backtest", "call_us", "µs", 25),
+        Row("backtest: the same with keeping, scoring and ranking", "backtest", "whole_us", "µs"),
+        Row(
+            f"{sizes.spinning} of {models} spin: the slowest call, of its budget",
+            "spinners",
+            "slowest_of_budget",
+            "%",
+            110,
+        ),
+        Row(f"{sizes.spinning} of {models} spin: all others have answered after", "spinners", "others_ms", "ms"),
+        Row(f"those are stopped: round of the other {others}", "spinners", "after_ms", "ms"),
+        Row(f"round of {others} without them", "spinners", "without_ms", "ms"),
+        Row(f"{demo}: time", "demo", "game_s", "s"),
+        Row(f"{demo}: most memory of all processes (PSS)", "demo", "peak_mib", "MiB"),
+        Row(f"{demo}: predictions answered", "demo", "answered", "%"),
+    ]
+    return told if sizes == FULL else [replace(row, most=None, most_of_floor=None) for row in told]

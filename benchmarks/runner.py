@@ -1,0 +1,50 @@
+"""Ours: start, memory per model, round latency and processor time on the process host.
+
+A round is one tick and one prediction of every model, as a game plays them. Start is measured from nothing to the
+first answer of every model.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import anyio
+
+from benchmarks.field import ASKED, PRICES, field
+from benchmarks.meter import Meter, below, pss
+from crunch_game import ModelRunner, Policy
+
+__all__ = ["rounds"]
+
+
+def rounds(models: int, rounds: int) -> dict[str, float]:
+    """Start so many models, and play so many rounds."""
+    with field("density", models) as folder:
+        return anyio.run(_play, folder, models, rounds)
+
+
+async def _play(folder: Path, models: int, rounds: int) -> dict[str, float]:
+    began = time.perf_counter()
+    async with ModelRunner("bench_game:TrackerBase", folder, policy=Policy(timeout=30), ready_timeout=300) as runner:
+        await _round(runner, models)
+        start = time.perf_counter() - began
+        memory = pss(below(os.getpid())) / models
+        meter = Meter()
+        for _ in range(rounds):
+            with meter.round():
+                await _round(runner, models)
+    return {
+        "models": models,
+        "start_s": start,
+        "memory_mib": memory,
+        **meter.latency(),
+        **meter.cpu_per_call(2 * models),
+    }
+
+
+async def _round(runner: ModelRunner, models: int) -> None:
+    await runner.tick(PRICES)
+    played = await runner.predict(*ASKED)
+    assert len(played.succeeded) == models, played
