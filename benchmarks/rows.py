@@ -40,7 +40,7 @@ class Sizes:
 
 
 FULL = Sizes()
-TINY = Sizes(2, 2, 2, (1, 3), 2, 2, 2, 10, 2, 10, 2, 2, 3, 1, 0.2, 1, 5, 3)
+TINY = Sizes(2, 2, 2, (3,), 2, 2, 2, 10, 2, 10, 2, 2, 3, 1, 0.2, 1, 5, 3)
 """For tests: everything runs, and no number means anything."""
 
 
