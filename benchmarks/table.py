@@ -14,12 +14,18 @@ _SHORT = 6
 
 def page(run: Mapping[str, Any]) -> str:
     """All of it."""
-    return "\n\n".join([heading(run), table(run), "How the cost grows:", growth(run)])
+    parts = [heading(run)]
+    if run["rows"]:
+        parts.append(table(run))
+    if run["growth"]:
+        parts += ["How the cost grows with the number of models:", growth(run)]
+    return "\n\n".join(parts)
 
 
 def heading(run: Mapping[str, Any]) -> str:
     """How the numbers came about, in a sentence."""
-    repeats = f"medians of {run['repeat']} alternating runs, with the lowest and the highest"
+    several = f"medians of {run['repeat']} alternating runs, with the lowest and the highest"
+    repeats = several if run["repeat"] > 1 else "one run"
     told = f"{run['cores']} cores, {run['system']}, Python {run['python']}, {run['when']}; {repeats}. Peer: {_PEER}."
     return " ".join([told, *(f"{note[0].upper()}{note[1:]}." for note in run["notes"])])
 
