@@ -141,7 +141,7 @@ def rows(sizes: Sizes) -> list[Row]:
         ),
         Row(f"{sizes.spinning} of {models} spin: all others have answered after", "spinners", "others_ms", "ms"),
         Row(f"those are stopped: round of the other {others}", "spinners", "after_ms", "ms"),
-        Row(f"round of {others} without them", "spinners", "without_ms", "ms"),
+        Row("those are stopped: compared with a round without them", "spinners", "after_of_without", "%"),
         Row(f"{demo}: time", "demo", "game_s", "s"),
         Row(f"{demo}: most memory of all processes (PSS)", "demo", "peak_mib", "MiB"),
         Row(f"{demo}: predictions answered", "demo", "answered", "%"),

@@ -37,7 +37,7 @@ def spinners(models: int, spinning: int, budget: float, limit: int, rounds: int)
         for index in range(spinning):
             (folder / f"spins_{index}.py").write_text(SPINS)
         measured = anyio.run(_during_and_after, folder, good, budget, limit, rounds)
-    return {"without_ms": without, **measured}
+    return {"without_ms": without, "after_of_without": measured["after_ms"] / without * 100, **measured}
 
 
 async def _without(folder: Path, good: int, rounds: int) -> float:
