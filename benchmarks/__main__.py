@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,10 +25,9 @@ _RESULTS = ROOT / "benchmarks"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, or read what was measured; print; write."""
+    """Measure, or read what was measured; write; print."""
     options = _options(arguments)
     run = json.loads(options.show.read_text(encoding="utf-8")) if options.show else _run(options)
-    print(table.page(run))
     whole = not (options.show or options.only or options.tiny)
     if out := options.out or (_RESULTS if whole else None):
         out.mkdir(parents=True, exist_ok=True)
@@ -35,10 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         (out / "results.md").write_text(table.page(run) + "\n", encoding="utf-8")
     if options.pages:
         pages.write(run)
+    print(table.page(run))
 
 
 def _run(options: argparse.Namespace) -> dict[str, Any]:
-    sizes = TINY if options.tiny else FULL
+    sizes, load = TINY if options.tiny else FULL, os.getloadavg()[0]
     chosen = _chosen(measures(sizes), options.only)
     peers = not options.no_peers and any("peer" in one.sides for one in chosen)
     notes: list[str] = []
@@ -53,7 +54,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
         measured, further = measure(chosen, options.repeat, peers, _tell)
     except Broken as error:
         raise SystemExit(str(error)) from None
-    return document(measured, rows(sizes), options.repeat, [*notes, *further])
+    return document(measured, rows(sizes), options.repeat, [*notes, *further], load)
 
 
 def _chosen(every: Sequence[Measure], only: Sequence[str]) -> list[Measure]:

@@ -59,13 +59,16 @@ def _agree(name: str, sides: dict[str, dict[str, list[float]]]) -> None:
         raise Broken(f"{name}: what arrived was not the same for all: {totals}")
 
 
-def document(measured: Measured, rows: Sequence[Row], repeat: int, notes: Sequence[str]) -> dict[str, Any]:
-    """All that a run came to, as JSON holds it."""
+def document(
+    measured: Measured, rows: Sequence[Row], repeat: int, notes: Sequence[str], load: float = 0.0
+) -> dict[str, Any]:
+    """All that a run came to, as JSON holds it; `load` is what the machine was busy with before it began."""
     return {
         "when": datetime.now(UTC).strftime("%Y-%m-%d"),
         "python": platform.python_version(),
         "system": platform.system(),
         "cores": os.cpu_count(),
+        "load": round(load, 1),
         "repeat": repeat,
         "notes": list(notes),
         "rows": [_line(row, measured[row.measure]) for row in rows if row.measure in measured],

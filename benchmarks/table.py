@@ -26,7 +26,10 @@ def heading(run: Mapping[str, Any]) -> str:
     """How the numbers came about, in a sentence."""
     several = f"medians of {run['repeat']} alternating runs, with the lowest and the highest"
     repeats = several if run["repeat"] > 1 else "one run"
-    told = [f"{run['cores']} cores, {run['system']}, Python {run['python']}, {run['when']}; {repeats}."]
+    told = [
+        f"{run['cores']} cores (load before the run: {run['load']:g}), {run['system']}, Python {run['python']}, "
+        f"{run['when']}; {repeats}."
+    ]
     if any("peer" in sides for sides in run["measured"].values()):
         told.append(f"Peer: {_PEER}.")
     return " ".join([*told, *(f"{note[0].upper()}{note[1:]}." for note in run["notes"])])
