@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -55,6 +56,8 @@ class SQLStore:
         _check_scheme(url)
         self._path = sqlite_path(url)
         self._engine = sqlite_engine(self._path, create=create)
+        self._first_kept: dict[str, int] = {}
+        """The first rounds that this store has written: what is known need not be said with every round."""
         self._writer = self._engine.execution_options(writes=True)
         self._closed = False
         try:
@@ -100,21 +103,20 @@ class SQLStore:
         models: Sequence[ModelRecord] = (),
     ) -> None:
         """Keep rows and predictions that are new; a model's record replaces the one before."""
-        new_rows = [pack_row(row)._asdict() for row in rows]
         packed = [pack_prediction(prediction) for prediction in predictions]
-        new_models = [pack_model(model)._asdict() for model in models]
-        new_predictions = [{**item._asdict(), "pending": int(item.status == Status.OK)} for item in packed]
         first, last = _bounds(packed)
+        first = {model_id: at for model_id, at in first.items() if at < self._first_kept.get(model_id, math.inf)}
+        written = (
+            (tables.INSERT_ROW, [pack_row(row) for row in rows]),
+            (tables.INSERT_PREDICTION, [(*item, int(item.status == Status.OK)) for item in packed]),
+            (tables.NOTE_FIRST, list(first.items())),
+            (tables.NOTE_LAST, list(last.items())),
+            (tables.UPSERT_MODEL, [pack_model(model) for model in models]),
+        )
         with self._writing() as connection:
-            for statement, values in (
-                (tables.INSERT_ROW, new_rows),
-                (tables.INSERT_PREDICTION, new_predictions),
-                (tables.NOTE_FIRST, [{"model_id": model_id, "at": at} for model_id, at in first.items()]),
-                (tables.NOTE_LAST, [{"key": key, "at": at} for key, at in last.items()]),
-                (tables.UPSERT_MODEL, new_models),
-            ):
-                if values:
-                    connection.execute(statement, values)
+            for statement, values in written:
+                statement.execute(connection, values)
+        self._first_kept |= first
 
     def settle(self, scores: Sequence[Score]) -> None:
         """Keep scores; their predictions are pending no more. A prediction is settled once."""
@@ -122,11 +124,8 @@ class SQLStore:
         if not packed:
             return
         with self._writing() as connection:
-            connection.execute(tables.INSERT_SCORE, [score._asdict() for score in packed])
-            connection.execute(
-                tables.END_PENDING,
-                [{"_at": at, "_key": key, "_model_id": model_id} for at, key, model_id, *_ in packed],
-            )
+            tables.INSERT_SCORE.execute(connection, packed)
+            tables.END_PENDING.execute(connection, [score[:3] for score in packed])
 
     def last_row(self) -> Row | None:
         """The latest row kept."""
@@ -174,7 +173,7 @@ class SQLStore:
         """Keep a small document under a name, in place of the one before."""
         packed = pack_document(name, document)
         with self._writing() as connection:
-            connection.execute(tables.UPSERT_NOTE, {"name": name, "document": packed})
+            tables.UPSERT_NOTE.execute(connection, [(name, packed)])
 
     def noted(self, name: str) -> dict[str, Any] | None:
         """The document kept under the name, or None."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import ClauseElement, Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy.dialects.sqlite import dialect, insert
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from crunch_game.errors import StoreError
 
-__all__ = ["BUSY_TIMEOUT", "create_views", "insert", "sqlite_engine", "sqlite_path", "use_wal"]
+__all__ = ["BUSY_TIMEOUT", "Written", "create_views", "insert", "sqlite_engine", "sqlite_path", "use_wal"]
 
 BUSY_TIMEOUT = 30.0
 """Seconds that a process waits for another one to end its transaction."""
@@ -97,6 +99,26 @@ def _set_wal(cursor: Any, *, last: bool) -> bool:
             raise
         return False
     return True
+
+
+class Written:
+    """A statement written out once: SQLAlchemy would prepare every row's parameters anew, which costs more than SQLite.
+
+    Args:
+        statement: An insert, or another one with parameters.
+    """
+
+    def __init__(self, statement: ClauseElement) -> None:
+        compiled = statement.compile(dialect=dialect(paramstyle="qmark"))
+        self._text = str(compiled)
+        assert isinstance(compiled, SQLCompiler)
+        self.parameters = tuple(compiled.positiontup or ())
+        """Their names, in order."""
+
+    def execute(self, connection: Connection, values: Sequence[tuple[Any, ...]]) -> None:
+        """Execute it for each tuple of parameters."""
+        if values:
+            connection.exec_driver_sql(self._text, list(values))
 
 
 def create_views(connection: Connection) -> None:

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from crunch_game.storage.codec import PackedModel, PackedPrediction
-from crunch_game.storage.sqlite import insert
+from crunch_game.storage.sqlite import Written, insert
 
 __all__ = [
     "END_PENDING",
@@ -126,32 +126,29 @@ Index("pending_predictions", predictions.c.resolves_at, sqlite_where=is_pending,
 same_prediction = and_(*(scores.c[name] == predictions.c[name] for name in ("at", "key", "model_id")))
 prediction_columns = [predictions.c[name] for name in PackedPrediction._fields]
 
-INSERT_ROW = insert(rows).on_conflict_do_nothing()
-INSERT_PREDICTION = insert(predictions).on_conflict_do_nothing()
-INSERT_SCORE = insert(scores).on_conflict_do_nothing()
-UPSERT_MODEL = insert(models)
-UPSERT_MODEL = UPSERT_MODEL.on_conflict_do_update(
-    index_elements=["model_id"],
-    set_={name: UPSERT_MODEL.excluded[name] for name in PackedModel._fields if name != "model_id"},
+INSERT_ROW = Written(insert(rows).on_conflict_do_nothing())
+INSERT_PREDICTION = Written(insert(predictions).on_conflict_do_nothing())
+INSERT_SCORE = Written(insert(scores).on_conflict_do_nothing())
+_MODEL, _NOTE, _FIRST, _LAST = insert(models), insert(notes), insert(first_rounds), insert(last_rounds)
+UPSERT_MODEL = Written(
+    _MODEL.on_conflict_do_update(
+        index_elements=["model_id"],
+        set_={name: _MODEL.excluded[name] for name in PackedModel._fields if name != "model_id"},
+    )
 )
-UPSERT_NOTE = insert(notes)
-UPSERT_NOTE = UPSERT_NOTE.on_conflict_do_update(
-    index_elements=["name"], set_={"document": UPSERT_NOTE.excluded.document}
+UPSERT_NOTE = Written(_NOTE.on_conflict_do_update(index_elements=["name"], set_={"document": _NOTE.excluded.document}))
+NOTE_FIRST = Written(
+    _FIRST.on_conflict_do_update(
+        index_elements=["model_id"], set_={"at": _FIRST.excluded.at}, where=_FIRST.excluded.at < first_rounds.c.at
+    )
 )
-NOTE_FIRST = insert(first_rounds)
-NOTE_FIRST = NOTE_FIRST.on_conflict_do_update(
-    index_elements=["model_id"],
-    set_={"at": NOTE_FIRST.excluded.at},
-    where=NOTE_FIRST.excluded.at < first_rounds.c.at,
+NOTE_LAST = Written(
+    _LAST.on_conflict_do_update(
+        index_elements=["key"], set_={"at": _LAST.excluded.at}, where=_LAST.excluded.at > last_rounds.c.at
+    )
 )
-NOTE_LAST = insert(last_rounds)
-NOTE_LAST = NOTE_LAST.on_conflict_do_update(
-    index_elements=["key"],
-    set_={"at": NOTE_LAST.excluded.at},
-    where=NOTE_LAST.excluded.at > last_rounds.c.at,
-)
-END_PENDING = (
+END_PENDING = Written(
     update(predictions)
     .where(*(predictions.c[name] == bindparam(f"_{name}") for name in ("at", "key", "model_id")))
-    .values(pending=0)
+    .values(pending=literal_column("0"))
 )
