@@ -61,8 +61,9 @@ class Fault:
     Attributes:
         kind: A short word for programs: the exception's type name, "timeout", "died", "joining", ...
         message: A sentence for people.
-        traceback: The participant's own frames as text, or None.
-        stderr: The last lines that the model wrote to its standard error, or None.
+        traceback: The participant's own frames as text: of an exception and what caused it, of a crash, or of where a
+            late call was shortly before its deadline; or None.
+        stderr: The last lines that the model wrote to its standard error since its last fault, or None.
         exit: The process's exit code, negative for a signal, or None while it runs.
     """
 

@@ -6,7 +6,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -141,7 +141,8 @@ class Keeper:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._logs: dict[str, Log] = {}
+        self._logs: dict[Path, Log] = {}
+        self._hot: list[Log] = []
         self._users = threading.Lock()
         self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="crunch_game logs", daemon=True)
@@ -163,9 +164,9 @@ class Keeper:
     def keep(self, path: Path) -> Log:
         """The log at the path, watched until all who keep it have let it go."""
         with self._users:
-            log = self._logs.get(str(path))
+            log = self._logs.get(path)
             if log is None:
-                log = self._logs[str(path)] = Log(path, self._limit)
+                log = self._logs[path] = Log(path, self._limit)
                 log.cut()
             log.users += 1
             return log
@@ -176,7 +177,7 @@ class Keeper:
             log.users -= 1
             if log.users:
                 return
-            self._logs.pop(str(log.path), None)
+            self._logs.pop(log.path, None)
         if remove:
             log.remove()
         else:
@@ -185,20 +186,31 @@ class Keeper:
     def look(self) -> float:
         """Cut what is too long; the processor time that looking took, in seconds."""
         began = time.thread_time()
-        for path, log in list(self._logs.items()):
-            with suppress(OSError):
-                if os.stat(path).st_size > log.half:  # noqa: PTH116 - for thousands of files, all the time
-                    log.cut()
+        self._hot = self._cut(list(self._logs.values()))
         return time.thread_time() - began
 
+    def _cut(self, logs: Iterable[Log]) -> list[Log]:
+        """Those of the logs that were too long."""
+        long = []
+        for log in logs:
+            with suppress(OSError):
+                if os.stat(log.path).st_size > log.half:  # noqa: PTH116 - for thousands of files, all the time
+                    log.cut()
+                    long.append(log)
+        return long
+
     def _run(self) -> None:
-        ahead = time.monotonic() + _SHORTEST
+        at = time.monotonic() + _SHORTEST
         while True:
+            # Who was found too long is looked at more often until all are looked at again.
+            pause = min(_SHORTEST, at - time.monotonic()) if self._hot else at - time.monotonic()
             try:
-                task = self._tasks.get(timeout=max(0.0, ahead - time.monotonic()))
+                task = self._tasks.get(timeout=max(0.0, pause))
             except queue.Empty:
-                pause = min(max(_SHORTEST, self.look() / _SHARE), _LONGEST)
-                ahead = time.monotonic() + pause
+                if time.monotonic() < at:
+                    self._cut(self._hot)
+                else:
+                    at = time.monotonic() + min(max(_SHORTEST, self.look() / _SHARE), _LONGEST)
                 continue
             if task is None:
                 return

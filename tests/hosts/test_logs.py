@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crunch_game.hosts import logs
 from crunch_game.hosts.logs import LEAST_LIMIT, Keeper, Log
 
 LIMIT = 10_000
@@ -168,6 +169,24 @@ def test_a_flood_is_cut_while_its_process_runs_and_its_neighbour_is_not_touched(
     finally:
         process.communicate()
     assert quiet.path.read_bytes() == b"hush\n"
+
+
+def test_who_floods_is_looked_at_again_long_before_the_others(monkeypatch, tmp_path):
+    monkeypatch.setattr(logs, "_SHARE", 1e-12)
+    monkeypatch.setattr(logs, "_LONGEST", 1e6)  # there is but one look at all
+    keeper = Keeper(LIMIT)
+    floods, late = keeper.keep(tmp_path / "floods.log"), keeper.keep(tmp_path / "late.log")
+    write(floods, b"x" * LIMIT)
+    write(late, b"")
+    keeper.start()
+    until(lambda: floods.path.stat().st_size == 0)
+    write(late, b"x" * LIMIT)
+    for _ in range(3):
+        write(floods, b"x" * LIMIT)
+        until(lambda: floods.path.stat().st_size == 0)
+    assert late.path.stat().st_size == LIMIT
+    keeper.stop()
+    assert late.path.stat().st_size == 0
 
 
 def test_a_log_that_vanishes_stops_nothing(keeper, tmp_path):
