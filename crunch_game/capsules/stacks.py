@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from crunch_game import faults
 from crunch_game.faults import own_stack, said
 
 __all__ = ["Frame", "Stack", "dumped", "is_foreign", "relative", "returned_at", "stacks_of", "text_of"]
@@ -89,5 +90,5 @@ def dumped(text: str) -> list[Frame]:
 
 
 def is_foreign(file: str) -> bool:
-    """Whether code is crunch_game's, or from no file."""
-    return file.startswith(("<", str(Path(__file__).parent.parent))) or file == "???"
+    """Whether code is none of the participant's: crunch_game's, the import machinery's, or from no file."""
+    return faults.is_foreign(file) or file.startswith("<") or file == "???"
