@@ -446,6 +446,7 @@ async def test_a_model_taken_away_in_the_very_moment_that_it_is_loaded_does_not_
     host.fails = fails
     async with running(roster, host=host, ready_timeout=0.01) as runner:
         model = runner.models["a"]
+        await anyio.wait_all_tasks_blocked()  # it is being loaded
         host.gates[0].set()
         if what == "stop":
             await runner.stop("a", "enough")
