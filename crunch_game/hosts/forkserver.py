@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -23,7 +23,7 @@ import msgspec
 
 from crunch_game.contract import Contract
 from crunch_game.faults import own_frames, said
-from crunch_game.hosts import output, worker
+from crunch_game.hosts import installed, output, worker
 from crunch_game.hosts.folders import discard
 from crunch_game.hosts.processes import is_exiting
 from crunch_game.importing import run_main
@@ -158,7 +158,9 @@ def main(descriptor: int) -> None:
 def _preload(control: socket.socket, libraries: Sequence[str]) -> None:
     for library in libraries:
         control.send(_encode(Importing(library)))
-        with suppress(BaseException):  # the children that want it will meet, and tell, the error
+        is_installed = bool(installed.places_of(library.partition(".")[0]))
+        # The children that want it will meet, and tell, the error.
+        with suppress(BaseException), installed.alone() if is_installed else nullcontext():
             importlib.import_module(library)
         control.send(_encode(Imported(library, _threads())))
 

@@ -1,55 +1,97 @@
-"""Which installed libraries submissions import: read from their source, never by running it."""
+"""Which installed libraries submissions import: read from their text, never by running or even parsing it.
+
+Python's own parser is not for strangers' code in the coordinator: one line of `import a.a.a...` makes it take all
+memory. So statements are found by their looks. Where that errs, a library is imported early, or later by its model.
+"""
 
 from __future__ import annotations
 
-import ast
-import importlib.util
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 from crunch_game.errors import LoadError
-from crunch_game.importing import entry_of
+from crunch_game.hosts.installed import places_of
+from crunch_game.hosts.surroundings import is_beneath, real
+from crunch_game.importing import entry_of, place_of
 from crunch_game.models import Submission
 
 __all__ = ["libraries_of"]
 
 # grpc must not be imported before a fork, and these need no preloading.
-_NEVER = {"grpc", "crunch_game", "__main__"}
+_NEVER: Final = {"grpc", "crunch_game", "__main__"}
+_MOST: Final = 1 << 18
+"""Bytes that are read of one submission's source."""
+
+# Each alternative takes what it has begun to its end, so that no text makes the search go back.
+_STATEMENTS: Final = re.compile(
+    r"""
+    '''(?:\\.|[^\\])*?(?:'''|\Z) | \"""(?:\\.|[^\\])*?(?:\"""|\Z)
+    | '(?:\\.|[^'\\\n])*'? | "(?:\\.|[^"\\\n])*"?
+    | \#[^\n]*
+    | (?:^|[;:])[ \t]*(?:import[ \t]+(?P<names>[^\n;\#]+) | from[ \t]+(?P<module>\w[\w.]*)[ \t]+import\b)
+    """,
+    re.VERBOSE | re.MULTILINE | re.DOTALL,
+)
+# Private modules and __main__ are no part of what a library offers: importing them may do anything.
+_NAME: Final = re.compile(r"[^\W\d_]\w*(?:\.[^\W\d_]\w*){0,9}")
 
 
 def libraries_of(submissions: Iterable[Submission]) -> list[str]:
     """The dotted names of the installed libraries that the submissions import, sorted."""
-    found = {name for submission in submissions for file in _files(submission) for name in _imports(file)}
-    return sorted(name for name in found if _is_library(name.partition(".")[0]))
+    known = list(submissions)
+    found = {name for submission in known for name in _imports(_text(submission))}
+    tops = {name.partition(".")[0] for name in found} - set(sys.stdlib_module_names) - _NEVER
+    theirs = [real(place) for submission in known if (place := _place(submission))]
+    libraries = {top for top in tops if _is_library(top, theirs)}
+    return sorted(name for name in found if name.partition(".")[0] in libraries)
 
 
-def _files(submission: Submission) -> Iterator[Path]:
+def _text(submission: Submission) -> str:
+    """The source of a submission's own modules, one after the other."""
     if isinstance(submission.source, type):
-        return
+        return ""
     try:
         entry = entry_of(Path(submission.source))
     except LoadError:
-        return
-    yield from sorted(entry.parent.glob("*.py")) if Path(submission.source).is_dir() else (entry,)
+        return ""
+    files = sorted(entry.parent.glob("*.py")) if Path(submission.source).is_dir() else [entry]
+    left, texts = _MOST, []
+    for file in files:
+        text = _read(file, left)
+        left -= len(text)
+        texts.append(text.decode(errors="replace"))
+    return "\n".join(texts)
 
 
-def _imports(file: Path) -> Iterator[str]:
+def _read(file: Path, most: int) -> bytes:
     try:
-        tree = ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError):
-        return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            yield node.module
+        if most > 0 and file.is_file():  # no pipe, on which the coordinator would wait for ever
+            with file.open("rb") as stream:
+                return stream.read(most)
+    except OSError:
+        pass
+    return b""
 
 
-def _is_library(name: str) -> bool:
-    if name in sys.stdlib_module_names or name in _NEVER:
-        return False
-    try:
-        return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):
-        return False
+def _imports(text: str) -> Iterator[str]:
+    for statement in _STATEMENTS.finditer(text):
+        names = statement["module"] or statement["names"] or ""
+        for name in names.split(","):
+            dotted = name.split()[:1]
+            if dotted and _NAME.fullmatch(dotted[0]):
+                yield dotted[0]
+
+
+def _place(submission: Submission) -> Path | None:
+    return None if isinstance(submission.source, type) else place_of(submission.source)
+
+
+def _is_library(name: str, submissions: Iterable[str]) -> bool:
+    """Whether an installed library has the name: neither one that is a submission, nor one that submissions lie in."""
+    places = [real(place) for place in places_of(name)]
+    return bool(places) and not any(
+        is_beneath(place, [each]) or is_beneath(each, [place]) for place in places for each in submissions
+    )
