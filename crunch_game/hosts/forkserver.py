@@ -1,7 +1,8 @@
 """The process that forks one child per model: it imports once what all need, and runs nothing itself.
 
 It is a fresh interpreter, not a fork of the coordinator, and stays single-threaded. The coordinator speaks to it
-over a SOCK_SEQPACKET socket, one message a packet; it alone forks, signals and reaps the models' processes.
+over a SOCK_SEQPACKET socket, one message a packet; it alone forks, signals and reaps the models' processes, and it
+inherits and ends what they leave behind.
 """
 
 from __future__ import annotations
@@ -10,21 +11,22 @@ import gc
 import importlib
 import os
 import pickle
-import selectors
+import select
 import signal
 import socket
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from crunch_game.contract import Contract
 from crunch_game.faults import own_frames, said
-from crunch_game.hosts import installed, output, worker
+from crunch_game.hosts import installed, output
+from crunch_game.hosts.birth import FAILED, become_model
 from crunch_game.hosts.folders import discard
+from crunch_game.hosts.offspring import adopt, children, end
 from crunch_game.hosts.processes import is_exiting
 from crunch_game.importing import run_main
 
@@ -48,8 +50,7 @@ __all__ = [
 ]
 
 PACKET: Final = 1 << 17
-FAILED: Final = 70
-"""The exit code of a model's process in which our own code failed."""
+_LEFT_BEHIND: Final = 0
 NOT_STARTED: Final = 127
 """The exit code that is told of a process which the system would not make."""
 
@@ -58,13 +59,14 @@ booting = False
 
 
 class Boot(msgspec.Struct, tag=True):
-    """The first message: what to import before anything is forked."""
+    """The first message: what to import before anything is forked, and the pipe that models' lives hang on."""
 
     main: dict[str, str]
     base: str
     overridden: list[str]
     preload: list[str]
     sandbox: bytes
+    lifeline: str = ""
 
 
 class Spawn(msgspec.Struct, tag=True):
@@ -132,27 +134,38 @@ _orders = msgspec.msgpack.Decoder(Spawn | Kill | Look)
 
 def main(descriptor: int) -> None:
     """Serve the coordinator at the other end of the descriptor until it is gone."""
-    control = socket.socket(fileno=descriptor)
     coordinator, folder = os.getppid(), Path.cwd()
-    boot = _boots.decode(control.recv(PACKET))
-    global booting
-    booting = True
-    try:
-        run_main(boot.main)
-        contract = Contract(boot.base, returns=dict.fromkeys(boot.overridden, object))
-    except BaseException as error:  # noqa: BLE001 - the author must hear of whatever an import raises
-        control.send(_encode(Ready(said(error), own_frames(error))))
-        return
-    booting = False
-    _preload(control, boot.preload)
-    sandbox: Sandbox | None = pickle.loads(boot.sandbox)
-    if sandbox is not None:
-        sandbox.prepare()
-    output.prepare()
-    gc.collect()
-    gc.freeze()
-    control.send(_encode(Ready()))
-    _Server(control, contract, sandbox, coordinator, folder).run()
+    with socket.socket(fileno=descriptor) as control:
+        boot = _boots.decode(control.recv(PACKET))
+        # Where the coordinator ignores it, so would this process, and its children would vanish unheard.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+        global booting
+        booting = True
+        try:
+            run_main(boot.main)
+            contract = Contract(boot.base, returns=dict.fromkeys(boot.overridden, object))
+        except BaseException as error:  # noqa: BLE001 - the author must hear of whatever an import raises
+            control.send(_encode(Ready(said(error), own_frames(error))))
+            return
+        booting = False
+        _preload(control, boot.preload)
+        _unhandle(handlers)
+        sandbox: Sandbox | None = pickle.loads(boot.sandbox)
+        if sandbox is not None:
+            sandbox.prepare()
+        output.prepare()
+        adopt()
+        pipe = boot.lifeline
+        del boot, handlers
+        gc.collect()
+        gc.freeze()
+        control.send(_encode(Ready()))
+        descriptors = _Server(control).run()
+    if descriptors is not None:
+        become_model(descriptors, pipe, contract, sandbox)
+    if os.getppid() != coordinator or is_exiting(coordinator):
+        discard(folder)  # the coordinator was killed, and nobody else will
 
 
 def _preload(control: socket.socket, libraries: Sequence[str]) -> None:
@@ -170,109 +183,111 @@ def _threads() -> int:
     return len(list(task.iterdir())) if task.exists() else 1
 
 
+def _unhandle(handlers: Mapping[signal.Signals, Any]) -> None:
+    """Take back what imports have made of signals: this process reaps its children, and models inherit nothing."""
+    signal.set_wakeup_fd(-1)
+    for number, handler in handlers.items():
+        if signal.getsignal(number) not in (handler, None):  # None: a handler that is not Python's
+            signal.signal(number, handler)
+
+
 class _Server:
-    def __init__(
-        self, control: socket.socket, contract: Contract, sandbox: Sandbox | None, coordinator: int, folder: Path
-    ) -> None:
+    """Forks, signals and reaps: the models, and what they leave behind.
+
+    Each model is the subreaper of all that it starts: that stays below it while it lives, and comes to this process
+    when it ends. So a child that is no model has been left behind. It is ended at once, and so is what its own end
+    brings to light.
+    """
+
+    def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self._contract = contract
-        self._sandbox = sandbox
-        self._selector = selectors.DefaultSelector()
-        self._children: dict[int, tuple[int, int]] = {}
-        self._coordinator = coordinator
-        self._folder = folder
+        self._poll = select.epoll()
+        self._poll.register(control, select.EPOLLIN)
+        # Little for each model: whoever is forked gets a copy of all of it, and lets go of it.
+        self._models: dict[int, int] = {}
+        self._watched: dict[int, tuple[int, int]] = {}
+        self._ended: list[Exited] = []
 
-    def run(self) -> None:
-        """Obey until the coordinator is gone, then end every child."""
-        self._selector.register(self._control, selectors.EVENT_READ, None)
-        while True:
-            for key, _ in self._selector.select():
-                if key.data is not None:
-                    self._reap(key.data)
-                elif not self._obey():
-                    self._end_all()
-                    if os.getppid() != self._coordinator or is_exiting(self._coordinator):
-                        discard(self._folder)  # it was killed, and nobody else will
-                    return
-
-    def _obey(self) -> bool:
+    def run(self) -> Sequence[int] | None:
+        """Obey until the coordinator is gone, then end every child. In a child: the descriptors that it was given."""
         try:
-            message, descriptors, _, _ = socket.recv_fds(self._control, PACKET, 3)
+            while True:
+                for ready, _ in self._poll.poll():
+                    if ready in self._watched:
+                        self._reap(ready)
+                    elif (descriptors := self._obey()) is not None:
+                        return descriptors
+                while self._ended:
+                    self._sweep()
         except ConnectionError:
-            return False
-        if not message:
-            return False
-        order = _orders.decode(message)
-        if isinstance(order, Kill):
-            self._signal(order.token, signal.SIGKILL)
-        elif isinstance(order, Look):
-            self._signal(order.token, output.LOOK)
-        else:
-            self._fork(order.token, descriptors)
-        return True
+            self._end_all()
+            return None
 
-    def _fork(self, token: int, descriptors: Sequence[int]) -> None:
+    def _obey(self) -> Sequence[int] | None:
+        """Do as told; in a child: the descriptors that it was given."""
+        message, descriptors, _, _ = socket.recv_fds(self._control, PACKET, 3)
+        if not message:
+            raise ConnectionResetError
+        order = _orders.decode(message)
+        if isinstance(order, Spawn):
+            return self._fork(order.token, descriptors)
+        if order.token in self._models:
+            if isinstance(order, Kill):
+                end(self._models[order.token], spared=self._models.values())
+            else:
+                os.kill(self._models[order.token], output.LOOK)  # who is not reaped yet keeps its number
+        return None
+
+    def _fork(self, token: int, descriptors: Sequence[int]) -> Sequence[int] | None:
         try:
             pid = os.fork()
         except OSError:
             self._report(Exited(token, NOT_STARTED))
         else:
             if pid == 0:
-                _become_model(descriptors, self._contract, self._sandbox)
-            self._watch(token, pid)
+                return descriptors
+            if self._watch(token, pid):
+                self._models[token] = pid
+                self._report(Started(token, pid))
         for descriptor in descriptors:
             os.close(descriptor)
+        return None
 
-    def _watch(self, token: int, pid: int) -> None:
+    def _watch(self, token: int, pid: int) -> bool:
         try:
             pidfd = os.pidfd_open(pid)
         except OSError:  # no descriptor is left, and so no way to hear of its end
-            os.kill(pid, signal.SIGKILL)
+            end(pid)
             os.waitpid(pid, 0)
-            self._report(Exited(token, NOT_STARTED))
-            return
-        self._children[token] = (pid, pidfd)
-        self._selector.register(pidfd, selectors.EVENT_READ, token)
-        self._report(Started(token, pid))
+            self._ended.append(Exited(token, NOT_STARTED))
+            return False
+        self._watched[pidfd] = (token, pid)
+        self._poll.register(pidfd, select.EPOLLIN)
+        return True
 
-    def _signal(self, token: int, number: signal.Signals) -> None:
-        if token in self._children:
-            signal.pidfd_send_signal(self._children[token][1], number)
-
-    def _reap(self, token: int) -> None:
-        pid, pidfd = self._children.pop(token)
-        self._selector.unregister(pidfd)
+    def _reap(self, pidfd: int) -> None:
+        token, pid = self._watched.pop(pidfd)
+        self._poll.unregister(pidfd)
         os.close(pidfd)
         _, status, used = os.wait4(pid, 0)
-        self._report(Exited(token, os.waitstatus_to_exitcode(status), used.ru_maxrss << 10))
+        self._models.pop(token, None)
+        self._ended.append(Exited(token, os.waitstatus_to_exitcode(status), used.ru_maxrss << 10))
+
+    def _sweep(self) -> None:
+        """End what is left behind, and tell of the models that have ended."""
+        ended, self._ended = self._ended, []
+        known = {pid for _, pid in self._watched.values()}
+        for pid in children():
+            if pid not in known and end(pid, spared=known):
+                self._watch(_LEFT_BEHIND, pid)
+        for report in ended:
+            if report.token != _LEFT_BEHIND:
+                self._report(report)
 
     def _report(self, report: Report) -> None:
-        with suppress(ConnectionError):  # the coordinator is gone; the next read says so, and ends every child
-            self._control.send(_encode(report))
+        self._control.send(_encode(report))
 
     def _end_all(self) -> None:
-        for token in list(self._children):
-            self._signal(token, signal.SIGKILL)
-        for pid, _ in self._children.values():
-            os.waitpid(pid, 0)
-
-
-def _become_model(descriptors: Sequence[int], contract: Contract, sandbox: Sandbox | None) -> NoReturn:
-    """What the child does first: nothing of the server is left to it, and its output goes to its log."""
-    try:
-        # A group of its own, and no session: where the kernel shares the processors among sessions (autogroups), each
-        # model would weigh as much as the coordinator, and niceness would count for nothing.
-        os.setpgid(0, 0)
-        channel, out, err = descriptors
-        channel = os.dup2(channel, 256)
-        output.point(out, err)
-        os.closerange(3, channel)
-        os.closerange(channel + 1, os.sysconf("SC_OPEN_MAX"))
-        os.nice(5)
-        gc.enable()
-        sys.dont_write_bytecode = True
-        worker.reseed()
-        worker.serve(socket.socket(fileno=channel), contract, sandbox)
-    finally:
-        output.fail()
-        os._exit(FAILED)
+        while ending := [pid for pid in children() if end(pid)]:
+            for pid in ending:
+                os.waitpid(pid, 0)

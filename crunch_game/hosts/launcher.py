@@ -18,7 +18,7 @@ import anyio
 import msgspec
 
 from crunch_game.errors import ContractError
-from crunch_game.hosts import forkserver
+from crunch_game.hosts import forkserver, lifeline
 from crunch_game.hosts.base import Setup
 from crunch_game.hosts.engine import Engine
 from crunch_game.hosts.sandbox import Sandbox
@@ -32,8 +32,8 @@ _ONE_THREAD: Final = dict.fromkeys(
     ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
 )
 _PROGRAM: Final = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
-    "from crunch_game.hosts.forkserver import main; main(int(sys.argv[1]))"
+    "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); "
+    "from crunch_game.hosts.forkserver import main; main(int(sys.argv.pop()))"
 )
 _IMPORT_TIMEOUT: Final = 30.0
 
@@ -50,7 +50,7 @@ class ForkServer:
 
     def __init__(self, engine: Engine, boot: forkserver.Boot, env: Mapping[str, str], folder: Path) -> None:
         self._engine = engine
-        self._boot = boot
+        self._boot = msgspec.structs.replace(boot, lifeline=str(folder / lifeline.NAME))
         self._env = env
         self._log = folder / "forkserver.log"
         self._news, self._inbox = anyio.create_memory_object_stream[forkserver.Report | None](math.inf)
@@ -89,7 +89,7 @@ class ForkServer:
                     "-c",
                     _PROGRAM,
                     str(theirs.fileno()),
-                    json.dumps(sys.path),
+                    json.dumps(_path()),
                 ],
                 pass_fds=[theirs.fileno()],
                 env={**kept, **_ONE_THREAD, **self._env},
@@ -154,6 +154,11 @@ class ForkServer:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def _path() -> list[str]:
+    """This process's sys.path, for one that runs in another folder."""
+    return [os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)]  # noqa: PTH100 - links stay
 
 
 def boot_of(

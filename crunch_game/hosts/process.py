@@ -26,6 +26,7 @@ from crunch_game.hosts.exchange import Exchange, Gone, Link, Result
 from crunch_game.hosts.folders import discard
 from crunch_game.hosts.instance import Process
 from crunch_game.hosts.launcher import ForkServer, boot_of, reference_of
+from crunch_game.hosts.lifeline import Lifeline
 from crunch_game.hosts.logs import LEAST_LIMIT, Keeper
 from crunch_game.hosts.preload import libraries_of
 from crunch_game.hosts.results import Results, waker
@@ -97,6 +98,7 @@ class ProcessHost:
         self._setup = setup
         self._watcher = watcher
         self._folder = Path(tempfile.mkdtemp(prefix="crunch_game-"))
+        self._lifeline = Lifeline(self._folder)
         # A process whose log has reached the sandbox's limit of one file could print no more.
         largest = self._sandbox.file_size if self._sandbox is not None else self._log_limit
         self._keeper = Keeper(max(LEAST_LIMIT, min(self._log_limit, largest)))
@@ -210,6 +212,7 @@ class ProcessHost:
                     await self.stop(process)
             await anyio.to_thread.run_sync(self._keeper.stop)
             await anyio.to_thread.run_sync(self._engine.stop)
+        self._lifeline.cut()
         await anyio.to_thread.run_sync(discard, self._folder)
 
     async def _have_server(self) -> ForkServer:
