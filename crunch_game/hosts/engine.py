@@ -69,7 +69,7 @@ class Engine:
     def do(self, task: Callable[[], None]) -> None:
         """Run the function on the engine's thread, soon. From any thread."""
         self._tasks.append(task)
-        with suppress(BlockingIOError):
+        with suppress(OSError):  # it rings already, or the thread has just ended
             self._bell.send(b"\0")
 
     # The rest runs on the engine's thread, by way of `do`.

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Final
 
 import anyio
-import msgspec
 
-from crunch_game.hosts import lastwords, wire
+from crunch_game.hosts import channel, lastwords, wire
 from crunch_game.hosts.base import Call, Instance, LoadFailure, Reply
+from crunch_game.hosts.claims import told_of, warnings_of
 from crunch_game.hosts.deaths import Coroner
 from crunch_game.hosts.exchange import Exchange, Gone, Link, LinkWatcher, Missed
 from crunch_game.hosts.folders import discard
@@ -30,7 +30,6 @@ __all__ = ["Process"]
 _MOST: Final = 32_768
 """Bytes of stderr that a fault is made of: a dump has a hundred frames, and names every extension module."""
 _LONGEST_NAME: Final = 200
-_faults = msgspec.msgpack.Decoder(tuple[str, str, str | None])
 
 
 @dataclass
@@ -85,7 +84,7 @@ class Process(Instance):
             OSError: The system has no more of them.
         """
         self.home.mkdir()
-        ours, theirs = socket.socketpair()
+        ours, theirs = channel.pair()
         descriptors = [theirs.detach()]
         try:
             descriptors.extend(log.open() for log in (self._out, self._err))
@@ -114,9 +113,9 @@ class Process(Instance):
         Raises:
             LoadFailure: It did not.
         """
-        if isinstance(what, wire.Frame) and what.kind == wire.READY:
-            return tuple(str(warning) for warning in wire.decode(what.body))
         if isinstance(what, wire.Frame):
+            if (warnings := warnings_of(what)) is not None:
+                return warnings
             raise LoadFailure(self._fault(what))
         if isinstance(what, Gone):
             raise LoadFailure(self.death(what, "while it was loading"))
@@ -144,10 +143,7 @@ class Process(Instance):
         return Reply(event, None, self._fault(frame), elapsed)
 
     def _fault(self, frame: wire.Frame) -> Fault:
-        try:
-            kind, message, traceback = _faults.decode(frame.body)
-        except msgspec.MsgspecError:
-            kind, message, traceback = "invalid", "it answered with a message that cannot be read", None
+        kind, message, traceback = told_of(frame)
         stderr = lastwords.lines_of(self._unread()) if frame.kind == wire.FAULT else None
         return Fault(kind, message, traceback, stderr)
 
