@@ -631,7 +631,8 @@ def memory_file(scene):
 
 @attack()
 def memory_that_outlives(scene):
-    call("shmget", 0x5EC0FFD + os.getpid(), 4096, 0o1000 | 0o600)
+    segment = call("shmget", 0x5EC0FFD + os.getpid(), 4096, 0o1000 | 0o600)
+    ctypes.CDLL(None).shmctl(segment, 0, None)  # IPC_RMID
 
 
 @attack()
