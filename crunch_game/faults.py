@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from crunch_game.outcomes import Fault
 
-__all__ = ["fault_of", "is_foreign", "own_frames", "own_stack", "printable", "said"]
+__all__ = ["fault_of", "is_foreign", "own_frames", "own_stack", "printable", "said", "shortened"]
 
 _OURS: Final = f"{Path(__file__).parent}{os.sep}"
 _EXAMPLES: Final = f"{_OURS}examples{os.sep}"
@@ -43,7 +43,7 @@ def said(error: BaseException) -> str:
         text = "".join((str(error),))  # a subclass of str would come with methods of its own
     except BaseException as second:  # noqa: BLE001 - a participant's __str__ may raise anything
         text = f"(its __str__ raised {_name(second)})"
-    return f"{_name(error)}: {_short(text)}" if text else _name(error)
+    return f"{_name(error)}: {shortened(text)}" if text else _name(error)
 
 
 def own_frames(error: BaseException) -> str | None:
@@ -55,7 +55,7 @@ def own_frames(error: BaseException) -> str | None:
         frames, text = _told(error)
     except BaseException:  # noqa: BLE001 - looking at a participant's exception may raise anything
         return None
-    return _short(text.rstrip("\n")) if frames else None
+    return shortened(text.rstrip("\n")) if frames else None
 
 
 def own_stack(error: BaseException) -> list[traceback.FrameSummary]:
@@ -126,7 +126,7 @@ def _block(error: BaseException, depth: int = 0) -> tuple[bool, str]:
 
 def _notes(error: BaseException) -> str:
     try:
-        return "".join(f"{_short(str(note))}\n" for note in getattr(error, "__notes__", ()))
+        return "".join(f"{shortened(str(note))}\n" for note in getattr(error, "__notes__", ()))
     except BaseException:  # noqa: BLE001 - they may be anything
         return ""
 
@@ -170,7 +170,7 @@ def _name(error: BaseException) -> str:
     return name
 
 
-def _short(text: str) -> str:
+def shortened(text: str) -> str:
     """The text without its middle where it is long, and without what cannot be shown or sent."""
     text = text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}\n[...]\n{text[-_LONGEST // 2 :]}"
     return printable(text)

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from crunch_game import faults
+from crunch_game.faults import shortened
 from crunch_game.hosts import wire
 from crunch_game.policy import State
 
@@ -35,7 +35,7 @@ def told_of(frame: wire.Frame) -> tuple[str, str, str | None]:
         kind = _KINDS.get(frame.kind, "invalid")
     elif kind in _OURS or not kind.isidentifier() or len(kind) > _LONGEST_KIND:
         kind = "Exception"
-    return kind, faults._short(message), traceback and faults._short(traceback)
+    return kind, shortened(message), traceback and shortened(traceback)
 
 
 def warnings_of(frame: wire.Frame) -> tuple[str, ...] | None:
@@ -43,6 +43,6 @@ def warnings_of(frame: wire.Frame) -> tuple[str, ...] | None:
     if frame.kind != wire.READY:
         return None
     try:
-        return tuple(map(faults._short, _warnings.decode(frame.body)[:_MOST_WARNINGS]))
+        return tuple(map(shortened, _warnings.decode(frame.body)[:_MOST_WARNINGS]))
     except _UNREADABLE:
         return None

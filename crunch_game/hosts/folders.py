@@ -2,23 +2,68 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-import shutil
+import secrets
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 __all__ = ["discard"]
 
+_FOLDER: Final = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
 
 def discard(folder: Path) -> None:
-    """Remove a folder that models wrote in, even where they left folders that may not be read."""
-    shutil.rmtree(folder, ignore_errors=True)
-    if not folder.exists():
-        return
+    """Remove a folder that models wrote in, whatever is in it; what cannot be removed stays. No link is followed.
+
+    Folders may forbid to be read, and lie in one another ten thousand deep: no path is short enough to name the last,
+    no stack deep enough to go there, and no process has a descriptor for each. So they are moved up to the first, one
+    by one, and emptied there.
+    """
     with suppress(OSError):
-        folder.chmod(0o700)
-        for place, names, _ in os.walk(folder):
-            for path in (Path(place, name) for name in names):
-                if not path.is_symlink():
-                    path.chmod(0o700)
-    shutil.rmtree(folder, ignore_errors=True)
+        _unlock(str(folder), None)
+        top = os.open(folder, _FOLDER)
+        try:
+            _empty(top)
+        finally:
+            os.close(top)
+        folder.rmdir()
+
+
+def _empty(top: int) -> None:
+    mark = f".{secrets.token_hex(8)}-"  # a model must not have made the names
+    names = (f"{mark}{number}" for number in itertools.count())
+    waiting: list[str] = []
+
+    def strip(folder: int) -> None:
+        """Remove the files of a folder, and move its folders up."""
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                with suppress(OSError):
+                    if not entry.is_dir(follow_symlinks=False):
+                        os.unlink(entry.name, dir_fd=folder)
+                    elif not entry.name.startswith(mark):
+                        _unlock(entry.name, folder)
+                        os.rename(entry.name, name := next(names), src_dir_fd=folder, dst_dir_fd=top)
+                        waiting.append(name)
+
+    strip(top)
+    while waiting:
+        name = waiting.pop()
+        with suppress(OSError):
+            inner = os.open(name, _FOLDER, dir_fd=top)
+            try:
+                strip(inner)
+            finally:
+                os.close(inner)
+            os.rmdir(name, dir_fd=top)
+
+
+def _unlock(name: str, parent: int | None) -> None:
+    with suppress(OSError):
+        descriptor = os.open(name, _FOLDER | os.O_PATH, dir_fd=parent)
+        try:
+            os.chmod(f"/proc/self/fd/{descriptor}", 0o700)  # noqa: PTH101 - the very folder, whatever has its name now
+        finally:
+            os.close(descriptor)
