@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 import types
@@ -26,13 +27,15 @@ class Check:
     Args:
         annotation: What pydantic understands, and any class besides (checked by isinstance).
         finite: Whether NaN and infinity are refused, wherever they stand in the value.
+        shallow: Whether values are refused that are nested so deeply that what comes after may fail at them.
 
     Raises:
         pydantic.errors.PydanticUserError: Values cannot be checked against the annotation.
     """
 
-    def __init__(self, annotation: Any, *, finite: bool = False) -> None:
+    def __init__(self, annotation: Any, *, finite: bool = False, shallow: bool = False) -> None:
         self._finite = finite and not _allows_inf_nan(annotation)
+        self._walked = self._finite or shallow
         self._adapter = None if annotation is Any else _adapter(annotation)
         self._json_first = False
 
@@ -42,7 +45,7 @@ class Check:
         Raises:
             Mismatch: It does not fit.
         """
-        if self._finite and not _all_finite(value):
+        if self._walked and not _all_finite(value) and self._finite:
             raise Mismatch(f"{_not_finite(value)}; NaN and infinity are not allowed")
         if self._adapter is None:
             return value
@@ -56,9 +59,20 @@ class Check:
             read = second(self._adapter, value)
         except _REFUSALS as error:
             refusals.append(error)
-            raise Mismatch(_sentence(*reversed(refusals) if self._json_first else refusals)) from None
+            raise Mismatch(self._why(value, *reversed(refusals) if self._json_first else refusals)) from None
         self._json_first = not self._json_first
         return read
+
+    def _why(self, value: Any, python: Exception, json: Exception) -> str:
+        counts = [error.error_count() for error in (python, json) if isinstance(error, pydantic.ValidationError)]
+        count = max(counts, default=1)
+        if count <= _MANY:
+            return _sentence(python, json)
+        try:
+            self.read(_beginning(value))  # naming every one of very many takes far longer than finding them
+        except Mismatch as error:
+            return str(error)
+        return f"{count} values in it do not fit"
 
 
 _REFUSALS = (pydantic.ValidationError, TypeError, ValueError, RecursionError)
@@ -82,7 +96,28 @@ def _as_python(adapter: pydantic.TypeAdapter[Any], value: Any) -> Any:
 
 
 def _as_json(adapter: pydantic.TypeAdapter[Any], value: Any) -> Any:
-    return adapter.validate_json(pydantic_core.to_json(value, inf_nan_mode="constants", fallback=_plain), strict=True)
+    text = pydantic_core.to_json(value, inf_nan_mode="constants", fallback=_plain)
+    read = adapter.validate_json(text, strict=True)
+    _check_keys(value, read, "")
+    return read
+
+
+def _check_keys(value: Any, read: Any, where: str) -> None:
+    """JSON turns every key into text; where text was asked for, only text will do."""
+    if isinstance(value, dict) and isinstance(read, dict):
+        for (key, inner), (read_key, read_inner) in zip(value.items(), read.items(), strict=False):
+            if isinstance(read_key, str) and not isinstance(key, str):
+                place = f"at {where} stands" if where else "it has"
+                raise Mismatch(f"{place} the key {_short(repr(key))}, which should be a str")
+            if isinstance(inner, _NESTED):
+                _check_keys(inner, read_inner, f"{where}[{_short(repr(key))}]")
+    elif isinstance(value, list | tuple) and isinstance(read, list | tuple):
+        for number, (inner, read_inner) in enumerate(zip(value, read, strict=False)):
+            if isinstance(inner, _NESTED):
+                _check_keys(inner, read_inner, f"{where}[{number}]")
+
+
+_NESTED = (dict, list, tuple)
 
 
 def _plain(value: Any) -> Any:
@@ -99,38 +134,43 @@ def _allows_inf_nan(annotation: Any) -> bool:
     return any(_allows_inf_nan(part) for part in inner if not isinstance(part, str | types.NoneType))
 
 
-def _all_finite(value: Any) -> bool:
+def _all_finite(value: Any, depth: int = 0) -> bool:
     kind = type(value)
     if kind is list or kind is tuple:
         inner = value
     elif kind is dict:
         inner = value.values()
-        if not _STR.issuperset(map(type, value)) and not all(map(_all_finite, value)):
+        if not _STR.issuperset(map(type, value)) and not all(_all_finite(key, depth + 1) for key in value):
             return False
     else:
-        return math.isfinite(value) if kind is float else kind in _FINITE or _all_finite_in(value)
+        return math.isfinite(value) if kind is float else kind in _FINITE or _all_finite_in(value, depth)
+    if depth == _DEEPEST:
+        raise Mismatch(f"it is nested more than {_DEEPEST} levels deep; use a flatter list or dict instead")
     for item in inner:  # a leaf costs no call: answers may be long
         kind = type(item)
         if kind is float:
             if not math.isfinite(item):
                 return False
-        elif kind not in _FINITE and not _all_finite(item):
+        elif kind not in _FINITE and not _all_finite(item, depth + 1):
             return False
     return True
+
+
+_DEEPEST = 100
 
 
 _STR = frozenset({str})
 _FINITE = frozenset({int, str, bool, bytes, types.NoneType})
 
 
-def _all_finite_in(value: Any) -> bool:
+def _all_finite_in(value: Any, depth: int) -> bool:
     """The same for subclasses of the plain types, arrays and tables."""
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, dict):
-        return _all_finite(dict(value))
+        return _all_finite(dict(value), depth)
     if isinstance(value, list | tuple | set | frozenset):
-        return all(map(_all_finite, value))
+        return _all_finite(list(value), depth)
     numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
     if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic):
         return value.dtype.kind not in "fc" or bool(numpy.isfinite(value).all())
@@ -150,30 +190,41 @@ def _not_finite(value: Any, where: str = "") -> str:
         if not _all_finite(key):
             return f"at {where} stands the key {key}" if where else f"it has the key {key}"
         if not _all_finite(inner):
-            return _not_finite(inner, f"{where}[{key!r}]")
+            return _not_finite(inner, f"{where}[{_short(repr(key))}]")
     shown = value if isinstance(value, float) else f"a {type(value).__name__} that holds one"
     return f"at {where} stands {shown}" if where else f"it is {shown}"
 
 
 def _sentence(python: Exception, json: Exception) -> str:
     """What JSON's mode says, because it looks into tuples and dataclasses; what Python's says where it cannot."""
-    told = json if isinstance(json, pydantic.ValidationError) and not _is_blind(json) else python
-    if not isinstance(told, pydantic.ValidationError):
-        return str(told)
-    return "; ".join(_detail(detail) for detail in told.errors(include_url=False, include_context=False)[:3])
-
-
-def _is_blind(error: pydantic.ValidationError) -> bool:
-    return any(detail["type"] == "needs_python_object" for detail in error.errors(include_url=False))
+    for told in (json, python):
+        if isinstance(told, Mismatch):
+            return str(told)
+        if isinstance(told, pydantic.ValidationError):
+            details = told.errors(include_url=False, include_context=False)
+            if told is python or all(detail["type"] != "needs_python_object" for detail in details):
+                return "; ".join(map(_detail, details[:3]))
+    return _short(str(python), 1_000)
 
 
 def _detail(detail: Any) -> str:
-    place = "".join(f"[{part!r}]" for part in detail["loc"])
+    place = "".join(f"[{_short(repr(part))}]" for part in detail["loc"])
     told = f"at {place}: {detail['msg']}" if place else detail["msg"]
-    if detail["type"] in _PLACED:
-        return told
-    given = repr(detail["input"])
-    return f"{told}, not {given if len(given) <= 80 else f'{given[:77]}...'}"
+    return told if detail["type"] in _PLACED else f"{told}, not {_short(repr(detail['input']))}"
+
+
+def _short(text: str, most: int = 80) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+_MANY = 1_000
+
+
+def _beginning(value: Any) -> Any:
+    """The value, with so few items that what is wrong with them can be named."""
+    if isinstance(value, dict):
+        return {key: _beginning(inner) for key, inner in itertools.islice(value.items(), _MANY)}
+    return [_beginning(inner) for inner in value[:_MANY]] if isinstance(value, list | tuple) else value
 
 
 # What is wrong is that something stands there, or that nothing does: the value itself tells nothing.

@@ -193,7 +193,8 @@ class Method:
 
         annotation = Any if name in self._variadic else self._hints.get(name, Any)
         try:
-            return Check(annotation, finite=name == "return" and self._finite)
+            answer = name == "return"
+            return Check(annotation, finite=answer and self._finite, shallow=answer)
         except PydanticUserError as error:
             raise ContractError(
                 f"{self.owner}.{self.name}: the annotation of {name!r} cannot be checked: {error.message}"

@@ -265,6 +265,58 @@ def test_what_was_read_before_changes_nothing(values):
     assert [tried(used, value) for value in values] == [tried(Check(tuple[float, float]), value) for value in values]
 
 
+@pytest.mark.parametrize(
+    ("annotation", "value", "sentence"),
+    [
+        (dict[str, float], {0: 1.0}, "it has the key 0, which should be a str"),
+        (dict[str, float], {"a": 1.0, None: 1.0}, "it has the key None, which should be a str"),
+        (dict[str, float], {True: 1.0}, "it has the key True, which should be a str"),
+        (dict[str, tuple[float]], {0.5: [1.0]}, "it has the key 0.5, which should be a str"),
+        (list[dict[str, tuple[float]]], [{"a": [1.0]}, {1: [1.0]}], "at [1] stands the key 1, which should be a str"),
+        (
+            tuple[int, dict[str, dict[str, int]]],
+            [1, {"a": {2: 3}}],
+            "at [1]['a'] stands the key 2, which should be a str",
+        ),
+    ],
+)
+def test_where_a_text_is_asked_for_as_a_key_only_a_text_will_do(annotation, value, sentence):
+    assert refusal(annotation, value) == sentence
+
+
+def test_a_refusal_is_short_whatever_it_tells_of():
+    key = "k" * 100_000
+    for annotation, value in [(dict[str, float], {key: "a"}), (Any, {key: math.nan}), (float, key)]:
+        assert len(refusal(annotation, value, finite=True)) < 200
+
+
+def test_of_very_many_mistakes_the_first_are_told():
+    first = "; ".join(f"at [{i}]: Input should be a valid number, not 'a'" for i in range(3))
+    assert refusal(list[float], ["a"] * 100_000) == first
+    assert refusal(list[float], [0.5] * 100_000 + ["a"] * 2_000) == "2000 values in it do not fit"
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"a": inner}, lambda inner: (inner,)])
+@pytest.mark.parametrize("finite", [True, False])
+def test_what_is_nested_deeper_than_anyone_needs_is_no_answer(wrap, finite):
+    fits = 1.0
+    for _ in range(100):
+        fits = wrap(fits)
+
+    check = Check(Any, finite=finite, shallow=True)
+
+    assert check.read(fits) is fits
+    with pytest.raises(Mismatch, match=r"^it is nested more than 100 levels deep; use a flatter list or dict instead$"):
+        check.read(wrap(fits))
+
+
+def test_nor_is_what_holds_itself():
+    value: list[Any] = []
+    value.append(value)
+
+    assert refusal(Any, value, finite=True).startswith("it is nested more than 100 levels deep")
+
+
 # NaN and infinity
 
 
