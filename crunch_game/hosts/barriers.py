@@ -54,6 +54,10 @@ _SYSTEM: Final = "the sandbox gives a model no say in the system, whoever runs i
 _UNCOUNTED: Final = "the sandbox limits memory, and refuses the kinds that no limit counts"
 _NO_THREAD: Final = "can't start new thread"  # each takes memory for its stack
 _OWNERS: Final = "the sandbox keeps the owners of files as they are"
+_PRIORITY: Final = "the sandbox gives every model the same priority"
+_SHARED: Final = (
+    "the sandbox gives models no memory that others could see; a game that needs it says Sandbox(write=['/dev/shm'])"
+)
 
 # What was called where an error without a file name came from.
 _BY_CALL: Final = {
@@ -68,6 +72,7 @@ _BY_CALL: Final = {
     **dict.fromkeys(("chroot", "unshare", "setns", "sethostname", "clock_settime"), _SYSTEM),
     **dict.fromkeys(("mmap", "memfd_create"), _UNCOUNTED),
     **dict.fromkeys(("chown", "fchown", "lchown"), _OWNERS),
+    "nice": _PRIORITY,
 }
 # Functions of the standard library that call what is refused.
 _BY_PLACE: Final = {
@@ -127,7 +132,7 @@ def _sentence(error: BaseException, inside: Enclosure) -> str | None:
     if error.errno == errno.EMFILE:
         return f"the sandbox lets a model have {sandbox.descriptors} open files (Sandbox(descriptors=...))"
     if error.errno in (errno.EACCES, errno.EXDEV) and inside.locked and isinstance(error.filename, str | bytes):
-        return _path(error, inside)
+        return _SHARED if _calls(error) == "shm_open" else _path(error, inside)
     return _refused_call(error, sandbox) if error.errno == errno.EPERM and inside.filtered else None
 
 
@@ -188,6 +193,11 @@ def _unread_module(name: str | None) -> str | None:
                     f"and {top} is not; the game's author adds it with ProcessHost(preload=[{top!r}])"
                 )
     return None
+
+
+def _calls(error: OSError) -> str | None:
+    frames = traceback.extract_tb(error.__traceback__)
+    return _called(frames[-1]) if frames else None
 
 
 def _refused_call(error: OSError, sandbox: Sandbox) -> str | None:
