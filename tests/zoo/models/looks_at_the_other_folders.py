@@ -1,0 +1,11 @@
+"""It lists the temporary folders of the others."""
+
+import os
+import tempfile
+
+from returns import Tracker
+
+
+class Model(Tracker):
+    def predict(self, asset):
+        raise ValueError(os.listdir(os.path.dirname(tempfile.gettempdir())))
