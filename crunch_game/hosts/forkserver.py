@@ -135,7 +135,8 @@ _orders = msgspec.msgpack.Decoder(Spawn | Kill | Look)
 def main(descriptor: int) -> None:
     """Serve the coordinator at the other end of the descriptor until it is gone."""
     coordinator, folder = os.getppid(), Path.cwd()
-    with socket.socket(fileno=descriptor) as control:
+    descriptors = None
+    with socket.socket(fileno=descriptor) as control, suppress(ConnectionError):  # it may hang up at any time
         boot = _boots.decode(control.recv(PACKET))
         # Where the coordinator ignores it, so would this process, and its children would vanish unheard.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)

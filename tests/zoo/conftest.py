@@ -28,10 +28,14 @@ def _temporary_folder(tmp_path, monkeypatch) -> None:
 
 
 @pytest.fixture
-def field(tmp_path, monkeypatch) -> Path:
-    """The good models, and the others beside them; the coordinator has a secret meanwhile."""
+def field(tmp_path, monkeypatch, specimen) -> Path:
+    """The good models, and the specimen beside them; the coordinator has a secret meanwhile."""
     folder = tmp_path / "submissions"
-    for kind in ("good", "models"):
-        shutil.copytree(HERE / kind, folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    shutil.copytree(HERE / "good", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    place = HERE / "models" / specimen.file
+    if place.is_dir():
+        shutil.copytree(place, folder / place.name, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copy(place.with_suffix(".py"), folder)
     monkeypatch.setenv("SECRET", "SWORDFISH")
     return folder
