@@ -59,7 +59,7 @@ wheel: $(VENV)/.tools
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/twine check --strict dist/*
 	$(FORGET) 2>/dev/null || true
-	$(INSTALL) "$$(ls $(CURDIR)/dist/*.whl)[scoring,tables,testing]" ./examples/daily_density
+	$(INSTALL) "$$(ls $(CURDIR)/dist/*.whl)[scoring,crunchdao,tables,testing]" ./examples/daily_density
 
 clean:
 	rm -rf $(VENV) .venv-peers dist build

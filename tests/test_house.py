@@ -36,6 +36,11 @@ ONLY_IN = {
     "sqlalchemy": ("storage",),
     "scoringrules": ("scoring",),
     "grpc": ("crunchdao",),
+    "grpc_health": ("crunchdao",),
+    "google": ("crunchdao",),
+    "websockets": ("crunchdao",),
+    "cryptography": ("crunchdao",),
+    "base58": ("crunchdao",),
     "plotly": ("report",),
     "starlette": ("report",),
     "uvicorn": ("report",),
@@ -157,6 +162,9 @@ HEAVY = {
     "watchfiles",
     "scoringrules",
     "grpc",
+    "google.protobuf",
+    "websockets",
+    "cryptography",
 }
 
 

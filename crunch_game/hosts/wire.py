@@ -37,6 +37,7 @@ __all__ = [
     "frame",
     "frame_into",
     "reader",
+    "to_wire",
 ]
 
 MAX_FRAME: Final = 64 * 1024 * 1024
@@ -192,7 +193,7 @@ def _decoded(payload: bytes | memoryview) -> Frame:
         raise ProtocolError(f"a frame could not be read: {error}") from None
 
 
-def _to_wire(value: Any) -> Any:
+def to_wire(value: Any) -> Any:
     """What msgspec has no form for, as something that it has one for."""
     if isinstance(value, _BUILTINS):
         return _as_builtin(value)
@@ -293,6 +294,6 @@ def _read_table(data: memoryview) -> Any:
 _FREE_CELLS: Final = 1 << 20
 
 
-_encoder = msgspec.msgpack.Encoder(enc_hook=_to_wire)
+_encoder = msgspec.msgpack.Encoder(enc_hook=to_wire)
 _decoder = msgspec.msgpack.Decoder(ext_hook=_from_wire)
 _array_parts = msgspec.msgpack.Decoder(tuple[str, tuple[int, ...], bytes])
