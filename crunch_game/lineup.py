@@ -19,9 +19,10 @@ from crunch_game.errors import UnknownModel
 from crunch_game.faults import fault_of, said
 from crunch_game.hosts.base import Host, Instance, Loaded, LoadFailure, Setup
 from crunch_game.models import Model, Submission
-from crunch_game.outcomes import Fault
-from crunch_game.policy import Event, Health, Policy, State, Step, restart_delay
-from crunch_game.rosters.base import Roster
+from crunch_game.outcomes import Fault, Kind
+from crunch_game.policy import Cause, Event, Health, Policy, State, Step, restart_delay
+from crunch_game.reporting import Reporting
+from crunch_game.rosters.base import RemoteRoster, Roster
 
 __all__ = ["Fresh", "Lineup", "Player", "Seat"]
 
@@ -51,6 +52,8 @@ class Seat:
         self.loading: anyio.CancelScope | None = None
         self.fault: Fault | None = None
         self.slate = 0
+        self.losses = 0
+        """How often in a row the connection was lost before a fresh instance played."""
 
     @property
     def deployment_id(self) -> str:
@@ -77,12 +80,16 @@ class Fresh:
         self.health = health
         self.fault: Fault | None = None
         self.slate = 0
+        self.lost = False
+        """Whether its connection, and with it what `on_join` told it, was lost meanwhile."""
 
     @property
     def deployment_id(self) -> str:
         """The version of its code."""
         return self.submission.deployment_id
 
+
+_REACHED: Mapping[State, Kind] = {State.READY: "success", State.BUSY: "success", State.UNREACHABLE: "failure"}
 
 onboarding: ContextVar[Fresh | None] = ContextVar("onboarding", default=None)
 """The fresh instance whose `on_join` this code runs in."""
@@ -118,6 +125,7 @@ class Lineup:
         self._hooks = hooks
         self._emit = emit
         self._tasks = tasks
+        self._reporting = Reporting(roster, policy, emit)
         self._players: dict[Instance, Seat | Fresh] = {}
         self._gone: set[str] = set()
         self._settled = anyio.Event()
@@ -132,6 +140,8 @@ class Lineup:
     async def follow(self, *, task_status: TaskStatus[None]) -> None:
         """Open the host with the roster's first models, then follow its changes for good."""
         self._tasks.start_soon(self._listen)
+        if isinstance(self._roster, RemoteRoster):
+            self._roster.listen(lambda event: self._hear(partial(self._emit, event)))
         async with aclosing(self._roster.follow()) as snapshots:
             opened = False
             async for snapshot in snapshots:
@@ -161,8 +171,13 @@ class Lineup:
                 self._join(submission)
                 continue
             seat.model.info, seat.model.name = submission.info, submission.name or submission.id
-            if seat.submission.deployment_id != submission.deployment_id:
-                self._redeploy(seat, submission)
+            before, seat.submission = seat.submission, submission
+            if before.deployment_id != submission.deployment_id:
+                self._redeploy(seat)
+            elif submission.away and not before.away:
+                self._interrupt(seat)
+            elif before.away or before.source != submission.source:
+                self._move(seat)
 
     def _join(self, submission: Submission) -> None:
         seat = self.seats[submission.id] = Seat(submission, time.monotonic())
@@ -170,9 +185,29 @@ class Lineup:
         self._emit(events.ModelJoined(submission.id, submission.deployment_id))
         self._bring_up(seat)
 
-    def _redeploy(self, seat: Seat, submission: Submission) -> None:
-        seat.submission = submission
+    def _redeploy(self, seat: Seat) -> None:
         if seat.health.state in (State.FAILED, State.STOPPED):
+            self._wipe(seat)
+        self._bring_up(seat)
+
+    def _interrupt(self, seat: Seat) -> None:
+        """The roster says that the model is away for now: nothing of it is left, and nothing is held against it."""
+        if seat.loading is not None:
+            seat.loading.cancel()
+            seat.loading = None
+        instance, seat.instance = seat.instance, None
+        self._end(instance)
+        self.apply(seat, Event.LOST, Fault("away", "its node is being recovered"))
+
+    def _move(self, seat: Seat) -> None:
+        """The same code is back, or runs elsewhere; its strikes stay."""
+        state = seat.health.state
+        if state is State.STOPPED or seat.submission.away:
+            return
+        if state is State.UNREACHABLE:
+            self.apply(seat, Event.RESTART, Fault("moved", "its node is back"))
+            return
+        if state is State.FAILED:
             self._wipe(seat)
         self._bring_up(seat)
 
@@ -183,6 +218,7 @@ class Lineup:
     def _leave(self, seat: Seat) -> None:
         del self.seats[seat.model.id]
         self._gone.add(seat.model.id)
+        self._reporting.left(seat.model.id)
         self.apply(seat, Event.LEAVE, None)
 
     def seat(self, model_id: str) -> Seat | None:
@@ -213,6 +249,7 @@ class Lineup:
             except LoadFailure as error:
                 if not scope.cancel_called:
                     self._not_loaded(seat, submission, scope, error.fault)
+                    self._reporting.not_loaded(submission, error.fault)
                 return
             await self._introduce(seat, submission, scope, loaded)
 
@@ -225,13 +262,18 @@ class Lineup:
         )
         self._players[instance] = fresh
         try:
-            fault = await self._warm_up(fresh)
+            fault = await self._warm_up(fresh) if loaded.fresh else None
             if scope.cancel_called:
                 return  # nothing since then was awaited, so that nothing noticed
-            if fault is None:
+            if fresh.lost:
+                seat.losses += 1
+                self._bring_up(seat, restart_delay(seat.losses))
+            elif fault is None:
                 self._take_over(seat, fresh, scope, loaded.warnings)
-                return
-            self._not_loaded(seat, submission, scope, fault)
+            else:
+                self._not_loaded(seat, submission, scope, fault)
+                if fresh.health.state not in (State.READY, State.BUSY):  # else the fault is the hook's own
+                    self._reporting.not_loaded(submission, fault)
         finally:
             if seat.instance is not instance:
                 self._players.pop(instance, None)
@@ -259,8 +301,10 @@ class Lineup:
         self._players[fresh.instance] = seat
         previous, seat.instance, fresh.instance = seat.instance, fresh.instance, None
         old_deployment, seat.model.deployment_id = seat.model.deployment_id, fresh.deployment_id
+        seat.losses = 0
         seat.health = replace(fresh.health, since=now, reason=None, loaded=now)
         self._loaded(seat, scope)
+        self._reporting.loaded(seat.submission)
         if old_deployment != fresh.deployment_id:
             seat.slate += 1
             self._emit(events.ModelRedeployed(seat.model.id, fresh.deployment_id, old_deployment))
@@ -289,8 +333,9 @@ class Lineup:
         self._check_settled()
 
     def _check_settled(self) -> None:
-        if not self._unsettled:
+        if not self._unsettled and not self._settled.is_set():
             self._settled.set()
+            self._reporting.settled()
 
     # What happens to instances.
 
@@ -318,16 +363,28 @@ class Lineup:
         player = self._players.get(instance)
         if player is not None:
             self.apply(player, event, fault)
+            if isinstance(player, Fresh) and event in (Event.LOST, Event.FORGOTTEN):
+                player.lost = True
 
-    def apply(self, player: Player, event: Event, fault: Fault | None, reason: str | None = None) -> Step:
-        """Take one event to the policy's table, and do what the new state asks for."""
+    def apply(
+        self,
+        player: Player,
+        event: Event,
+        fault: Fault | None,
+        reason: str | None = None,
+        cause: Cause | None = None,
+    ) -> Step:
+        """Take one event to the policy's table, and do what the new state asks for.
+
+        Only of a stop that has a cause is a roster told that others keep.
+        """
         before = player.health.state
         player.health, step = player.health.after(event, time.monotonic(), reason or (fault.message if fault else None))
         if step.state is not before:
-            self.enact(player, fault)
+            self.enact(player, fault, cause)
         return step
 
-    def enact(self, player: Player, fault: Fault | None) -> None:
+    def enact(self, player: Player, fault: Fault | None, cause: Cause | None = None) -> None:
         """Do what the player's new state asks for: end it, or start it again."""
         if isinstance(player, Fresh):
             player.fault = fault or player.fault
@@ -338,11 +395,15 @@ class Lineup:
             return
         if state is State.RESTARTING:
             self._restart(player, fault or Fault("died", "it ended"))
+        elif state is State.UNREACHABLE:
+            self._tasks.start_soon(self._give_up, player, player.health)
         elif state is State.STOPPED:
             player.fault = fault
             self._retire(player, fault)
             reason = player.health.reason or "stopped"
             self._emit(events.ModelStopped(player.model.id, player.deployment_id, reason, fault))
+            if cause is not None and player.submission.deployment_id == player.deployment_id:
+                self._reporting.stopped(player.submission, cause, reason, fault)
         elif state is State.LEFT:
             self._retire(player, None)
             self._emit(events.ModelLeft(player.model.id, player.deployment_id))
@@ -356,6 +417,21 @@ class Lineup:
         delay = restart_delay(seat.health.deaths)
         self._emit(events.ModelRestarted(seat.model.id, seat.deployment_id, fault, delay))
         self._bring_up(seat, delay)
+
+    async def _give_up(self, seat: Seat, lost: Health) -> None:
+        """Stop a model whose connection stays lost, unless that is not the model's alone, or others see to it."""
+        timeout = self._policy.unreachable_timeout
+        while True:
+            await anyio.sleep(timeout)
+            if (seat.health.state, seat.health.since) != (State.UNREACHABLE, lost.since):
+                return
+            fault = Fault("unreachable", f"its connection was lost for {timeout:g} s: {lost.reason}")
+            if seat.submission.away or seat.loading is not None:
+                continue
+            kinds = [_REACHED.get(other.health.state, "none") for other in self.seats.values()]
+            if not self._reporting.is_everyones("connect", kinds, [fault]):
+                self.apply(seat, Event.GIVEN_UP, fault, cause=Cause.UNREACHABLE)
+                return
 
     def _retire(self, seat: Seat, fault: Fault | None) -> None:
         instance, seat.instance = seat.instance, None
@@ -375,10 +451,10 @@ class Lineup:
 
     # What the author asks for.
 
-    async def stop(self, seat: Seat, reason: str) -> None:
+    async def stop(self, seat: Seat, reason: str, cause: Cause | None) -> None:
         """Take a model out of the game."""
         instance = seat.instance
-        self.apply(seat, Event.STOP, None, reason)
+        self.apply(seat, Event.STOP, None, reason, cause)
         if instance is not None:
             await self._host.stop(instance)
 

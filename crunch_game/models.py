@@ -12,7 +12,7 @@ from crunch_game.policy import Health, State
 __all__ = ["Model", "Source", "Submission"]
 
 Source = type | str | Path
-"""A class, "package.module:attr", or the path of a file or a directory."""
+"""A class, "package.module:attr", the path of a file or a directory, or the "host:port" of a model node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +21,11 @@ class Submission:
 
     Attributes:
         id: The model's id.
-        source: Where the code is: a class, a path, or "package.module:attr".
+        source: Where the code is: a class, a path, or "package.module:attr"; on a network the "host:port" of its node.
         deployment_id: The version of the code; new code is a new one.
         name: The model's name for people; the id unless told.
         info: What else the roster knows of it.
+        away: Whether its roster says that it cannot be reached for now. It stays in the game.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Submission:
     deployment_id: str = "1"
     name: str = ""
     info: Mapping[str, Any] = field(default_factory=dict)
+    away: bool = False
 
     @classmethod
     def of(cls, source: Source | Submission) -> Submission:

@@ -20,7 +20,7 @@ from msgspec import structs
 from crunch_game.errors import GameError
 from crunch_game.outcomes import Kind, Status
 
-__all__ = ["TABLE", "Event", "Health", "Policy", "State", "Step", "Strikes", "is_field_fault", "restart_delay"]
+__all__ = ["TABLE", "Cause", "Event", "Health", "Policy", "State", "Step", "Strikes", "is_field_fault", "restart_delay"]
 
 
 @dataclass(frozen=True)
@@ -114,13 +114,25 @@ class Event(StrEnum):
     LATE = "late"  # the answer came after its deadline
     DIED = "died"
     DROPPED = "dropped"  # the call never reached it: it went away before
+    UNREACHED = "unreached"  # the call or its answer got lost on the way, or its node is busy with someone else's
     LOST = "lost"  # the connection
     FOUND = "found"  # the connection, with the same instance behind it
+    FORGOTTEN = "forgotten"  # its node has lost the instance
     GIVEN_UP = "given up"  # unreachable for too long
     RESTART = "restart"
     STOP = "stop"
     READMIT = "readmit"  # or new code for a model that does not play
     LEAVE = "leave"
+
+
+class Cause(StrEnum):
+    """Why a model is out of the game."""
+
+    FAILURES = "failures"
+    TIMEOUTS = "timeouts"
+    UNREACHABLE = "unreachable"
+    NOT_LOADED = "not loaded"
+    AUTHOR = "author"  # the author's own code said so
 
 
 class Step(NamedTuple):
@@ -159,7 +171,16 @@ def _table() -> dict[tuple[State, Event], Step]:
 
     # A call whose model went away, or was taken away, meanwhile ends without a strike: the cause has its own.
     on(playing, Event.DROPPED, None, Status.SKIPPED)
-    for event in (Event.ANSWERED, Event.INVALID, Event.RAISED, Event.UNSUPPORTED, Event.DEADLINE, Event.DROPPED):
+    on(playing, Event.UNREACHED, State.READY, Status.UNREACHABLE)
+    for event in (
+        Event.ANSWERED,
+        Event.INVALID,
+        Event.RAISED,
+        Event.UNSUPPORTED,
+        Event.DEADLINE,
+        Event.DROPPED,
+        Event.UNREACHED,
+    ):
         on((*waiting, *ended), event, None, Status.SKIPPED)
         on((State.UNREACHABLE,), event, None, Status.UNREACHABLE)
     on((*waiting, *ended), Event.DIED, None, Status.SKIPPED)
@@ -175,6 +196,7 @@ def _table() -> dict[tuple[State, Event], Step]:
     on((State.UNREACHABLE,), Event.LOST, None, Status.UNREACHABLE)
     on((State.UNREACHABLE,), Event.FOUND, State.READY)
     on((State.UNREACHABLE,), Event.RESTART, State.RESTARTING)
+    on((*playing, State.UNREACHABLE), Event.FORGOTTEN, State.RESTARTING)
     on((State.UNREACHABLE,), Event.GIVEN_UP, State.STOPPED)
 
     on(every, Event.STOP, State.STOPPED)

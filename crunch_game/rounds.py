@@ -17,7 +17,7 @@ from crunch_game.errors import ContractError
 from crunch_game.hosts.base import Call, Host, Instance, Reply
 from crunch_game.lineup import Lineup, Player
 from crunch_game.outcomes import Fault, Kind, Outcome, Status
-from crunch_game.policy import Event, Health, Policy, State, Step, is_field_fault
+from crunch_game.policy import Cause, Event, Health, Policy, State, Step, is_field_fault
 
 __all__ = ["play"]
 
@@ -163,7 +163,8 @@ class _Round:
                 over = player.health.over(method, self._policy)
                 if over is not None:
                     reason = f"{over}; the last: {fault.message}" if fault else over
-                    self._lineup.apply(player, Event.STOP, fault, reason)
+                    cause = Cause.TIMEOUTS if late else Cause.FAILURES
+                    self._lineup.apply(player, Event.STOP, fault, reason, cause)
                     continue
             if late and self._policy.on_timeout == "restart":
                 self._lineup.apply(player, Event.RESTART, fault)
@@ -188,6 +189,7 @@ _STATUS: Mapping[Event, Status] = {
     Event.INVALID: Status.INVALID,
     Event.RAISED: Status.RAISED,
     Event.UNSUPPORTED: Status.UNSUPPORTED,
+    Event.UNREACHED: Status.UNREACHABLE,
 }
 
 

@@ -24,7 +24,7 @@ from crunch_game.lineup import Lineup, Player, onboarding
 from crunch_game.loading import AutoLoader, Loader
 from crunch_game.models import Model, Source, Submission
 from crunch_game.outcomes import Outcome, Round
-from crunch_game.policy import Policy
+from crunch_game.policy import Cause, Policy
 from crunch_game.rosters.base import Roster
 
 if TYPE_CHECKING:
@@ -139,15 +139,20 @@ class ModelRunner:
             raise ContractError(_NOT_RUNNING)
         return _Models(self._lineup)
 
-    async def stop(self, model_id: str, reason: str) -> None:
+    async def stop(self, model_id: str, reason: str, *, report: bool = True) -> None:
         """Take a model out of the game, until it has a new deployment or is readmitted.
+
+        Args:
+            model_id: The model.
+            reason: A sentence for its participant.
+            report: Whether a roster that others keep is told of it.
 
         Raises:
             UnknownModel: It was never in the game.
         """
         seat = self._entered.seat(model_id)
         if seat is not None:
-            await self._entered.stop(seat, reason)
+            await self._entered.stop(seat, reason, Cause.AUTHOR if report else None)
 
     async def readmit(self, model_id: str) -> None:
         """Start a model afresh, with clean strikes.

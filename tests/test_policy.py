@@ -26,6 +26,7 @@ CALL_EVENTS = {
     Event.DEADLINE,
     Event.DIED,
     Event.DROPPED,
+    Event.UNREACHED,
     Event.LOST,
 }
 ANSWERS = {
@@ -37,6 +38,7 @@ ANSWERS = {
     Event.DIED: Status.DIED,
     Event.LOST: Status.UNREACHABLE,
     Event.DROPPED: Status.SKIPPED,
+    Event.UNREACHED: Status.UNREACHABLE,
 }
 READY = Health(State.READY, loaded=0.0)
 
@@ -203,6 +205,17 @@ class OneModel(RuleBasedStateMachine):
         assert self.ends(method, Event.LOST) is Status.UNREACHABLE
         self.paper.where = "lost"
 
+    @precondition(lambda self: self.paper.where == "playing")
+    @rule(method=methods)
+    def the_call_or_its_answer_got_lost(self, method: str) -> None:
+        assert self.ends(method, Event.UNREACHED) is Status.UNREACHABLE
+
+    @precondition(lambda self: self.paper.where in ("playing", "lost"))
+    @rule()
+    def its_node_has_forgotten_it(self) -> None:
+        assert self.happens(Event.FORGOTTEN).status is None
+        self.paper.restart(self.now)
+
     @precondition(lambda self: self.paper.where == "lost")
     @rule()
     def its_connection_is_back(self) -> None:
@@ -216,7 +229,7 @@ class OneModel(RuleBasedStateMachine):
         self.paper.where = "out"
 
     @precondition(lambda self: self.paper.where not in ("playing", "left"))
-    @rule(method=methods, event=st.sampled_from([Event.ANSWERED, Event.RAISED, Event.INVALID, Event.DEADLINE]))
+    @rule(method=methods, event=st.sampled_from(sorted(set(ANSWERS) - {Event.DIED, Event.LOST})))
     def what_it_did_before_it_went_away_counts_for_nothing(self, method: str, event: Event) -> None:
         before = self.health.strikes
         lost = self.paper.where == "lost"
@@ -337,7 +350,7 @@ def test_a_success_in_between_does():
     assert health.strikes == {}
 
 
-@pytest.mark.parametrize("event", [Event.UNSUPPORTED, Event.DROPPED])
+@pytest.mark.parametrize("event", [Event.UNSUPPORTED, Event.DROPPED, Event.UNREACHED])
 def test_what_does_not_count_neither_adds_nor_clears_strikes(event):
     health = READY.counted("predict", "failure").counted("predict", "timeout")
     after, step = take(health, "predict", event, Policy())

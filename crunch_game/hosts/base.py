@@ -48,7 +48,7 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     """What one instance did with a call, before anyone checked its answer.
 
     Attributes:
-        event: ANSWERED, INVALID, RAISED, UNSUPPORTED, DEADLINE, DIED or LOST.
+        event: ANSWERED, INVALID, RAISED, UNSUPPORTED, DEADLINE, DIED, DROPPED, UNREACHED or LOST.
         value: The answer when ANSWERED.
         fault: Why there is none, else.
         elapsed: Seconds since the call began.
@@ -69,10 +69,14 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A fresh instance, and what its participant should know."""
+    """An instance, and what its participant should know.
+
+    It is fresh unless it has played before, in a node that outlives its coordinators: then it has its history.
+    """
 
     instance: Instance
     warnings: tuple[str, ...] = ()
+    fresh: bool = True
 
 
 class LoadFailure(Exception):
@@ -87,7 +91,7 @@ class Watcher(Protocol):
     """Who is told what happens to instances outside a call; always on the event loop."""
 
     def happened(self, instance: Instance, event: Event, fault: Fault | None) -> None:
-        """LATE: a late answer came in; DIED: the process ended; LOST, FOUND: the connection."""
+        """LATE: a late answer came in; DIED: the process ended; LOST, FOUND: the connection; FORGOTTEN: its node."""
         ...
 
     def loop_blocked(self, seconds: float) -> None:

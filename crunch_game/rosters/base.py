@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
-from typing import Protocol
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Protocol, runtime_checkable
 
+from crunch_game.events import RosterFound, RosterLost
 from crunch_game.hosts.base import Host
 from crunch_game.models import Submission
+from crunch_game.outcomes import Fault
+from crunch_game.policy import Cause
 
-__all__ = ["Roster"]
+__all__ = ["RemoteRoster", "Roster"]
 
 
 class Roster(Protocol):
@@ -24,4 +27,17 @@ class Roster(Protocol):
 
     def host(self) -> Host | None:
         """The host that its models run in, or None when any will do."""
+        ...
+
+
+@runtime_checkable
+class RemoteRoster(Roster, Protocol):
+    """A roster that others keep: it can be lost, and it wants to know which of its models are out of the game."""
+
+    def listen(self, tell: Callable[[RosterLost | RosterFound], None]) -> None:
+        """Tell when it is lost and found from now on."""
+        ...
+
+    def stopped(self, submission: Submission, cause: Cause, reason: str, fault: Fault | None) -> None:
+        """Hear that a deployment does not play any more, or never did. What is the game's fault is not told."""
         ...

@@ -145,7 +145,7 @@ class PredictWorker:
         for record in await in_thread(self._store.models):
             model = self.runner.models.get(record.model_id)
             if record.state == State.STOPPED and model is not None and model.deployment_id == record.deployment_id:
-                await self.runner.stop(model.id, record.reason or "it was stopped")
+                await self.runner.stop(model.id, record.reason or "it was stopped", report=False)
 
     async def _play_back(self, rows: AsyncIterator[Row]) -> None:
         async with _closing(rows):
