@@ -5,12 +5,7 @@ from __future__ import annotations
 from enum import IntEnum, StrEnum
 from typing import Any, Final
 
-from crunch_game.errors import MissingExtra
-
-try:
-    from google.protobuf import descriptor_pb2, descriptor_pool, empty_pb2, message_factory
-except ImportError:
-    raise MissingExtra("protobuf", "crunchdao") from None
+from google.protobuf import descriptor_pb2, descriptor_pool, empty_pb2, message_factory
 
 __all__ = [
     "CALL",

@@ -1,0 +1,145 @@
+"""The connection to one model node: a channel that finds its node again, and proves whose node it is."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import anyio
+import grpc
+
+from crunch_game.crunchdao.credentials import Credentials, Insecure, Secured
+from crunch_game.crunchdao.messages import CALL, MAX_MESSAGE, REST, SETUP, Empty
+from crunch_game.crunchdao.requests import LOOK
+from crunch_game.models import Submission
+
+__all__ = ["Connection", "address_of"]
+
+_OPTIONS: Final = (
+    ("grpc.max_send_message_length", MAX_MESSAGE),
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    # Waits between attempts to connect; gRPC adds a fifth of jitter. An attempt itself may take two seconds.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 400),
+    ("grpc.min_reconnect_backoff_ms", 2_000),
+    # Nodes allow a ping every five minutes. What was sent and is not acknowledged is noticed after two seconds.
+    ("grpc.keepalive_time_ms", 300_000),
+    ("grpc.keepalive_timeout_ms", 2_000),
+    ("grpc.client_idle_timeout_ms", 2**31 - 1),
+    # Connections to one address know nothing of each other: a new one does not wait as long as an old one would.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+_ITS_WORD: Final = (grpc.StatusCode.UNKNOWN, grpc.StatusCode.RESOURCE_EXHAUSTED)
+"""Errors that may be held against a model: whose node says so must be known."""
+
+
+class Connection:
+    """The connection to the node of one submission.
+
+    Args:
+        submission: Whose node; its source is the node's "host:port".
+        credentials: How it is secured.
+
+    Raises:
+        ValueError: The source is no address.
+    """
+
+    def __init__(self, submission: Submission, credentials: Credentials | None) -> None:
+        self.address = self.host, self.port = address_of(submission)
+        self.trouble = "it does not answer"
+        """Why it could not be reached when that was last tried."""
+        self._submission = submission
+        self._credentials = credentials or Insecure()
+        self._secured = Secured()
+        self._channel: grpc.aio.Channel | None = None
+        self._calls: dict[str, Any] = {}
+
+    async def open(self) -> None:
+        """Make the channel, unless there is one that finds its node again by itself.
+
+        Raises:
+            Refused: The node is not the one that was announced, or refuses us.
+            OSError: It cannot be reached.
+        """
+        if self._channel is not None and not self._credentials.pinned:
+            return
+        secured = await self._credentials.secure(self.host, self.port, self._submission)
+        await self.close()
+        target = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        options = [*_OPTIONS, *secured.options]
+        if secured.channel is None:
+            self._channel = grpc.aio.insecure_channel(target, options)
+        else:
+            self._channel = grpc.aio.secure_channel(target, secured.channel, options)
+        self._secured = secured
+        self._calls = {path: self._channel.unary_unary(path) for path in (SETUP, CALL, REST)}
+
+    async def request(
+        self, path: str, message: bytes, *, timeout: float | None = None, wait_for_ready: bool = False
+    ) -> bytes:
+        """Send a message, and give back the answer's bytes.
+
+        Raises:
+            AioRpcError: The node did not answer.
+            Refused: It is not the one that was announced; its answer is not read.
+        """
+        call = self._calls[path](
+            message, timeout=timeout, metadata=self._secured.metadata(), wait_for_ready=wait_for_ready or None
+        )
+        if self._secured.verify is None:
+            return bytes(await call)
+        try:
+            answer = bytes(await call)
+        except grpc.aio.AioRpcError as error:
+            if error.code() in _ITS_WORD:
+                self._secured.verify(error.initial_metadata())
+            raise
+        self._secured.verify(await call.initial_metadata())
+        return answer
+
+    async def look(self, timeout: float, *, wait_for_ready: bool) -> bytes:
+        """Ask for no method, which the node answers without its model.
+
+        Raises:
+            AioRpcError: The node did not answer.
+            Refused: It is not the one that was announced.
+        """
+        return await self.request(CALL, LOOK, timeout=timeout, wait_for_ready=wait_for_ready)
+
+    async def rest(self, timeout: float) -> None:
+        """Have the node end its instance.
+
+        Raises:
+            AioRpcError: The node did not answer.
+            Refused: It is not the one that was announced.
+        """
+        await self.request(REST, Empty().SerializeToString(), timeout=timeout)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the node is connected."""
+        return self._channel is not None and self._channel.get_state() is grpc.ChannelConnectivity.READY
+
+    async def dropped(self) -> None:
+        """Wait until the node is not connected."""
+        while self.is_ready and self._channel is not None:
+            await self._channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
+
+    async def close(self) -> None:
+        """Close the channel; what is under way fails."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            with anyio.CancelScope(shield=True):
+                await channel.close()
+
+
+def address_of(submission: Submission) -> tuple[str, int]:
+    """The host and the port of a submission's node.
+
+    Raises:
+        ValueError: Its source is no "host:port".
+    """
+    host, colon, port = str(submission.source).rpartition(":")
+    if not (colon and host and port.isdecimal() and 0 < int(port) < 65_536):
+        raise ValueError(f'its source is {str(submission.source)!r}; the address of a model node is "host:port"')
+    return host.removeprefix("[").removesuffix("]"), int(port)

@@ -1,0 +1,223 @@
+"""NodeHost: models on model nodes, asked over gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Final
+
+import anyio
+from google.protobuf.message import DecodeError
+from grpc import StatusCode
+from grpc.aio import AioRpcError
+
+from crunch_game.crunchdao import backoff, replies
+from crunch_game.crunchdao.connection import Connection
+from crunch_game.crunchdao.credentials import Credentials, Refused
+from crunch_game.crunchdao.exchange import Exchange, Order
+from crunch_game.crunchdao.instance import Node
+from crunch_game.crunchdao.messages import CREATED, SETUP, Code, SetupResponse
+from crunch_game.crunchdao.requests import Requests, setup_request
+from crunch_game.errors import ContractError
+from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
+from crunch_game.models import Submission
+from crunch_game.outcomes import Fault
+
+__all__ = ["NodeHost", "need_asyncio"]
+
+_BLOCKED: Final = 0.1
+_REST: Final = 1.0
+"""Seconds that a node has to end its instance."""
+_MANY: Final = 1_000
+
+
+class NodeHost:
+    """Models on model nodes: each submission's source is the "host:port" of its node. Needs asyncio.
+
+    A node that has an instance already keeps it, and with it what it has seen.
+
+    Args:
+        credentials: How the connections are secured; plain text unless given.
+    """
+
+    def __init__(self, credentials: Credentials | None = None) -> None:
+        self._credentials = credentials
+        self._nodes: set[Node] = set()
+        self._leaving: dict[tuple[str, int], asyncio.Event] = {}
+        self._spoiled: dict[tuple[str, str], None] = {}
+        """Deployments whose instance must go before it plays again, but could not be reached."""
+
+    async def open(self, setup: Setup, submissions: Sequence[Submission], watcher: Watcher) -> None:
+        """Encode how instances are made.
+
+        Raises:
+            ContractError: The nodes cannot import the base class, or its arguments cannot be sent.
+        """
+        need_asyncio()
+        self._setup = setup_request(setup)
+        self._watcher = watcher
+
+    async def start(self, submission: Submission, timeout: float) -> Loaded:
+        """Connect to the node, which may not listen yet, and have it make the instance."""
+        try:
+            connection = Connection(submission, self._credentials)
+        except ValueError as error:
+            raise LoadFailure(Fault("unreachable", str(error))) from None
+        try:
+            with anyio.move_on_after(timeout):
+                fresh = await self._set_up(submission, connection)
+                node = Node(submission, connection, self._watcher)
+                self._nodes.add(node)
+                node.keep()
+                return Loaded(node, fresh=fresh)
+            fault = _late(connection, timeout)
+        except BaseException:
+            await connection.close()
+            raise
+        await connection.close()
+        raise LoadFailure(fault)
+
+    async def _set_up(self, submission: Submission, connection: Connection) -> bool:
+        """Try until the node has an instance; whether it is a fresh one."""
+        while (leaving := self._leaving.get(connection.address)) is not None:
+            await leaving.wait()
+        deployment = submission.id, submission.deployment_id
+        for attempt in itertools.count():
+            try:
+                await connection.open()
+                if deployment in self._spoiled:
+                    await connection.rest(_REST)
+                    del self._spoiled[deployment]
+                return _made(await connection.request(SETUP, self._setup))
+            except Refused as error:
+                raise LoadFailure(Fault("refused", str(error))) from None
+            except AioRpcError as error:
+                connection.trouble = replies.told(error)
+                if error.code() in _FINAL:
+                    raise LoadFailure(Fault("refused", connection.trouble)) from None
+            except OSError as error:
+                connection.trouble = str(error)
+            await asyncio.sleep(backoff.delay(attempt))
+        raise AssertionError
+
+    async def ask(
+        self, call: Call, asked: Mapping[Instance, Mapping[str, Any] | None], *, each: bool
+    ) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
+        """Send every node its request, and take what comes by the deadline."""
+        requests, exchange = Requests(call), Exchange(call, each=each)
+        requests.to()
+        for instance, extra in asked.items():
+            assert isinstance(instance, Node)
+            if extra:
+                requests.to(extra)
+            exchange.pending[instance] = Order(exchange, requests, extra)
+        for node, order in list(exchange.pending.items()):
+            node.ask(order)
+        deadline = exchange.began + call.timeout
+        try:
+            while exchange.pending:
+                if not exchange.news.is_set():
+                    await self._news(exchange, deadline)
+                if batch := exchange.collected():
+                    yield batch
+            if batch := exchange.collected():
+                yield batch
+        finally:
+            for node, order in list(exchange.pending.items()):
+                node.forsake(order)
+
+    async def _news(self, exchange: Exchange, deadline: float) -> None:
+        """Wait for a reply or the deadline. What has arrived when the deadline is noticed is in time."""
+        with anyio.move_on_after(max(0.0, exchange.call.timeout - exchange.elapsed)):
+            await exchange.news.wait()
+            return
+        late = exchange.elapsed - exchange.call.timeout
+        if late > _BLOCKED:
+            self._watcher.loop_blocked(late)
+        for _ in range(_PASSES):
+            await asyncio.sleep(0)
+        for node, order in list(exchange.pending.items()):
+            node.miss(order)
+
+    async def stop(self, instance: Instance) -> None:
+        """End the node's instance, and disconnect."""
+        assert isinstance(instance, Node)
+        if instance not in self._nodes:
+            return
+        self._nodes.discard(instance)
+        instance.drop()
+        address = instance.connection.address
+        if any(node.connection.address == address for node in self._nodes):
+            await instance.close()  # what the node has by now is another's
+            return
+        self._leaving[address] = gone = asyncio.Event()
+        try:
+            with anyio.CancelScope(shield=True):
+                await self._end(instance)
+                await instance.close()
+        finally:
+            gone.set()
+            if self._leaving.get(address) is gone:
+                del self._leaving[address]
+
+    async def _end(self, node: Node) -> None:
+        if node.is_forgotten:
+            return
+        try:
+            await node.connection.rest(_REST)
+        except (AioRpcError, Refused):
+            self._spoiled[node.submission.id, node.submission.deployment_id] = None
+            while len(self._spoiled) > _MANY:
+                del self._spoiled[next(iter(self._spoiled))]
+
+    async def close(self) -> None:
+        """Disconnect from every node; their instances stay, and know what they have seen."""
+        nodes, self._nodes = self._nodes, set()
+        if nodes:
+            await asyncio.gather(*(node.close() for node in nodes))
+
+
+_FINAL: Final = (StatusCode.UNIMPLEMENTED, StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED)
+_PASSES: Final = 10
+"""Turns of the event loop in which an answer that has arrived becomes a reply."""
+
+
+def _late(connection: Connection, timeout: float) -> Fault:
+    """Why a node was not set up in time."""
+    if connection.is_ready:
+        return Fault("timeout", f"making it took longer than {timeout:g} s (setup_timeout)")
+    place = f"{connection.host}:{connection.port}"
+    return Fault("unreachable", f"its node at {place} could not be reached within {timeout:g} s: {connection.trouble}")
+
+
+def _made(data: bytes) -> bool:
+    """Whether a node has made a fresh instance; else it had one.
+
+    Raises:
+        LoadFailure: It has none.
+    """
+    try:
+        status = SetupResponse.FromString(data).status
+    except DecodeError:
+        raise LoadFailure(Fault("invalid", "its node answered with a message that cannot be read")) from None
+    if status.code != Code.SUCCESS:
+        raise LoadFailure(
+            Fault(status.code or "UNKNOWN", status.message or f"its node says {status.code or 'nothing'}")
+        )
+    return bool(status.message == CREATED)
+
+
+def need_asyncio() -> None:
+    """Say clearly that trio will not do.
+
+    Raises:
+        ContractError: The event loop is not asyncio's.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise ContractError(
+            "models on CrunchDAO's network need asyncio, because gRPC does; run the game with anyio.run(main), "
+            'or backend="asyncio"'
+        ) from None
