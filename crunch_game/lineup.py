@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -132,6 +133,8 @@ class Lineup:
         self._news: deque[Callable[[], None]] = deque()
         self._bell = anyio.Event()
         self._unsettled: set[str] = set()
+        self._cut_off = -math.inf
+        """When most of the field was last found unreachable."""
         self.seats: dict[str, Seat] = {}
         self.closed = False
 
@@ -182,6 +185,7 @@ class Lineup:
     def _join(self, submission: Submission) -> None:
         seat = self.seats[submission.id] = Seat(submission, time.monotonic())
         self._gone.discard(submission.id)
+        self._reporting.joined(submission.id)
         self._emit(events.ModelJoined(submission.id, submission.deployment_id))
         self._bring_up(seat)
 
@@ -248,8 +252,8 @@ class Lineup:
                 loaded = await self._host.start(submission, self._policy.setup_timeout)
             except LoadFailure as error:
                 if not scope.cancel_called:
-                    self._not_loaded(seat, submission, scope, error.fault)
                     self._reporting.not_loaded(submission, error.fault)
+                    self._not_loaded(seat, submission, scope, error.fault)
                 return
             await self._introduce(seat, submission, scope, loaded)
 
@@ -271,9 +275,9 @@ class Lineup:
             elif fault is None:
                 self._take_over(seat, fresh, scope, loaded.warnings)
             else:
-                self._not_loaded(seat, submission, scope, fault)
                 if fresh.health.state not in (State.READY, State.BUSY):  # else the fault is the hook's own
                     self._reporting.not_loaded(submission, fault)
+                self._not_loaded(seat, submission, scope, fault)
         finally:
             if seat.instance is not instance:
                 self._players.pop(instance, None)
@@ -303,8 +307,8 @@ class Lineup:
         old_deployment, seat.model.deployment_id = seat.model.deployment_id, fresh.deployment_id
         seat.losses = 0
         seat.health = replace(fresh.health, since=now, reason=None, loaded=now)
-        self._loaded(seat, scope)
         self._reporting.loaded(seat.submission)
+        self._loaded(seat, scope)
         if old_deployment != fresh.deployment_id:
             seat.slate += 1
             self._emit(events.ModelRedeployed(seat.model.id, fresh.deployment_id, old_deployment))
@@ -333,9 +337,8 @@ class Lineup:
         self._check_settled()
 
     def _check_settled(self) -> None:
-        if not self._unsettled and not self._settled.is_set():
+        if not self._unsettled:
             self._settled.set()
-            self._reporting.settled()
 
     # What happens to instances.
 
@@ -429,7 +432,9 @@ class Lineup:
             if seat.submission.away or seat.loading is not None:
                 continue
             kinds = [_REACHED.get(other.health.state, "none") for other in self.seats.values()]
-            if not self._reporting.is_everyones("connect", kinds, [fault]):
+            if self._reporting.is_everyones("connect", kinds, [fault]):
+                self._cut_off = time.monotonic()
+            elif time.monotonic() - self._cut_off > 1.5 * timeout:  # the others may be only sooner back than this one
                 self.apply(seat, Event.GIVEN_UP, fault, cause=Cause.UNREACHABLE)
                 return
 

@@ -26,13 +26,16 @@ class Reporting:
         self._emit = emit
         self._loads: dict[str, Kind] = {}
         self._held: dict[str, tuple[Submission, Fault]] = {}
-        self._settled = False
         self._everyones: set[str] = set()
 
     def stopped(self, submission: Submission, cause: Cause, reason: str, fault: Fault | None) -> None:
         """A deployment that played is out of the game."""
         if self._roster is not None:
             self._roster.stopped(submission, cause, reason, fault)
+
+    def joined(self, model_id: str) -> None:
+        """A model is being loaded for the first time."""
+        self._loads[model_id] = "none"
 
     def loaded(self, submission: Submission) -> None:
         """A deployment plays."""
@@ -52,20 +55,15 @@ class Reporting:
         """A model is not in the roster any more."""
         self._loads.pop(model_id, None)
         self._held.pop(model_id, None)
-
-    def settled(self) -> None:
-        """The first models have all been loaded, or have failed."""
-        self._settled = True
         self._tell()
 
     def _tell(self) -> None:
-        if not self._settled or not self._held:
+        if not self._held or "none" in self._loads.values():
             return
-        if self.is_everyones("setup", self._loads.values(), [fault for _, fault in self._held.values()]):
-            return
-        for submission, fault in self._held.values():
-            self.stopped(submission, Cause.NOT_LOADED, fault.message, fault)
-        self._held.clear()
+        held, self._held = self._held, {}
+        if not self.is_everyones("setup", self._loads.values(), [fault for _, fault in held.values()]):
+            for submission, fault in held.values():
+                self.stopped(submission, Cause.NOT_LOADED, fault.message, fault)
 
     def is_everyones(self, what: str, kinds: Iterable[Kind], faults: Iterable[Fault]) -> bool:
         """Whether most of the field has the same trouble; the author is told once."""

@@ -64,7 +64,9 @@ class Order:
         self.exchange = exchange
         self.method = exchange.call.method.name
         self.attempts = 0
-        """How often the node was busy with somebody else's call."""
+        """How often the node was found busy."""
+        self.crowded_out = False
+        """Whether it was busy with somebody else's call."""
         self._requests = requests
         self._extra = extra
 
@@ -82,7 +84,7 @@ class Order:
             asked: Whether the node was asked at all.
         """
         call, elapsed = self.exchange.call, self.exchange.elapsed
-        if asked:
+        if asked and not self.crowded_out:
             return Reply(Event.DEADLINE, None, Fault("timeout", f"no answer within {call.timeout:g} s"), elapsed)
         if busy_with is not None:
             method, seconds = busy_with

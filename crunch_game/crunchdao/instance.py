@@ -163,6 +163,7 @@ class Node(Instance):
         self._line.appendleft(order)
         pause = min(_BUSY, 0.005 * 2.0 ** min(order.attempts, 10))
         order.attempts += 1
+        order.crowded_out = not self._overdue
         self._retry = asyncio.get_running_loop().call_later(pause, self._go_on)
 
     def miss(self, order: Order) -> None:
