@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 import anyio
@@ -29,6 +30,9 @@ _OPTIONS: Final = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 
+_LINGER: Final = 1.0
+"""Seconds at most that gRPC needs to notice that a channel was closed."""
+
 _ITS_WORD: Final = (grpc.StatusCode.UNKNOWN, grpc.StatusCode.RESOURCE_EXHAUSTED)
 """Errors that may be held against a model: whose node says so must be known."""
 
@@ -52,6 +56,7 @@ class Connection:
         self._credentials = credentials or Insecure()
         self._secured = Secured()
         self._channel: grpc.aio.Channel | None = None
+        self._watch: asyncio.Task[None] | None = None
         self._calls: dict[str, Any] = {}
 
     async def open(self) -> None:
@@ -123,14 +128,20 @@ class Connection:
     async def dropped(self) -> None:
         """Wait until the node is not connected."""
         while self.is_ready and self._channel is not None:
-            await self._channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
+            if self._watch is None or self._watch.done():
+                change = self._channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
+                self._watch = asyncio.get_running_loop().create_task(change)
+            await asyncio.wait([self._watch])
 
     async def close(self) -> None:
         """Close the channel; what is under way fails."""
         channel, self._channel = self._channel, None
-        if channel is not None:
-            with anyio.CancelScope(shield=True):
-                await channel.close()
+        if channel is None:
+            return
+        with anyio.CancelScope(shield=True):
+            await channel.close()
+            if self._watch is not None:  # gRPC cannot cancel it, and must not end it after the event loop
+                await asyncio.wait([self._watch], timeout=_LINGER)
 
 
 def address_of(submission: Submission) -> tuple[str, int]:

@@ -87,6 +87,10 @@ class Node(Instance):
         if not self._closed:
             self.drop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # A call that is kept, be it by a traceback, keeps its channel.
+        self._tasks.clear()
+        self._overdue.clear()
+        self._current = self._keeper = None
         await self.connection.close()
 
     # Calls: one at a time.
