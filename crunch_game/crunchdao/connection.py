@@ -8,7 +8,7 @@ from typing import Any, Final
 import anyio
 import grpc
 
-from crunch_game.crunchdao.credentials import Credentials, Insecure, Secured
+from crunch_game.crunchdao.credentials import Credentials, Insecure, Secured, speaks_tls
 from crunch_game.crunchdao.messages import CALL, MAX_MESSAGE, REST, SETUP, Empty
 from crunch_game.crunchdao.requests import LOOK
 from crunch_game.models import Submission
@@ -124,6 +124,12 @@ class Connection:
     def is_ready(self) -> bool:
         """Whether the node is connected."""
         return self._channel is not None and self._channel.get_state() is grpc.ChannelConnectivity.READY
+
+    async def wants_credentials(self, error: grpc.aio.AioRpcError) -> bool:
+        """Whether a node that does not understand plain text would understand TLS."""
+        if not isinstance(self._credentials, Insecure) or error.code() is not grpc.StatusCode.UNAVAILABLE:
+            return False
+        return "Connection refused" not in (error.details() or "") and await speaks_tls(self.host, self.port)
 
     async def dropped(self) -> None:
         """Wait until the node is not connected."""

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import json
+import os
+import ssl
+import tempfile
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Final, Protocol, Self
 
+import anyio
+import grpc
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.x509 import load_der_x509_certificate
+
+from crunch_game.crunchdao.delegation import Refused, verify
+from crunch_game.errors import GameError
 from crunch_game.models import Submission
 
-__all__ = ["Credentials", "Insecure", "Refused", "Secured"]
+__all__ = ["Credentials", "GatewayCredentials", "Insecure", "Refused", "SecureCredentials", "Secured", "speaks_tls"]
 
-
-class Refused(Exception):
-    """A node is not the one that was announced, or refuses us; the message says why."""
+_PROBE: Final = 5.0
+"""Seconds for a TLS handshake."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +53,10 @@ class Secured:
 class Credentials(Protocol):
     """How connections are secured."""
 
-    pinned: bool
-    """Whether a channel is bound to one certificate, so that each new connection needs a new channel."""
+    @property
+    def pinned(self) -> bool:
+        """Whether a channel is bound to one certificate, so that each new connection needs a new channel."""
+        ...
 
     async def secure(self, host: str, port: int, submission: Submission) -> Secured:
         """What secures a channel to the node of a submission.
@@ -56,3 +76,189 @@ class Insecure:
     async def secure(self, host: str, port: int, submission: Submission) -> Secured:
         """Nothing."""
         return Secured()
+
+
+@dataclass(frozen=True)
+class SecureCredentials:
+    """Mutual TLS, and the participant's wallet as a witness that the node is the participant's.
+
+    The participant's node shows, with every answer, a message signed by the wallet that the orchestrator announced. It
+    must name the key of this very TLS connection, the model, the hotkey, and a time that is still to come.
+
+    Args:
+        ca: The authority's certificate, PEM.
+        certificate: The coordinator's certificate, PEM.
+        key: Its private key, PEM.
+
+    Raises:
+        GameError: They cannot be read, or do not belong together.
+    """
+
+    ca: bytes = field(repr=False)
+    certificate: bytes = field(repr=False)
+    key: bytes = field(repr=False)
+    pinned = True
+
+    def __post_init__(self) -> None:
+        _ = self._context
+
+    @classmethod
+    def from_directory(cls, path: str | os.PathLike[str]) -> Self:
+        """`ca.crt`, `tls.crt` and `tls.key` of a folder.
+
+        Raises:
+            GameError: One is missing, cannot be read, or does not belong to the others.
+        """
+        return cls(*(_read(Path(path) / name) for name in ("ca.crt", "tls.crt", "tls.key")))
+
+    @cached_property
+    def _context(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.set_alpn_protocols(["h2"])
+        try:
+            context.load_verify_locations(cadata=self.ca.decode())
+            with tempfile.TemporaryDirectory() as folder:  # Python reads a key from a file only
+                file = Path(folder) / "tls.pem"
+                file.touch(mode=0o600)
+                file.write_bytes(self.key + b"\n" + self.certificate)
+                context.load_cert_chain(file)
+        except (ssl.SSLError, ValueError) as error:
+            raise GameError(f"the credentials cannot be used: {error}") from None
+        return context
+
+    async def secure(self, host: str, port: int, submission: Submission) -> Secured:
+        """A channel that takes the one certificate that the node shows now, and answers that have the wallet's word."""
+        name = f"model-node-{submission.id}.crunchdao.internal"
+        certificate = await _certificate(host, port, self._context, name)
+        pem, key = _leaf(certificate)
+        return Secured(
+            channel=grpc.ssl_channel_credentials(pem, self.key, self.certificate),
+            options=(("grpc.ssl_target_name_override", name), ("grpc.default_authority", name)),
+            verify=partial(verify, submission=submission, tls_key=key),
+        )
+
+
+@dataclass(frozen=True)
+class GatewayCredentials:
+    """Ordinary TLS to a gateway, which is shown a token, signed by the coordinator, with every request.
+
+    Args:
+        key: The coordinator's RSA private key, PEM.
+        ca: The authority of the gateway's certificate, PEM; the system's unless given.
+
+    Raises:
+        GameError: The key cannot be read, or is no RSA key.
+    """
+
+    key: bytes = field(repr=False)
+    ca: bytes | None = field(default=None, repr=False)
+    pinned = False
+
+    def __post_init__(self) -> None:
+        _ = self._private
+
+    @classmethod
+    def from_directory(cls, path: str | os.PathLike[str]) -> Self:
+        """The `tls.key` of a folder.
+
+        Raises:
+            GameError: It is missing, cannot be read, or is no RSA key.
+        """
+        return cls(_read(Path(path) / "tls.key"))
+
+    @cached_property
+    def _private(self) -> rsa.RSAPrivateKey:
+        try:
+            key = load_pem_private_key(self.key, password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise GameError(f"the gateway's key cannot be used: {error}") from None
+        if not isinstance(key, rsa.RSAPrivateKey):
+            raise GameError(f"the gateway's key is a {type(key).__name__}; it must be an RSA key")
+        return key
+
+    @cached_property
+    def _public(self) -> str:
+        der = self._private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return base64.b64encode(der).decode()
+
+    async def secure(self, host: str, port: int, submission: Submission) -> Secured:
+        """A channel to the gateway, and the token of each request."""
+        token = _Token(self._private, self._public, submission.id)
+        return Secured(channel=grpc.ssl_channel_credentials(self.ca), metadata=token.metadata)
+
+
+class _Token:
+    """Signs what a gateway wants to see: the model, and the time in whole seconds; once in each of them."""
+
+    def __init__(self, key: rsa.RSAPrivateKey, public: str, model_id: str) -> None:
+        self._key = key
+        self._public = public
+        self._model_id = model_id
+        self._second = 0
+        self._signed: Sequence[tuple[str, str]] = ()
+
+    def metadata(self) -> Sequence[tuple[str, str]]:
+        """The metadata of a request that is sent now."""
+        now = int(time.time())
+        if now != self._second:
+            claim = {"model_id": self._model_id, "timestamp": now}
+            message = json.dumps(claim, separators=(",", ":")).encode()
+            signature = self._key.sign(message, padding.PKCS1v15(), hashes.SHA256())
+            self._second = now
+            self._signed = (
+                ("x-gateway-auth-message", base64.b64encode(message).decode()),
+                ("x-gateway-auth-signature", base64.b64encode(signature).decode()),
+                ("x-gateway-auth-pubkey", self._public),
+            )
+        return self._signed
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise GameError(f"the credentials cannot be read: {error}") from None
+
+
+async def _certificate(host: str, port: int, context: ssl.SSLContext, name: str) -> bytes:
+    """The certificate, DER, that a node shows to whom it accepts: gRPC does not tell it."""
+    with anyio.fail_after(_PROBE):
+        try:
+            reader, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=name)
+        except ssl.SSLCertVerificationError as error:
+            raise Refused(f"its node's certificate is refused: {error.verify_message}") from None
+        except ssl.SSLError as error:
+            raise Refused(f"its node speaks no TLS that can be used: {error.reason or error}") from None
+        try:
+            # A server that refuses our certificate says so after the handshake; one that takes it speaks first.
+            if not await reader.read(1):
+                raise Refused("its node refuses the coordinator's certificate")
+            return bytes(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
+        except ssl.SSLError as error:
+            raise Refused(f"its node refuses the coordinator's certificate: {error.reason or error}") from None
+        except ConnectionError as error:
+            raise OSError(f"it ends the connection after the handshake, as if it refused us: {error}") from None
+        finally:
+            writer.transport.abort()
+
+
+def _leaf(certificate: bytes) -> tuple[bytes, bytes]:
+    """A certificate as PEM, and its public key as DER SubjectPublicKeyInfo."""
+    leaf = load_der_x509_certificate(certificate)
+    public = leaf.public_key()
+    if not isinstance(public, rsa.RSAPublicKey):
+        raise Refused("its node's certificate has no RSA key, and no other is used for wallets to vouch for")
+    return leaf.public_bytes(Encoding.PEM), public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+async def speaks_tls(host: str, port: int) -> bool:
+    """Whether a server that does not answer in plain text would in TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with anyio.fail_after(_PROBE):
+            _, writer = await asyncio.open_connection(host, port, ssl=context)
+    except (OSError, TimeoutError):
+        return False
+    writer.transport.abort()
+    return True

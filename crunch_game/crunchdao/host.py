@@ -96,8 +96,11 @@ class NodeHost:
                 connection.trouble = replies.told(error)
                 if error.code() in _FINAL:
                     raise LoadFailure(Fault("refused", connection.trouble)) from None
+                if await connection.wants_credentials(error):
+                    text = "its node speaks TLS; give the roster credentials"
+                    raise LoadFailure(Fault("refused", text)) from None
             except OSError as error:
-                connection.trouble = str(error)
+                connection.trouble = str(error) or "it does not answer"
             await asyncio.sleep(backoff.delay(attempt))
         raise AssertionError
 

@@ -40,6 +40,7 @@ class Node:
         self.credentials: grpc.ServerCredentials | None = None
         self.headers: tuple[tuple[str, str], ...] = ()
         self.options: list[tuple[str, Any]] = []
+        self.refuse: str | None = None
         self.bend: Callable[[Any, grpc.aio.ServicerContext], Any] | None = None
         """Takes a Call and its context instead of the model; what it returns is the answer."""
         self.busy = asyncio.Lock()
@@ -89,6 +90,8 @@ class Node:
         self.metadata.append(dict(context.invocation_metadata() or ()))
         if self.headers:
             await context.send_initial_metadata(self.headers)
+        if self.refuse is not None:
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, self.refuse)
         if self.busy.locked():
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "Server busy")
 
