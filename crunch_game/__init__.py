@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from crunch_game.backtest import Backtest as Backtest
     from crunch_game.backtest import backtest as backtest
     from crunch_game.contract import Contract as Contract
+    from crunch_game.crunchdao.credentials import GatewayCredentials as GatewayCredentials
+    from crunch_game.crunchdao.credentials import SecureCredentials as SecureCredentials
+    from crunch_game.crunchdao.host import NodeHost as NodeHost
+    from crunch_game.crunchdao.roster import CrunchRoster as CrunchRoster
     from crunch_game.errors import AmbiguousModel as AmbiguousModel
     from crunch_game.errors import CapsuleError as CapsuleError
     from crunch_game.errors import ContractError as ContractError
@@ -73,6 +77,7 @@ if TYPE_CHECKING:
     from crunch_game.outcomes import Round as Round
     from crunch_game.outcomes import Status as Status
     from crunch_game.policy import Policy as Policy
+    from crunch_game.rosters.base import RemoteRoster as RemoteRoster
     from crunch_game.rosters.base import Roster as Roster
     from crunch_game.rosters.directory import DirectoryRoster as DirectoryRoster
     from crunch_game.rosters.static import StaticRoster as StaticRoster
@@ -99,6 +104,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "backtest": ("Backtest", "backtest"),
     "contract": ("Contract",),
+    "crunchdao.credentials": ("GatewayCredentials", "SecureCredentials"),
+    "crunchdao.host": ("NodeHost",),
+    "crunchdao.roster": ("CrunchRoster",),
     "errors": (
         "AmbiguousModel",
         "CapsuleError",
@@ -149,7 +157,7 @@ _HOMES = {
     "models": ("Model", "Submission"),
     "outcomes": ("Fault", "Outcome", "Round", "Status"),
     "policy": ("Policy",),
-    "rosters.base": ("Roster",),
+    "rosters.base": ("RemoteRoster", "Roster"),
     "rosters.directory": ("DirectoryRoster",),
     "rosters.static": ("StaticRoster",),
     "runner": ("ModelRunner",),
