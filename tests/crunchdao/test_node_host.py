@@ -682,3 +682,59 @@ def test_bytes_that_are_no_message_are_no_answer():
     assert (reply.event, reply.fault.message) == ("invalid", "its node answered with a message that cannot be read")
     with pytest.raises(DecodeError):
         has_instance(b"\xff")
+
+
+async def test_a_connection_that_is_lost_while_history_is_told_starts_the_history_over(on_nodes, log):
+    async with node(Tracker) as alice:
+        runner = on_nodes(alice)
+        attempts = []
+
+        @runner.on_join
+        async def replay(model, runner):
+            attempts.append(model.id)
+            await runner.call("tick", {"row": 1}, models=[model.id])
+            if len(attempts) == 1:
+                await alice.kill()
+                await alice.start()
+            await runner.call("tick", {"row": 2}, models=[model.id])
+
+        async with runner:
+            await log.until(ModelReady, "alice")
+            assert (await runner.call("describe"))["alice"].value == {"seen": [{"row": 1}, {"row": 2}]}
+            assert log.of(ModelLoadFailed) == []
+
+
+async def test_a_late_model_can_be_started_afresh(on_nodes, log):
+    policy = Policy(timeout=10, on_timeout="restart", max_consecutive_timeouts=0)
+    async with node(Gated) as alice, on_nodes(alice, policy=policy) as runner:
+        hanging = alice.instance
+        await runner.call("predict", timeout=0.1)
+        await log.until(ModelRestarted, "alice")
+        hanging.gate.set()  # a node cannot be interrupted: it is waited for
+        await log.until(ModelReady, "alice", 2)
+
+        assert alice.instance is not hanging
+        assert (await runner.tick({}))["alice"].status is Status.OK
+
+
+async def test_a_model_that_is_stopped_ends_its_call_at_once(on_nodes, seen):
+    async with node(Gated) as alice, node(Tracker) as bob, on_nodes(alice, bob) as runner:
+        asked = asyncio.create_task(runner.predict())
+        await seen(lambda: alice.calls)
+        await runner.stop("alice", "enough")
+
+        played = await asked
+        assert [outcome.status for outcome in played.values()] == [Status.SKIPPED, Status.OK]
+        assert played["alice"].error.message == "it was stopped: enough"
+        assert played.elapsed < 5  # of the budget of 10
+
+
+async def test_a_cancelled_round_leaves_everything_as_it_was(on_nodes, seen):
+    async with node(Gated) as alice, on_nodes(alice) as runner:
+        asked = asyncio.create_task(runner.predict())
+        await seen(lambda: alice.calls)
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+        alice.instance.gate.set()
+        await seen(lambda: runner.models["alice"].state is State.READY)
+        assert (await runner.predict())["alice"].status is Status.OK

@@ -15,6 +15,7 @@ from crunch_game.crunchdao.roster import CrunchRoster
 from crunch_game.events import (
     ModelJoined,
     ModelLeft,
+    ModelLoadFailed,
     ModelReady,
     ModelRedeployed,
     ModelRestarted,
@@ -310,3 +311,29 @@ async def test_a_model_that_runs_nowhere_says_so(running, log):
 async def test_trio_is_told_that_asyncio_is_needed(anyio_backend):
     with pytest.raises(ContractError, match="need asyncio, because gRPC does"):
         await ModelRunner("birds.TrackerBase", CrunchRoster("bird-game")).__aenter__()
+
+
+async def test_a_move_whose_frames_are_lost_is_found_in_the_next_init(running, log, seen):
+    async with orchestrator() as there, node(Tracker) as here, node(Newer) as elsewhere:
+        await there.run("alice", here.port)
+        async with running(roster(there)) as runner:
+            await there.close()
+            await here.kill()
+            await seen(lambda: runner.models["alice"].state is State.UNREACHABLE)
+            await there.run("alice", elsewhere.port)
+            await there.start()
+            await log.until(ModelReady, "alice", 2)
+
+            assert (await runner.predict())["alice"].value == 100.0
+            assert [str(event.fault) for event in log.of(ModelRestarted)] == ["its node is back"]
+
+
+async def test_a_node_that_could_not_be_reached_is_tried_again_where_it_moves(running, log):
+    async with orchestrator() as there, node(Tracker) as alice:
+        await there.run("alice", free_port())
+        policy = Policy(timeout=5, setup_timeout=0.3)
+        async with running(roster(there, report_failures=False), policy=policy) as runner:
+            await log.until(ModelLoadFailed, "alice")
+            await there.run("alice", alice.port)
+            await log.until(ModelReady, "alice")
+            assert (await runner.predict())["alice"].status is Status.OK
