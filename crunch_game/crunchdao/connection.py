@@ -142,6 +142,7 @@ class Connection:
     async def close(self) -> None:
         """Close the channel; what is under way fails."""
         channel, self._channel = self._channel, None
+        self._calls = {}
         if channel is None:
             return
         with anyio.CancelScope(shield=True):
