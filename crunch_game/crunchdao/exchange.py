@@ -58,10 +58,15 @@ class Exchange:
 
 
 class Order:
-    """One node's part of an exchange."""
+    """One node's part of an exchange.
+
+    Raises:
+        ContractError: A further argument cannot be sent.
+    """
 
     def __init__(self, exchange: Exchange, requests: Requests, extra: Mapping[str, Any] | None) -> None:
         self.exchange = exchange
+        self.request = requests.to(extra)
         self.method = exchange.call.method.name
         self.attempts = 0
         """How often the node was found busy."""
@@ -70,11 +75,10 @@ class Order:
         self._requests = requests
         self._extra = extra
 
-    def request(self, *, named: bool) -> bytes | None:
-        """The request; None if there is none other in which optional parameters are named."""
-        if named and not self._requests.can_be_named:
-            return None
-        return self._requests.to(self._extra, named=named)
+    @property
+    def named_request(self) -> bytes | None:
+        """The request with every optional parameter by keyword; None if it is so already."""
+        return self._requests.to(self._extra, named=True) if self._requests.can_be_named else None
 
     def missed(self, busy_with: tuple[str, float] | None, *, asked: bool) -> Reply:
         """The reply at the deadline.

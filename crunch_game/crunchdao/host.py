@@ -109,19 +109,15 @@ class NodeHost:
     ) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
         """Send every node its request, and take what comes by the deadline."""
         requests, exchange = Requests(call), Exchange(call, each=each)
-        requests.to()
         for instance, extra in asked.items():
             assert isinstance(instance, Node)
-            if extra:
-                requests.to(extra)
             exchange.pending[instance] = Order(exchange, requests, extra)
         for node, order in list(exchange.pending.items()):
             node.ask(order)
-        deadline = exchange.began + call.timeout
         try:
             while exchange.pending:
                 if not exchange.news.is_set():
-                    await self._news(exchange, deadline)
+                    await self._news(exchange)
                 if batch := exchange.collected():
                     yield batch
             if batch := exchange.collected():
@@ -130,7 +126,7 @@ class NodeHost:
             for node, order in list(exchange.pending.items()):
                 node.forsake(order)
 
-    async def _news(self, exchange: Exchange, deadline: float) -> None:
+    async def _news(self, exchange: Exchange) -> None:
         """Wait for a reply or the deadline. What has arrived when the deadline is noticed is in time."""
         with anyio.move_on_after(max(0.0, exchange.call.timeout - exchange.elapsed)):
             await exchange.news.wait()

@@ -26,6 +26,7 @@ __all__ = ["Node"]
 _GLANCE: Final = 0.25
 """Seconds that a connection may be gone before it counts as lost."""
 _LOOK: Final = 2.0
+_MOST_OVERDUE: Final = 4
 _BUSY: Final = 0.1
 """Seconds at most between two questions whether a node is still busy with somebody else's call."""
 
@@ -118,13 +119,13 @@ class Node(Instance):
 
     async def _talk(self, order: Order) -> Reply | None:
         """Ask the model; None when its node is busy."""
-        request = order.request(named=order.method in self._named)
-        reply = await self._answer(order, request or b"")
-        if reply is not None and replies.wants_fewer(reply) and order.method not in self._named:
-            request = order.request(named=True)
-            if request is not None:
+        named = order.named_request if order.method in self._named else None
+        reply = await self._answer(order, named or order.request)
+        if named is None and reply is not None and replies.wants_fewer(reply):
+            named = order.named_request
+            if named is not None and order.exchange.pending.get(self) is order:
                 self._named.add(order.method)
-                return await self._answer(order, request)
+                return await self._answer(order, named)
         return reply
 
     async def _answer(self, order: Order, request: bytes) -> Reply | None:
@@ -174,9 +175,7 @@ class Node(Instance):
         """The order's budget is over."""
         now = time.monotonic()
         if self._current is not None and self._current[0] is order:
-            _, task, since = self._current
-            self._overdue[task] = order.method, since
-            self._current = None
+            self._let_be()
             order.exchange.take(self, order.missed(None, asked=True))
         else:
             busy = [(method, now - since) for method, since in self._overdue.values()]
@@ -185,13 +184,20 @@ class Node(Instance):
             order.exchange.take(self, order.missed(busy[0] if busy else None, asked=False))
         self._go_on()
 
+    def _let_be(self) -> None:
+        """Go on without the answer to the current call. It may still come, or never: not all are waited for."""
+        assert self._current is not None
+        order, task, since = self._current
+        self._overdue[task] = order.method, since
+        self._current = None
+        if len(self._overdue) > _MOST_OVERDUE:
+            next(iter(self._overdue)).cancel()
+
     def forsake(self, order: Order) -> None:
         """Nobody waits for the order any more: an answer that still comes is a late one."""
         del order.exchange.pending[self]
         if self._current is not None and self._current[0] is order:
-            _, task, since = self._current
-            self._overdue[task] = order.method, since
-            self._current = None
+            self._let_be()
         elif not self._overdue and self._current is None:
             self._watcher.happened(self, Event.LATE, None)
         self._go_on()

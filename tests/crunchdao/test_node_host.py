@@ -738,3 +738,33 @@ async def test_a_cancelled_round_leaves_everything_as_it_was(on_nodes, seen):
         alice.instance.gate.set()
         await seen(lambda: runner.models["alice"].state is State.READY)
         assert (await runner.predict())["alice"].status is Status.OK
+
+
+async def test_a_call_without_optional_arguments_is_itself_though_others_had_to_be_named(on_nodes):
+    def bend(request, context):
+        args, _ = variants.values(request.methodArguments, request.methodKwArguments)
+        text = "The model raised an exception: tick() takes 2 positional arguments but 3 were given"
+        code = m.Code.MODEL_FAILED if len(args) > 1 else m.Code.SUCCESS
+        return m.CallResponse(status=m.Status(code=code, message=text if len(args) > 1 else ""))
+
+    async with node(Tracker, bend=bend) as alice, on_nodes(alice) as runner:
+        await runner.tick({"price": 1.0}, {"score": 2.0})
+        assert (await runner.tick({"price": 2.0}))["alice"].status is Status.OK
+        assert [request.methodName for request in alice.requests] == ["tick"] * 3
+
+
+async def test_calls_that_are_never_answered_are_not_kept_for_good(on_nodes):
+    forever = asyncio.Event()
+
+    async with node(Tracker) as alice:
+
+        async def bend(request, context):
+            alice.busy = asyncio.Lock()
+            await forever.wait()
+
+        alice.bend = bend
+        async with on_nodes(alice, policy=Policy(timeout=0.05, max_consecutive_timeouts=0)) as runner:
+            for _ in range(20):
+                assert (await runner.predict())["alice"].status is Status.TIMEOUT
+            waiting = [task for task in asyncio.all_tasks() if "_talk" in repr(task)]
+            assert len(waiting) <= 5
