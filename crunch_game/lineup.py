@@ -82,7 +82,7 @@ class Fresh:
         self.fault: Fault | None = None
         self.slate = 0
         self.lost = False
-        """Whether its connection, and with it what `on_join` told it, was lost meanwhile."""
+        """Whether a call, its connection or the instance was lost, and with it what `on_join` told it."""
 
     @property
     def deployment_id(self) -> str:
@@ -368,6 +368,11 @@ class Lineup:
             self.apply(player, event, fault)
             if isinstance(player, Fresh) and event in (Event.LOST, Event.FORGOTTEN):
                 player.lost = True
+
+    def unreached(self, player: Player) -> None:
+        """A call got lost: the history that `on_join` tells has a hole by now."""
+        if isinstance(player, Fresh):
+            player.lost = True
 
     def apply(
         self,

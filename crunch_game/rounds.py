@@ -122,6 +122,8 @@ class _Round:
             if event in (Event.DIED, Event.LOST):
                 self._lineup.happened(instance, event, fault)
             return self._from_afar(player, deployment_id, event, value, fault, elapsed)
+        if event is Event.UNREACHED:
+            self._lineup.unreached(player)
         health = player.health
         player.health, step = health.after(event, time.monotonic(), fault.message if fault else None)
         status = step.status

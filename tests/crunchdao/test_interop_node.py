@@ -28,7 +28,7 @@ from crunch_game.events import (
 from crunch_game.outcomes import Status
 from crunch_game.policy import State, Strikes
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]  # the first test sets the node's environment up
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(1800)]  # the first test sets the node's environment up
 
 GAMES = Path(__file__).parents[1] / "games"
 
@@ -55,7 +55,7 @@ class Tracker(TrackerBase):
 @pytest.fixture(scope="session")
 def peer_python() -> Path:
     """The interpreter that has the published node."""
-    return peers.python_with("node", peers.NODE)
+    return peers.node_python()
 
 
 @pytest.fixture

@@ -147,7 +147,7 @@ async def test_nothing_is_lost_and_nothing_is_left(running, seen):
                 asked = set(runner.models)
                 played = await runner.call(method, *args)
                 assert set(played) == asked
-                assert played.elapsed < policy.timeout + 5
+                assert played.elapsed < policy.timeout + 60
                 statuses.update(outcome.status for outcome in played.values())
             memory.append(resident())
             await asyncio.sleep(0.02)
