@@ -24,7 +24,7 @@ from crunch_game.errors import ContractError
 if TYPE_CHECKING:
     from crunch_game.checking import Check
 
-__all__ = ["Arguments", "Contract", "Fit", "Method", "find_class", "is_stub"]
+__all__ = ["Arguments", "ByName", "Contract", "Fit", "Method", "find_class", "is_stub"]
 
 Arguments = tuple[list[Any], dict[str, Any]]
 
@@ -245,6 +245,18 @@ class Fit:
         return args, {
             name: kwargs[name] for name in kwargs if name not in self._optional or accepted.keyword(name, len(args))
         }
+
+
+class ByName(Fit):
+    """The same for a method of no contract: the model does not get the keyword arguments that it does not take."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(inspect.Signature(), (), function)
+        self.positions = sys.maxsize
+
+    def __call__(self, args: list[Any], kwargs: dict[str, Any]) -> Arguments:
+        """The arguments as the model takes them."""
+        return args, {name: kwargs[name] for name in kwargs if self._accepted.keyword(name, len(args))}
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,17 @@ __all__ = ["Call", "Host", "Instance", "LoadFailure", "Loaded", "Reply", "Setup"
 
 @dataclass(frozen=True)
 class Setup:
-    """How instances are made: the same for every model of a runner."""
+    """How instances are made: the same for every model of a runner.
+
+    `lenient` is for callers whose base class may be another version than the one here: a model is then asked whatever
+    method it has, and does not get the keyword arguments that it does not take.
+    """
 
     contract: Contract
     loader: Loader = field(default_factory=AutoLoader)
     init_args: Sequence[Any] = ()
     init_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    lenient: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crunch_game.contract import Contract, Fit
+from crunch_game.contract import ByName, Contract, Fit
 
 __all__ = ["Callee", "NotOffered"]
 
@@ -14,16 +14,17 @@ class NotOffered(Exception):
 
 
 class Callee:
-    """A model, and how the contract's calls reach it.
+    """A model, and how the contract's calls reach it; lenient ones as `hosts.base.Setup` says.
 
     Attributes:
         fitted: By method, those that were called before: the model's own version, how arguments are arranged for it,
             and whether its answer is of no interest.
     """
 
-    def __init__(self, model: Any, contract: Contract) -> None:
+    def __init__(self, model: Any, contract: Contract, *, lenient: bool = False) -> None:
         self._model = model
         self._contract = contract
+        self._lenient = lenient
         self.fitted: dict[str, tuple[Any, Fit, bool]] = {}
 
     def call(self, method: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -47,6 +48,12 @@ class Callee:
         function = getattr(self._model, method, None)
         if not callable(function):
             raise NotOffered(f"the model, a {type(self._model).__name__}, has no method {method}")
-        promised = self._contract.method(method)
-        self.fitted[method] = fitted = (function, promised.fit(function), promised.silent)
+        fit: Fit
+        if self._lenient:
+            promised = self._contract.methods.get(method)
+            fit, silent = ByName(function), promised is not None and promised.silent
+        else:
+            promised = self._contract.method(method)
+            fit, silent = promised.fit(function), promised.silent
+        self.fitted[method] = fitted = (function, fit, silent)
         return fitted

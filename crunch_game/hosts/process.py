@@ -117,16 +117,26 @@ class ProcessHost:
         self._keeper.start()
         self._server = await self._new_server()
 
-    async def start(self, submission: Submission, timeout: float) -> Loaded:
-        """Fork a process and load the model in it, beside as many others as the processors are good for."""
+    async def start(
+        self, submission: Submission, timeout: float, init: tuple[list[Any], dict[str, Any]] | None = None
+    ) -> Loaded:
+        """Fork a process and load the model in it, beside as many others as the processors are good for.
+
+        `init` is for this one instance, in place of the setup's.
+
+        Raises:
+            LoadFailure: It could not be loaded.
+            ContractError: `init` cannot be sent.
+        """
         reference = _reference(submission)
+        sent = self._init if init is None else _sendable(init, "the model's init arguments")
         while True:
             async with self._turns:
                 server = await self._have_server()
                 process, channel, descriptors = self._process(submission)
                 results = Results("setup", timeout, each=False)
                 async with self._ended_unless_loaded(process):
-                    body = self._setup_body(submission, reference, str(process.home))
+                    body = self._setup_body(submission, reference, str(process.home), sent)
                     frame = wire.frame(wire.SETUP, results.exchange.id, body)
                     self._engine.do(partial(self._engine.spawn, process.link, channel, descriptors))
                     self._engine.do(partial(self._engine.ask, results.exchange, {process.link: frame}))
@@ -233,13 +243,14 @@ class ProcessHost:
     async def _new_server(self) -> ForkServer:
         return await ForkServer.up(self._engine, self._boot, self._env, self._folder)
 
-    def _setup_body(self, submission: Submission, reference: str, home: str) -> bytes:
-        source, loader, init = submission.source, pickle.dumps(self._setup.loader), msgspec.Raw(self._init)
+    def _setup_body(self, submission: Submission, reference: str, home: str, sent: bytes) -> bytes:
+        source, loader, init = submission.source, pickle.dumps(self._setup.loader), msgspec.Raw(sent)
         if isinstance(source, type):
-            return wire.encode(SetupBody(reference, True, loader, init, home, home, []))
+            return wire.encode(SetupBody(reference, True, loader, init, home, home, [], self._setup.lenient))
         place = place_of(source)
         folder = reference if place is not None and reference == str(place) and place.is_dir() else home
-        return wire.encode(SetupBody(reference, False, loader, init, folder, home, [str(place)] if place else []))
+        readable = [str(place)] if place else []
+        return wire.encode(SetupBody(reference, False, loader, init, folder, home, readable, self._setup.lenient))
 
     # The engine's news: the first on its own thread, the others on the event loop.
 

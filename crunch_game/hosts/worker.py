@@ -44,6 +44,7 @@ class SetupBody(msgspec.Struct, array_like=True):
     folder: str | None
     home: str
     readable: list[str]
+    lenient: bool = False
 
 
 class _Setup(msgspec.Struct, array_like=True):
@@ -123,7 +124,8 @@ class _Worker:
             code = import_code(source)
             code.scope.__enter__()  # for good: the whole process is this model's
             args, kwargs = wire.decode(body.init)
-            callee = Callee(make_model(code, self._contract, loader, args, kwargs), self._contract)
+            model = make_model(code, self._contract, loader, args, kwargs)
+            callee = Callee(model, self._contract, lenient=body.lenient)
         return callee, [str(warning.message) for warning in caught]
 
 

@@ -94,3 +94,39 @@ def test_two_submissions_import_their_own_modules_late_and_in_turns(tmp_path):
                 answers.append(callee.call("predict", [], {}))
 
     assert answers == [["alice", "alice/late", "parts.late"], ["bob", "bob/late", "parts.late"]] * 3
+
+
+# Callers that know another version of the base class
+
+
+class Grown(Game):
+    def tick(self, data, volume=None, *, venue="here"):
+        return "ignored"
+
+    def predict(self, asset, **rest):
+        return asset, rest
+
+    def explain(self, depth):
+        return depth
+
+
+def test_a_lenient_callee_is_asked_whatever_it_has():
+    callee = Callee(Grown(), Contract(Game), lenient=True)
+
+    assert callee.call("explain", [3], {}) == 3
+    with pytest.raises(NotOffered):
+        callee.call("confess", [], {})
+
+
+def test_a_lenient_callee_gets_no_keyword_argument_that_it_does_not_take():
+    callee = Callee(Grown(), Contract(Game), lenient=True)
+
+    assert callee.call("explain", [], {"depth": 3, "width": 4}) == 3
+    assert callee.call("explain", [3], {"depth": 4}) == 3  # given by position already
+    assert callee.call("predict", ["BTC"], {"step": 60, "whatever": 1}) == ("BTC", {"step": 60, "whatever": 1})
+    with pytest.raises(TypeError, match="positional argument"):
+        callee.call("explain", [3, 4], {})
+
+
+def test_what_a_silent_method_returns_is_ignored_by_lenient_ones_too():
+    assert Callee(Grown(), Contract(Game), lenient=True).call("tick", [{}], {"unknown": 1}) is None
