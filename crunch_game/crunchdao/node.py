@@ -1,0 +1,170 @@
+"""A model node: one submission served over gRPC as CrunchDAO's coordinators want it, with health that is true."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+from crunch_game.crunchdao.messages import (
+    CALL,
+    MAX_MESSAGE,
+    REST,
+    SERVICE,
+    SETUP,
+    CallRequest,
+    Code,
+    Empty,
+    SetupRequest,
+)
+from crunch_game.crunchdao.served import Served
+from crunch_game.crunchdao.workplace import Workplace
+from crunch_game.errors import GameError, MissingExtra
+from crunch_game.models import Submission
+from crunch_game.outcomes import Fault
+
+try:
+    import grpc
+    from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+except ImportError:
+    raise MissingExtra("grpcio with grpcio-health-checking", "crunchdao") from None
+
+__all__ = ["ModelNode"]
+
+_OPTIONS: Final = [
+    ("grpc.max_send_message_length", MAX_MESSAGE),
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    ("grpc.so_reuseport", 0),  # else a second node on the same port would take half of the calls
+]
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class ModelNode:
+    """Serves one submission: Setup makes its instance, Call asks it, one call at a time, and Rest forgets it.
+
+    On asyncio. The instance runs in a process of the workplace. Health is NOT_SERVING from the moment that this process
+    ended by itself until the next Setup has made a fresh instance.
+
+    Args:
+        submission: The code.
+        workplace: Where it runs; entered, and left, by the caller.
+        setup_timeout: Seconds for loading.
+        call_timeout: Seconds after which a call is ended, and the model's process with it; the deadline of a caller
+            only ends his waiting.
+        tell: Told in sentences what happens to the model, tracebacks too.
+        on_end: Called with the fault when the instance's process ended by itself.
+    """
+
+    def __init__(
+        self,
+        submission: Submission,
+        workplace: Workplace,
+        *,
+        setup_timeout: float = 60.0,
+        call_timeout: float = 120.0,
+        tell: Callable[[str], None] = lambda sentence: None,
+        on_end: Callable[[Fault], None] = lambda fault: None,
+    ) -> None:
+        self.submission = submission
+        self.port = 0
+        self._served = Served(
+            submission,
+            workplace,
+            setup_timeout=setup_timeout,
+            call_timeout=call_timeout,
+            tell=tell,
+            on_end=self._lost,
+        )
+        self._on_end = on_end
+        self._server: Any = None
+        self._health: Any = None
+        self._work: asyncio.Task[Any] | None = None
+        self._chores: set[asyncio.Task[Any]] = set()
+
+    async def open(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Listen; `port` 0 takes a free one.
+
+        Raises:
+            GameError: The address cannot be had.
+        """
+        self._health = health.aio.HealthServicer()
+        server = grpc.aio.server(options=_OPTIONS)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        server.add_generic_rpc_handlers((self._handlers(),))
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            self.port = server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise GameError(f"the node cannot listen on {address}: {error}; give another address") from None
+        await self._set_health(_SERVING)
+        await server.start()
+        self._server = server
+
+    async def close(self, grace: float | None = None) -> None:
+        """Stop serving, and end the instance. Answers under way have `grace` seconds; without, they are cut off."""
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        await self._health.enter_graceful_shutdown()
+        await server.stop(grace)
+        if self._work is not None:
+            self._work.cancel()
+        await asyncio.gather(*filter(None, (self._work, *self._chores)), return_exceptions=True)
+        await self._served.close()
+
+    def _handlers(self) -> Any:
+        def unary(behavior: Callable[[Any, Any], Awaitable[Any]], request: Any) -> Any:
+            return grpc.unary_unary_rpc_method_handler(
+                behavior,
+                request_deserializer=request.FromString,
+                response_serializer=lambda response: response.SerializeToString(),
+            )
+
+        handlers = {
+            SETUP: unary(self._setup, SetupRequest),
+            CALL: unary(self._call, CallRequest),
+            REST: unary(self._rest, Empty),
+        }
+        return grpc.method_handlers_generic_handler(
+            SERVICE, {path.rpartition("/")[2]: handler for path, handler in handlers.items()}
+        )
+
+    async def _setup(self, request: Any, context: Any) -> Any:
+        response = await self._alone(context, lambda: self._served.setup(request))
+        self._served.told()
+        if response.status.code == Code.SUCCESS:
+            await self._set_health(_SERVING)
+        return response
+
+    async def _call(self, request: Any, context: Any) -> Any:
+        return await self._alone(context, lambda: self._served.call(request))
+
+    async def _rest(self, request: Any, context: Any) -> Any:
+        return await self._alone(context, self._served.rest)
+
+    async def _alone(self, context: Any, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """Do one thing at a time. It is done to its end, even when the caller has gone."""
+        if self._work is not None:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "Server busy")
+        self._work = asyncio.create_task(work())
+        self._work.add_done_callback(self._free)
+        return await asyncio.shield(self._work)
+
+    def _free(self, work: asyncio.Task[Any]) -> None:
+        self._work = None
+        if not work.cancelled():
+            work.exception()  # if nobody waits for it any more, nobody is surprised by it
+
+    def _lost(self, fault: Fault) -> None:
+        self._do(self._set_health(_NOT_SERVING))
+        self._on_end(fault)
+
+    async def _set_health(self, status: Any) -> None:
+        for service in ("", SERVICE):
+            await self._health.set(service, status)
+
+    def _do(self, chore: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(chore)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
