@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
+from crunch_game.crunchdao.addresses import is_loopback, written
 from crunch_game.crunchdao.messages import (
     CALL,
     MAX_MESSAGE,
@@ -30,6 +32,8 @@ except ImportError:
     raise MissingExtra("grpcio with grpcio-health-checking", "crunchdao") from None
 
 __all__ = ["ModelNode"]
+
+logger = logging.getLogger("crunch_game")
 
 _OPTIONS: Final = [
     ("grpc.max_send_message_length", MAX_MESSAGE),
@@ -68,7 +72,7 @@ class ModelNode:
     ) -> None:
         self.submission = submission
         self.port = 0
-        self._served = Served(
+        self.served = Served(
             submission,
             workplace,
             setup_timeout=setup_timeout,
@@ -80,10 +84,11 @@ class ModelNode:
         self._server: Any = None
         self._health: Any = None
         self._work: asyncio.Task[Any] | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._chores: set[asyncio.Task[Any]] = set()
 
-    async def open(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen; `port` 0 takes a free one.
+    async def open(self, host: str = "127.0.0.1", port: int = 0, *, warn: bool = True) -> None:
+        """Listen; `port` 0 takes a free one. Unless told otherwise it warns when strangers can reach it.
 
         Raises:
             GameError: The address cannot be had.
@@ -92,26 +97,33 @@ class ModelNode:
         server = grpc.aio.server(options=_OPTIONS)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         server.add_generic_rpc_handlers((self._handlers(),))
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        address = written(host, port)
         try:
             self.port = server.add_insecure_port(address)
         except RuntimeError as error:
             raise GameError(f"the node cannot listen on {address}: {error}; give another address") from None
+        if warn and not is_loopback(host):
+            address = written(host, self.port)
+            logger.warning("the node of %s listens on %s, and asks nobody who he is", self.submission.id, address)
         await self._set_health(_SERVING)
         await server.start()
         self._server = server
 
     async def close(self, grace: float | None = None) -> None:
         """Stop serving, and end the instance. Answers under way have `grace` seconds; without, they are cut off."""
-        if self._server is None:
-            return
-        server, self._server = self._server, None
+        if self._server is not None:
+            server, self._server = self._server, None
+            self._closing = asyncio.create_task(self._close(server, grace))
+        if self._closing is not None:
+            await asyncio.shield(self._closing)  # it is done to its end, whoever gives up waiting for it
+
+    async def _close(self, server: Any, grace: float | None) -> None:
         await self._health.enter_graceful_shutdown()
         await server.stop(grace)
         if self._work is not None:
             self._work.cancel()
         await asyncio.gather(*filter(None, (self._work, *self._chores)), return_exceptions=True)
-        await self._served.close()
+        await self.served.close()
 
     def _handlers(self) -> Any:
         def unary(behavior: Callable[[Any, Any], Awaitable[Any]], request: Any) -> Any:
@@ -131,17 +143,17 @@ class ModelNode:
         )
 
     async def _setup(self, request: Any, context: Any) -> Any:
-        response = await self._alone(context, lambda: self._served.setup(request))
-        self._served.told()
+        response = await self._alone(context, lambda: self.served.setup(request))
+        self.served.told()
         if response.status.code == Code.SUCCESS:
             await self._set_health(_SERVING)
         return response
 
     async def _call(self, request: Any, context: Any) -> Any:
-        return await self._alone(context, lambda: self._served.call(request))
+        return await self._alone(context, lambda: self.served.call(request))
 
     async def _rest(self, request: Any, context: Any) -> Any:
-        return await self._alone(context, self._served.rest)
+        return await self._alone(context, self.served.rest)
 
     async def _alone(self, context: Any, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         """Do one thing at a time. It is done to its end, even when the caller has gone."""

@@ -58,6 +58,10 @@ class Served:
         self._call_timeout = call_timeout
         self._tell = tell
         self._on_end = on_end
+        self.calls = 0
+        """How many calls the model was asked."""
+        self.failures = 0
+        """How many of them it did not answer well."""
         self._instance: Instance | None = None
         self._end: Fault | None = None
         self._untold = False
@@ -106,7 +110,10 @@ class Served:
             reply = await self._workplace.ask(self._instance, name, args, kwargs, self._call_timeout)
         except (Undecodable, ContractError) as error:
             return _called(Code.INVALID_ARGUMENT, f"the arguments of {name} cannot be used: {error}")
-        return await self._answer(name, reply)
+        response = await self._answer(name, reply)
+        self.calls += 1
+        self.failures += response.status.code != Code.SUCCESS
+        return response
 
     async def rest(self) -> Any:
         """Forget the instance."""

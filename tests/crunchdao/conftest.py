@@ -75,3 +75,11 @@ async def seen(look) -> None:
 @pytest.fixture(name="seen")
 def _seen():
     return seen
+
+
+@pytest.fixture(scope="session")
+def client_python() -> Path:
+    """The interpreter that has the coordinator's side of the network."""
+    import peers
+
+    return peers.python_with("client", peers.CLIENT)

@@ -1,0 +1,35 @@
+"""Where a node or an orchestrator listens: HOST:PORT as people write it, and whether strangers can reach it."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from crunch_game.errors import GameError
+
+__all__ = ["is_loopback", "parsed", "written"]
+
+
+def parsed(address: str) -> tuple[str, int]:
+    """The host and the port of "HOST:PORT"; an IPv6 host stands in brackets.
+
+    Raises:
+        GameError: It is no address.
+    """
+    host, colon, port = address.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or not host or not port.isdecimal() or int(port) > 65_535 or (":" in host and not bracketed):
+        raise GameError(f"{address!r} is no address; write HOST:PORT, for example 127.0.0.1:50051 or [::1]:50051")
+    return (host[1:-1] if bracketed else host), int(port)
+
+
+def written(host: str, port: int) -> str:
+    """The address as people, and gRPC, write it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,101 @@
+"""One model of an orchestrator: its code, the node that serves it, and what coordinators are told of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from msgspec.structs import replace
+
+from crunch_game.crunchdao.frames import Announcement, Infos, RunState
+from crunch_game.crunchdao.node import ModelNode
+from crunch_game.models import Submission
+from crunch_game.policy import restart_delay
+
+__all__ = ["Deployment", "Stage", "announced"]
+
+_STEADY = 60.0
+"""Seconds of life after which an end counts as the first again."""
+
+
+class Stage(StrEnum):
+    """Where a model stands."""
+
+    RUNNING = "running"
+    RECOVERING = "recovering"
+    STOPPED = "stopped"  # it may come back as it is
+    QUARANTINED = "quarantined"  # it comes back with new code only
+
+
+@dataclass
+class Deployment:
+    """One version of one model.
+
+    Attributes:
+        submission: Its code; None when its node is somebody else's.
+        announcement: What coordinators were told last.
+        node: Serves it, unless that is somebody else's, or it is stopped.
+        stage: Where it stands.
+        words: What happened to it last, for people.
+        ends: How often its instance ended by itself lately.
+        since: Seconds on the clock at which it began to run.
+    """
+
+    submission: Submission | None
+    announcement: Announcement
+    node: ModelNode | None
+    stage: Stage = Stage.RUNNING
+    words: str = ""
+    ends: int = 0
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def id(self) -> str:
+        """The model's id."""
+        return self.announcement.model_id
+
+    @property
+    def deployment_id(self) -> str:
+        """The version of the code."""
+        return self.announcement.deployment_id
+
+    def ended(self) -> float:
+        """Count an end of its instance; the seconds to wait before it runs again."""
+        now = time.monotonic()
+        self.ends = 1 if now - self.since >= _STEADY else self.ends + 1
+        return restart_delay(self.ends)
+
+    def rename(self, submission: Submission) -> Announcement:
+        """The same code has other names; what coordinators are to be told."""
+        self.submission = submission
+        self.announcement = replace(self.announcement, infos=announced(submission, "", 0).infos)
+        return self.announcement
+
+    def run(self, port: int) -> Announcement:
+        """It runs behind that port; what coordinators are to be told."""
+        self.stage, self.since = Stage.RUNNING, time.monotonic()
+        self.announcement = replace(self.announcement, state=RunState.RUNNING, port=port)
+        return self.announcement
+
+    def recover(self) -> Announcement:
+        """It is away for a while; what coordinators are to be told."""
+        self.stage = Stage.RECOVERING
+        self.announcement = replace(self.announcement, state=RunState.RECOVERING)
+        return self.announcement
+
+
+def announced(submission: Submission, ip: str, port: int) -> Announcement:
+    """A submission that runs there, in the words of the network; `info` may say whose it is."""
+    info = {
+        name: str(submission.info[name]) for name in Infos.__struct_fields__ if submission.info.get(name) is not None
+    }
+    defaults = {"cruncher_id": submission.id, "cruncher_name": submission.name or submission.id}
+    return Announcement(
+        deployment_id=submission.deployment_id,
+        model_id=submission.id,
+        infos=Infos(**{"model_name": submission.name or submission.id, **defaults, **info}),
+        state=RunState.RUNNING,
+        ip=ip,
+        port=port,
+    )
