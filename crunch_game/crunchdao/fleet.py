@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import Any
 
 from crunch_game import events
-from crunch_game.crunchdao.frames import Announcement, Report, RunState, gone
 from crunch_game.crunchdao.deployment import Deployment, Stage, announced
+from crunch_game.crunchdao.frames import Announcement, Report, RunState, gone
 from crunch_game.crunchdao.node import ModelNode
 from crunch_game.crunchdao.workplace import Workplace
 from crunch_game.errors import GameError, UnknownModel

@@ -13,9 +13,9 @@ from typing import Any, Self
 from crunch_game import events
 from crunch_game.contract import Contract
 from crunch_game.crunchdao.addresses import is_loopback, written
-from crunch_game.crunchdao.frames import Announcement, Report
 from crunch_game.crunchdao.deployment import Deployment
 from crunch_game.crunchdao.fleet import Fleet, Serving
+from crunch_game.crunchdao.frames import Announcement, Report
 from crunch_game.crunchdao.switchboard import Switchboard
 from crunch_game.crunchdao.workplace import Workplace
 from crunch_game.errors import ContractError, GameError

@@ -1,13 +1,18 @@
-"""A caller that knows nothing but the protocol: what a coordinator sends to a model node, and what comes back."""
+"""What tests of the network need: a caller that knows nothing but the protocol, and an ear for what is told."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Self
 
+import anyio
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from crunch_game.crunchdao import messages, variants
+
+PATIENCE = 60
+"""Seconds after which what a test waits for is taken to never come."""
 
 LIMITS = [("grpc.max_send_message_length", 80 << 20), ("grpc.max_receive_message_length", 80 << 20)]
 
@@ -76,3 +81,20 @@ def answer(response: Any) -> Any:
     """The value of a call that succeeded."""
     assert response.status.code == "SUCCESS", response
     return variants.decode(response.methodResponse) if response.HasField("methodResponse") else None
+
+
+class Ear:
+    """What an orchestrator told, to be awaited."""
+
+    def __init__(self) -> None:
+        self.events: asyncio.Queue = asyncio.Queue()
+
+    def __call__(self, event) -> None:
+        self.events.put_nowait(event)
+
+    async def next(self, kind):
+        """The next event of that kind."""
+        with anyio.fail_after(PATIENCE):
+            while not isinstance(event := await self.events.get(), kind):
+                pass
+        return event

@@ -12,18 +12,17 @@ from contextlib import asynccontextmanager
 import anyio
 import grpc
 import pytest
-from callers import Caller, answer, said
+from callers import PATIENCE, Caller, Ear, answer, said
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from crunch_game import ContractError, GameError, Submission, UnknownModel, events
-from crunch_game.crunchdao.frames import Announcement
 from crunch_game.crunchdao.deployment import Stage
+from crunch_game.crunchdao.frames import Announcement
 from crunch_game.crunchdao.orchestrator import DevOrchestrator
 
 pytestmark = pytest.mark.anyio
 
-PATIENCE = 60
 HEAD = "import os, sys\nfrom pathlib import Path\nfrom arena import Base\n\n"
 
 
@@ -56,23 +55,6 @@ def write(tmp_path):
 
     to.folder = folder
     return to
-
-
-class Ear:
-    """What an orchestrator told, to be awaited."""
-
-    def __init__(self) -> None:
-        self.events: asyncio.Queue = asyncio.Queue()
-
-    def __call__(self, event) -> None:
-        self.events.put_nowait(event)
-
-    async def next(self, kind):
-        """The next event of that kind."""
-        with anyio.fail_after(PATIENCE):
-            while not isinstance(event := await self.events.get(), kind):
-                pass
-        return event
 
 
 class Coordinator:
