@@ -16,6 +16,8 @@ from crunch_game.cli import output, references
 from crunch_game.cli.check import Finding, examine
 from crunch_game.cli.demo import demo_game, demo_models
 from crunch_game.cli.doctor import doctor
+from crunch_game.cli.node import node
+from crunch_game.cli.orchestrator import orchestrator
 from crunch_game.cli.output import AsJson
 from crunch_game.cli.replay import replay as replay_capsule
 from crunch_game.cli.watch import Watch
@@ -102,6 +104,8 @@ def check(
 
 app.command("replay")(replay_capsule)
 app.command("doctor")(doctor)
+app.command()(node)
+app.command()(orchestrator)
 
 
 def _tell_findings(submission: Path, findings: list[Finding], *, as_json: bool) -> None:

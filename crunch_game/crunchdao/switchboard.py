@@ -21,6 +21,9 @@ __all__ = ["Switchboard"]
 
 logger = logging.getLogger("crunch_game")
 
+_quiet = logger.getChild("websockets")
+_quiet.addFilter(lambda record: record.msg != "opening handshake failed")  # whoever looks for open ports is no trouble
+
 _encode = msgspec.json.Encoder().encode
 _reports = msgspec.json.Decoder(Reported)
 _NO_CRUNCH = '{"error": "crunch_id is required and is expected in the path as /<crunch_id>"}'
@@ -62,7 +65,7 @@ class Switchboard:
         """
         try:
             # A coordinator whose own code blocks it for a minute is not dropped for that.
-            self._server = await serve(self._meet, host, port, ping_timeout=None, logger=logger.getChild("websockets"))
+            self._server = await serve(self._meet, host, port, ping_timeout=None, logger=_quiet)
         except OSError as error:
             raise GameError(_taken(host, port, error)) from None
         self.port = next(iter(self._server.sockets)).getsockname()[1]

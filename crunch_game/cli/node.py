@@ -1,0 +1,57 @@
+"""`crunch-game node`: one submission served as a model node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import anyio
+import typer
+
+from crunch_game.cli import serving
+from crunch_game.errors import GameError
+from crunch_game.models import Submission
+
+if TYPE_CHECKING:
+    from crunch_game.hosts.process import ProcessHost
+
+__all__ = ["node"]
+
+
+def node(
+    submission: Annotated[
+        str, typer.Argument(metavar="SUBMISSION", help="A .py file, a folder with a main.py, or package.module:attr.")
+    ],
+    base: Annotated[str, typer.Option("--base", help="The game's base class: package.module.TrackerBase")],
+    address: Annotated[str, typer.Option("--address", help="HOST:PORT to listen on, such as 127.0.0.1:50051")],
+    logs: serving.Logs = None,
+    sandbox: serving.Sandboxed = True,
+    network: serving.Network = False,
+    setup_timeout: serving.SetupTimeout = 60.0,
+    call_timeout: serving.CallTimeout = 120.0,
+) -> None:
+    """Serve one submission as a model node of the CrunchDAO network, until Ctrl-C."""
+    if ":" not in submission and not Path(submission).exists():
+        raise GameError(f"there is no submission at {submission!r}")
+    host = serving.host_of(sandboxed=sandbox, network=network, logs=logs)
+    anyio.run(_serve, Submission.of(submission), base, address, host, setup_timeout, call_timeout)
+
+
+async def _serve(
+    submission: Submission, base: str, address: str, host: ProcessHost, setup_timeout: float, call_timeout: float
+) -> None:
+    from crunch_game.crunchdao.addresses import parsed, written
+    from crunch_game.crunchdao.node import ModelNode
+    from crunch_game.crunchdao.workplace import Workplace
+
+    where, port = parsed(address)
+    async with Workplace(base, host=host, submissions=[submission]) as workplace:
+        node = ModelNode(
+            submission, workplace, setup_timeout=setup_timeout, call_timeout=call_timeout, tell=serving.tell
+        )
+        await node.open(where, port)
+        try:
+            serving.tell(f"{submission.id} is served at {written(where, node.port)}, as a {workplace.contract.name}")
+            await serving.interrupted()
+        finally:
+            await node.close(grace=1.0)

@@ -1,0 +1,46 @@
+"""What the commands that serve models share: where models run, and the end by Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+
+from crunch_game.cli.output import escape, screen
+from crunch_game.hosts.process import ProcessHost
+from crunch_game.hosts.sandbox import Sandbox
+
+__all__ = ["CallTimeout", "Logs", "Network", "Sandboxed", "SetupTimeout", "host_of", "interrupted", "tell"]
+
+Logs = Annotated[
+    Path | None, typer.Option("--logs", help="The folder for what happens to models, and what they print.")
+]
+Sandboxed = Annotated[bool, typer.Option("--sandbox/--no-sandbox", help="Whether models run in the sandbox.")]
+Network = Annotated[bool, typer.Option("--network", help="Let models in the sandbox use the network.")]
+SetupTimeout = Annotated[float, typer.Option("--setup-timeout", min=0.1, help="Seconds for loading a model.")]
+CallTimeout = Annotated[
+    float,
+    typer.Option("--call-timeout", min=0.1, help="Seconds after which a call is ended, and the model's process."),
+]
+
+
+def host_of(*, sandboxed: bool, network: bool, logs: Path | None) -> ProcessHost:
+    """Where models run. What lies in the working directory can be imported, as with `python -m`."""
+    sys.path.insert(0, str(Path.cwd()))
+    return ProcessHost(sandbox=Sandbox(network=network) if sandboxed else None, logs=logs)
+
+
+async def interrupted() -> None:
+    """Wait for Ctrl-C, or to be told to end; a second Ctrl-C interrupts at once."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            return
+
+
+def tell(sentence: str, style: str = "") -> None:
+    """Show a sentence."""
+    screen.print(escape(sentence), style=style, soft_wrap=True)
