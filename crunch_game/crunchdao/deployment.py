@@ -8,7 +8,8 @@ from enum import StrEnum
 
 from msgspec.structs import replace
 
-from crunch_game.crunchdao.frames import Announcement, Infos, RunState
+from crunch_game.crunchdao.announcements import Announced
+from crunch_game.crunchdao.frames import RunState
 from crunch_game.crunchdao.node import ModelNode
 from crunch_game.models import Submission
 from crunch_game.policy import restart_delay
@@ -43,7 +44,7 @@ class Deployment:
     """
 
     submission: Submission | None
-    announcement: Announcement
+    announcement: Announced
     node: ModelNode | None
     stage: Stage = Stage.RUNNING
     words: str = ""
@@ -66,36 +67,35 @@ class Deployment:
         self.ends = 1 if now - self.since >= _STEADY else self.ends + 1
         return restart_delay(self.ends)
 
-    def rename(self, submission: Submission) -> Announcement:
+    def rename(self, submission: Submission) -> Announced:
         """The same code has other names; what coordinators are to be told."""
         self.submission = submission
         self.announcement = replace(self.announcement, infos=announced(submission, "", 0).infos)
         return self.announcement
 
-    def run(self, port: int) -> Announcement:
+    def run(self, port: int) -> Announced:
         """It runs behind that port; what coordinators are to be told."""
         self.stage, self.since = Stage.RUNNING, time.monotonic()
         self.announcement = replace(self.announcement, state=RunState.RUNNING, port=port)
         return self.announcement
 
-    def recover(self) -> Announcement:
+    def recover(self) -> Announced:
         """It is away for a while; what coordinators are to be told."""
         self.stage = Stage.RECOVERING
         self.announcement = replace(self.announcement, state=RunState.RECOVERING)
         return self.announcement
 
 
-def announced(submission: Submission, ip: str, port: int) -> Announcement:
-    """A submission that runs there, in the words of the network; `info` may say whose it is."""
-    info = {
-        name: str(submission.info[name]) for name in Infos.__struct_fields__ if submission.info.get(name) is not None
-    }
-    defaults = {"cruncher_id": submission.id, "cruncher_name": submission.name or submission.id}
-    return Announcement(
+def announced(submission: Submission, ip: str, port: int) -> Announced:
+    """A submission that runs there, in the words of the network; its `info` may say whose it is."""
+    name = submission.name or submission.id
+    infos: dict[str, str | None] = {"model_name": name, "cruncher_id": submission.id, "cruncher_name": name}
+    infos |= {"cruncher_wallet_pubkey": None, "cruncher_hotkey": None}
+    return Announced(
         deployment_id=submission.deployment_id,
         model_id=submission.id,
-        infos=Infos(**{"model_name": submission.name or submission.id, **defaults, **info}),
         state=RunState.RUNNING,
         ip=ip,
         port=port,
+        infos={key: submission.info.get(key, value) for key, value in infos.items()},
     )

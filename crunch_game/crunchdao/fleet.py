@@ -13,8 +13,9 @@ from types import MappingProxyType
 from typing import Any
 
 from crunch_game import events
+from crunch_game.crunchdao.announcements import Announced
 from crunch_game.crunchdao.deployment import Deployment, Stage, announced
-from crunch_game.crunchdao.frames import Announcement, Report, RunState, gone
+from crunch_game.crunchdao.frames import CONNECTION_FAILED, Report, RunState, gone
 from crunch_game.crunchdao.node import ModelNode
 from crunch_game.crunchdao.workplace import Workplace
 from crunch_game.errors import GameError, UnknownModel
@@ -64,7 +65,7 @@ class Fleet:
         self.models: Mapping[str, Deployment] = MappingProxyType(self._models)
         self.reports: list[Report] = []
 
-    def running(self) -> list[Announcement]:
+    def running(self) -> list[Announced]:
         """What an `init` tells."""
         return [model.announcement for model in self._models.values() if model.stage is Stage.RUNNING]
 
@@ -147,7 +148,7 @@ class Fleet:
             if announce:
                 self._tell(message)
 
-    def tell(self, announcement: Announcement) -> None:
+    def tell(self, announcement: Announced) -> None:
         """Announce one whose node is somebody else's."""
         if announcement.state == RunState.STOPPED:
             self._models.pop(announcement.model_id, None)
@@ -164,7 +165,7 @@ class Fleet:
         self.reports.append(report)
         reason = f"{report.failure_code}: {report.failure_reason or 'no reason was given'}"
         self._note(model.id, f"a coordinator gave it up: {reason}")
-        self._do(self._give_up(model, reason, quarantine=report.failure_code != "CONNECTION_FAILED"))
+        self._do(self._give_up(model, reason, quarantine=report.failure_code != CONNECTION_FAILED))
         return True
 
     # How it comes about.

@@ -1,23 +1,19 @@
-"""What an orchestrator and a coordinator say to each other over the WebSocket: models announced, failures reported."""
+"""What an orchestrator sends to coordinators, and what they may report: the frames of the WebSocket."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
-__all__ = [
-    "FAILURE_CODES",
-    "NOWHERE",
-    "Announced",
-    "Announcement",
-    "Infos",
-    "Report",
-    "Reported",
-    "RunState",
-    "gone",
-]
+from crunch_game.crunchdao.announcements import Announced
+
+__all__ = ["CONNECTION_FAILED", "Report", "Reported", "RunState", "Told", "gone"]
+
+CONNECTION_FAILED: Final = "CONNECTION_FAILED"
+"""The one failure that puts a model in no quarantine."""
 
 
 class RunState(StrEnum):
@@ -28,32 +24,11 @@ class RunState(StrEnum):
     RECOVERING = "RECOVERING"
 
 
-class Infos(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose model it is; the wallet and the hotkey are what a secured node is held against."""
-
-    model_name: str | None = None
-    cruncher_id: str | None = None
-    cruncher_name: str | None = None
-    cruncher_wallet_pubkey: str | None = None
-    cruncher_hotkey: str | None = None
-
-
-class Announcement(msgspec.Struct, frozen=True, kw_only=True):
-    """One deployment of one model, and where its node is. The port may be text; it is 0 after a stop."""
-
-    deployment_id: str
-    model_id: str
-    infos: Infos | None = None
-    state: str
-    ip: str
-    port: int | str
-
-
-class Announced(msgspec.Struct, frozen=True):
+class Told(msgspec.Struct, frozen=True):
     """A frame to a coordinator: `init` is the whole truth, and `update` what has changed."""
 
     event: Literal["init", "update"]
-    data: list[Announcement]
+    data: list[Announced]
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,20 +41,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reported(msgspec.Struct, frozen=True):
-    """A frame from a coordinator. One unmatched report drops the rest of its frame: send one in each."""
+    """A frame from a coordinator."""
 
     event: Literal["report_failure"]
     data: list[Report]
 
 
-FAILURE_CODES = ("CONNECTION_FAILED", "BAD_IMPLEMENTATION", "MULTIPLE_TIMEOUT", "MULTIPLE_FAILED", "LOW_PERFORMANCE")
-"""Why a model is stopped. All but the first put it in quarantine."""
-
-NOWHERE = ("localhost", 0)
-"""The address that the second frame of a stop tells."""
-
-
-def gone(announcement: Announcement) -> tuple[Announcement, Announcement]:
-    """The two frames that a stop arrives in."""
-    stopped = msgspec.structs.replace(announcement, state=RunState.STOPPED)
-    return stopped, msgspec.structs.replace(stopped, ip=NOWHERE[0], port=NOWHERE[1])
+def gone(announced: Announced) -> tuple[Announced, Announced]:
+    """The two frames that a stop arrives in; the second tells an address that is none."""
+    stopped = replace(announced, state=RunState.STOPPED)
+    return stopped, replace(stopped, ip="localhost", port=0)

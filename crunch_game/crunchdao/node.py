@@ -7,6 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
 from crunch_game.crunchdao.addresses import is_loopback, written
 from crunch_game.crunchdao.messages import (
     CALL,
@@ -21,15 +24,9 @@ from crunch_game.crunchdao.messages import (
 )
 from crunch_game.crunchdao.served import Served
 from crunch_game.crunchdao.workplace import Workplace
-from crunch_game.errors import GameError, MissingExtra
+from crunch_game.errors import GameError
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
-
-try:
-    import grpc
-    from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-except ImportError:
-    raise MissingExtra("grpcio with grpcio-health-checking", "crunchdao") from None
 
 __all__ = ["ModelNode"]
 

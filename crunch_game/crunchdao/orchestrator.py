@@ -13,9 +13,10 @@ from typing import Any, Self
 from crunch_game import events
 from crunch_game.contract import Contract
 from crunch_game.crunchdao.addresses import is_loopback, written
+from crunch_game.crunchdao.announcements import Announced
 from crunch_game.crunchdao.deployment import Deployment
 from crunch_game.crunchdao.fleet import Fleet, Serving
-from crunch_game.crunchdao.frames import Announcement, Report
+from crunch_game.crunchdao.frames import Report
 from crunch_game.crunchdao.switchboard import Switchboard
 from crunch_game.crunchdao.workplace import Workplace
 from crunch_game.errors import ContractError, GameError
@@ -188,7 +189,7 @@ class DevOrchestrator:
         """Every connection to a coordinator breaks; the orchestrator stays."""
         self._switchboard.drop()
 
-    def tell(self, announcement: Announcement) -> None:
+    def tell(self, announcement: Announced) -> None:
         """Announce a model whose node is somebody else's, or nobody's."""
         self._entered.tell(announcement)
 

@@ -7,15 +7,12 @@ from collections.abc import Callable, Sequence
 from urllib.parse import unquote
 
 import msgspec
+from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
+from websockets.exceptions import ConnectionClosed
 
-from crunch_game.crunchdao.frames import Announced, Announcement, Report, Reported
-from crunch_game.errors import GameError, MissingExtra
-
-try:
-    from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
-    from websockets.exceptions import ConnectionClosed
-except ImportError:
-    raise MissingExtra("websockets", "crunchdao") from None
+from crunch_game.crunchdao.announcements import Announced
+from crunch_game.crunchdao.frames import Report, Reported, Told
+from crunch_game.errors import GameError
 
 __all__ = ["Switchboard"]
 
@@ -41,7 +38,7 @@ class Switchboard:
     def __init__(
         self,
         crunch_id: str,
-        running: Callable[[], Sequence[Announcement]],
+        running: Callable[[], Sequence[Announced]],
         on_report: Callable[[Report], bool],
     ) -> None:
         self.crunch_id = crunch_id
@@ -70,10 +67,10 @@ class Switchboard:
             raise GameError(_taken(host, port, error)) from None
         self.port = next(iter(self._server.sockets)).getsockname()[1]
 
-    def tell(self, *announcements: Announcement) -> None:
+    def tell(self, *announcements: Announced) -> None:
         """Send every coordinator each of these changes, a frame for each. Nobody is waited for."""
         for announcement in announcements:
-            broadcast(self._ours, _encode(Announced("update", [announcement])).decode())
+            broadcast(self._ours, _encode(Told("update", [announcement])).decode())
 
     def drop(self) -> None:
         """Lose every connection at once, without a word of goodbye."""
@@ -108,7 +105,7 @@ class Switchboard:
         if not known:
             logger.warning("a coordinator asks for the crunch %r; the models here are of %r", crunch_id, self.crunch_id)
         # Nothing is awaited between the two: no change is told before `init`, and none is missed after it.
-        broadcast([connection], _encode(Announced("init", list(self._running()) if known else [])).decode())
+        broadcast([connection], _encode(Told("init", list(self._running()) if known else [])).decode())
         if known:
             self._ours.add(connection)
         async for message in connection:

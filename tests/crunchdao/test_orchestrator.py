@@ -17,8 +17,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from crunch_game import ContractError, GameError, Submission, UnknownModel, events
+from crunch_game.crunchdao.announcements import Announced
 from crunch_game.crunchdao.deployment import Stage
-from crunch_game.crunchdao.frames import Announcement
 from crunch_game.crunchdao.orchestrator import DevOrchestrator
 
 pytestmark = pytest.mark.anyio
@@ -369,7 +369,7 @@ async def test_the_orchestrator_itself_restarts_and_the_models_go_on(write):
 
 
 async def test_a_node_of_somebody_else_is_announced_and_given_up(write):
-    foreign = Announcement(model_id="zoe", deployment_id="9", state="RUNNING", ip="127.0.0.1", port="50051")
+    foreign = Announced(model_id="zoe", deployment_id="9", state="RUNNING", ip="127.0.0.1", port="50051")
     ear = Ear()
 
     async with orchestrator_of(write, on_event=ear) as orchestrator, coordinator(orchestrator) as (one, _):
@@ -412,7 +412,7 @@ async def test_a_name_that_changes_is_announced_again(write):
             again = (await one.frame())["data"][0]
             assert again.pop("infos") == {
                 "model_name": "Alice's",
-                "cruncher_id": "7",
+                "cruncher_id": 7,
                 "cruncher_name": "Alice's",
                 "cruncher_wallet_pubkey": None,
                 "cruncher_hotkey": "hot",

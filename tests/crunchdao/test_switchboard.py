@@ -12,7 +12,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from crunch_game import GameError
-from crunch_game.crunchdao.frames import Announcement, Infos, RunState, gone
+from crunch_game.crunchdao.announcements import Announced
+from crunch_game.crunchdao.frames import RunState, gone
 from crunch_game.crunchdao.switchboard import Switchboard
 
 pytestmark = pytest.mark.anyio
@@ -23,12 +24,12 @@ def anyio_backend():
     return "asyncio"
 
 
-def announced(model_id: str, **other) -> Announcement:
-    return Announcement(
+def announced(model_id: str, **other) -> Announced:
+    return Announced(
         **{
             "model_id": model_id,
             "deployment_id": f"{model_id}-1",
-            "infos": Infos(model_name=model_id, cruncher_id="7"),
+            "infos": {"model_name": model_id, "cruncher_id": "7"},
             "state": RunState.RUNNING,
             "ip": "127.0.0.1",
             "port": 50051,
@@ -41,7 +42,7 @@ class Board:
     """A switchboard of the crunch "bird game", whose models and reports the test holds."""
 
     def __init__(self) -> None:
-        self.running: list[Announcement] = []
+        self.running: list[Announced] = []
         self.reports: list = []
         self.board = Switchboard("bird game", lambda: self.running, self._report)
 
@@ -81,9 +82,6 @@ async def test_whoever_connects_is_told_what_runs_in_the_words_of_the_network(bo
                     "infos": {
                         "model_name": "alice",
                         "cruncher_id": "7",
-                        "cruncher_name": None,
-                        "cruncher_wallet_pubkey": None,
-                        "cruncher_hotkey": None,
                     },
                     "state": "RUNNING",
                     "ip": "127.0.0.1",
