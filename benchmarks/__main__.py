@@ -45,7 +45,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
     notes: list[str] = []
     if peers:
         try:
-            install()
+            install("client", "node")
         except Unavailable as error:
             peers = False
             notes.append(f"the peers are left out: {error}")

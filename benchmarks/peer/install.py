@@ -1,4 +1,4 @@
-"""Sets up the peers' two environments, with uv when it is there and pip when not; at once when that was done before."""
+"""Sets up the peers' environments, with uv when it is there and pip when not; at once when that was done before."""
 
 from __future__ import annotations
 
@@ -9,27 +9,37 @@ from pathlib import Path
 
 from benchmarks.apart import ROOT
 
-__all__ = ["CLIENT", "NODE", "Unavailable", "install"]
+__all__ = ["CLIENT", "FOLDER", "NODE", "Unavailable", "install", "python_of"]
 
 FOLDER = ROOT / ".venv-peers"
 PACKAGES = {
     "client": ["model-runner-client==0.14.0", "pyarrow>=18"],  # it imports pyarrow for tables, and does not say so
     "node": ["crunch-model-runner==0.4.2"],
+    # What its example trackers import, but for those that need libraries which it does not name.
+    "birdgame": ["birdgame==0.3.1", "density", "densitypdf", "numpy", "orjson", "pandas", "redis", "river", "scikit-learn"],
 }
-CLIENT, NODE = (FOLDER / name / "bin" / "python" for name in PACKAGES)
+
+
+def python_of(name: str) -> Path:
+    """The interpreter of an environment."""
+    return FOLDER / name / "bin" / "python"
+
+
+CLIENT, NODE = python_of("client"), python_of("node")
 
 
 class Unavailable(Exception):
     """The peers cannot be set up here; the message says why."""
 
 
-def install() -> None:
-    """Have both environments.
+def install(*names: str) -> None:
+    """Have these environments.
 
     Raises:
         Unavailable: The registry cannot be reached, or does not have them.
     """
-    for name, packages in PACKAGES.items():
+    for name in names:
+        packages = PACKAGES[name]
         stamp, wanted = FOLDER / name / ".installed", "\n".join(packages)
         if stamp.exists() and stamp.read_text() == wanted:
             continue

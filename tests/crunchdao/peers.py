@@ -10,26 +10,16 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[2]))
 
-from benchmarks.peer.install import CLIENT, FOLDER, NODE, Unavailable, install
+from benchmarks.peer.install import FOLDER, Unavailable, install, python_of
 
 
-def node_python() -> Path:
-    """The interpreter that has crunch-model-runner."""
-    _set_up()
-    return NODE
-
-
-def client_python() -> Path:
-    """The interpreter that has model-runner-client."""
-    _set_up()
-    return CLIENT
-
-
-def _set_up() -> None:
+def python_with(name: str) -> Path:
+    """The interpreter of one of these: "client", "node" or "birdgame"."""
     FOLDER.mkdir(exist_ok=True)
     with (FOLDER / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # other workers of the same test run wait here
         try:
-            install()
+            install(name)
         except Unavailable as error:
             pytest.skip(str(error))
+    return python_of(name)
