@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,10 @@ def node(
     ],
     base: Annotated[str, typer.Option("--base", help="The game's base class: package.module.TrackerBase")],
     address: Annotated[str, typer.Option("--address", help="HOST:PORT to listen on, such as 127.0.0.1:50051")],
+    credentials: Annotated[
+        Path | None, typer.Option("--credentials", help="A folder with tls.crt, tls.key, ca.crt and cruncher_msg.json.")
+    ] = None,
+    model_id: Annotated[str | None, typer.Option("--model-id", help="The model's id; its name unless given.")] = None,
     logs: serving.Logs = None,
     sandbox: serving.Sandboxed = True,
     network: serving.Network = False,
@@ -34,20 +39,35 @@ def node(
     if ":" not in submission and not Path(submission).exists():
         raise GameError(f"there is no submission at {submission!r}")
     host = serving.host_of(sandboxed=sandbox, network=network, logs=logs)
-    anyio.run(_serve, Submission.of(submission), base, address, host, setup_timeout, call_timeout)
+    named = Submission.of(submission)
+    named = replace(named, id=model_id or named.id)
+    anyio.run(_serve, named, base, address, host, credentials, setup_timeout, call_timeout)
 
 
 async def _serve(
-    submission: Submission, base: str, address: str, host: ProcessHost, setup_timeout: float, call_timeout: float
+    submission: Submission,
+    base: str,
+    address: str,
+    host: ProcessHost,
+    credentials: Path | None,
+    setup_timeout: float,
+    call_timeout: float,
 ) -> None:
     from crunch_game.crunchdao.addresses import parsed, written
+    from crunch_game.crunchdao.identity import NodeIdentity
     from crunch_game.crunchdao.node import ModelNode
     from crunch_game.crunchdao.workplace import Workplace
 
     where, port = parsed(address)
+    identity = NodeIdentity.from_directory(credentials) if credentials is not None else None
     async with Workplace(base, host=host, submissions=[submission]) as workplace:
         node = ModelNode(
-            submission, workplace, setup_timeout=setup_timeout, call_timeout=call_timeout, tell=serving.tell
+            submission,
+            workplace,
+            identity=identity,
+            setup_timeout=setup_timeout,
+            call_timeout=call_timeout,
+            tell=serving.tell,
         )
         await node.open(where, port)
         try:

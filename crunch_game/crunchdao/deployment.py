@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -67,10 +68,10 @@ class Deployment:
         self.ends = 1 if now - self.since >= _STEADY else self.ends + 1
         return restart_delay(self.ends)
 
-    def rename(self, submission: Submission) -> Announced:
+    def rename(self, submission: Submission, infos: dict[str, Any] | None) -> Announced:
         """The same code has other names; what coordinators are to be told."""
         self.submission = submission
-        self.announcement = replace(self.announcement, infos=announced(submission, "", 0).infos)
+        self.announcement = replace(self.announcement, infos=infos)
         return self.announcement
 
     def run(self, port: int) -> Announced:

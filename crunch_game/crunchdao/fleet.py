@@ -16,6 +16,7 @@ from crunch_game import events
 from crunch_game.crunchdao.announcements import Announced
 from crunch_game.crunchdao.deployment import Deployment, Stage, announced
 from crunch_game.crunchdao.frames import CONNECTION_FAILED, Report, RunState, gone
+from crunch_game.crunchdao.identity import NodeIdentity
 from crunch_game.crunchdao.node import ModelNode
 from crunch_game.crunchdao.workplace import Workplace
 from crunch_game.errors import GameError, UnknownModel
@@ -34,13 +35,20 @@ _PLAYING = (Stage.RUNNING, Stage.RECOVERING)
 
 @dataclass(frozen=True)
 class Serving:
-    """How nodes serve: where they listen, the address that is announced, their limits in seconds, and their logs."""
+    """How nodes serve: where they listen, the address that is announced, their limits in seconds, logs, identities."""
 
     host: str
     announce: str
     setup_timeout: float
     call_timeout: float
     logs: Path | None
+    identities: Mapping[str, NodeIdentity]
+
+    def announced(self, submission: Submission, port: int) -> Announced:
+        """What coordinators are told of a submission that is served behind that port."""
+        identity = self.identities.get(submission.id)
+        owned = submission if identity is None else replace(submission, info={**submission.info, **identity.infos()})
+        return announced(owned, self.announce, port)
 
 
 class Fleet:
@@ -112,7 +120,7 @@ class Fleet:
         """Tell new names of one; its code is the same."""
         async with self._one_at_a_time:
             model = self.model(submission.id)
-            message = model.rename(submission)
+            message = model.rename(submission, self._serving.announced(submission, 0).infos)
             if model.stage is Stage.RUNNING:
                 self._tell(message)
 
@@ -173,11 +181,11 @@ class Fleet:
     async def _bring_in(self, submission: Submission, *, announce: bool) -> None:
         why = self._quarantine.get((submission.id, submission.deployment_id))
         if why is not None:
-            nowhere = announced(submission, self._serving.announce, 0)
+            nowhere = self._serving.announced(submission, 0)
             self._models[submission.id] = Deployment(submission, nowhere, None, Stage.QUARANTINED, why)
             return
         node = await self._serve(submission)
-        model = Deployment(submission, announced(submission, self._serving.announce, node.port), node)
+        model = Deployment(submission, self._serving.announced(submission, node.port), node)
         self._models[submission.id] = model
         if announce:
             self._tell(model.announcement)
@@ -187,6 +195,7 @@ class Fleet:
         node = ModelNode(
             submission,
             self._workplace,
+            identity=self._serving.identities.get(submission.id),
             setup_timeout=self._serving.setup_timeout,
             call_timeout=self._serving.call_timeout,
             tell=lambda sentence: self._note(submission.id, sentence),

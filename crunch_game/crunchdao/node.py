@@ -11,6 +11,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from crunch_game.crunchdao.addresses import is_loopback, written
+from crunch_game.crunchdao.identity import NodeIdentity, Vouched
 from crunch_game.crunchdao.messages import (
     CALL,
     MAX_MESSAGE,
@@ -50,11 +51,15 @@ class ModelNode:
     Args:
         submission: The code.
         workplace: Where it runs; entered, and left, by the caller.
+        identity: Who the node is, and whom it lets in; without one it speaks plain text with everyone.
         setup_timeout: Seconds for loading.
         call_timeout: Seconds after which a call is ended, and the model's process with it; the deadline of a caller
             only ends his waiting.
         tell: Told in sentences what happens to the model, tracebacks too.
         on_end: Called with the fault when the instance's process ended by itself.
+
+    Raises:
+        GameError: Coordinators would not believe the identity.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class ModelNode:
         submission: Submission,
         workplace: Workplace,
         *,
+        identity: NodeIdentity | None = None,
         setup_timeout: float = 60.0,
         call_timeout: float = 120.0,
         tell: Callable[[str], None] = lambda sentence: None,
@@ -69,6 +75,9 @@ class ModelNode:
     ) -> None:
         self.submission = submission
         self.port = 0
+        self._identity = identity
+        if identity is not None:
+            identity.check(submission.id)
         self.served = Served(
             submission,
             workplace,
@@ -91,15 +100,20 @@ class ModelNode:
             GameError: The address cannot be had.
         """
         self._health = health.aio.HealthServicer()
-        server = grpc.aio.server(options=_OPTIONS)
+        identity = self._identity
+        vouched = [Vouched(identity.word)] if identity is not None and identity.word is not None else []
+        server = grpc.aio.server(options=_OPTIONS, interceptors=vouched)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         server.add_generic_rpc_handlers((self._handlers(),))
         address = written(host, port)
         try:
-            self.port = server.add_insecure_port(address)
+            if identity is None:
+                self.port = server.add_insecure_port(address)
+            else:
+                self.port = server.add_secure_port(address, identity.server_credentials())
         except RuntimeError as error:
             raise GameError(f"the node cannot listen on {address}: {error}; give another address") from None
-        if warn and not is_loopback(host):
+        if warn and identity is None and not is_loopback(host):
             address = written(host, self.port)
             logger.warning("the node of %s listens on %s, and asks nobody who he is", self.submission.id, address)
         await self._set_health(_SERVING)

@@ -17,6 +17,7 @@ from crunch_game.crunchdao.announcements import Announced
 from crunch_game.crunchdao.deployment import Deployment
 from crunch_game.crunchdao.fleet import Fleet, Serving
 from crunch_game.crunchdao.frames import Report
+from crunch_game.crunchdao.identity import NodeIdentity
 from crunch_game.crunchdao.switchboard import Switchboard
 from crunch_game.crunchdao.workplace import Workplace
 from crunch_game.errors import ContractError, GameError
@@ -46,6 +47,7 @@ class DevOrchestrator:
         port: Where coordinators connect; 0 takes a free one.
         announce: The address of the nodes that coordinators are told; `host` unless given.
         loader: How a submission becomes a model.
+        identities: By model id, who its node is where it is secured; the wallet and the hotkey are announced.
         process_host: Where models run; give one with a sandbox for code that you do not trust.
         setup_timeout: Seconds for loading a model.
         call_timeout: Seconds after which a call is ended, and the model's process with it.
@@ -67,6 +69,7 @@ class DevOrchestrator:
         port: int = 0,
         announce: str | None = None,
         loader: Loader | None = None,
+        identities: Mapping[str, NodeIdentity] | None = None,
         process_host: ProcessHost | None = None,
         setup_timeout: float = 60.0,
         call_timeout: float = 120.0,
@@ -77,7 +80,7 @@ class DevOrchestrator:
         self.host = host
         self.port = port
         logs = Path(logs) if logs is not None else None
-        self._serving = Serving(host, announce or host, setup_timeout, call_timeout, logs)
+        self._serving = Serving(host, announce or host, setup_timeout, call_timeout, logs, dict(identities or {}))
         self._contract = Contract.of(contract)
         self._roster = _roster_of(models)
         self._loader = loader

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -106,6 +107,41 @@ def test_models_run_in_the_sandbox_unless_told_otherwise(start, models):
         assert ask(port, messages.CALL, request, messages.CallResponse).status.code == code
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
+
+
+def test_a_node_with_credentials_lets_nobody_in_that_it_does_not_know(start, models, tmp_path):
+    certificates = certificates_module()
+    ca = certificates.authority()
+    node, caller = (certificates.issued(ca, name) for name in ("model-node-42.crunchdao.internal", "coordinator"))
+    folder = certificates.write(tmp_path / "credentials", node, ca, certificates.Wallet().word(node.public, "42"))
+    options = ("--address", "0.0.0.0:0", "--credentials", folder, "--model-id", "42")
+    process = start("node", models / "last.py", "--base", "walk.Walk", *options)
+    line = process.stdout.readline()
+    assert line.startswith("42 is served at 0.0.0.0:")
+
+    credentials = grpc.ssl_channel_credentials(ca.crt, caller.key, caller.crt)
+    named = [("grpc.ssl_target_name_override", "model-node-42.crunchdao.internal")]
+    with grpc.secure_channel(f"127.0.0.1:{port_in(line)}", credentials, named) as channel:
+        method = channel.unary_unary(messages.REST, response_deserializer=messages.RestResponse.FromString)
+        _, call = method.with_call(b"", timeout=60, wait_for_ready=True)
+        assert "x-server-auth-message" in dict(call.initial_metadata())
+    with pytest.raises(grpc.RpcError), grpc.insecure_channel(f"127.0.0.1:{port_in(line)}") as channel:
+        channel.unary_unary(messages.REST)(b"", timeout=3)
+
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "asks nobody who he is" not in stderr
+
+
+def certificates_module():
+    """The helper that lies with the tests of the network."""
+    spec = importlib.util.spec_from_file_location(
+        "certificates", Path(__file__).parents[1] / "crunchdao/certificates.py"
+    )
+    module = sys.modules["certificates"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.mark.parametrize("command", ["node", "orchestrator"])

@@ -83,3 +83,11 @@ def client_python() -> Path:
     import peers
 
     return peers.python_with("client", peers.CLIENT)
+
+
+@pytest.fixture
+def peer(client_python):
+    """Start a coordinator of the published library that follows an orchestrator."""
+    from coordinators import coordinating
+
+    return lambda orchestrator, **told: coordinating(client_python, orchestrator.port, **told)

@@ -11,6 +11,7 @@ import sys
 import pandas
 from model_runner_client.grpc.generated.commons_pb2 import Argument, KwArgument, Variant
 from model_runner_client.model_concurrent_runners import DynamicSubclassModelConcurrentRunner
+from model_runner_client.security.credentials import SecureCredentials
 from model_runner_client.utils.datatype_transformer import detect_data_type, encode_data
 
 
@@ -67,6 +68,7 @@ async def main(told):
         instance_args=args,
         instance_kwargs=kwargs,
         **told.get("options", {}),
+        secure_credentials=SecureCredentials.from_directory(told["credentials"]) if "credentials" in told else None,
     )
     runner.model_cluster.ws_client.retry_interval = told.get("retry_interval", 10)
     await runner.init()

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import textwrap
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import anyio
 import pandas as pd
@@ -19,7 +16,6 @@ from crunch_game.crunchdao.orchestrator import DevOrchestrator
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
-PROGRAM = Path(__file__).with_name("peer_client.py")
 ECHO = """
 import os
 from arena import Base
@@ -47,59 +43,6 @@ class Mine(Base):
                 raise ValueError("no idea")
         return value
 """
-
-
-class Peer:
-    """A coordinator that is written with the published library."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-
-    async def said(self):
-        with anyio.fail_after(PATIENCE):
-            line = await self.process.stdout.readline()
-        assert line, (await self.process.stderr.read()).decode()
-        return json.loads(line)
-
-    async def do(self, name: str, **given):
-        self.process.stdin.write(json.dumps([name, given]).encode() + b"\n")
-        await self.process.stdin.drain()
-        return await self.said()
-
-    async def call(self, method: str, *args, **given):
-        return await self.do("call", method=method, args=args, **given)
-
-    async def until(self, **models: str) -> None:
-        """Wait until exactly these models are connected, each with that deployment."""
-        await self.do("until", models=models)
-
-
-@pytest.fixture
-def peer(client_python):
-    """Start a coordinator that speaks with an orchestrator."""
-
-    @asynccontextmanager
-    async def connected(orchestrator: DevOrchestrator, **told):
-        told = {"crunch_id": "arena", "base": "arena.Base", "port": orchestrator.port, "retry_interval": 0.1, **told}
-        process = await asyncio.create_subprocess_exec(
-            client_python,
-            "-I",
-            PROGRAM,
-            json.dumps(told),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=1 << 26,
-        )
-        try:
-            one = Peer(process)
-            assert await one.said() == "ready"
-            yield one
-        finally:
-            process.kill()
-            await process.communicate()
-
-    return connected
 
 
 @pytest.fixture
