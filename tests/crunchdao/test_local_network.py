@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import re
+import sys
 import textwrap
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 from callers import Ear
 
 from crunch_game import Policy, Status, Submission, events
+from crunch_game.crunchdao.announcements import Announced
 from crunch_game.crunchdao.deployment import Stage
 from crunch_game.crunchdao.orchestrator import DevOrchestrator
 from crunch_game.crunchdao.roster import CrunchRoster
@@ -148,3 +155,40 @@ async def test_models_go_on_while_the_orchestrator_is_away(network, submission, 
         await network.join(submission("bob"))
         await log.until(events.ModelReady, "bob")
         assert values(await runner.predict(3)) == {"alice": [3, 0, 1, 1], "bob": [3, 0, 0, 1]}
+
+
+async def test_a_node_in_a_process_of_its_own_is_killed_and_comes_back_behind_the_same_port(
+    network, submission, running, log
+):
+    alice = submission("alice")
+    async with AsyncExitStack() as stack:
+
+        async def start(port: int = 0) -> tuple[asyncio.subprocess.Process, int]:
+            program = Path(sys.executable).parent / "crunch-game"
+            options = ("--base", "arena.Base", "--address", f"127.0.0.1:{port}")
+            process = await asyncio.create_subprocess_exec(
+                program,
+                "node",
+                alice.source,
+                *options,
+                stdout=asyncio.subprocess.PIPE,
+                env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1] / "games")},
+            )
+            stack.push_async_callback(process.communicate)
+            stack.callback(lambda: process.returncode is None and process.kill())
+            return process, int(re.search(rb":(\d+)", await process.stdout.readline())[1])
+
+        process, port = await start()
+        network.tell(Announced("1", "alice", "RUNNING", "127.0.0.1", port, {"model_name": "Alice's"}))
+        async with running(CrunchRoster("arena", port=network.port), "arena.Base") as runner:
+            await runner.tick(1)
+            assert values(await runner.predict(3)) == {"alice": [3, 0, 1, 1]}
+
+            process.kill()
+            await process.wait()
+            lost = (await runner.predict(3))["alice"]
+            assert lost.status is Status.UNREACHABLE
+            await start(port)
+            await log.until(events.ModelReady, "alice", count=2)
+            assert values(await runner.predict(3)) == {"alice": [3, 0, 0, 1]}
+            assert network.reports == []
