@@ -48,7 +48,7 @@ class DevOrchestrator:
         announce: The address of the nodes that coordinators are told; `host` unless given.
         loader: How a submission becomes a model.
         identities: By model id, who its node is where it is secured; the wallet and the hotkey are announced.
-        process_host: Where models run; give one with a sandbox for code that you do not trust.
+        process_host: Where models run; a `ProcessHost()` unless given.
         setup_timeout: Seconds for loading a model.
         call_timeout: Seconds after which a call is ended, and the model's process with it.
         logs: The folder for what happens to each model (`ID.log`), and, without a `process_host`, for what it prints.

@@ -421,16 +421,16 @@ async def test_a_name_that_changes_is_announced_again(write):
 
 
 async def test_leaving_ends_every_process_and_every_port(write, tmp_path):
-    write("alice", f"Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\n" + counting(1))
+    write("alice", "print(os.getpid(), flush=True)\n" + counting(1))
     before = asyncio.all_tasks()
 
-    async with orchestrator_of(write) as orchestrator:
+    async with orchestrator_of(write, logs=tmp_path) as orchestrator:
         port = node_port(orchestrator, "alice")
         await count(port)
         own = orchestrator.port
 
     with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "pid").read_text()), 0)
+        os.kill(int((tmp_path / "alice.out.log").read_text()), 0)
     for closed in (port, own):
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", closed)
