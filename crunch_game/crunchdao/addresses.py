@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from ipaddress import ip_address
 
 from crunch_game.errors import GameError
 
-__all__ = ["is_loopback", "parsed", "written"]
+__all__ = ["check", "is_loopback", "parsed", "written"]
 
 
 def parsed(address: str) -> tuple[str, int]:
@@ -25,6 +26,22 @@ def parsed(address: str) -> tuple[str, int]:
 def written(host: str, port: int) -> str:
     """The address as people, and gRPC, write it."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def check(who: str, host: str, port: int) -> None:
+    """Find out whether an address can be had, in words that gRPC has none of.
+
+    Raises:
+        GameError: It cannot.
+    """
+    try:
+        for family, kind, protocol, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(place)
+    except OSError as error:
+        reason = error.strerror or error
+        raise GameError(f"the {who} cannot listen on {written(host, port)}: {reason}; give another address") from None
 
 
 def is_loopback(host: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from crunch_game.crunchdao.addresses import is_loopback, written
+from crunch_game.crunchdao.addresses import check, is_loopback, written
 from crunch_game.crunchdao.identity import NodeIdentity, Vouched
 from crunch_game.crunchdao.messages import (
     CALL,
@@ -106,13 +106,14 @@ class ModelNode:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         server.add_generic_rpc_handlers((self._handlers(),))
         address = written(host, port)
+        check("node", host, port)
         try:
             if identity is None:
                 self.port = server.add_insecure_port(address)
             else:
                 self.port = server.add_secure_port(address, identity.server_credentials())
         except RuntimeError as error:
-            raise GameError(f"the node cannot listen on {address}: {error}; give another address") from None
+            raise GameError(f"the node cannot listen on {address}: {error}") from None
         if warn and identity is None and not is_loopback(host):
             address = written(host, self.port)
             logger.warning("the node of %s listens on %s, and asks nobody who he is", self.submission.id, address)

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from crunch_game import events
 from crunch_game.contract import Contract
-from crunch_game.crunchdao.addresses import is_loopback, written
+from crunch_game.crunchdao.addresses import check, is_loopback, written
 from crunch_game.crunchdao.announcements import Announced
 from crunch_game.crunchdao.deployment import Deployment
 from crunch_game.crunchdao.fleet import Fleet, Serving
@@ -98,6 +98,7 @@ class DevOrchestrator:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             raise GameError("the orchestrator runs on asyncio, as gRPC does; start it with asyncio.run") from None
+        check("orchestrator", self.host, self.port)
         begun: asyncio.Future[None] = loop.create_future()
         following = asyncio.create_task(self._follow(begun))
         try:

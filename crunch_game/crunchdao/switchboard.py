@@ -10,9 +10,9 @@ import msgspec
 from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
 
+from crunch_game.crunchdao.addresses import check
 from crunch_game.crunchdao.announcements import Announced
 from crunch_game.crunchdao.frames import Report, Reported, Told
-from crunch_game.errors import GameError
 
 __all__ = ["Switchboard"]
 
@@ -60,11 +60,9 @@ class Switchboard:
         Raises:
             GameError: The address cannot be had.
         """
-        try:
-            # A coordinator whose own code blocks it for a minute is not dropped for that.
-            self._server = await serve(self._meet, host, port, ping_timeout=None, logger=_quiet)
-        except OSError as error:
-            raise GameError(_taken(host, port, error)) from None
+        check("orchestrator", host, port)
+        # A coordinator whose own code blocks it for a minute is not dropped for that.
+        self._server = await serve(self._meet, host, port, ping_timeout=None, logger=_quiet)
         self.port = next(iter(self._server.sockets)).getsockname()[1]
 
     def tell(self, *announcements: Announced) -> None:
@@ -127,7 +125,3 @@ class Switchboard:
                     dropped,
                 )
                 return
-
-
-def _taken(host: str, port: int, error: OSError) -> str:
-    return f"the orchestrator cannot listen on {host}:{port}: {error.strerror or error}; give another one with --port"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from crunch_game import GameError
-from crunch_game.crunchdao.addresses import is_loopback, parsed, written
+from crunch_game.crunchdao.addresses import check, is_loopback, parsed, written
 
 
 @pytest.mark.parametrize(
@@ -35,3 +37,20 @@ def test_what_is_no_address_is_a_sentence(text):
 def test_only_loopback_is_out_of_the_reach_of_strangers():
     assert all(map(is_loopback, ["localhost", "127.0.0.1", "127.8.8.8", "::1"]))
     assert not any(map(is_loopback, ["0.0.0.0", "::", "10.0.0.1", "example.org", "", "128.0.0.1"]))
+
+
+def test_an_address_that_cannot_be_had_is_a_sentence():
+    check("node", "127.0.0.1", 0)
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        taken = holder.getsockname()[1]
+        for host, port, why in (
+            ("127.0.0.1", taken, "Address already in use"),
+            ("203.0.113.7", 50051, "Cannot assign requested address"),
+            ("nowhere.invalid", 50051, None),
+        ):
+            with pytest.raises(GameError) as caught:
+                check("node", host, port)
+            assert str(caught.value).startswith(f"the node cannot listen on {host}:{port}: {why or ''}")
+            assert str(caught.value).endswith("; give another address")

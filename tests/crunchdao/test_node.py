@@ -437,7 +437,8 @@ async def test_a_port_that_is_taken_is_a_sentence(serve):
     with pytest.raises(GameError) as caught:
         await other.open(port=served.node.port)
 
-    assert str(caught.value).startswith(f"the node cannot listen on 127.0.0.1:{served.node.port}: ")
+    where = f"127.0.0.1:{served.node.port}"
+    assert str(caught.value) == f"the node cannot listen on {where}: Address already in use; give another address"
 
 
 async def test_closing_ends_what_is_under_way_and_leaves_no_process(serve, tmp_path):
