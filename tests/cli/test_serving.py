@@ -110,21 +110,28 @@ def test_models_run_in_the_sandbox_unless_told_otherwise(start, models):
 
 
 def test_a_node_with_credentials_lets_nobody_in_that_it_does_not_know(start, models, tmp_path):
-    certificates = certificates_module()
-    ca = certificates.authority()
-    node, caller = (certificates.issued(ca, name) for name in ("model-node-42.crunchdao.internal", "coordinator"))
-    folder = certificates.write(tmp_path / "credentials", node, ca, certificates.Wallet().word(node.public, "42"))
-    options = ("--address", "0.0.0.0:0", "--credentials", folder, "--model-id", "42")
+    made = network_helper("authority")
+    ca, node, caller = made.Authority(), made.rsa_key("node"), made.rsa_key("coordinator")
+    message, signature, wallet = made.Wallet().vouch(node, "42").values()
+    word = {"message_b64": message, "signature_b64": signature, "wallet_pubkey_b58": wallet}
+    for name, data in {
+        "ca.crt": ca.certificate,
+        "tls.crt": ca.issue(made.node_name("42"), node),
+        "tls.key": made.pem(node),
+        "cruncher_msg.json": json.dumps(word).encode(),
+    }.items():
+        (tmp_path / name).write_bytes(data)
+    options = ("--address", "0.0.0.0:0", "--credentials", tmp_path, "--model-id", "42")
     process = start("node", models / "last.py", "--base", "walk.Walk", *options)
     line = process.stdout.readline()
     assert line.startswith("42 is served at 0.0.0.0:")
 
-    credentials = grpc.ssl_channel_credentials(ca.crt, caller.key, caller.crt)
-    named = [("grpc.ssl_target_name_override", "model-node-42.crunchdao.internal")]
-    with grpc.secure_channel(f"127.0.0.1:{port_in(line)}", credentials, named) as channel:
+    known = grpc.ssl_channel_credentials(ca.certificate, made.pem(caller), ca.issue("coordinator", caller))
+    named = [("grpc.ssl_target_name_override", made.node_name("42"))]
+    with grpc.secure_channel(f"127.0.0.1:{port_in(line)}", known, named) as channel:
         method = channel.unary_unary(messages.REST, response_deserializer=messages.RestResponse.FromString)
         _, call = method.with_call(b"", timeout=60, wait_for_ready=True)
-        assert "x-server-auth-message" in dict(call.initial_metadata())
+        assert ("x-server-auth-message", message) in call.initial_metadata()
     with pytest.raises(grpc.RpcError), grpc.insecure_channel(f"127.0.0.1:{port_in(line)}") as channel:
         channel.unary_unary(messages.REST)(b"", timeout=3)
 
@@ -134,12 +141,10 @@ def test_a_node_with_credentials_lets_nobody_in_that_it_does_not_know(start, mod
     assert "asks nobody who he is" not in stderr
 
 
-def certificates_module():
-    """The helper that lies with the tests of the network."""
-    spec = importlib.util.spec_from_file_location(
-        "certificates", Path(__file__).parents[1] / "crunchdao/certificates.py"
-    )
-    module = sys.modules["certificates"] = importlib.util.module_from_spec(spec)
+def network_helper(name: str):
+    """A helper that lies with the tests of the network."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "crunchdao" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
