@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from crunch_game.crunchdao.credentials import GatewayCredentials as GatewayCredentials
     from crunch_game.crunchdao.credentials import SecureCredentials as SecureCredentials
     from crunch_game.crunchdao.host import NodeHost as NodeHost
+    from crunch_game.crunchdao.orchestrator import DevOrchestrator as DevOrchestrator
     from crunch_game.crunchdao.roster import CrunchRoster as CrunchRoster
     from crunch_game.errors import AmbiguousModel as AmbiguousModel
     from crunch_game.errors import CapsuleError as CapsuleError
@@ -106,6 +107,7 @@ _HOMES = {
     "contract": ("Contract",),
     "crunchdao.credentials": ("GatewayCredentials", "SecureCredentials"),
     "crunchdao.host": ("NodeHost",),
+    "crunchdao.orchestrator": ("DevOrchestrator",),
     "crunchdao.roster": ("CrunchRoster",),
     "errors": (
         "AmbiguousModel",
