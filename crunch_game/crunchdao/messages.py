@@ -15,6 +15,7 @@ __all__ = [
     "REST",
     "SERVICE",
     "SETUP",
+    "UNSENT",
     "Argument",
     "CallRequest",
     "CallResponse",
@@ -44,6 +45,9 @@ CREATED: Final = "Instance created successfully"
 """What a Setup says that made a fresh instance."""
 EXISTS: Final = "Instance already exists"
 """What a Setup says that found one: the only sign that its history is still in it."""
+
+UNSENT: Final = "the answer cannot be sent: "
+"""How a node of ours begins when a model answered what has no form on the wire."""
 
 
 class VariantType(IntEnum):

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
-from crunch_game.crunchdao.messages import MAX_MESSAGE, CallResponse, Code
+from crunch_game.crunchdao.messages import MAX_MESSAGE, UNSENT, CallResponse, Code
 from crunch_game.crunchdao.variants import decode
 from crunch_game.hosts.base import Reply
 from crunch_game.hosts.wire import Undecodable
@@ -39,6 +39,8 @@ def answered(data: bytes, elapsed: float) -> Reply:
         what = unsendable["type"] or f"something that JSON cannot hold ({unsendable['json']})"
         text = f"it returned {what}, which its node cannot send; return a float, int, str, list, dict or DataFrame"
         return _fault(Event.INVALID, "invalid", text, elapsed)
+    if message.startswith(UNSENT):
+        return _fault(Event.INVALID, "invalid", message, elapsed)
     return _fault(Event.RAISED, code or "UNKNOWN", message or f"its node says {code or 'nothing'}", elapsed)
 
 

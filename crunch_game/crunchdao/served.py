@@ -10,6 +10,7 @@ from crunch_game.crunchdao.messages import (
     CREATED,
     EXISTS,
     MAX_MESSAGE,
+    UNSENT,
     CallResponse,
     Code,
     RestResponse,
@@ -153,7 +154,7 @@ class Served:
             if size > MAX_MESSAGE:
                 raise Unsendable(f"it takes {size / 2**20:.0f} MiB; at most {MAX_MESSAGE // 2**20} MiB can be sent")
         except Unsendable as error:
-            fault = Fault("invalid", f"the answer cannot be sent: {error}")
+            fault = Fault("invalid", f"{UNSENT}{error}")
             self._complain(f"{name} failed", fault)
             return _called(Code.MODEL_FAILED, fault.message)
         return response

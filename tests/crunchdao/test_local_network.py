@@ -38,8 +38,10 @@ class Mine(Base):
         return [renamed, self.level, len(self.heard), CODE]
 
     def measure(self, number=0):
-        if number:
+        if number > 0:
             os._exit(number)
+        if number < 0:
+            return {1j}
         return 1.5
 """
 
@@ -80,10 +82,13 @@ async def test_the_same_calls_have_the_same_outcomes_as_on_a_folder(network, sub
             ticked = await runner.tick({"BTC": 1.5})
             asked = await runner.predict(3)
             unlucky = await runner.call("predict", number=13, models=["bob"])
+            unsent = await runner.call("measure", number=-1, models=["bob"])
             own = await runner.call("predict", per_model=lambda model: {"number": len(model.id)})
-            rounds.append([values(ticked), values(asked), unlucky["bob"].status, values(own)])
+            failed = [(played["bob"].status, played["bob"].error.message) for played in (unlucky, unsent)]
+            rounds.append([values(ticked), values(asked), failed, values(own)])
 
     assert rounds[0] == rounds[1]
+    assert [status for status, _ in rounds[0][2]] == [Status.RAISED, Status.INVALID]
     assert rounds[0][1] == {"alice": [3, 7, 1, 1], "bob": [3, 7, 1, 2]}
 
 
