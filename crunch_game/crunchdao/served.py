@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from crunch_game.crunchdao import variants
@@ -138,7 +139,7 @@ class Served:
             return _called(Code.BAD_IMPLEMENTATION, fault.message)
         if reply.event in (Event.DEADLINE, Event.DIED, Event.DROPPED):
             if reply.event is Event.DEADLINE:
-                fault = Fault("timeout", f"{fault.message}; its process was ended", stderr=fault.stderr)
+                fault = replace(fault, message=f"{fault.message}; its process was ended")
             await self.close()
             self._lose(fault)
         else:

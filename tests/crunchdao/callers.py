@@ -14,6 +14,9 @@ from crunch_game.crunchdao import messages, variants
 PATIENCE = 60
 """Seconds after which what a test waits for is taken to never come."""
 
+EXIT_3 = "exit code 3; something in it called os._exit, or native code called exit"
+"""How a model's process ends that calls os._exit(3)."""
+
 LIMITS = [("grpc.max_send_message_length", 80 << 20), ("grpc.max_receive_message_length", 80 << 20)]
 
 

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from callers import Ear
+from callers import EXIT_3, Ear
 
 from crunch_game import Policy, Status, Submission, events
 from crunch_game.crunchdao.announcements import Announced
@@ -117,7 +117,7 @@ async def test_a_model_that_dies_plays_again_with_a_fresh_instance_and_its_histo
             await runner.tick("history", models=[model.id])
 
         died = (await runner.call("measure", 3))["alice"]
-        assert (died.status, died.error.message) == (Status.RAISED, "its process ended during measure: exit code 3")
+        assert (died.status, died.error.message) == (Status.RAISED, "its process ended during measure: " + EXIT_3)
         await log.until(events.ModelReady, "alice", count=2)
         assert values(await runner.predict(3)) == {"alice": [3, 0, 1, 1]}
 

@@ -13,7 +13,7 @@ import grpc
 import numpy as np
 import pandas as pd
 import pytest
-from callers import Caller, answer, said
+from callers import EXIT_3, Caller, answer, said
 
 from crunch_game import GameError, ProcessHost, Sandbox, Submission
 from crunch_game.crunchdao.node import ModelNode
@@ -348,14 +348,14 @@ async def test_a_process_that_ends_in_a_call_is_answered_and_health_knows(serve)
     await caller.setup()
     assert await caller.health() == "SERVING"
 
-    ended = ("MODEL_FAILED", "its process ended during predict: exit code 3")
+    ended = ("MODEL_FAILED", "its process ended during predict: " + EXIT_3)
     assert said(await caller.call("predict", 3)) == ended
 
     assert (await served.ends.get()).message == ended[1]
     assert await caller.health() == "NOT_SERVING"
     assert said(await caller.call("predict", 3)) == (
         "FAILED_PRECONDITION",
-        "Setup has not been called yet; the one before is gone: its process ended during predict: exit code 3",
+        "Setup has not been called yet; the one before is gone: its process ended during predict: " + EXIT_3,
     )
     assert said(await caller.setup()) == ("SUCCESS", "Instance created successfully")
     assert await caller.health() == "SERVING"
@@ -370,7 +370,7 @@ async def test_a_process_that_ends_between_two_calls_is_known(serve):
     await caller.setup()
     await caller.call("predict", 3)
 
-    assert (await served.ends.get()).message == "its process ended between two calls: exit code 3"
+    assert (await served.ends.get()).message == "its process ended between two calls: " + EXIT_3
     assert await caller.health() == "NOT_SERVING"
 
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import anyio
 import grpc
 import pytest
-from callers import PATIENCE, Caller, Ear, answer, said
+from callers import EXIT_3, PATIENCE, Caller, Ear, answer, said
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
@@ -234,7 +234,7 @@ async def test_a_model_whose_process_ends_is_away_and_comes_back_with_a_fresh_in
         await caller.call("tick")
         assert said(await caller.call("predict", -3)) == (
             "MODEL_FAILED",
-            "its process ended during predict: exit code 3",
+            "its process ended during predict: " + EXIT_3,
         )
 
         assert await one.told() == [("alice", "RECOVERING", "127.0.0.1", models["alice"]["port"])]
@@ -242,12 +242,12 @@ async def test_a_model_whose_process_ends_is_away_and_comes_back_with_a_fresh_in
         assert state == "RUNNING"
         assert await count(port) == 1
         assert str(await ear.next(events.ModelRestarted)) == (
-            "alice is restarted: its process ended during predict: exit code 3"
+            "alice is restarted: its process ended during predict: " + EXIT_3
         )
         log = (tmp_path / "logs" / "alice.log").read_text().splitlines()
         assert [line[20:] for line in log] == [
             "a fresh instance was made",
-            "the instance is gone: its process ended during predict: exit code 3",
+            "the instance is gone: its process ended during predict: " + EXIT_3,
             "a fresh instance was made",
         ]
 
