@@ -163,7 +163,7 @@ def test_peers_that_cannot_be_had_are_one_sentence(tmp_path, monkeypatch):
     )
 
     with pytest.raises(install.Unavailable) as caught:
-        install.install()
+        install.install("client")
 
     assert str(caught.value) == "no-such-peer-of-crunch-game==1 cannot be installed (OSError: no way)"
 
@@ -175,8 +175,8 @@ def test_peers_that_are_there_are_not_installed_again(tmp_path, monkeypatch):
     (tmp_path / "node").mkdir()
     monkeypatch.setattr(install, "_commands", lambda venv, packages: ran.append(venv.name) or [])
 
-    install.install()
-    install.install()
+    install.install("client", "node")
+    install.install("client", "node")
 
     assert ran == ["client", "node"]
 

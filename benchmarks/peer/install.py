@@ -16,7 +16,17 @@ PACKAGES = {
     "client": ["model-runner-client==0.14.0", "pyarrow>=18"],  # it imports pyarrow for tables, and does not say so
     "node": ["crunch-model-runner==0.4.2"],
     # What its example trackers import, but for those that need libraries which it does not name.
-    "birdgame": ["birdgame==0.3.1", "density", "densitypdf", "numpy", "orjson", "pandas", "redis", "river", "scikit-learn"],
+    "birdgame": [
+        "birdgame==0.3.1",
+        "density",
+        "densitypdf",
+        "numpy",
+        "orjson",
+        "pandas",
+        "redis",
+        "river",
+        "scikit-learn",
+    ],
 }
 
 

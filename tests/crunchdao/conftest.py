@@ -82,7 +82,7 @@ def client_python() -> Path:
     """The interpreter that has the coordinator's side of the network."""
     import peers
 
-    return peers.python_with("client", peers.CLIENT)
+    return peers.python_with("client")
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ TICKS = 1_000
 @pytest.fixture(scope="session")
 def site() -> Path:
     """The folder that birdgame lies in."""
-    python = peers.python_with("birdgame", peers.BIRDGAME)
+    python = peers.python_with("birdgame")
     return next((python.parents[1] / "lib").glob("python3.*/site-packages"))
 
 

@@ -55,7 +55,7 @@ class Tracker(TrackerBase):
 @pytest.fixture(scope="session")
 def peer_python() -> Path:
     """The interpreter that has the published node."""
-    return peers.node_python()
+    return peers.python_with("node")
 
 
 @pytest.fixture
