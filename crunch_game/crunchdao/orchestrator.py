@@ -22,6 +22,7 @@ from crunch_game.crunchdao.switchboard import Switchboard
 from crunch_game.crunchdao.workplace import Workplace
 from crunch_game.errors import ContractError, GameError
 from crunch_game.hosts.process import ProcessHost
+from crunch_game.hosts.wire import MAX_FRAME
 from crunch_game.loading import Loader
 from crunch_game.models import Source, Submission
 from crunch_game.rosters.base import Roster
@@ -84,7 +85,7 @@ class DevOrchestrator:
         self._contract = Contract.of(contract)
         self._roster = _roster_of(models)
         self._loader = loader
-        self._process_host = process_host or ProcessHost(logs=logs)
+        self._process_host = process_host or ProcessHost(logs=logs, answer_limit=MAX_FRAME)
         self._on_event = on_event
         self._switchboard = Switchboard(
             crunch_id, lambda: self._entered.running(), lambda report: self._entered.hear(report)

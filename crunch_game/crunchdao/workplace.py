@@ -12,6 +12,7 @@ from typing import Any, Self
 from crunch_game.contract import Contract, Method
 from crunch_game.hosts.base import Call, Instance, Loaded, Reply, Setup
 from crunch_game.hosts.process import ProcessHost
+from crunch_game.hosts.wire import MAX_FRAME
 from crunch_game.loading import AutoLoader, Loader
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
@@ -43,7 +44,7 @@ class Workplace:
     ) -> None:
         self.contract = Contract.of(contract)
         self._setup = Setup(self.contract, loader or AutoLoader(), lenient=True)
-        self._host = host or ProcessHost()
+        self._host = host or ProcessHost(answer_limit=MAX_FRAME)
         self._submissions = submissions
         self._ends: dict[Instance, Callable[[Fault], None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()

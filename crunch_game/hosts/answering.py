@@ -38,8 +38,8 @@ _read_call: Callable[[memoryview], _Call] = wire.reader(_Call)
 _read_body: Callable[[memoryview], CallBody] = wire.reader(CallBody)
 
 
-def answer_calls(inbox: Inbox, callee: Callee, refusal: Callable[[BaseException], tuple[int, Told]]) -> None:
-    """Answer one call after the other until the channel closes.
+def answer_calls(inbox: Inbox, callee: Callee, most: int, refusal: Callable[[BaseException], tuple[int, Told]]) -> None:
+    """Answer one call after the other, with at most so many bytes, until the channel closes.
 
     All of it stands here, under local names. When a hundred processes take turns on a processor, none finds its memory
     in a cache, and what a call costs is the memory that it touches: each function more, and each name that is looked up
@@ -65,7 +65,7 @@ def answer_calls(inbox: Inbox, callee: Callee, refusal: Callable[[BaseException]
             if kwargs or len(args) > fit.positions:
                 args, kwargs = fit(args, kwargs)
             answer: Any = function(*args, **kwargs)
-            write(reply, value_kind, call.call, None if silent else answer)
+            write(reply, value_kind, call.call, None if silent else answer, most)
         except BaseException as error:  # noqa: BLE001 - SystemExit and the like are outcomes too
             kind, told = refusal(error)
             write(reply, kind, call.call, told)

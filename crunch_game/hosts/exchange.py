@@ -91,6 +91,10 @@ class LinkWatcher(Protocol):
 class Link:
     """One model's process, as the engine sees it.
 
+    Args:
+        watcher: Hears of it.
+        most: Bytes that a frame of its may have.
+
     Attributes:
         current: The exchange that the process was sent and has not answered, since `asked` on the monotonic clock;
             `expired` when nobody waits for that answer any more.
@@ -100,13 +104,13 @@ class Link:
         peak: The most memory, in bytes, that the process had used when it ended; 0 if that is not known.
     """
 
-    def __init__(self, watcher: LinkWatcher) -> None:
+    def __init__(self, watcher: LinkWatcher, most: int = wire.MAX_FRAME) -> None:
         self.watcher = watcher
         self.token = next(Exchange._ids)
         self.pid: int | None = None
         self.pidfd: int | None = None
         self.socket: socket.socket | None = None
-        self.reader = wire.FrameReader()
+        self.reader = wire.FrameReader(most)
         self.current: Exchange | None = None
         self.asked = 0.0
         self.expired = False

@@ -30,6 +30,8 @@ __all__ = ["Process"]
 _MOST: Final = 32_768
 """Bytes of stderr that a fault is made of: a dump has a hundred frames, and names every extension module."""
 _LONGEST_NAME: Final = 200
+_WORDS: Final = 1 << 20
+"""Bytes that a frame may have besides an answer: faults and warnings are no answers."""
 
 
 @dataclass
@@ -52,6 +54,7 @@ class Process(Instance):
         logs: Where its output is kept, or None for the temporary folder.
         keeper: Keeps its logs short.
         coroner: Says what it died of.
+        answer_limit: Bytes that one answer may take.
     """
 
     def __init__(
@@ -62,9 +65,10 @@ class Process(Instance):
         logs: Path | None,
         keeper: Keeper,
         coroner: Coroner,
+        answer_limit: int,
     ) -> None:
         super().__init__(submission)
-        self.link = Link(watcher)
+        self.link = Link(watcher, answer_limit + _WORDS)
         self.ended = anyio.Event()
         self.home = folder / f"{self.link.token}"
         self._keep = logs is not None

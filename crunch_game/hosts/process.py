@@ -59,6 +59,8 @@ class ProcessHost:
         logs: The folder for each model's output (`ID.out.log`, `ID.err.log`); a temporary one unless given.
         log_limit: Bytes that each of these two may have on disk. What is longer is cut: the tail goes to
             `ID.out.log.1`, which counts too, and what was before it is dropped.
+        answer_limit: Bytes that one answer may take on its way. Large ones cost the coordinator time, which all share:
+            a mebibyte can be a million empty lists.
         sandbox: What models may do besides computing. On unless it is None: then they have the rights of this user.
     """
 
@@ -69,17 +71,23 @@ class ProcessHost:
         env: Mapping[str, str] | None = None,
         logs: str | os.PathLike[str] | None = None,
         log_limit: int = 1 << 20,
+        answer_limit: int = 1 << 20,
         sandbox: Sandbox | None = _SANDBOX,
     ) -> None:
         if log_limit < LEAST_LIMIT:
             raise GameError(
                 f"ProcessHost(log_limit={log_limit!r}) is too little; it must be bytes, {LEAST_LIMIT} or more"
             )
+        if not 0 < answer_limit <= wire.MAX_FRAME:
+            raise GameError(
+                f"ProcessHost(answer_limit={answer_limit!r}) must be bytes, more than 0 and at most {wire.MAX_FRAME}"
+            )
         self._preload = preload
         self._env = dict(env or {})
         self._logs = Path(logs) if logs is not None else None
         self._sandbox = sandbox
         self._log_limit = log_limit
+        self._answer_limit = answer_limit
         self._instances: dict[Link, Process] = {}
 
     async def open(self, setup: Setup, submissions: Sequence[Submission], watcher: Watcher) -> None:
@@ -158,7 +166,7 @@ class ProcessHost:
             raise
 
     def _process(self, submission: Submission) -> tuple[Process, socket.socket, list[int]]:
-        process = Process(submission, self, self._folder, self._logs, self._keeper, self._coroner)
+        process = Process(submission, self, self._folder, self._logs, self._keeper, self._coroner, self._answer_limit)
         try:
             channel, descriptors = process.open()
         except OSError as error:
@@ -245,12 +253,13 @@ class ProcessHost:
 
     def _setup_body(self, submission: Submission, reference: str, home: str, sent: bytes) -> bytes:
         source, loader, init = submission.source, pickle.dumps(self._setup.loader), msgspec.Raw(sent)
+        limit, lenient = self._answer_limit, self._setup.lenient
         if isinstance(source, type):
-            return wire.encode(SetupBody(reference, True, loader, init, home, home, [], self._setup.lenient))
+            return wire.encode(SetupBody(reference, True, loader, init, home, home, [], limit, lenient))
         place = place_of(source)
         folder = reference if place is not None and reference == str(place) and place.is_dir() else home
         readable = [str(place)] if place else []
-        return wire.encode(SetupBody(reference, False, loader, init, folder, home, readable, self._setup.lenient))
+        return wire.encode(SetupBody(reference, False, loader, init, folder, home, readable, limit, lenient))
 
     # The engine's news: the first on its own thread, the others on the event loop.
 

@@ -92,18 +92,18 @@ def encode(value: Any) -> bytes:
         raise _unsendable(error) from None
 
 
-def frame_into(buffer: bytearray, kind: int, call: int, value: Any) -> None:
+def frame_into(buffer: bytearray, kind: int, call: int, value: Any, most: int = MAX_FRAME) -> None:
     """Make the buffer a frame with its length in front, whose body is the value.
 
     Raises:
-        Unsendable: The value has no form on the wire, or is longer than MAX_FRAME.
+        Unsendable: The value has no form on the wire, or is longer than `most` bytes.
     """
     try:
         _encoder.encode_into((kind, call, value), buffer, LENGTH.size)
     except (OverflowError, RecursionError, TypeError, ValueError) as error:
         raise _unsendable(error) from None
     length = len(buffer) - LENGTH.size
-    check_length(length)
+    check_length(length, most)
     LENGTH.pack_into(buffer, 0, length)
 
 
@@ -117,14 +117,14 @@ def _unsendable(error: Exception) -> Unsendable:
     return Unsendable(f"{error}; use numbers, str, list or dict instead")
 
 
-def check_length(length: int) -> None:
-    """Refuse what is longer than MAX_FRAME.
+def check_length(length: int, most: int = MAX_FRAME) -> None:
+    """Refuse what is longer than `most` bytes.
 
     Raises:
         Unsendable: It is.
     """
-    if length > MAX_FRAME:
-        raise Unsendable(f"it takes {length / 2**20:.0f} MiB; at most {MAX_FRAME // 2**20} MiB can be sent")
+    if length > most:
+        raise Unsendable(f"it takes {length / 2**20:.3g} MiB; at most {most / 2**20:.3g} MiB can be sent")
 
 
 def reader(kind: Any) -> Callable[[bytes | memoryview], Any]:
@@ -157,16 +157,17 @@ def frame(kind: int, call: int, body: bytes, extra: bytes = b"\xc0") -> bytes:
 
 
 class FrameReader:
-    """Cuts what a socket delivers into frames."""
+    """Cuts what a socket delivers into frames of at most so many bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_FRAME) -> None:
         self._buffer = bytearray()
+        self._most = most
 
     def feed(self, data: bytes) -> Iterable[Frame]:
         """The frames that are complete with this data.
 
         Raises:
-            ProtocolError: A frame is longer than MAX_FRAME, or is none.
+            ProtocolError: A frame is too long, or is none.
         """
         if not self._buffer and len(data) >= LENGTH.size and LENGTH.size + LENGTH.unpack_from(data)[0] == len(data):
             return (_decoded(memoryview(data)[LENGTH.size :]),)  # as nearly always: one, whole, nothing to copy
@@ -176,8 +177,8 @@ class FrameReader:
         self._buffer += data
         while len(self._buffer) >= LENGTH.size:
             (length,) = LENGTH.unpack_from(self._buffer)
-            if length > MAX_FRAME:
-                raise ProtocolError(f"a frame of {length / 2**20:.0f} MiB was announced")
+            if length > self._most:
+                raise ProtocolError(f"a frame of {length / 2**20:.3g} MiB was announced")
             end = LENGTH.size + length
             if len(self._buffer) < end:
                 return

@@ -34,7 +34,7 @@ class SetupBody(msgspec.Struct, array_like=True):
     """What a worker needs to load its model.
 
     `folder` is where it works, `home` its temporary folder, `readable` where its submission lies. The loader is the
-    author's, and so may be pickled.
+    author's, and so may be pickled. `answer_limit` is the most bytes of an answer.
     """
 
     source: str
@@ -44,6 +44,7 @@ class SetupBody(msgspec.Struct, array_like=True):
     folder: str | None
     home: str
     readable: list[str]
+    answer_limit: int
     lenient: bool = False
 
 
@@ -64,7 +65,7 @@ def serve(channel: socket.socket, contract: Contract, sandbox: Sandbox | None) -
     if setup is not None:
         callee = worker.set_up(setup, channel)
         if callee is not None:
-            answer_calls(inbox, callee, worker.refusal)
+            answer_calls(inbox, callee, worker.answer_limit, worker.refusal)
         inbox.receive()  # a submission that is no model has nothing to answer, and waits for its end
     os._exit(0)
 
@@ -73,10 +74,12 @@ class _Worker:
     def __init__(self, contract: Contract, sandbox: Sandbox | None) -> None:
         self._contract = contract
         self._sandbox = sandbox
+        self.answer_limit = wire.MAX_FRAME
 
     def set_up(self, payload: memoryview, channel: socket.socket) -> Callee | None:
         """Load the model, and say so; None if it could not be loaded, whatever the participant's code did."""
         setup = _read_setup(bytes(payload))
+        self.answer_limit = setup.body.answer_limit
         reply = bytearray()
         callee: Callee | None = None
         try:

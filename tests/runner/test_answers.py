@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crunch_game import Policy, Status
+from crunch_game import GameError, Policy, ProcessHost, Status
 from crunch_game.events import ModelReady
 
 pytestmark = pytest.mark.anyio
@@ -59,12 +59,25 @@ async def test_a_model_that_closes_its_channel_is_ended(submit, running, log, pr
         assert len(processes()) == 2
 
 
+async def test_a_game_says_how_large_an_answer_may_be(submit, running):
+    large = submit("large", "def predict(self, number):\n    return b'x' * number\n")
+    for limit, sent, status in ((5000, 4000, Status.OK), (5000, 6000, Status.INVALID), (6 << 20, 5 << 20, Status.OK)):
+        async with running([large], host=ProcessHost(answer_limit=limit)) as runner:
+            assert (await runner.predict(sent))["large"].status is status
+
+
+@pytest.mark.parametrize("limit", [0, -1, (64 << 20) + 1])
+def test_a_limit_that_no_answer_or_any_fits_is_refused(limit):
+    with pytest.raises(GameError, match="must be bytes, more than 0 and at most 67108864"):
+        ProcessHost(answer_limit=limit)
+
+
 async def test_an_answer_over_the_frame_cap_is_invalid(submit, running):
     huge = submit("huge", "def predict(self, number):\n    return b'x' * (65 << 20) if number else 'small'\n")
     async with running([huge], policy=Policy(timeout=30)) as runner:
         asked = (await runner.predict(1))["huge"]
         assert asked.status is Status.INVALID
-        assert asked.error.message == "the answer cannot be sent: it takes 65 MiB; at most 64 MiB can be sent"
+        assert asked.error.message == "the answer cannot be sent: it takes 65 MiB; at most 1 MiB can be sent"
         assert (await runner.predict(0))["huge"].value == "small"
 
 

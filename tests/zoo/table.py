@@ -213,8 +213,10 @@ ANSWERS = (
         "answers_100000_mistakes",
         **fails(invalid("; ".join(f"at ['{place}']: {NO_NUMBER} 'wrong'" for place in range(3)))),
     ),
-    Specimen("answers_200_mb", **fails(unsendable("it takes 191 MiB; at most 64 MiB can be sent"))),
-    Specimen("answers_64_mib_and_a_byte", **fails(unsendable("it takes 64 MiB; at most 64 MiB can be sent"))),
+    Specimen("answers_four_million_lists", **fails(unsendable("it takes 4 MiB; at most 1 MiB can be sent"))),
+    Specimen("answers_a_million_lists", **fails(invalid(f"at ['mean']: {NO_NUMBER} {'[' + '[], ' * 18}{{any}}"))),
+    Specimen("answers_200_mb", **fails(unsendable("it takes 191 MiB; at most 1 MiB can be sent"))),
+    Specimen("answers_64_mib_and_a_byte", **fails(unsendable("it takes 64 MiB; at most 1 MiB can be sent"))),
 )
 EATS = (
     Specimen("eats_memory", **fails(refused("MemoryError", memory(256))), sandbox=Sandbox(memory=256 * MIB)),

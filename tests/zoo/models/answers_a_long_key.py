@@ -1,8 +1,8 @@
-"""A key of its answer has 10 MB, and the value is wrong."""
+"""A key of its answer has a megabyte, and the value is wrong."""
 
 from returns import Tracker
 
 
 class Model(Tracker):
     def predict(self, asset):
-        return {"k" * 10_000_000: "wrong"}
+        return {"k" * 1_000_000: "wrong"}
