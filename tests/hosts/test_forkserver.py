@@ -162,7 +162,7 @@ async def test_what_a_model_starts_lives_as_long_as_it_and_no_longer(playing):
         family = await ask(runner, "family")
         assert {parent(each) for each in family} == {pid}, "orphans too are the model's, not the fork server's"
         assert await ask(runner, "pids") == [server, pid]
-        assert [state(each) for each in family] == ["S"] * 4
+        assert not {state(each) for each in family} & {"", "Z"}
         await runner.stop("model", "enough")
         await until(lambda: not children(server))  # nobody lives, and nobody is left unreaped
         assert [state(each) for each in family] == [""] * 4

@@ -298,7 +298,8 @@ async def test_the_fork_server_runs_no_rivals_code(models, site, tmp_path, monke
         models / "alice.py",
         f"import {word}\nfrom ourgame import Base\nclass M(Base):\n    def predict(self):\n        return 1\n",
     )
-    for host, expected in ((ProcessHost(), by), (ProcessHost(preload=["models.mallory"]), ["server"])):
+    for preloaded, expected in (("auto", by), (["models.mallory"], ["server"])):
+        host = ProcessHost(preload=preloaded, sandbox=None)
         told.write_text("")
         async with ModelRunner("ourgame.Base", [models / "alice.py"], host=host, policy=Policy(timeout=30)) as runner:
             assert (await runner.predict())["alice"].value == 1
