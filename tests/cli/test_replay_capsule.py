@@ -406,7 +406,7 @@ def test_a_base_class_that_cannot_be_imported_here(submit, failing, installed, t
 
 
 def test_a_submission_that_needs_what_is_not_here(submit, failing, command, tmp_path, monkeypatch):
-    libraries = tmp_path / "libraries"
+    libraries = tmp_path / "site-packages"
     libraries.mkdir()
     (libraries / "rare.py").touch()
     with monkeypatch.context() as patch:

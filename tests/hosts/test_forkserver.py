@@ -173,7 +173,7 @@ async def test_what_a_model_leaves_that_ends_by_itself_is_ended_and_the_model_is
     async with playing() as runner:
         server, pid = await ask(runner, "pids")
         assert (await runner.predict("dies"))["model"].error.exit == 3
-        await until(lambda: runner.models["model"].state == "ready")
+        await until(lambda: runner.models["model"].state == "ready" and len(children(server)) == 1)
         [again] = children(server)
         assert await ask(runner, "pids") == [server, again]
         assert again != pid

@@ -443,7 +443,7 @@ def bounded(fault) -> bool:
         (wire.CALL, READY, "it answered with a message that cannot be read"),
         (wire.FAULT, b"\x93\xa1\xff\xa1b\xc0", "it answered with a message that cannot be read"),
         (wire.FAULT, pack(["died", "I died", None]), "I died"),
-        (wire.FAULT, pack(["a", "b" * 10**7, "c" * 10**7]), "bbb*"),
+        (wire.FAULT, pack(["a", "b" * 5 * 10**5, "c" * 5 * 10**5]), "bbb*"),
     ],
 )
 async def test_whatever_a_model_says_while_it_is_loading_it_fails_alone(tmp_path, played, kind, body, message):
@@ -508,7 +508,7 @@ async def test_a_round_of_unfinished_answers_ends_by_its_budget(tmp_path, played
         if frame.kind == wire.SETUP:
             return answer(wire.READY, frame.call, READY)
         whole = answer(wire.VALUE, frame.call, pack(1.5))
-        return [whole[:number], framed(whole[4:], wire.MAX_FRAME), b""][number % 3]
+        return [whole[:number], framed(whole[4:], 2 << 20), b""][number % 3]
 
     played(act)
     models = [tmp_path / f"m{number}.py" for number in range(12)]
@@ -525,7 +525,7 @@ async def test_a_round_of_unfinished_answers_ends_by_its_budget(tmp_path, played
 FORGER = """
 import os, socket, struct, sys, threading, time
 import msgspec
-from ourgame import Game
+from forgedgame import Game
 
 
 def asked():
@@ -577,12 +577,14 @@ REAL = {
 @pytest.mark.anyio
 async def test_a_model_that_writes_to_its_channel_answers_for_itself_or_ends(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "ourgame.py").write_text("class Game:\n    def predict(self) -> float: ...\n")
+    (tmp_path / "forgedgame.py").write_text("class Game:\n    def predict(self) -> float: ...\n")
     does = {f"m{number}": what for number, what in enumerate(REAL)} | {"honest": "pass", "modest": "pass"}
     for name, what in does.items():
         (tmp_path / f"{name}.py").write_text(FORGER.replace("{does}", what))
     models = [tmp_path / f"{name}.py" for name in does]
-    async with ModelRunner("ourgame.Game", models, policy=Policy(timeout=PATIENCE), ready_timeout=PATIENCE) as runner:
+    async with ModelRunner(
+        "forgedgame.Game", models, policy=Policy(timeout=PATIENCE), ready_timeout=PATIENCE
+    ) as runner:
         first = await runner.predict()
         second = await runner.call("predict", models=["honest", "modest"])
     for (status, told), outcome in zip(REAL.values(), first.values(), strict=False):
@@ -596,7 +598,7 @@ async def test_a_model_that_writes_to_its_channel_answers_for_itself_or_ends(tmp
 
 SENDS = """
 import os, socket, struct
-from ourgame import Game
+from forgedgame import Game
 
 
 class Model(Game):
@@ -625,9 +627,9 @@ async def test_a_model_can_send_the_coordinator_no_descriptor_whose_end_it_would
         except OSError:
             pytest.skip("the kernel has no SO_PASSRIGHTS (Linux 6.16 and later have it)")
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "ourgame.py").write_text("class Game:\n    def predict(self) -> float: ...\n")
+    (tmp_path / "forgedgame.py").write_text("class Game:\n    def predict(self) -> float: ...\n")
     (tmp_path / "sends.py").write_text(SENDS)
     host, policy = ProcessHost(sandbox=None), Policy(timeout=PATIENCE)
-    async with ModelRunner("ourgame.Game", [tmp_path / "sends.py"], host=host, policy=policy) as runner:
+    async with ModelRunner("forgedgame.Game", [tmp_path / "sends.py"], host=host, policy=policy) as runner:
         [outcome] = (await runner.predict()).values()
     assert outcome.error.kind == "PermissionError", outcome
