@@ -47,7 +47,7 @@ $(VENV)/.installed: $(VENV)/bin/python constraints.txt $(SOURCES)
 	touch $@
 
 $(VENV)/.bench: $(VENV)/.installed
-	$(INSTALL) '.[scoring,tables]'
+	$(INSTALL) '.[scoring,tables,crunchdao]'
 	touch $@
 
 $(VENV)/.tools: $(VENV)/bin/python constraints.txt pyproject.toml

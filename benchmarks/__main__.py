@@ -8,6 +8,7 @@ python -m benchmarks --help
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import sys
@@ -20,6 +21,7 @@ from benchmarks.apart import ROOT, Broken
 from benchmarks.peer.install import Unavailable, install
 from benchmarks.rows import FULL, TINY, Measure, measures, rows
 from benchmarks.session import document, measure
+from crunch_game import MissingExtra
 
 _RESULTS = ROOT / "benchmarks"
 
@@ -49,7 +51,11 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
         except Unavailable as error:
             peers = False
             notes.append(f"the peers are left out: {error}")
-            _tell(notes[-1])
+    if any(one.nodes for one in chosen) and (why := _without_nodes(peers)):
+        chosen = [one for one in chosen if one.nodes is None]
+        notes.append(f"the rows of model nodes are left out: {why}")
+    for note in notes:
+        _tell(note)
     try:
         measured, further = measure(chosen, options.repeat, peers, _tell)
     except Broken as error:
@@ -63,6 +69,17 @@ def _chosen(every: Sequence[Measure], only: Sequence[str]) -> list[Measure]:
     if not chosen:
         raise SystemExit(f"nothing is called {' or '.join(only)}; there is {', '.join(one.name for one in every)}")
     return chosen
+
+
+def _without_nodes(peers: bool) -> str | None:
+    """Why model nodes cannot be played with here, if so."""
+    if not peers:
+        return "the nodes are the peer's"
+    try:
+        importlib.import_module("benchmarks.network")
+    except MissingExtra as error:
+        return str(error)
+    return None
 
 
 def _tell(line: str) -> None:

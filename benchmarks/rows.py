@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
-from benchmarks.peer.install import NODE
+from benchmarks.peer.nodes import nodes
 
 __all__ = ["FULL", "SIDES", "TINY", "Measure", "Row", "Side", "Sizes", "measures", "rows"]
 
@@ -37,10 +39,12 @@ class Sizes:
     limit: int = 8
     demo_models: int = 1000
     demo_rounds: int = 100
+    nodes: Sequence[int] = (1, 10, 50)
+    node_rounds: int = 50
 
 
 FULL = Sizes()
-TINY = Sizes(2, 2, 2, (3,), 2, 2, 2, 10, 2, 10, 2, 2, 3, 1, 0.2, 1, 5, 3)
+TINY = Sizes(2, 2, 2, (3,), 2, 2, 2, 10, 2, 10, 2, 2, 3, 1, 0.2, 1, 5, 3, (2,), 2)
 """For tests: everything runs, and no number means anything."""
 
 
@@ -50,6 +54,8 @@ class Measure:
 
     name: str
     sides: Mapping[Side, tuple[str, dict[str, Any]]]
+    nodes: Callable[[], AbstractContextManager[Mapping[str, Any]]] | None = None
+    """Model nodes that are there while the sides take turns; gives further arguments, which tell where."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,7 @@ def measures(sizes: Sizes) -> list[Measure]:
         Measure("backtest", {"floor": ("benchmarks.inline:floor", inline), "ours": ("benchmarks.inline:ours", inline)}),
         Measure("spinners", {"ours": ("benchmarks.spinners:spinners", spinning)}),
         Measure("demo", {"ours": ("benchmarks.demo:demo", demo)}),
+        *(_network(count, sizes.node_rounds) for count in sizes.nodes),
     ]
 
 
@@ -96,7 +103,7 @@ def _rounds(name: str, models: int, rounds: int, sizes: Sizes) -> Measure:
         "ours": ("benchmarks.runner:rounds", asked),
     }
     if models <= sizes.peer_models:
-        peers = {"node": str(NODE), "models": models, "rounds": min(rounds, sizes.peer_rounds)}
+        peers = {"models": models, "rounds": min(rounds, sizes.peer_rounds)}
         sides["peer"] = ("benchmarks.peer.coordinator:rounds", peers)
     return Measure(name, sides)
 
@@ -106,11 +113,26 @@ def _payload(kind: str, asked: dict[str, Any]) -> Measure:
     return Measure(
         kind,
         {
-            "peer": ("benchmarks.peer.coordinator:payload", {"node": str(NODE), **asked}),
+            "peer": ("benchmarks.peer.coordinator:payload", asked),
             "floor": ("benchmarks.floor:payload", asked),
             "ours": ("benchmarks.payloads:payload", asked),
         },
     )
+
+
+def _network(models: int, rounds: int) -> Measure:
+    asked = {"models": models, "rounds": rounds}
+    sides: dict[Side, tuple[str, dict[str, Any]]] = {
+        "peer": ("benchmarks.peer.coordinator:network", asked),
+        "ours": ("benchmarks.network:rounds", asked),
+    }
+    return Measure(f"network-{models}", sides, partial(_announced, models))
+
+
+@contextmanager
+def _announced(models: int) -> Iterator[Mapping[str, Any]]:
+    with nodes("density", models) as (port, _):
+        yield {"port": port}
 
 
 def rows(sizes: Sizes) -> list[Row]:
@@ -145,5 +167,13 @@ def rows(sizes: Sizes) -> list[Row]:
         Row(f"{demo}: time", "demo", "game_s", "s"),
         Row(f"{demo}: most memory of all processes (PSS)", "demo", "peak_mib", "MiB"),
         Row(f"{demo}: predictions answered", "demo", "answered", "%"),
+        *(
+            Row(f"the peer's model nodes, {count:,}: {what}", f"network-{count}", metric, unit)
+            for count in sizes.nodes
+            for what, metric, unit in (
+                ("round (tick + predict)", "round_ms", "ms"),
+                ("coordinator CPU per call", "cpu_us", "µs"),
+            )
+        ),
     ]
     return told if sizes == FULL else [replace(row, most=None, most_of_floor=None) for row in told]

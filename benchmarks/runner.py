@@ -16,7 +16,7 @@ from benchmarks.field import ASKED, PRICES, field
 from benchmarks.meter import Meter, below, pss
 from crunch_game import ModelRunner, Policy
 
-__all__ = ["rounds"]
+__all__ = ["play", "rounds"]
 
 
 def rounds(models: int, rounds: int) -> dict[str, float]:
@@ -28,23 +28,19 @@ def rounds(models: int, rounds: int) -> dict[str, float]:
 async def _play(folder: Path, models: int, rounds: int) -> dict[str, float]:
     began = time.perf_counter()
     async with ModelRunner("bench_game:TrackerBase", folder, policy=Policy(timeout=30), ready_timeout=300) as runner:
-        await _round(runner, models)
+        await play(runner, models, 1)
         start = time.perf_counter() - began
         memory = pss(below(os.getpid())) / models
-        meter = Meter()
-        for _ in range(rounds):
-            with meter.round():
-                await _round(runner, models)
-    return {
-        "models": models,
-        "start_s": start,
-        "memory_mib": memory,
-        **meter.latency(),
-        **meter.cpu_per_call(2 * models),
-    }
+        played = await play(runner, models, rounds)
+    return {"models": models, "start_s": start, "memory_mib": memory, **played}
 
 
-async def _round(runner: ModelRunner, models: int) -> None:
-    await runner.tick(PRICES)
-    played = await runner.predict(*ASKED)
-    assert len(played.succeeded) == models, played
+async def play(runner: ModelRunner, models: int, rounds: int) -> dict[str, float]:
+    """Play so many rounds with a runner of so many models: what they cost."""
+    meter = Meter()
+    for _ in range(rounds):
+        with meter.round():
+            await runner.tick(PRICES)
+            played = await runner.predict(*ASKED)
+            assert len(played.succeeded) == models, played
+    return {**meter.latency(), **meter.cpu_per_call(2 * models)}

@@ -6,13 +6,14 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
 from benchmarks.apart import Broken, apart
 from benchmarks.peer.install import CLIENT
-from benchmarks.rows import SIDES, Measure, Row
+from benchmarks.rows import SIDES, Measure, Row, Side
 
 __all__ = ["Measured", "document", "measure"]
 
@@ -25,7 +26,7 @@ def measure(
 ) -> tuple[Measured, list[str]]:
     """Make the measurements: peer, floor, ours, peer, floor, ours, ...; and what is to be said about them.
 
-    A peer that fails is left out of that measurement.
+    A peer that fails is left out of that measurement, and a measurement whose nodes do not start is left out.
 
     Raises:
         Broken: One of the other sides failed.
@@ -34,22 +35,41 @@ def measure(
     notes: list[str] = []
     for one in chosen:
         sides = [side for side in SIDES if side in one.sides and (peers or side != "peer")]
-        measured[one.name] = {side: {} for side in sides}
-        for turn, side in ((turn, side) for turn in range(repeat) for side in sides):
-            tell(f"{one.name}, {side}, {turn + 1} of {repeat}")
-            try:
-                numbers = apart(*one.sides[side], str(CLIENT) if side == "peer" else sys.executable)
-            except Broken as error:
-                if side != "peer":
-                    raise
-                tell(str(error))
-                notes.append(f"the peer failed in run {turn + 1} of {one.name}")
-                continue
-            for quantity, value in numbers.items():
-                measured[one.name][side].setdefault(quantity, []).append(value)
-        measured[one.name] = {side: numbers for side, numbers in measured[one.name].items() if numbers}
+        with ExitStack() as stack:
+            further: Mapping[str, Any] = {}
+            if one.nodes is not None:
+                tell(f"{one.name}, its nodes start")
+                try:
+                    further = stack.enter_context(one.nodes())
+                except Broken as error:
+                    tell(str(error))
+                    notes.append(f"{one.name} is left out: {error}")
+                    continue
+            measured[one.name], failed = _turns(one, sides, further, repeat, tell)
+        notes += failed
         _agree(one.name, measured[one.name])
     return measured, notes
+
+
+def _turns(
+    one: Measure, sides: Sequence[Side], further: Mapping[str, Any], repeat: int, tell: Callable[[str], None]
+) -> tuple[dict[str, dict[str, list[float]]], list[str]]:
+    found: dict[str, dict[str, list[float]]] = {side: {} for side in sides}
+    notes: list[str] = []
+    for turn, side in ((turn, side) for turn in range(repeat) for side in sides):
+        tell(f"{one.name}, {side}, {turn + 1} of {repeat}")
+        place, arguments = one.sides[side]
+        try:
+            numbers = apart(place, {**arguments, **further}, str(CLIENT) if side == "peer" else sys.executable)
+        except Broken as error:
+            if side != "peer":
+                raise
+            tell(str(error))
+            notes.append(f"the peer failed in run {turn + 1} of {one.name}")
+            continue
+        for quantity, value in numbers.items():
+            found[side].setdefault(quantity, []).append(value)
+    return {side: numbers for side, numbers in found.items() if numbers}, notes
 
 
 def _agree(name: str, sides: dict[str, dict[str, list[float]]]) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,16 @@ sys.path.append(str(ROOT))
 
 pytestmark = pytest.mark.timeout(300)  # the tiny run starts thirty processes, and the machine may be busy
 
-from benchmarks import floor, pages, session, table  # noqa: E402 - the benchmarks are no part of the package
+from benchmarks import __main__ as entry  # noqa: E402 - the benchmarks are no part of the package
+from benchmarks import floor, pages, session, table  # noqa: E402
+from benchmarks.apart import Broken  # noqa: E402
 from benchmarks.field import PRICES, floats  # noqa: E402
 from benchmarks.meter import Meter, below, pss  # noqa: E402
 from benchmarks.peer import install  # noqa: E402
-from benchmarks.rows import FULL, TINY, Row, measures, rows  # noqa: E402
+from benchmarks.rows import FULL, TINY, Measure, Row, measures, rows  # noqa: E402
+from crunch_game import MissingExtra  # noqa: E402
+
+SIDES_OF_NODES = ("peer", "ours")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +39,9 @@ def run(tmp_path_factory):
 
 
 def test_the_command_measures_every_row(run):
-    assert [row["title"] for row in run["rows"]] == [row.title for row in rows(TINY)]
+    needing = {one.name for one in measures(TINY) if one.nodes is not None}
+    assert [row["title"] for row in run["rows"]] == [row.title for row in rows(TINY) if row.measure not in needing]
+    assert needing == {"network-2"}
     for row in run["rows"]:
         assert row["ours"]["low"] <= row["ours"]["median"] <= row["ours"]["high"]
         assert row["ours"]["high"] > 0
@@ -68,6 +76,11 @@ def test_the_whole_field_of_the_demo_is_asked_in_every_round(run):
 
 def test_a_row_of_a_tiny_run_claims_nothing(run):
     assert {row["met"] for row in run["rows"]} == {None}
+
+
+def test_the_rows_that_need_nodes_are_left_out_with_a_sentence(run):
+    assert run["notes"] == ["the rows of model nodes are left out: the nodes are the peer's"]
+    assert "The rows of model nodes are left out: the nodes are the peer's." in table.heading(run)
 
 
 # The floor
@@ -179,6 +192,49 @@ def test_peers_that_are_there_are_not_installed_again(tmp_path, monkeypatch):
     install.install("client", "node")
 
     assert ran == ["client", "node"]
+
+
+def test_both_coordinators_play_on_the_same_nodes(tmp_path):
+    """Really: the peer's nodes, its client, and ours."""
+    pytest.importorskip("crunch_game.crunchdao", reason="needs the extra crunchdao", exc_type=ImportError)
+    try:
+        install.install("client", "node")
+    except install.Unavailable as error:
+        pytest.skip(str(error))
+    [network] = [one for one in measures(TINY) if one.nodes is not None]
+    told = []
+
+    measured, notes = session.measure([network], 2, peers=True, tell=told.append)
+
+    assert notes == []
+    assert told == [
+        "network-2, its nodes start",
+        *(f"network-2, {side}, {run} of 2" for run in (1, 2) for side in SIDES_OF_NODES),
+    ]
+    for side in SIDES_OF_NODES:
+        assert measured["network-2"][side]["models"] == [2, 2]
+        assert len(measured["network-2"][side]["round_ms"]) == len(measured["network-2"][side]["cpu_us"]) == 2
+
+
+def test_nodes_that_do_not_start_are_one_sentence():
+    @contextmanager
+    def none():
+        raise Broken("3 of the peer's nodes could not be started")
+        yield
+
+    measured, notes = session.measure([Measure("network-3", {}, none)], 1, peers=True, tell=lambda line: None)
+
+    assert measured == {}
+    assert notes == ["network-3 is left out: 3 of the peer's nodes could not be started"]
+
+
+def test_without_the_extra_the_rows_that_need_nodes_are_left_out(monkeypatch):
+    def missing(name):
+        raise MissingExtra("grpc", "crunchdao")
+
+    monkeypatch.setattr(entry.importlib, "import_module", missing)
+
+    assert entry._without_nodes(peers=True) == ("grpc is not installed; run: pip install 'crunch-game[crunchdao]'")
 
 
 # The pages

@@ -6,54 +6,54 @@ Runs in the client's environment, and imports nothing of crunch_game.
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 from model_runner_client.grpc.generated.commons_pb2 import Argument, Variant
 from model_runner_client.model_concurrent_runners import DynamicSubclassModelConcurrentRunner, ModelPredictResult
 from model_runner_client.utils.datatype_transformer import detect_data_type, encode_data
 
-from benchmarks.field import ASKED, BARE, MODELS, PRICES, Kind, floats, frame
+from benchmarks.field import ASKED, PRICES, floats, frame
 from benchmarks.meter import Meter, below, pss
+from benchmarks.peer.nodes import nodes
 
-__all__ = ["payload", "rounds"]
+__all__ = ["network", "payload", "rounds"]
 
 
-def rounds(node: str, models: int, rounds: int) -> dict[str, float]:
+def rounds(models: int, rounds: int) -> dict[str, float]:
     """Start so many nodes, and play so many rounds of one tick and one prediction."""
     began = time.perf_counter()
-    with _orchestrated("density", node, models) as (port, orchestrator):
+    with nodes("density", models) as (port, orchestrator):
         return asyncio.run(_rounds(began, port, orchestrator, models, rounds))
 
 
 async def _rounds(began: float, port: int, orchestrator: int, models: int, rounds: int) -> dict[str, float]:
     async with _connected(port) as runner:
-        await _round(runner, models)
+        await _play(runner, models, 1)
         start = time.perf_counter() - began
         memory = pss(below(orchestrator)) / models
-        meter = Meter()
-        for _ in range(rounds):
-            with meter.round():
-                await _round(runner, models)
-    return {
-        "models": models,
-        "start_s": start,
-        "memory_mib": memory,
-        **meter.latency(),
-        **meter.cpu_per_call(2 * models),
-    }
+        played = await _play(runner, models, rounds)
+    return {"models": models, "start_s": start, "memory_mib": memory, **played}
 
 
-def payload(node: str, kind: Literal["floats", "frame"], models: int, size: int, rounds: int) -> dict[str, float]:
+def network(port: int, models: int, rounds: int) -> dict[str, float]:
+    """Play so many rounds with so many nodes that are there already, announced by an orchestrator at that port."""
+    return asyncio.run(_network(port, models, rounds))
+
+
+async def _network(port: int, models: int, rounds: int) -> dict[str, float]:
+    async with _connected(port) as runner:
+        await _play(runner, models, 1)
+        played = await _play(runner, models, rounds)
+    return {"models": models, **played}
+
+
+def payload(kind: Literal["floats", "frame"], models: int, size: int, rounds: int) -> dict[str, float]:
     """Tick with many floats (as JSON), or with a table of five columns (as Parquet), as the peer sends them."""
     data = floats(size) if kind == "floats" else frame(size)
-    with _orchestrated(kind, node, models) as (port, _):
+    with nodes(kind, models) as (port, _):
         return asyncio.run(_payload(port, data, models, rounds))
 
 
@@ -69,9 +69,13 @@ async def _payload(port: int, data: Any, models: int, rounds: int) -> dict[str, 
     return {**meter.latency(), **meter.cpu_per_call(models), "total": sums.pop()}
 
 
-async def _round(runner: DynamicSubclassModelConcurrentRunner, models: int) -> None:
-    await _call(runner, models, "tick", PRICES)
-    await _call(runner, models, "predict", *ASKED)
+async def _play(runner: DynamicSubclassModelConcurrentRunner, models: int, rounds: int) -> dict[str, float]:
+    meter = Meter()
+    for _ in range(rounds):
+        with meter.round():
+            await _call(runner, models, "tick", PRICES)
+            await _call(runner, models, "predict", *ASKED)
+    return {**meter.latency(), **meter.cpu_per_call(2 * models)}
 
 
 async def _call(runner: DynamicSubclassModelConcurrentRunner, models: int, method: str, *args: Any) -> list[Any]:
@@ -85,20 +89,6 @@ async def _call(runner: DynamicSubclassModelConcurrentRunner, models: int, metho
 def _variant(value: Any) -> Variant:
     kind = detect_data_type(value)
     return Variant(type=kind, value=encode_data(kind, value))
-
-
-@contextmanager
-def _orchestrated(kind: Kind, node: str, models: int) -> Iterator[tuple[int, int]]:
-    """So many nodes that listen: the port of their orchestrator, and its process, whose children they are."""
-    with TemporaryDirectory() as folder:
-        code = Path(folder, "code")
-        code.mkdir()
-        Path(folder, "bench_game.py").write_text(BARE)
-        (code / "main.py").write_text(MODELS[kind])
-        command = [sys.executable, "-m", "benchmarks.peer.orchestrator", node, str(code), folder, str(models)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as orchestrator:
-            assert orchestrator.stdout is not None
-            yield int(orchestrator.stdout.readline()), orchestrator.pid
 
 
 @asynccontextmanager

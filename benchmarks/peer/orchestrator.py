@@ -19,6 +19,7 @@ from typing import Any
 import websockets
 
 _HOST = "127.0.0.1"
+_PATIENCE = 1500.0
 
 
 def _kept_ports(count: int) -> list[socket.socket]:
@@ -65,8 +66,9 @@ def _announcement(index: int, port: int) -> dict[str, Any]:
 
 
 async def _serve(nodes: list[subprocess.Popen[bytes]], ports: list[int]) -> None:
-    for port, node in zip(ports, nodes, strict=True):
-        await _listens(port, node)
+    async with asyncio.timeout(_PATIENCE):
+        for port, node in zip(ports, nodes, strict=True):
+            await _listens(port, node)
     init = json.dumps({"event": "init", "data": [_announcement(*each) for each in enumerate(ports)]})
 
     async def announce(client: Any) -> None:
