@@ -8,6 +8,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 EXTRAS := scoring
+# Two at once: most tests wait for processes, and a machine with more cores would only measure its own crowding.
+PYTEST_ARGS ?= -n 2 --dist worksteal
 
 ifdef UV
 NEW_VENV = $(UV) venv --quiet --seed --allow-existing --python $(PYTHON) $(VENV)

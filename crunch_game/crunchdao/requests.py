@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
+from crunch_game.contract import Fit, Method
 from crunch_game.crunchdao.messages import MAX_MESSAGE, Argument, CallRequest, KwArgument, SetupRequest
 from crunch_game.crunchdao.variants import arguments, encode, keywords
 from crunch_game.errors import ContractError
@@ -30,13 +32,10 @@ class Requests:
 
     def __init__(self, call: Call) -> None:
         self._method = call.method
-        self._arrange = call.method.fit(_takes_anything)
+        self._arrange, self._names, self._fewest = _shape(call.method)
         self._args = [self._encoded(value) for value in call.args]
         self._kwargs = {name: self._encoded(value) for name, value in call.kwargs.items()}
         self._made: dict[bool, bytes] = {}
-        positional = [p for p in call.method.signature.parameters.values() if p.kind in _POSITIONAL]
-        self._names = [parameter.name for parameter in positional]
-        self._fewest = sum(parameter.default is inspect.Parameter.empty for parameter in positional)
 
     def to(self, extra: Mapping[str, Any] | None = None, *, named: bool = False) -> bytes:
         """The request to a node.
@@ -109,6 +108,14 @@ def setup_request(setup: Setup) -> bytes:
 
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+@lru_cache(maxsize=256)
+def _shape(method: Method) -> tuple[Fit, list[str], int]:
+    """How a method's arguments are arranged for a node, its positional parameters, and how many are required."""
+    positional = [p for p in method.signature.parameters.values() if p.kind in _POSITIONAL]
+    fewest = sum(parameter.default is inspect.Parameter.empty for parameter in positional)
+    return method.fit(_takes_anything), [parameter.name for parameter in positional], fewest
 
 
 def _takes_anything(*args: Any, **kwargs: Any) -> None:
