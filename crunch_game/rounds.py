@@ -15,9 +15,10 @@ from crunch_game import events
 from crunch_game.checking import Mismatch
 from crunch_game.errors import ContractError
 from crunch_game.hosts.base import Call, Host, Instance, Reply
-from crunch_game.lineup import Lineup, Player
+from crunch_game.lineup import Lineup
 from crunch_game.outcomes import Fault, Kind, Outcome, Status
 from crunch_game.policy import Cause, Event, Health, Policy, State, Step, is_field_fault
+from crunch_game.seats import Player
 
 __all__ = ["play"]
 

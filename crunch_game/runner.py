@@ -20,12 +20,13 @@ from crunch_game.contract import Contract
 from crunch_game.errors import ContractError, GameError
 from crunch_game.hosts.base import Call, Host, Setup
 from crunch_game.importing import alias_main
-from crunch_game.lineup import Lineup, Player, onboarding
+from crunch_game.lineup import Lineup
 from crunch_game.loading import AutoLoader, Loader
 from crunch_game.models import Model, Source, Submission
 from crunch_game.outcomes import Outcome, Round
 from crunch_game.policy import Cause, Policy
 from crunch_game.rosters.base import Roster
+from crunch_game.seats import Player, onboarding
 
 if TYPE_CHECKING:
     from crunch_game.capsules.recorder import Recorder

@@ -20,7 +20,7 @@ LEVELS = [
     {"policy", "models", "events"},
     {"importing", "loading"},
     {"hosts", "rosters", "feeds", "storage", "scoring", "datasets"},
-    {"reporting", "lineup", "rounds", "capsules", "runner", "schedule", "game"},
+    {"seats", "reporting", "lineup", "rounds", "capsules", "runner", "schedule", "game"},
     {"workers", "backtest", "sync", "testing", "crunchdao", "report"},
     {"cli"},
 ]

@@ -23,10 +23,10 @@ from crunch_game.errors import CrunchGameError
 from crunch_game.faults import said
 from crunch_game.hosts.base import Call, Instance, Setup
 from crunch_game.hosts.wire import Unsendable, encode
-from crunch_game.lineup import Player
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault, Outcome, Status
 from crunch_game.policy import Health, State
+from crunch_game.seats import Player
 
 __all__ = ["Recorder"]
 
