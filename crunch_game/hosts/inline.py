@@ -70,7 +70,7 @@ class InlineHost:
     ) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
         """Call one model after the other."""
         body = _sendable((call.args, call.kwargs), call)
-        extras = {instance: _sendable(extra or {}, call) for instance, extra in asked.items()}
+        extras = {instance: _sendable(extra, call) if extra else None for instance, extra in asked.items()}
         await anyio.lowlevel.checkpoint()
         replies: list[tuple[Instance, Reply]] = []
         for instance, extra in extras.items():
@@ -88,9 +88,10 @@ class InlineHost:
             if reply.event is Event.DEADLINE:
                 self._watcher.happened(instance, Event.LATE, None)
 
-    def _reply(self, instance: _Inline, call: Call, body: bytes, extra: bytes) -> Reply:
+    def _reply(self, instance: _Inline, call: Call, body: bytes, extra: bytes | None) -> Reply:
         args, kwargs = decode(body)
-        kwargs.update(decode(extra))
+        if extra is not None:
+            kwargs.update(decode(extra))
         began = self._clock()
         try:
             with instance.scope:
