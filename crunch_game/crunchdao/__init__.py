@@ -1,5 +1,6 @@
 """CrunchDAO's network, from both sides; needs the extra `crunchdao`."""
 
+import os
 from importlib.util import find_spec
 
 from crunch_game.errors import MissingExtra
@@ -11,3 +12,6 @@ for _library in ("base58", "cryptography", "grpc", "google.protobuf", "websocket
         _found = False
     if not _found:
         raise MissingExtra(_library, "crunchdao")
+
+# gRPC reads this once, when it is imported. It would write a line to stderr for every node that goes away.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")

@@ -1,7 +1,8 @@
-"""Without the extra, one clear line."""
+"""Without the extra, one clear line; with it, none that nobody asked for."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -18,3 +19,13 @@ def test_a_missing_library_names_the_command(library, name):
     told = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True).stdout
 
     assert told == f"{library} is not installed; run: pip install 'crunch-game[crunchdao]'\n"
+
+
+def test_grpc_writes_no_line_for_every_node_that_goes_away_unless_it_is_asked_to():
+    program = "import os, crunch_game.crunchdao; print(os.environ['GRPC_VERBOSITY'])"
+    for told, expected in (({}, "ERROR"), ({"GRPC_VERBOSITY": "DEBUG"}, "DEBUG")):
+        environment = {name: value for name, value in os.environ.items() if name != "GRPC_VERBOSITY"}
+        done = subprocess.run(
+            [sys.executable, "-c", program], env={**environment, **told}, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == expected
