@@ -9,6 +9,7 @@ import types
 import typing
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import pydantic
@@ -37,6 +38,7 @@ class Check:
         self._finite = finite and not _allows_inf_nan(annotation)
         self._walked = self._finite or shallow
         self._adapter = None if annotation is Any else _adapter(annotation)
+        self._validator = None if self._adapter is None else _hasty(self._adapter)
         self._json_first = False
 
     def read(self, value: Any) -> Any:
@@ -47,32 +49,35 @@ class Check:
         """
         if self._walked and not _all_finite(value) and self._finite:
             raise Mismatch(f"{_not_finite(value)}; NaN and infinity are not allowed")
-        if self._adapter is None:
+        if self._adapter is None or self._validator is None:
             return value
         # A tuple, a dataclass or an enum has no form of its own on the wire; JSON's strict mode reads them all.
         first, second = (_as_json, _as_python) if self._json_first else (_as_python, _as_json)
         try:
-            return first(self._adapter, value)
+            return first(self._validator, value)
         except _REFUSALS as error:
             refusals = [error]
         try:
-            read = second(self._adapter, value)
+            read = second(self._validator, value)
         except _REFUSALS as error:
             refusals.append(error)
-            raise Mismatch(self._why(value, *reversed(refusals) if self._json_first else refusals)) from None
+            python, json = reversed(refusals) if self._json_first else refusals
+            raise Mismatch(_why(self._adapter, value, python, json)) from None
         self._json_first = not self._json_first
         return read
 
-    def _why(self, value: Any, python: Exception, json: Exception) -> str:
-        counts = [error.error_count() for error in (python, json) if isinstance(error, pydantic.ValidationError)]
-        count = max(counts, default=1)
-        if count <= _MANY:
-            return _sentence(python, json)
+
+def _why(adapter: pydantic.TypeAdapter[Any], value: Any, python: Exception, json: Exception) -> str:
+    """The first mistakes, from a value small enough that finding all costs little; else only the very first."""
+    sample = value if _is_small(value) else _beginning(value)
+    try:
+        _as_python(adapter.validator, sample)
+    except _REFUSALS as first:
         try:
-            self.read(_beginning(value))  # naming every one of very many takes far longer than finding them
-        except Mismatch as error:
-            return str(error)
-        return f"{count} values in it do not fit"
+            _as_json(adapter.validator, sample)
+        except _REFUSALS as second:
+            return _sentence(first, second)
+    return _sentence(python, json)
 
 
 _REFUSALS = (pydantic.ValidationError, TypeError, ValueError, RecursionError)
@@ -91,13 +96,37 @@ def _adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
             return pydantic.TypeAdapter(annotation)
 
 
-def _as_python(adapter: pydantic.TypeAdapter[Any], value: Any) -> Any:
-    return adapter.validator.validate_python(value, strict=True)
+def _hasty(adapter: pydantic.TypeAdapter[Any]) -> Any:
+    """A validator that is content with the first mistake: an answer of a few MiB may have millions.
+
+    To note them all takes seconds of the event loop and gigabytes.
+    """
+    # Models bring validators of their own along, which note all mistakes; not every pydantic can do without.
+    for options in ({"_use_prebuilt": False}, {}):
+        with suppress(pydantic_core.SchemaError, TypeError, RecursionError):
+            return pydantic_core.SchemaValidator(_failing_fast(adapter.core_schema), None, **options)
+    return adapter.validator
 
 
-def _as_json(adapter: pydantic.TypeAdapter[Any], value: Any) -> Any:
+_CONTAINERS = frozenset({"list", "tuple", "set", "frozenset", "dict"})
+
+
+def _failing_fast(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_failing_fast(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    copy = {key: each if key == "metadata" else _failing_fast(each) for key, each in schema.items()}
+    return copy | {"fail_fast": True} if schema.get("type") in _CONTAINERS else copy
+
+
+def _as_python(validator: Any, value: Any) -> Any:
+    return validator.validate_python(value, strict=True)
+
+
+def _as_json(validator: Any, value: Any) -> Any:
     text = pydantic_core.to_json(value, inf_nan_mode="constants", fallback=_plain)
-    read = adapter.validate_json(text, strict=True)
+    read = validator.validate_json(text, strict=True)
     _check_keys(value, read, "")
     return read
 
@@ -108,9 +137,9 @@ def _check_keys(value: Any, read: Any, where: str) -> None:
         for (key, inner), (read_key, read_inner) in zip(value.items(), read.items(), strict=False):
             if isinstance(read_key, str) and not isinstance(key, str):
                 place = f"at {where} stands" if where else "it has"
-                raise Mismatch(f"{place} the key {_short(repr(key))}, which should be a str")
+                raise Mismatch(f"{place} the key {_shown(key)}, which should be a str")
             if isinstance(inner, _NESTED):
-                _check_keys(inner, read_inner, f"{where}[{_short(repr(key))}]")
+                _check_keys(inner, read_inner, f"{where}[{_shown(key)}]")
     elif isinstance(value, list | tuple) and isinstance(read, list | tuple):
         for number, (inner, read_inner) in enumerate(zip(value, read, strict=False)):
             if isinstance(inner, _NESTED):
@@ -151,7 +180,7 @@ def _all_finite(value: Any, depth: int = 0) -> bool:
         if kind is float:
             if not math.isfinite(item):
                 return False
-        elif kind not in _FINITE and not _all_finite(item, depth + 1):
+        elif kind not in _FINITE and (kind not in _NESTED or item) and not _all_finite(item, depth + 1):
             return False
     return True
 
@@ -190,7 +219,7 @@ def _not_finite(value: Any, where: str = "") -> str:
         if not _all_finite(key):
             return f"at {where} stands the key {key}" if where else f"it has the key {key}"
         if not _all_finite(inner):
-            return _not_finite(inner, f"{where}[{_short(repr(key))}]")
+            return _not_finite(inner, f"{where}[{_shown(key)}]")
     shown = value if isinstance(value, float) else f"a {type(value).__name__} that holds one"
     return f"at {where} stands {shown}" if where else f"it is {shown}"
 
@@ -208,9 +237,15 @@ def _sentence(python: Exception, json: Exception) -> str:
 
 
 def _detail(detail: Any) -> str:
-    place = "".join(f"[{_short(repr(part))}]" for part in detail["loc"])
+    place = "".join(f"[{_shown(part)}]" for part in detail["loc"])
     told = f"at {place}: {detail['msg']}" if place else detail["msg"]
-    return told if detail["type"] in _PLACED else f"{told}, not {_short(repr(detail['input']))}"
+    return told if detail["type"] in _PLACED else f"{told}, not {_shown(detail['input'])}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str | bytes):
+        value = value[:_MANY]
+    return _short(repr(value if _is_small(value) else _beginning(value)))
 
 
 def _short(text: str, most: int = 80) -> str:
@@ -220,11 +255,35 @@ def _short(text: str, most: int = 80) -> str:
 _MANY = 1_000
 
 
+def _is_small(value: Any) -> bool:
+    """Whether the value has few items, with those of its items."""
+    count, seen, waiting = 0, set[int](), [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict | list | tuple | set | frozenset) and id(each) not in seen:
+            seen.add(id(each))
+            count += len(each)
+            if count > _MANY:
+                return False
+            waiting.extend(each.values() if isinstance(each, dict) else each)
+    return True
+
+
 def _beginning(value: Any) -> Any:
-    """The value, with so few items that what is wrong with them can be named."""
-    if isinstance(value, dict):
-        return {key: _beginning(inner) for key, inner in itertools.islice(value.items(), _MANY)}
-    return [_beginning(inner) for inner in value[:_MANY]] if isinstance(value, list | tuple) else value
+    """The value with its first items only."""
+    left = _MANY
+
+    def first(value: Any, depth: int = 0) -> Any:
+        nonlocal left
+        if not isinstance(value, dict | list | tuple):
+            return value
+        most = max(0, min(len(value), left)) if depth < _DEEPEST else 0
+        left -= most
+        if isinstance(value, dict):
+            return {key: first(inner, depth + 1) for key, inner in itertools.islice(value.items(), most)}
+        return [first(inner, depth + 1) for inner in value[:most]]
+
+    return first(value)
 
 
 # What is wrong is that something stands there, or that nothing does: the value itself tells nothing.
