@@ -63,6 +63,10 @@ class Model(TrackerBase):
         ctypes.CDLL(None).prctl(36, 0)  # PR_SET_CHILD_SUBREAPER: its orphans are the fork server's at once
         return self.orphan(session=True)
 
+    def joins(self, group):
+        os.setpgid(0, group)
+        return self.orphan()
+
     def family(self):
         return [self.child(), self.child(session=True), self.orphan(), self.orphan(session=True)]
 
@@ -191,6 +195,19 @@ async def test_orphans_that_a_model_pushes_off_end_with_it_and_do_not_stay_as_zo
         await until(lambda: pid not in children(server) and orphan not in children(server))
         assert len(children(server)) == 1
         await ask(runner, "pids", of="other")
+
+
+@pytest.mark.anyio
+async def test_who_joins_the_group_of_another_takes_nobody_along(playing, tmp_path):
+    """Models share a session, so that each may; what is killed is killed with its group, but for models."""
+    other = tmp_path / "other.py"
+    other.write_text(MODEL)
+    async with playing(tmp_path / "model.py", other) as runner:
+        server, there = await ask(runner, "pids", of="other")
+        orphan = await ask(runner, "joins", there)
+        await runner.stop("model", "enough")
+        await until(lambda: children(server) == {there} and state(orphan) == "")
+        assert await ask(runner, "pids", of="other") == [server, there]
 
 
 @pytest.mark.anyio
