@@ -15,6 +15,7 @@ import pytest
 import crunch_game
 from crunch_game import events
 from crunch_game.errors import GameError
+from crunch_game.hosts.folders import discard
 from crunch_game.rosters import directory
 from crunch_game.rosters import versions as contents
 from crunch_game.rosters.directory import DirectoryRoster
@@ -52,6 +53,33 @@ def test_files_and_folders_are_submissions(tmp_path):
     }
     assert all(submission.id == model_id for model_id, submission in found.items())
     assert len(set(versions(DirectoryRoster(tmp_path)).values())) == 5
+
+
+@pytest.mark.skipif(not Path("/proc/self/pagemap").exists(), reason="needs Linux's /proc")
+def test_no_submission_keeps_the_others_waiting(tmp_path):
+    """Not by a link to a file that never ends, nor by one of a size that is none, nor by folders in folders."""
+    write(tmp_path / "alice.py")
+    write(tmp_path / "endless" / "main.py")
+    (tmp_path / "endless" / "link").symlink_to("/proc/self/pagemap")  # half a terabyte
+    (tmp_path / "endless2.py").symlink_to("/proc/self/pagemap")
+    write(tmp_path / "hollow" / "main.py")
+    with (tmp_path / "hollow" / "hole").open("wb") as file:
+        file.truncate(1 << 43)
+    write(tmp_path / "deep" / "main.py")
+    below = str(tmp_path / "deep")
+    for _ in range(1_200):
+        below += "/d"
+        Path(below).mkdir()
+
+    roster = DirectoryRoster(tmp_path)
+    try:
+        before = versions(roster)
+        os.truncate(tmp_path / "hollow" / "hole", 1 << 42)
+        after = versions(roster)
+    finally:
+        discard(tmp_path / "deep")  # which pytest cannot
+    assert set(before) == {"alice", "deep", "endless", "endless2", "hollow"}
+    assert {model_id for model_id in before if before[model_id] != after[model_id]} == {"hollow"}
 
 
 def test_other_things_are_not(tmp_path):
