@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 import sys
@@ -48,17 +49,23 @@ def install(*names: str) -> None:
     Raises:
         Unavailable: The registry cannot be reached, or does not have them.
     """
-    for name in names:
-        packages = PACKAGES[name]
-        stamp, wanted = FOLDER / name / ".installed", "\n".join(packages)
-        if stamp.exists() and stamp.read_text() == wanted:
-            continue
-        try:
-            for command in _commands(FOLDER / name, packages):
-                subprocess.run(command, check=True, capture_output=True, text=True, timeout=1800)
-        except (subprocess.SubprocessError, OSError) as error:
-            raise Unavailable(f"{packages[0]} cannot be installed ({_reason(error)})") from None
-        stamp.write_text(wanted)
+    FOLDER.mkdir(exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # other processes wait here, and then find what they want
+        for name in names:
+            _have(name, PACKAGES[name])
+
+
+def _have(name: str, packages: list[str]) -> None:
+    stamp, wanted = FOLDER / name / ".installed", "\n".join(packages)
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    try:
+        for command in _commands(FOLDER / name, packages):
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=1800)
+    except (subprocess.SubprocessError, OSError) as error:
+        raise Unavailable(f"{packages[0]} cannot be installed ({_reason(error)})") from None
+    stamp.write_text(wanted)
 
 
 def _commands(venv: Path, packages: list[str]) -> list[list[str]]:

@@ -13,6 +13,7 @@ import typer
 from crunch_game.cli.output import escape, screen
 from crunch_game.hosts.process import ProcessHost
 from crunch_game.hosts.sandbox import Sandbox
+from crunch_game.hosts.wire import MAX_FRAME
 
 __all__ = ["CallTimeout", "Logs", "Network", "Sandboxed", "SetupTimeout", "host_of", "interrupted", "tell"]
 
@@ -31,7 +32,7 @@ CallTimeout = Annotated[
 def host_of(*, sandboxed: bool, network: bool, logs: Path | None) -> ProcessHost:
     """Where models run. What lies in the working directory can be imported, as with `python -m`."""
     sys.path.insert(0, str(Path.cwd()))
-    return ProcessHost(sandbox=Sandbox(network=network) if sandboxed else None, logs=logs)
+    return ProcessHost(sandbox=Sandbox(network=network) if sandboxed else None, logs=logs, answer_limit=MAX_FRAME)
 
 
 async def interrupted() -> None:

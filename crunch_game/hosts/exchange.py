@@ -104,7 +104,7 @@ class Link:
         peak: The most memory, in bytes, that the process had used when it ended; 0 if that is not known.
     """
 
-    def __init__(self, watcher: LinkWatcher, most: int = wire.MAX_FRAME) -> None:
+    def __init__(self, watcher: LinkWatcher, most: int | None = None) -> None:
         self.watcher = watcher
         self.token = next(Exchange._ids)
         self.pid: int | None = None

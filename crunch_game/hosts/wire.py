@@ -92,11 +92,11 @@ def encode(value: Any) -> bytes:
         raise _unsendable(error) from None
 
 
-def frame_into(buffer: bytearray, kind: int, call: int, value: Any, most: int = MAX_FRAME) -> None:
+def frame_into(buffer: bytearray, kind: int, call: int, value: Any, most: int | None = None) -> None:
     """Make the buffer a frame with its length in front, whose body is the value.
 
     Raises:
-        Unsendable: The value has no form on the wire, or is longer than `most` bytes.
+        Unsendable: The value has no form on the wire, or is longer than `most` bytes, or MAX_FRAME.
     """
     try:
         _encoder.encode_into((kind, call, value), buffer, LENGTH.size)
@@ -117,14 +117,20 @@ def _unsendable(error: Exception) -> Unsendable:
     return Unsendable(f"{error}; use numbers, str, list or dict instead")
 
 
-def check_length(length: int, most: int = MAX_FRAME) -> None:
-    """Refuse what is longer than `most` bytes.
+def check_length(length: int, most: int | None = None) -> None:
+    """Refuse what is longer than `most` bytes, or MAX_FRAME.
 
     Raises:
         Unsendable: It is.
     """
-    if length > most:
-        raise Unsendable(f"it takes {length / 2**20:.3g} MiB; at most {most / 2**20:.3g} MiB can be sent")
+    limit = MAX_FRAME if most is None else most
+    if length > limit:
+        raise Unsendable(f"it takes {_mebibytes(length)} MiB; at most {_mebibytes(limit)} MiB can be sent")
+
+
+def _mebibytes(length: int) -> str:
+    size = length / 2**20
+    return f"{size:.0f}" if size >= 10 else f"{size:.3g}"
 
 
 def reader(kind: Any) -> Callable[[bytes | memoryview], Any]:
@@ -157,11 +163,11 @@ def frame(kind: int, call: int, body: bytes, extra: bytes = b"\xc0") -> bytes:
 
 
 class FrameReader:
-    """Cuts what a socket delivers into frames of at most so many bytes."""
+    """Cuts what a socket delivers into frames of at most so many bytes, or MAX_FRAME."""
 
-    def __init__(self, most: int = MAX_FRAME) -> None:
+    def __init__(self, most: int | None = None) -> None:
         self._buffer = bytearray()
-        self._most = most
+        self._most = MAX_FRAME if most is None else most
 
     def feed(self, data: bytes) -> Iterable[Frame]:
         """The frames that are complete with this data.
@@ -178,7 +184,7 @@ class FrameReader:
         while len(self._buffer) >= LENGTH.size:
             (length,) = LENGTH.unpack_from(self._buffer)
             if length > self._most:
-                raise ProtocolError(f"a frame of {length / 2**20:.3g} MiB was announced")
+                raise ProtocolError(f"a frame of {_mebibytes(length)} MiB was announced")
             end = LENGTH.size + length
             if len(self._buffer) < end:
                 return

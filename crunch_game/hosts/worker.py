@@ -10,13 +10,13 @@ import socket
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
 
 from crunch_game.contract import Contract
 from crunch_game.errors import LoadError
-from crunch_game.faults import fault_of, own_frames
+from crunch_game.faults import fault_of, own_frames, shortened
 from crunch_game.hosts import output, wire
 from crunch_game.hosts.answering import Told, answer_calls
 from crunch_game.hosts.calling import Callee, NotOffered
@@ -55,6 +55,8 @@ class _Setup(msgspec.Struct, array_like=True):
 
 
 _read_setup = wire.reader(_Setup)
+_LONGEST_NAME: Final = 100
+"""Characters of an exception's name: a participant may have made it."""
 
 
 def serve(channel: socket.socket, contract: Contract, sandbox: Sandbox | None) -> NoReturn:
@@ -94,6 +96,10 @@ class _Worker:
     def refusal(self, error: BaseException) -> tuple[int, Told]:
         """What to say of an error instead of an answer; what was printed before it is in the logs then."""
         output.flush()
+        kind, (name, message, traceback) = self._reason(error)
+        return kind, (name[:_LONGEST_NAME], shortened(message), traceback and shortened(traceback))
+
+    def _reason(self, error: BaseException) -> tuple[int, Told]:
         if isinstance(error, wire.Unsendable):
             return wire.UNSENDABLE, ("invalid", f"the answer cannot be sent: {error}", None)
         if isinstance(error, NotOffered):

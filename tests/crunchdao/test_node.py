@@ -52,7 +52,7 @@ async def serve(tmp_path):
             file = tmp_path / "alice.py"
             file.write_text(HEAD + textwrap.dedent(code))
             submission = Submission("alice", file)
-            host = ProcessHost(sandbox=sandbox)
+            host = ProcessHost(sandbox=sandbox, answer_limit=64 << 20)
             workplace = await stack.enter_async_context(Workplace("arena.Base", host=host, submissions=[submission]))
             told: list[str] = []
             ends: asyncio.Queue = asyncio.Queue()

@@ -211,7 +211,7 @@ ANSWERS = (
     Specimen("answers_a_long_key", **fails(invalid(f"at ['kkk{{any}}...]: {NO_NUMBER} 'wrong'"))),
     Specimen(
         "answers_100000_mistakes",
-        **fails(invalid("; ".join(f"at ['{place}']: {NO_NUMBER} 'wrong'" for place in range(3)))),
+        **fails(invalid("; ".join(f"at ['{place}']: {NO_NUMBER} 'no'" for place in range(3)))),
     ),
     Specimen("answers_four_million_lists", **fails(unsendable("it takes 4 MiB; at most 1 MiB can be sent"))),
     Specimen("answers_a_million_lists", **fails(invalid(f"at ['mean']: {NO_NUMBER} {'[' + '[], ' * 18}{{any}}"))),

@@ -5,4 +5,4 @@ from returns import Tracker
 
 class Model(Tracker):
     def predict(self, asset):
-        return {str(number): "wrong" for number in range(100_000)}
+        return {str(number): "no" for number in range(100_000)}

@@ -27,7 +27,7 @@ def lies():
     yield VALUE, msgspec.msgpack.Ext(9, b"")
     yield READY, []
     yield 99, {"mean": 0.0, "scale": 1.0}
-    yield FAULT, ("x" * 1_000_000, "y" * 20_000_000, "z" * 29_000_000)
+    yield FAULT, ("x" * 100_000, "y" * 800_000, "z" * 900_000)
 
 
 told = lies()
