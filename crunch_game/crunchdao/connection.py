@@ -92,9 +92,9 @@ class Connection:
             message, timeout=timeout, metadata=self._secured.metadata(), wait_for_ready=wait_for_ready or None
         )
         if self._secured.verify is None:
-            return bytes(await call)
+            return await _answer(call)
         try:
-            answer = bytes(await call)
+            answer = await _answer(call)
         except grpc.aio.AioRpcError as error:
             if error.code() in _ITS_WORD:
                 self._secured.verify(error.initial_metadata())
@@ -149,6 +149,18 @@ class Connection:
             await channel.close()
             if self._watch is not None:  # gRPC cannot cancel it, and must not end it after the event loop
                 await asyncio.wait([self._watch], timeout=_LINGER)
+
+
+async def _answer(call: Any) -> bytes:
+    """The answer to a call; that its channel was closed is an error of the call, and no cancellation of its caller."""
+    try:
+        return bytes(await call)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling() or not call.cancelled():
+            raise
+        none = grpc.aio.Metadata()
+        raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, none, none, "the connection was closed") from None
 
 
 def address_of(submission: Submission) -> tuple[str, int]:
