@@ -157,8 +157,8 @@ async def _answer(call: Any) -> bytes:
         return bytes(await call)
     except asyncio.CancelledError:
         task = asyncio.current_task()
-        if task is None or task.cancelling() or not call.cancelled():
-            raise
+        if task is None or task.cancelling():
+            raise  # it is the caller who is cancelled
         none = grpc.aio.Metadata()
         raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, none, none, "the connection was closed") from None
 
