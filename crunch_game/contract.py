@@ -6,12 +6,9 @@ loaded by the first check, in the coordinator.
 
 from __future__ import annotations
 
-import ast
-import functools
 import importlib
 import inspect
 import sys
-import textwrap
 import types
 import typing
 import warnings
@@ -20,11 +17,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from crunch_game.errors import ContractError
+from crunch_game.stubs import is_stub
 
 if TYPE_CHECKING:
     from crunch_game.checking import Check
 
-__all__ = ["Arguments", "ByName", "Contract", "Fit", "Method", "find_class", "is_stub"]
+__all__ = ["Arguments", "ByName", "Contract", "Fit", "Method", "find_class"]
 
 Arguments = tuple[list[Any], dict[str, Any]]
 
@@ -308,34 +306,6 @@ def find_class(base: type | str) -> type:
     if not isinstance(found, type):
         raise ContractError(f"{base!r} is not a class but {found!r}")
     return found
-
-
-@functools.lru_cache(maxsize=4096)
-def is_stub(function: Any) -> bool:
-    """Whether a function's body is only `...`, or only raises NotImplementedError (a docstring aside)."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError):
-        return False
-    definition = tree.body[0]
-    if not isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef):
-        return False
-    body = definition.body
-    if ast.get_docstring(definition, clean=False) is not None:
-        body = body[1:]
-    return len(body) == 1 and (_is_ellipsis(body[0]) or _raises_not_implemented(body[0]))
-
-
-def _is_ellipsis(statement: ast.stmt) -> bool:
-    value = statement.value if isinstance(statement, ast.Expr) else None
-    return isinstance(value, ast.Constant) and value.value is ...
-
-
-def _raises_not_implemented(statement: ast.stmt) -> bool:
-    if not isinstance(statement, ast.Raise):
-        return False
-    raised = statement.exc.func if isinstance(statement.exc, ast.Call) else statement.exc
-    return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
 
 
 def _names(cls: type) -> Iterable[str]:

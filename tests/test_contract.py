@@ -15,8 +15,9 @@ import pytest
 
 import crunch_game
 from crunch_game.checking import Mismatch
-from crunch_game.contract import Contract, find_class, is_stub
+from crunch_game.contract import Contract, find_class
 from crunch_game.errors import ContractError
+from crunch_game.stubs import is_stub
 
 
 class Prices(crunch_game.TrackerBase):
@@ -258,6 +259,13 @@ def test_what_has_no_source_is_no_stub():
 
     assert not is_stub(space["predict"])
     assert not is_stub(len)
+
+
+def test_what_is_wrapped_in_a_circle_is_no_stub():
+    def predict(self): ...
+
+    predict.__wrapped__ = predict
+    assert not is_stub(predict)
 
 
 def test_a_class_lacks_what_it_does_not_write_itself():

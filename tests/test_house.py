@@ -15,7 +15,7 @@ import crunch_game
 PACKAGE = Path(crunch_game.__file__).parent
 
 LEVELS = [
-    {"errors", "durations", "tracker"},
+    {"errors", "durations", "tracker", "stubs"},
     {"outcomes", "faults", "checking", "contract"},
     {"policy", "models", "events"},
     {"importing", "loading"},
