@@ -65,10 +65,10 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
 
 def _chosen(every: Sequence[Measure], only: Sequence[str]) -> list[Measure]:
     """Those that were asked for; "growth" is all that begin so, and `rounds`, which belongs to them."""
-    chosen = [one for one in every if not only or {one.name, one.name.partition("-")[0]} & set(only)]
-    if not chosen:
-        raise SystemExit(f"nothing is called {' or '.join(only)}; there is {', '.join(one.name for one in every)}")
-    return chosen
+    known = {one.name for one in every} | {one.name.partition("-")[0] for one in every}
+    if unknown := [name for name in only if name not in known]:
+        raise SystemExit(f"nothing is called {' or '.join(unknown)}; there is {', '.join(one.name for one in every)}")
+    return [one for one in every if not only or {one.name, one.name.partition("-")[0]} & set(only)]
 
 
 def _without_nodes(peers: bool) -> str | None:

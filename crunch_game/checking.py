@@ -10,6 +10,7 @@ import typing
 import warnings
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pydantic
@@ -38,8 +39,12 @@ class Check:
         self._finite = finite and not _allows_inf_nan(annotation)
         self._walked = self._finite or shallow
         self._adapter = None if annotation is Any else _adapter(annotation)
-        self._validator = None if self._adapter is None else _hasty(self._adapter)
         self._json_first = False
+        if self._adapter is not None:
+            # A tuple, a dataclass or an enum has no form of its own on the wire; JSON's strict mode reads them all.
+            validator = _hasty(self._adapter)
+            self._python = partial(validator.validate_python, strict=True)
+            self._json = partial(_as_json, validator)
 
     def read(self, value: Any) -> Any:
         """The value as the annotated type.
@@ -49,20 +54,18 @@ class Check:
         """
         if self._walked and not _all_finite(value) and self._finite:
             raise Mismatch(f"{_not_finite(value)}; NaN and infinity are not allowed")
-        if self._adapter is None or self._validator is None:
+        if self._adapter is None:
             return value
-        # A tuple, a dataclass or an enum has no form of its own on the wire; JSON's strict mode reads them all.
-        first, second = (_as_json, _as_python) if self._json_first else (_as_python, _as_json)
+        first, second = (self._json, self._python) if self._json_first else (self._python, self._json)
         try:
-            return first(self._validator, value)
+            return first(value)
         except _REFUSALS as error:
-            refusals = [error]
+            refusals = {first: error}
         try:
-            read = second(self._validator, value)
+            read = second(value)
         except _REFUSALS as error:
-            refusals.append(error)
-            python, json = reversed(refusals) if self._json_first else refusals
-            raise Mismatch(_why(self._adapter, value, python, json)) from None
+            refusals[second] = error
+            raise Mismatch(_why(self._adapter, value, refusals[self._python], refusals[self._json])) from None
         self._json_first = not self._json_first
         return read
 
@@ -71,7 +74,7 @@ def _why(adapter: pydantic.TypeAdapter[Any], value: Any, python: Exception, json
     """The first mistakes, from a value small enough that finding all costs little; else only the very first."""
     sample = value if _is_small(value) else _beginning(value)
     try:
-        _as_python(adapter.validator, sample)
+        adapter.validator.validate_python(sample, strict=True)
     except _REFUSALS as first:
         try:
             _as_json(adapter.validator, sample)
@@ -118,10 +121,6 @@ def _failing_fast(schema: Any) -> Any:
         return schema
     copy = {key: each if key == "metadata" else _failing_fast(each) for key, each in schema.items()}
     return copy | {"fail_fast": True} if schema.get("type") in _CONTAINERS else copy
-
-
-def _as_python(validator: Any, value: Any) -> Any:
-    return validator.validate_python(value, strict=True)
 
 
 def _as_json(validator: Any, value: Any) -> Any:

@@ -105,8 +105,12 @@ class Method:
         self.silent = self.returns in (None, types.NoneType)
         """Whether it answers nothing (`-> None`): whatever a model returns is then ignored."""
         self._finite = not allow_inf_nan
-        self._positions = [p.name for p in self.signature.parameters.values() if p.kind in _POSITIONAL]
-        self._variadic = {p.name for p in self.signature.parameters.values() if p.kind in _VARIADIC}
+        parameters = self.signature.parameters.values()
+        self._positions = [p.name for p in parameters if p.kind in _POSITIONAL]
+        self._variadic = {p.name for p in parameters if p.kind in _VARIADIC}
+        required = {p.name for p in parameters if p.default is p.empty} - self._variadic
+        self._is_positional = required <= set(self._positions)
+        self._fewest = len(required)
         self._checks: dict[str, Check] = {}
 
     def takes(self, name: str) -> bool:
@@ -152,6 +156,8 @@ class Method:
         Raises:
             ContractError: They do not fit the signature.
         """
+        if not kwargs and self._is_positional and self._fewest <= len(args) <= len(self._positions):
+            return  # as nearly always, and ten times as fast
         bind = self.signature.bind_partial if partial else self.signature.bind
         try:
             bind(*args, **kwargs)
@@ -199,13 +205,14 @@ class Method:
             ) from None
 
     def _check_argument(self, name: str, value: Any) -> Any:
-        from crunch_game.checking import Mismatch
-
-        if name not in self.signature.parameters:
-            return value
+        check = self._checks.get(name)
+        if check is None:
+            if name not in self.signature.parameters:
+                return value
+            check = self._check(name)
         try:
-            return self._check(name).read(value)
-        except Mismatch as error:
+            return check.read(value)
+        except ValueError as error:  # a Mismatch
             raise ContractError(f"{self.owner}.{self.name}: the argument {name!r} does not fit: {error}") from None
 
 

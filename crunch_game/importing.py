@@ -53,7 +53,8 @@ class Scope(AbstractContextManager[None]):
 
     def __enter__(self) -> None:
         self._outer_path, self._dont_write = sys.path[:], sys.dont_write_bytecode
-        sys.path[:0] = self._path
+        self._inner_path = self._path + self._outer_path
+        sys.path[:] = self._inner_path
         sys.dont_write_bytecode = True
         self._hide()
         sys.modules.update(self._own)
@@ -67,14 +68,17 @@ class Scope(AbstractContextManager[None]):
             sys.modules.pop(name, None)
         sys.modules.update(self._hidden)
         self._hidden = {}
-        own_path = (entry for entry in sys.path if entry in self._path or entry not in self._outer_path)
-        self._path = list(dict.fromkeys(own_path))
+        if sys.path != self._inner_path:
+            own_path = (entry for entry in sys.path if entry in self._path or entry not in self._outer_path)
+            self._path = list(dict.fromkeys(own_path))
         sys.path[:] = self._outer_path
         sys.dont_write_bytecode = self._dont_write
 
     def _hide(self) -> None:
         """Put the modules away whose names the submission uses for its own."""
         found = {name: sys.modules[name] for name in self._names if name in sys.modules}
+        if not found:
+            return
         tops = {n for n, module in found.items() if module is not self._own.get(n) and not self._is_inside(module)}
         if tops:
             for name in [name for name in sys.modules if name.partition(".")[0] in tops]:

@@ -20,7 +20,19 @@ from msgspec import structs
 from crunch_game.errors import GameError
 from crunch_game.outcomes import Kind, Status
 
-__all__ = ["TABLE", "Cause", "Event", "Health", "Policy", "State", "Step", "Strikes", "is_field_fault", "restart_delay"]
+__all__ = [
+    "ANSWERED",
+    "TABLE",
+    "Cause",
+    "Event",
+    "Health",
+    "Policy",
+    "State",
+    "Step",
+    "Strikes",
+    "is_field_fault",
+    "restart_delay",
+]
 
 
 @dataclass(frozen=True)
@@ -144,6 +156,9 @@ class Step(NamedTuple):
 
 
 _PLAYING = (State.READY, State.BUSY)
+# Every call asks for these, and before Python 3.12 an enum's members are slow to look up.
+ANSWERED = Event.ANSWERED
+_READMIT, _LOADED, _RESTARTING = Event.READMIT, Event.LOADED, State.RESTARTING
 
 
 def _table() -> dict[tuple[State, Event], Step]:
@@ -205,7 +220,8 @@ def _table() -> dict[tuple[State, Event], Step]:
     return table
 
 
-TABLE: Mapping[tuple[State, Event], Step] = MappingProxyType(_table())
+_STEPS = _table()
+TABLE: Mapping[tuple[State, Event], Step] = MappingProxyType(_STEPS)
 """(state, event) -> what follows. A pair that is absent changes nothing: the event came too late to matter."""
 
 
@@ -238,16 +254,16 @@ class Health(msgspec.Struct, frozen=True, gc=False):
 
     def after(self, event: Event, now: float, reason: str | None = None) -> tuple[Health, Step]:
         """The health that follows, and the step of the table that was taken."""
-        step = TABLE.get((self.state, event))
+        step = _STEPS.get((self.state, event))
         if step is None:
             return self, Step(None, "none", self.state)
         state = step.state
-        if event is Event.READMIT:
+        if event is _READMIT:
             return Health(state, now), step
         if state is self.state:
             return self, step
-        loaded, deaths = now if event is Event.LOADED else self.loaded, self.deaths
-        if state is State.RESTARTING:
+        loaded, deaths = now if event is _LOADED else self.loaded, self.deaths
+        if state is _RESTARTING:
             steady = loaded is not None and now - loaded >= _STEADY
             deaths = 1 if steady else deaths + 1
         return Health(state, now, self.strikes, None if state in _PLAYING else reason, deaths, loaded), step

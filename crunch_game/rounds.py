@@ -17,12 +17,14 @@ from crunch_game.errors import ContractError
 from crunch_game.hosts.base import Call, Host, Instance, Reply
 from crunch_game.lineup import Lineup
 from crunch_game.outcomes import Fault, Kind, Outcome, Status
-from crunch_game.policy import Cause, Event, Health, Policy, State, Step, is_field_fault
+from crunch_game.policy import ANSWERED, Cause, Event, Health, Policy, State, Step, is_field_fault
 from crunch_game.seats import Player
 
 __all__ = ["play"]
 
 _GONE = frozenset({Event.DIED, Event.DROPPED, Event.LOST, Event.DEADLINE})
+# As policy.ANSWERED: every call asks for them.
+_UNREACHED, _OK = Event.UNREACHED, Status.OK
 
 
 async def play(
@@ -113,7 +115,7 @@ class _Round:
         """The outcome of one player's reply."""
         player, deployment_id, slate, _ = self._asked.pop(instance)
         event, value, fault, elapsed = reply.event, reply.value, reply.fault, reply.elapsed
-        if event is Event.ANSWERED:
+        if event is ANSWERED:
             try:
                 value = self._read(value)
             except Mismatch as error:
@@ -123,12 +125,12 @@ class _Round:
             if event in (Event.DIED, Event.LOST):
                 self._lineup.happened(instance, event, fault)
             return self._from_afar(player, deployment_id, event, value, fault, elapsed)
-        if event is Event.UNREACHED:
+        if event is _UNREACHED:
             self._lineup.unreached(player)
         health = player.health
         player.health, step = health.after(event, time.monotonic(), fault.message if fault else None)
         status = step.status
-        if status is Status.OK and not health.strikes:
+        if status is _OK and not health.strikes:
             self._succeeded += 1
         else:
             self._ended.append(_Ended(player, slate, health.state, step, fault))
@@ -188,7 +190,7 @@ class _Round:
 
 
 _STATUS: Mapping[Event, Status] = {
-    Event.ANSWERED: Status.OK,
+    ANSWERED: Status.OK,
     Event.INVALID: Status.INVALID,
     Event.RAISED: Status.RAISED,
     Event.UNSUPPORTED: Status.UNSUPPORTED,

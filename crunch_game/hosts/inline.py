@@ -18,7 +18,7 @@ from crunch_game.importing import Scope, import_code
 from crunch_game.loading import make_model
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
-from crunch_game.policy import Event
+from crunch_game.policy import ANSWERED, Event
 
 __all__ = ["InlineHost"]
 
@@ -96,7 +96,7 @@ class InlineHost:
         try:
             with instance.scope:
                 answer = instance.callee.call(call.method.name, args, kwargs)
-            event, value, fault = Event.ANSWERED, decode(encode(answer)), None
+            event, value, fault = ANSWERED, decode(encode(answer)), None
         except NotOffered as error:
             event, value, fault = Event.UNSUPPORTED, None, Fault("unsupported", str(error))
         except Unsendable as error:

@@ -23,7 +23,7 @@ from crunch_game.hosts.folders import discard
 from crunch_game.hosts.logs import Keeper
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
-from crunch_game.policy import Event
+from crunch_game.policy import ANSWERED, Event
 
 __all__ = ["Process"]
 
@@ -132,7 +132,7 @@ class Process(Instance):
             if what.kind != wire.VALUE:
                 return self._refusal(what, elapsed)
             try:
-                return Reply(Event.ANSWERED, wire.decode(what.body), None, elapsed)
+                return Reply(ANSWERED, wire.decode(what.body), None, elapsed)
             except wire.Undecodable as error:
                 return Reply(Event.INVALID, None, Fault("invalid", f"the answer cannot be read: {error}"), elapsed)
         if isinstance(what, Missed):
