@@ -62,8 +62,8 @@ def doctor(as_json: output.AsJson = False) -> None:
         _show("machine", _of_machine(found))
         _show("libraries", _of_libraries(installed))
         _show("models", [line for trial in trials for line in _of_trial(trial)])
-        _show("sandbox: what a model is kept from", [_of(each) for each in barriers if not _is_known(each)])
-        _show("sandbox: what nothing keeps it from", [_of(each) for each in barriers if _is_known(each)])
+        _show("sandbox: what a model is kept from", [_of(each) for each in barriers if not each.expected])
+        _show("sandbox: what nothing keeps it from", [_of(each) for each in barriers if each.expected])
         _conclude(problems)
     if problems:
         raise typer.Exit(1)
@@ -77,15 +77,8 @@ def _problems(trials: Sequence[Trial], barriers: Iterable[Barrier]) -> Iterator[
     elif first.error is not None:
         yield f"no model can be run in the sandbox: {first.error}"
     for barrier in barriers:
-        if not (barrier.enforced or _is_known(barrier)):
+        if not (barrier.enforced or barrier.expected):
             yield f"nothing keeps a model from this: {barrier.name}: {barrier.why_not}"
-
-
-def _is_known(barrier: Barrier) -> bool:
-    """Whether no machine has the barrier, or only a sandbox that is asked for it."""
-    if barrier.enforced:
-        return False
-    return barrier.mechanism == "none" or (barrier.why_not or "").startswith("the game allows it")
 
 
 def _of_machine(found: Machine) -> Iterator[Line]:
@@ -139,7 +132,7 @@ def _of_trial(trial: Trial) -> Iterator[Line]:
 def _of(barrier: Barrier) -> Line:
     if barrier.enforced:
         return Line("good", barrier.name, barrier.mechanism)
-    return Line("none" if _is_known(barrier) else "bad", barrier.name, barrier.why_not or "")
+    return Line("none" if barrier.expected else "bad", barrier.name, barrier.why_not or "")
 
 
 def _show(title: str, lines: Iterable[Line]) -> None:

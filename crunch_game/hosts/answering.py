@@ -56,7 +56,7 @@ def answer_calls(inbox: Inbox, callee: Callee, most: int, refusal: Callable[[Bas
         call = read(payload)
         body = call.body
         try:
-            if ancillary:
+            if type(body) is int:
                 body = _read_body(mapped(descriptor_in(ancillary), body))
             args, kwargs = body.args
             if call.extra:

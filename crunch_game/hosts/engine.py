@@ -120,11 +120,14 @@ class Engine:
         """End the link's process."""
         if link.ended:
             return
-        if link.pidfd is not None:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(link.pidfd, signal.SIGKILL)
-        else:
+        if link.pidfd is None or link.pid is None:
             self._server.order(forkserver.Kill(link.token))
+            return
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(link.pidfd, 0)  # while it is there, its number is its group's
+            os.killpg(link.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(link.pidfd, signal.SIGKILL)
 
     def look(self, links: Iterable[Link]) -> None:
         """Have the links' processes write to their stderr where they are."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from array import array
 from typing import Final
@@ -50,5 +51,11 @@ class Inbox:
 
 
 def descriptor_in(ancillary: list[tuple[int, int, bytes]]) -> int:
-    """The descriptor in what `recvmsg_into` gave besides the bytes."""
+    """The descriptor in what `recvmsg_into` gave besides the bytes.
+
+    Raises:
+        OSError: It came, and this process had no number left for it.
+    """
+    if not ancillary:
+        raise OSError(errno.EMFILE, "the arguments came as a file, and there are too many open files already")
     return array("i", ancillary[0][2])[0]

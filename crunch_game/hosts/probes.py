@@ -36,12 +36,14 @@ class Barrier:
         enforced: It was tried, and refused.
         mechanism: What refuses it.
         why_not: Why nothing does, where that is so.
+        expected: Nothing does because no machine could, or because the game allows it.
     """
 
     name: str
     enforced: bool
     mechanism: str
     why_not: str | None = None
+    expected: bool = False
 
 
 _LANDLOCK: Final = "Landlock"
@@ -86,7 +88,7 @@ class _Scene:
 
 def report(sandbox: Sandbox) -> list[Barrier]:
     """Run into every barrier of the sandbox."""
-    never = [Barrier(name, False, "none", why) for name, why in _NEVER.items()]
+    never = [Barrier(name, False, "none", why, expected=True) for name, why in _NEVER.items()]
     if not sys.platform.startswith("linux"):
         why = f"{sys.platform} has no such thing; it needs Linux"
         return [Barrier(probe.name, False, probe.mechanism, why) for probe in _PROBES] + never
@@ -97,13 +99,16 @@ def report(sandbox: Sandbox) -> list[Barrier]:
 def _barrier(probe: _Probe, sandbox: Sandbox, refused: dict[str, bool] | str) -> Barrier:
     if isinstance(refused, str):
         return Barrier(probe.name, False, probe.mechanism, f"it could not be tried: {refused}")
-    holds = refused[probe.name]
-    return Barrier(probe.name, holds, probe.mechanism, None if holds else _why_not(probe, sandbox))
-
-
-def _why_not(probe: _Probe, sandbox: Sandbox) -> str:
+    if refused[probe.name]:
+        return Barrier(probe.name, True, probe.mechanism)
     if probe.unless is not None and _gives_up(sandbox, probe.unless):
-        return f"the game allows it: Sandbox({probe.unless})"
+        return Barrier(
+            probe.name, False, probe.mechanism, f"the game allows it: Sandbox({probe.unless})", expected=True
+        )
+    return Barrier(probe.name, False, probe.mechanism, _why_not(probe))
+
+
+def _why_not(probe: _Probe) -> str:
     try:
         if probe.mechanism == _LANDLOCK and landlock.abi() < probe.since:
             return f"the kernel has version {landlock.abi()} of Landlock; this needs version {probe.since}"

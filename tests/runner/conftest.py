@@ -12,33 +12,6 @@ import pytest
 
 from crunch_game import ModelRunner, Policy, ProcessHost, Sandbox, Submission
 
-PATIENCE = 30.0
-"""Seconds after which what a test waits for is taken to never come."""
-
-
-class Log:
-    """What a runner told its author; what is still to come can be awaited."""
-
-    def __init__(self) -> None:
-        self.records: list = []
-        self._news = anyio.Event()
-
-    def __call__(self, record) -> None:
-        self.records.append(record)
-        news, self._news = self._news, anyio.Event()
-        news.set()
-
-    def of(self, kind, model_id: str | None = None) -> list:
-        """The records of that kind so far, of one model or of all."""
-        return [r for r in self.records if isinstance(r, kind) and model_id in (None, getattr(r, "model_id", None))]
-
-    async def until(self, kind, model_id: str | None = None, count: int = 1):
-        """The `count`th record of that kind."""
-        with anyio.fail_after(PATIENCE):
-            while len(self.of(kind, model_id)) < count:
-                await self._news.wait()
-        return self.of(kind, model_id)[count - 1]
-
 
 class Snapshots:
     """A roster that says what the test tells it to."""
@@ -66,11 +39,6 @@ def files(tmp_path):
     folder = tmp_path / "told"
     folder.mkdir()
     return folder
-
-
-@pytest.fixture
-def log() -> Log:
-    return Log()
 
 
 @pytest.fixture
@@ -106,7 +74,7 @@ def field(submit) -> Callable[..., list[Path]]:
 
 
 @pytest.fixture
-def running(log, files):
+def running(log, files, patience):
     """A runner of `arena.Base`, in processes that may write what they tell the test, with generous budgets."""
 
     def make(models, base="arena.Base", host="process", **options) -> ModelRunner:
@@ -114,23 +82,21 @@ def running(log, files):
             host = ProcessHost(sandbox=Sandbox(write=[files]))
         options["host"] = host
         options.setdefault("policy", Policy(timeout=10))
-        options.setdefault("ready_timeout", PATIENCE)
+        options.setdefault("ready_timeout", patience)
         options.setdefault("on_event", log)
         return ModelRunner(base, models, **options)
 
     return make
 
 
-async def seen(look: Callable[[], object]) -> None:
-    """Wait for what no event tells of: a model's file, or the end of a process that is not our child."""
-    with anyio.fail_after(PATIENCE):
-        while not look():  # noqa: ASYNC110
-            await anyio.sleep(0.005)
-
-
-async def gone(*pids: int) -> None:
+@pytest.fixture
+def gone(seen):
     """Wait until none of the processes exists any more."""
-    await seen(lambda: not any(map(alive, pids)))
+
+    async def wait(*pids: int) -> None:
+        await seen(lambda: not any(map(alive, pids)))
+
+    return wait
 
 
 def alive(pid: int) -> bool:
@@ -164,16 +130,6 @@ def processes():
     """The processes that this one has started."""
     before = children(os.getpid())
     return lambda: children(os.getpid()) - before
-
-
-@pytest.fixture(name="seen")
-def _seen():
-    return seen
-
-
-@pytest.fixture(name="gone")
-def _gone():
-    return gone
 
 
 @pytest.fixture(name="alive")

@@ -72,6 +72,31 @@ def test_a_limit_that_no_answer_or_any_fits_is_refused(limit):
         ProcessHost(answer_limit=limit)
 
 
+async def test_who_holds_every_descriptor_is_told_why_large_arguments_cannot_reach_it(submit, running):
+    hoards = """
+        def tick(self, data=None):
+            self.files = [] if data is None else self.files
+            try:
+                while data is None:
+                    self.files.append(open("/dev/null"))
+            except OSError:
+                pass
+
+        def predict(self, number):
+            return number
+    """
+    async with running([submit("hoards", hoards), submit("good")]) as runner:
+        await runner.tick()
+        large = await runner.tick([0.5] * 10_000)
+        small = await runner.predict(1)
+    assert large["hoards"].status is Status.RAISED
+    assert large["hoards"].error.message == (
+        "OSError: [Errno 24] the arguments came as a file, and there are too many open files already "
+        "(the sandbox lets a model have 512 open files (Sandbox(descriptors=...)))"
+    )
+    assert large["good"].status is small["hoards"].status is Status.OK
+
+
 async def test_an_answer_over_the_frame_cap_is_invalid(submit, running):
     huge = submit("huge", "def predict(self, number):\n    return b'x' * (65 << 20) if number else 'small'\n")
     async with running([huge], policy=Policy(timeout=30)) as runner:

@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from crunch_game import Contract, ContractError, ModelRunner, Policy, Status
+from crunch_game import Contract, ContractError, ModelRunner, Policy, Sandbox, Status
 from crunch_game.events import ModelLoadFailed, ModelReady, ModelRestarted
 from crunch_game.hosts.process import ProcessHost
 from crunch_game.policy import State
@@ -143,6 +143,19 @@ async def test_the_fork_server_may_be_killed_models_go_on_and_the_next_one_joins
         await runner.stop("b", "enough")
         await gone(before["b"])
     await gone(*last.values(), *processes())
+
+
+@pytest.mark.anyio
+async def test_what_a_model_started_ends_with_it_without_the_fork_server_too(submit, running, processes, gone, files):
+    starts = "def predict(self, number):\n    return [os.getpid(), subprocess.Popen(['sleep', '600']).pid]\n"
+    host = ProcessHost(sandbox=Sandbox(write=[files], processes=True))
+    async with running([submit("a", starts, above="import subprocess")], host=host) as runner:
+        model, started = (await runner.predict(1))["a"].value
+        server = forkserver(processes, model, started)
+        os.kill(server, signal.SIGKILL)
+        await gone(server)
+        await runner.stop("a", "enough")
+        await gone(model, started)
 
 
 @pytest.mark.anyio

@@ -12,9 +12,6 @@ import pytest
 
 from crunch_game import MemoryStore, Row, Store, Submission, open_store
 
-PATIENCE = 30.0
-"""Seconds after which what a test waits for is taken to never come."""
-
 
 class Push:
     """A live feed that gives what the test pushes."""
@@ -70,34 +67,6 @@ class Members:
 
     def host(self):
         return None
-
-
-class Ear:
-    """What was told; what is still to come can be awaited."""
-
-    def __init__(self) -> None:
-        self.records: list = []
-        self._news = anyio.Event()
-
-    def __call__(self, record) -> None:
-        self.records.append(record)
-        self._news.set()
-
-    def of(self, kind) -> list:
-        return [record for record in self.records if isinstance(record, kind)]
-
-    async def until(self, kind, count: int = 1):
-        """The `count`th record of that kind."""
-        with anyio.fail_after(PATIENCE):
-            while len(self.of(kind)) < count:
-                self._news = anyio.Event()
-                await self._news.wait()
-        return self.of(kind)[count - 1]
-
-
-@pytest.fixture
-def ear() -> Ear:
-    return Ear()
 
 
 @pytest.fixture

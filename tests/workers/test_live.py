@@ -62,20 +62,20 @@ def diaries(**options) -> Game:
     return Game(**given | options)
 
 
-async def test_late_and_missed_rounds_are_told_and_each_slot_is_played_once(push, ear):
+async def test_late_and_missed_rounds_are_told_and_each_slot_is_played_once(push, log):
     feed, clock, store = push(), Clock(), MemoryStore()
 
     async def stored(now: datetime) -> None:
-        ear(now)
+        log(now)
 
     worker = PredictWorker(
-        diaries(feed=feed), [diary.Keeper], store, host="inline", on_event=ear, after_row=stored, clock=clock
+        diaries(feed=feed), [diary.Keeper], store, host="inline", on_event=log, after_row=stored, clock=clock
     )
 
     async def at(minutes: float, n: int) -> None:
         clock.now = T0 + minutes * MINUTE
         feed.push(row(n, clock.now))
-        await ear.until(datetime, n)
+        await log.until(datetime, count=n)
         await anyio.wait_all_tasks_blocked()  # it waits for the next row, and looks at the clock no more
 
     async with anyio.create_task_group() as tasks:
@@ -88,34 +88,34 @@ async def test_late_and_missed_rounds_are_told_and_each_slot_is_played_once(push
         await at(361, 6)  # 3, 4 and 5 o'clock went by
         feed.end()
     key = "predict() +3600s"
-    assert [event.at for event in ear.of(RoundPlayed)] == [T0 + m * MINUTE for m in (20, 61, 150, 361)]
-    assert ear.of(RoundLate) == [RoundLate(key, T0 + 120 * MINUTE, 1800.0)]
-    assert ear.of(RoundsMissed) == [RoundsMissed(key, T0 + 360 * MINUTE, 3)]
+    assert [event.at for event in log.of(RoundPlayed)] == [T0 + m * MINUTE for m in (20, 61, 150, 361)]
+    assert log.of(RoundLate) == [RoundLate(key, T0 + 120 * MINUTE, 1800.0)]
+    assert log.of(RoundsMissed) == [RoundsMissed(key, T0 + 360 * MINUTE, 3)]
     assert (worker.ticks, worker.rounds, worker.late, worker.missed) == (6, 4, 1, 3)
     assert [p.value for p in store.predictions()] == [[1.0], [1.0, 2.0, 3.0], [1.0, 2.0, 3.0, 4.0, 5.0], [*range(1, 7)]]
 
 
-async def test_a_gap_while_the_game_was_down_is_told_after_the_restart(push, ear):
+async def test_a_gap_while_the_game_was_down_is_told_after_the_restart(push, log):
     store, clock = MemoryStore(), Clock()
     for now, n in ((T0, 1), (T0 + timedelta(hours=6), 2)):
         feed, clock.now = push(), now
         feed.push(row(n, now))
         feed.end()
-        await PredictWorker(diaries(feed=feed), [diary.Keeper], store, host="inline", on_event=ear, clock=clock).run()
+        await PredictWorker(diaries(feed=feed), [diary.Keeper], store, host="inline", on_event=log, clock=clock).run()
     assert feed.asked_since == [T0]
-    assert [event.count for event in ear.of(RoundsMissed)] == [5]
+    assert [event.count for event in log.of(RoundsMissed)] == [5]
     assert [p.at for p in store.predictions()] == [T0, T0 + timedelta(hours=6)]
     assert [row.data["n"] for row in store.rows()] == [1, 2]
 
 
-async def test_a_round_that_is_due_is_played_without_a_row(push, ear):
+async def test_a_round_that_is_due_is_played_without_a_row(push, log):
     feed, store = push(), MemoryStore()
     game = diaries(feed=feed, predictions=[Predict(every=0.05, horizon="1h")])
-    worker = PredictWorker(game, [diary.Keeper], store, host="inline", on_event=ear)
+    worker = PredictWorker(game, [diary.Keeper], store, host="inline", on_event=log)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(worker.run)
         feed.push(row(1, datetime.now(UTC)))
-        await ear.until(RoundPlayed, 4)
+        await log.until(RoundPlayed, count=4)
         worker.stop()
     assert worker.ticks == 1
     assert {tuple(p.value) for p in store.predictions()} == {(1.0,)}
@@ -123,24 +123,24 @@ async def test_a_round_that_is_due_is_played_without_a_row(push, ear):
     assert slots == sorted(set(slots))
 
 
-async def test_nothing_is_played_before_the_first_row(push, ear):
+async def test_nothing_is_played_before_the_first_row(push, log):
     feed = push()
     game = diaries(feed=feed, predictions=[Predict(every=0.01, horizon="1h")])
-    worker = PredictWorker(game, [diary.Keeper], MemoryStore(), host="inline", on_event=ear)
+    worker = PredictWorker(game, [diary.Keeper], MemoryStore(), host="inline", on_event=log)
     asked = []
     worker._clock = lambda: asked.append(1) or datetime.now(UTC)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(worker.run)
-        await ear.until(ModelReady)
+        await log.until(ModelReady)
         await anyio.wait_all_tasks_blocked()
         assert len(asked) <= 2  # it waits for the row; it does not turn in circles
         feed.push(row(1, datetime.now(UTC)))
-        await ear.until(RoundPlayed)
+        await log.until(RoundPlayed)
         feed.end()
     assert worker.ticks == 1
 
 
-async def test_a_live_feed_that_breaks_is_told_after_all_that_it_gave_is_played(ear):
+async def test_a_live_feed_that_breaks_is_told_after_all_that_it_gave_is_played(log):
     class Breaking:
         live = True
 
@@ -171,19 +171,19 @@ async def rows_without_end(feed, count: list[int]) -> None:
 
 
 @pytest.mark.parametrize("host", ["inline", "process"])
-async def test_who_joins_late_is_told_every_row_exactly_once_while_they_keep_arriving(host, push, members, ear):
+async def test_who_joins_late_is_told_every_row_exactly_once_while_they_keep_arriving(host, push, members, log):
     feed, roster, store, count = push(), members("diary:Keeper"), MemoryStore(), [0]
     game = diaries(feed=feed, predictions=[Predict(every=0.001, horizon="1h")])
-    worker = PredictWorker(game, roster, store, host=host, on_event=ear)
+    worker = PredictWorker(game, roster, store, host=host, on_event=log)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(worker.run)
         tasks.start_soon(rows_without_end, feed, count)
-        await ear.until(TickPlayed, 60)
+        await log.until(TickPlayed, count=60)
         roster.tell("diary:Keeper", "diary:Other")
-        await ear.until(ModelReady, 2)
-        await ear.until(RoundPlayed, len(ear.of(RoundPlayed)) + 60)
+        await log.until(ModelReady, count=2)
+        await log.until(RoundPlayed, count=len(log.of(RoundPlayed)) + 60)
         roster.tell("diary:Keeper")
-        await ear.until(ModelLeft)
+        await log.until(ModelLeft)
         worker.stop()
         feed.end()
     answers = [p for p in store.predictions() if p.status is Status.OK]
@@ -198,17 +198,17 @@ async def test_who_joins_late_is_told_every_row_exactly_once_while_they_keep_arr
     assert sum(p.model_id == "Other" for p in answers) >= 50
 
 
-async def test_who_is_restarted_is_told_every_row_exactly_once(push, ear, tmp_path):
+async def test_who_is_restarted_is_told_every_row_exactly_once(push, log, tmp_path):
     feed, store, count = push(), MemoryStore(), [0]
     game = diaries(feed=feed, predictions=[Predict(every=0.001, horizon="1h")])
     host = ProcessHost(env={"DIED": str(tmp_path / "died")}, sandbox=Sandbox(write=[tmp_path]))
-    worker = PredictWorker(game, ["diary:Keeper", "diary:DiesOnce"], store, host=host, on_event=ear)
+    worker = PredictWorker(game, ["diary:Keeper", "diary:DiesOnce"], store, host=host, on_event=log)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(worker.run)
         tasks.start_soon(rows_without_end, feed, count)
-        await ear.until(ModelRestarted)
-        await ear.until(ModelReady, 3)
-        await ear.until(RoundPlayed, len(ear.of(RoundPlayed)) + 41)  # one may have been under way
+        await log.until(ModelRestarted)
+        await log.until(ModelReady, count=3)
+        await log.until(RoundPlayed, count=len(log.of(RoundPlayed)) + 41)  # one may have been under way
         worker.stop()
         feed.end()
     answers = [p for p in store.predictions() if p.status is Status.OK and p.model_id == "DiesOnce"]
@@ -241,7 +241,7 @@ class Answer(BaseHTTPRequestHandler):
         pass
 
 
-async def test_a_game_is_fed_by_an_endpoint_scored_and_ranked(store, ear):
+async def test_a_game_is_fed_by_an_endpoint_scored_and_ranked(store, log):
     def parse(document):
         return Row(datetime.fromtimestamp(document["time"], UTC), {"BTC": document["BTC"]})
 
@@ -255,13 +255,13 @@ async def test_a_game_is_fed_by_an_endpoint_scored_and_ranked(store, ear):
             windows={"minute": "1m"},
         )
         try:
-            result = await run_game(game, walk.MODELS, store=store, max_ticks=40, on_event=ear)
+            result = await run_game(game, walk.MODELS, store=store, max_ticks=40, on_event=log)
         finally:
             server.shutdown()
             thread.join()
     assert (result.ticks, len(store.rows())) == (40, 40)
-    assert ear.of(FeedTrouble)
-    assert len(ear.of(Standings)) >= 2
+    assert log.of(FeedTrouble)
+    assert len(log.of(Standings)) >= 2
     assert {standing.model_id for standing in result.leaderboard} == {"Mean", "Last", "Moody"}
     assert store.noted("leaderboard")["game"] == "walk"
     rows = store.rows()

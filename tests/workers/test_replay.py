@@ -215,15 +215,15 @@ async def test_no_row_is_played_with_max_ticks_0(store):
     assert (result.ticks, result.predictions, result.leaderboard, store.rows()) == (0, 0, [], [])
 
 
-async def test_what_happens_is_told(ear):
-    result = await run_game(walk.game(), walk.MODELS, host="inline", on_event=ear)
+async def test_what_happens_is_told(log):
+    result = await run_game(walk.game(), walk.MODELS, host="inline", on_event=log)
     rows = walk.rows()
-    assert [event.at for event in ear.of(TickPlayed)] == [row.time for row in rows]
-    assert len(ear.of(RoundPlayed)) == result.rounds
-    first = ear.of(RoundPlayed)[0]
+    assert [event.at for event in log.of(TickPlayed)] == [row.time for row in rows]
+    assert len(log.of(RoundPlayed)) == result.rounds
+    first = log.of(RoundPlayed)[0]
     assert (first.key, first.at) == ("predict(asset='BTC', horizon=7200)", rows[0].time)
     assert set(first.round) == {"Mean", "Last", "Moody"}
-    last = ear.of(Standings)[-1]
+    last = log.of(Standings)[-1]
     assert (last.at, last.standings) == (rows[-1].time, result.leaderboard)
 
 
@@ -239,7 +239,7 @@ async def test_a_listener_that_raises_stops_nothing(played, uninterrupted, caplo
     assert caplog.messages[-1].endswith("; the game goes on")
 
 
-async def test_a_stopped_model_stays_stopped_over_a_restart_until_it_has_new_code(tmp_path, ear):
+async def test_a_stopped_model_stays_stopped_over_a_restart_until_it_has_new_code(tmp_path, log):
     store = MemoryStore()
     broken = tmp_path / "models" / "broken.py"
     broken.parent.mkdir()
@@ -253,11 +253,11 @@ async def test_a_stopped_model_stays_stopped_over_a_restart_until_it_has_new_cod
         "3 failures of predict in a row (the limit is 3); the last: the answer does not fit"
     )
     before = len(store.predictions())
-    await run_game(game, broken.parent, store=store, max_ticks=10, on_event=ear)
+    await run_game(game, broken.parent, store=store, max_ticks=10, on_event=log)
     later = [p for p in store.predictions() if p.at > walk.rows()[9].time]
     assert len(store.predictions()) - before == len(later) > 0
     assert {(p.status, p.error) for p in later} == {(Status.SKIPPED, f"it was stopped: {record.reason}")}
-    assert [event.reason for event in ear.of(ModelStopped)] == [record.reason]
+    assert [event.reason for event in log.of(ModelStopped)] == [record.reason]
     broken.write_text(text + "    def predict(self, asset, horizon): return 1.0\n")
     await run_game(game, broken.parent, store=store, max_ticks=10)
     assert {p.status for p in store.predictions() if p.at > walk.rows()[19].time} == {Status.OK}

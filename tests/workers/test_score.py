@@ -116,10 +116,10 @@ async def test_a_missing_extra_is_told_before_the_first_row(store, monkeypatch):
     assert store.rows() == []
 
 
-async def test_why_predictions_are_set_aside_is_told_once_for_each_reason(ear):
+async def test_why_predictions_are_set_aside_is_told_once_for_each_reason(log):
     game = walk.game(predictions=BTC, score=raising)
-    await run_game(game, ["walk:Mean", "walk:Last"], host="inline", on_event=ear)
-    [told] = ear.of(PredictionsSetAside)
+    await run_game(game, ["walk:Mean", "walk:Last"], host="inline", on_event=log)
+    [told] = log.of(PredictionsSetAside)
     assert str(told) == "4 predictions could not be scored, and more may follow: score raised KeyError: 'BTC'"
 
 
