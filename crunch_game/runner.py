@@ -105,31 +105,32 @@ class ModelRunner:
             with anyio.move_on_after(self._ready_timeout):
                 await self._lineup.settled()
         except BaseException as error:
-            if not await self._shut_down(error):
-                raise
+            await self._shut_down(error)
+            raise
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
-        return await self._shut_down(exc)
+    ) -> None:
+        await self._shut_down(exc)
 
-    async def _shut_down(self, error: BaseException | None) -> bool:
-        """End everything; whether the error was only the task group's own way to say that a task failed."""
+    async def _shut_down(self, error: BaseException | None) -> None:
+        """End everything; raises what a task of the runner failed with, rather than the cancellation it caused."""
         assert self._tasks is not None
         self._tasks.cancel_scope.cancel()
         if self._lineup is not None:
             self._lineup.close()
         try:
             if isinstance(error, anyio.get_cancelled_exc_class()):
-                return bool(await self._tasks.__aexit__(type(error), error, error.__traceback__))
-            await self._tasks.__aexit__(None, None, None)
+                if await self._tasks.__aexit__(type(error), error, error.__traceback__):
+                    raise RuntimeError("the runner was cancelled by one of its own tasks; the game cannot go on")
+            else:
+                await self._tasks.__aexit__(None, None, None)
         except BaseExceptionGroup as group:
             raise _only(group) from None
         finally:
             with anyio.CancelScope(shield=True):
                 await self._host.close()
-        return False
 
     # The models.
 

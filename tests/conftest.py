@@ -9,6 +9,8 @@ from pathlib import Path
 import anyio
 import pytest
 
+from crunch_game import Submission
+
 PATIENCE = 30.0
 """Seconds after which what a test waits for is taken to never come."""
 
@@ -50,6 +52,31 @@ class Log:
             while len(self.of(kind, model_id)) < count:
                 await self._news.wait()
         return self.of(kind, model_id)[count - 1]
+
+
+class Snapshots:
+    """A roster that says what the test tells it to."""
+
+    def __init__(self, *submissions: Submission) -> None:
+        self._now = {submission.id: submission for submission in submissions}
+        self._send, self._receive = anyio.create_memory_object_stream(100)
+
+    def tell(self, *submissions: Submission) -> None:
+        self._send.send_nowait({submission.id: submission for submission in submissions})
+
+    async def follow(self):
+        yield self._now
+        with self._send, self._receive:
+            async for snapshot in self._receive:
+                yield snapshot
+
+    def host(self):
+        return None
+
+
+@pytest.fixture
+def snapshots():
+    return Snapshots
 
 
 @pytest.fixture

@@ -158,7 +158,10 @@ async def _answer(call: Any) -> bytes:
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is None or task.cancelling():
-            raise  # it is the caller who is cancelled
+            # It is the caller who is cancelled. gRPC has cancelled once more, and so has lost what tells anyio whose
+            # cancellation it is: let it say so itself, or no cancel scope would know its own.
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            raise
         none = grpc.aio.Metadata()
         raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, none, none, "the connection was closed") from None
 

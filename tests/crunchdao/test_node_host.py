@@ -6,6 +6,7 @@ import asyncio
 import gc
 from pathlib import Path
 
+import anyio
 import grpc
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from crunch_game.crunchdao import variants
 from crunch_game.crunchdao.host import NodeHost
 from crunch_game.events import (
     FieldFault,
+    ModelLeft,
     ModelLoadFailed,
     ModelReady,
     ModelRestarted,
@@ -615,6 +617,29 @@ async def test_a_setup_that_hangs_delays_nobody_and_fails_in_its_own_time(on_nod
         assert (await runner.predict())["bob"].status is Status.OK
         failed = await log.until(ModelLoadFailed, "alice")
         assert str(failed.fault) == "making it took longer than 0.5 s (setup_timeout)"
+        assert (await runner.predict())["bob"].status is Status.OK
+        reached = True
+    assert reached, "the body of the runner was cut off"
+
+
+async def test_a_model_that_leaves_while_it_is_set_up_takes_nobody_with_it(running, log, snapshots):
+    """gRPC cancels once more what anyio has cancelled; no scope knew it for its own then, and the game ended."""
+
+    async def never():
+        await asyncio.Event().wait()
+
+    async with node(never) as alice, node(Tracker) as bob:
+        stays = Submission("bob", f"127.0.0.1:{bob.port}")
+        told = snapshots(Submission("alice", f"127.0.0.1:{alice.port}"), stays)
+        async with running(told, host=NodeHost(), ready_timeout=0) as runner:
+            await log.until(ModelReady, "bob")
+            await anyio.sleep(0.1)
+            told.tell(stays)
+            await log.until(ModelLeft, "alice")
+            await anyio.sleep(0.1)
+            assert (await runner.predict())["bob"].status is Status.OK
+            reached = True
+        assert reached, "the body of the runner was cut off"
 
 
 async def test_a_node_that_never_listens_says_where_and_why(on_nodes, log):

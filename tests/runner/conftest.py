@@ -7,30 +7,9 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
-import anyio
 import pytest
 
-from crunch_game import ModelRunner, Policy, ProcessHost, Sandbox, Submission
-
-
-class Snapshots:
-    """A roster that says what the test tells it to."""
-
-    def __init__(self, *submissions: Submission) -> None:
-        self._now = {submission.id: submission for submission in submissions}
-        self._send, self._receive = anyio.create_memory_object_stream(100)
-
-    def tell(self, *submissions: Submission) -> None:
-        self._send.send_nowait({submission.id: submission for submission in submissions})
-
-    async def follow(self):
-        yield self._now
-        with self._send, self._receive:
-            async for snapshot in self._receive:
-                yield snapshot
-
-    def host(self):
-        return None
+from crunch_game import ModelRunner, Policy, ProcessHost, Sandbox
 
 
 @pytest.fixture
@@ -39,11 +18,6 @@ def files(tmp_path):
     folder = tmp_path / "told"
     folder.mkdir()
     return folder
-
-
-@pytest.fixture
-def snapshots():
-    return Snapshots
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from crunch_game import Contract, ContractError, ModelRunner, Policy, Sandbox, Status
 from crunch_game.events import ModelLoadFailed, ModelReady, ModelRestarted
+from crunch_game.hosts.inline import InlineHost
 from crunch_game.hosts.process import ProcessHost
 from crunch_game.policy import State
 
@@ -122,6 +124,18 @@ async def test_who_still_waits_for_a_call_when_the_runner_is_left_is_answered(su
         await anyio.wait_all_tasks_blocked()
     assert outcomes[0].status is not Status.OK
     assert outcomes[0].error.message == "its process was ended during predict: the runner was left"
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.anyio
+async def test_a_host_that_cancels_its_caller_does_not_end_the_game_in_silence(submit, running):
+    class Cancels(InlineHost):
+        async def start(self, submission, timeout):
+            raise asyncio.CancelledError
+
+    with pytest.raises(RuntimeError, match="cancelled by one of its own tasks"):
+        async with running([submit("a", PID)], host=Cancels(), ready_timeout=0):
+            await anyio.sleep(30)
 
 
 @pytest.mark.anyio
