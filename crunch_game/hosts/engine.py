@@ -232,6 +232,7 @@ class Engine:
             if exchange.shared is None:
                 sent = link.socket.send(frame)
             else:
+                exchange.readers.add(link)
                 sent = socket.send_fds(link.socket, [frame], [exchange.shared.fileno()])
         except BlockingIOError:
             sent = 0
@@ -280,6 +281,8 @@ class Engine:
         if exchange is None or frame.call != exchange.id or link.unsent is not None:
             raise wire.ProtocolError("it answered a call that it was not asked")
         link.current = None
+        if exchange.shared is not None:
+            self._has_read(link, exchange)
         if link.expired:
             self._tell(lambda: link.watcher.late(link))
             exchange = None
@@ -297,6 +300,12 @@ class Engine:
         exchange.results.append((link, what, now - exchange.began))
         if not waiting:
             self._deliver(exchange)
+
+    def _has_read(self, link: Link, exchange: Exchange) -> None:
+        """One reader less of what the exchange shares; who is late reads on after everyone else's answer."""
+        exchange.readers.discard(link)
+        if not exchange.readers and not exchange.waiting:
+            exchange.shared = None
 
     def _miss(self, exchange: Exchange) -> None:
         now = time.monotonic()
@@ -318,7 +327,7 @@ class Engine:
     def _deliver(self, exchange: Exchange) -> None:
         batch, exchange.results = exchange.results, []
         last = not exchange.waiting
-        if last and not any(link.unsent for link, _, _ in batch):
+        if last and not exchange.readers:
             exchange.shared = None
         self._tell(lambda: exchange.deliver(batch, last))
 
@@ -393,6 +402,8 @@ class Engine:
         self._links.pop(link.token, None)
         current, queue = link.current, link.queue
         link.current, link.queue = None, deque()
+        if current is not None:
+            self._has_read(link, current)
         told = current is not None and not link.expired
         gone = Gone(code, link.broken, busy_with=current.method if current is not None else None)
         if current is not None and told:

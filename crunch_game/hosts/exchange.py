@@ -57,6 +57,7 @@ class Exchange:
         deliver: Called on the event loop with a batch of results, and whether it is the last.
         each: Whether results are delivered as they come; else all at once.
         shared: The file that the frames refer to, which goes to every model with its frame; or None.
+        readers: Those who were sent it, and have not answered.
     """
 
     _ids = itertools.count(1)
@@ -70,6 +71,7 @@ class Exchange:
         self.each = each
         self.deliver = deliver
         self.shared: Shared | None = None
+        self.readers: set[Link] = set()
         self.began = self.deadline = 0.0
         self.waiting: set[Link] = set()
         self.results: list[Result] = []

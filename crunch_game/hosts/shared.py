@@ -14,30 +14,34 @@ INLINE: Final = 1 << 16
 
 
 class Shared:
-    """The message, in a file that has no name. The file is closed when nobody refers to this any more.
+    """The message, in a file that has no name.
+
+    When nobody refers to this any more the file is emptied, whoever still has its descriptor: no limit of a model
+    counts such memory.
 
     Raises:
         OSError: The system has no memory, or no descriptors, for it.
     """
 
     def __init__(self, message: bytes) -> None:
-        self._descriptor = os.memfd_create("crunch_game", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        self._written = os.memfd_create("crunch_game", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         left = memoryview(message)
         while left:
-            left = left[os.write(self._descriptor, left) :]
-        fcntl.fcntl(
-            self._descriptor,
-            fcntl.F_ADD_SEALS,
-            fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL,
-        )
+            left = left[os.write(self._written, left) :]
+        fcntl.fcntl(self._written, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+        os.fchmod(self._written, 0o400)  # whoever is sent it could open it anew, and empty it for the others
+        self._read = os.open(f"/proc/self/fd/{self._written}", os.O_RDONLY | os.O_CLOEXEC)
 
     def fileno(self) -> int:
-        """The descriptor, to be sent along."""
-        return self._descriptor
+        """A descriptor that only reads, to be sent along."""
+        return self._read
 
     def __del__(self) -> None:
-        if hasattr(self, "_descriptor"):
-            os.close(self._descriptor)
+        if hasattr(self, "_written"):
+            os.ftruncate(self._written, 0)
+            os.close(self._written)
+        if hasattr(self, "_read"):
+            os.close(self._read)
 
 
 def mapped(descriptor: int, size: int) -> memoryview:

@@ -8,6 +8,7 @@ import socket
 
 import pytest
 
+from crunch_game import ModelRunner, Policy, Status
 from crunch_game.hosts import wire
 from crunch_game.hosts.inbox import Inbox
 from crunch_game.hosts.shared import Shared, mapped
@@ -26,13 +27,21 @@ def test_what_is_shared_is_read_as_it_was_written_and_leaves_no_descriptor():
     assert descriptors() == before
 
 
+def test_it_is_emptied_when_nobody_refers_to_it_whoever_has_it():
+    shared = Shared(b"m" * 1000)
+    kept = os.dup(shared.fileno())
+    del shared
+    assert os.fstat(kept).st_size == 0
+    os.close(kept)
+
+
 @pytest.mark.parametrize(
     "change",
     [
         lambda file: os.write(file, b"x"),
         lambda file: os.pwrite(file, b"x", 0),
         lambda file: os.ftruncate(file, 10),
-        lambda file: os.ftruncate(file, 10_000),
+        lambda file: os.ftruncate(os.open(f"/proc/self/fd/{file}", os.O_RDWR), 10_000),
         lambda file: mmap.mmap(file, 1000),
         lambda file: mmap.mmap(os.open(f"/proc/self/fd/{file}", os.O_RDWR), 1000),
     ],
@@ -40,7 +49,7 @@ def test_what_is_shared_is_read_as_it_was_written_and_leaves_no_descriptor():
 )
 def test_nobody_who_has_it_can_change_it(change):
     shared = Shared(b"m" * 1000)
-    with pytest.raises(PermissionError):
+    with pytest.raises(OSError, match=r"Bad file descriptor|Invalid argument|not permitted|denied"):
         change(shared.fileno())
     assert bytes(mapped(os.dup(shared.fileno()), 1000)) == b"m" * 1000
 
@@ -83,3 +92,69 @@ def test_the_end_of_the_channel_is_the_end_also_amid_a_frame(channel):
     ours.send(wire.frame(wire.CALL, 1, b"\xc0")[:5])
     ours.close()
     assert Inbox(theirs).receive() == (None, None)
+
+
+HOARDS = """
+import os, stat
+from arena import Base
+from crunch_game.hosts import answering
+
+kept, mapped = [], answering.mapped
+
+
+def keep(descriptor, size):
+    kept.append(os.dup(descriptor))
+    return mapped(descriptor, size)
+
+
+answering.mapped = keep
+
+
+class Hoards(Base):
+    def take(self, *args, **kwargs):
+        return [os.fstat(descriptor).st_size > 300_000 for descriptor in kept]
+
+    def predict(self, number):
+        told = []
+        for change in (
+            lambda: os.ftruncate(kept[-1], 0),
+            lambda: os.open(f"/proc/self/fd/{kept[-1]}", os.O_RDWR),
+            lambda: os.fchmod(kept[-1], 0o600) or os.open(f"/proc/self/fd/{kept[-1]}", os.O_RDWR),
+        ):
+            try:
+                change()
+                told.append("done")
+            except OSError as error:
+                told.append(type(error).__name__)
+        return told
+"""
+SLOW = """
+import time
+from arena import Base
+
+
+class Slow(Base):
+    def take(self, *args, **kwargs):
+        time.sleep(1.0)
+        return len(args[0])
+
+    def predict(self, number):
+        return number
+"""
+
+
+@pytest.mark.anyio
+async def test_a_model_keeps_no_memory_by_what_it_was_sent_and_takes_none_from_others(tmp_path):
+    (tmp_path / "hoards.py").write_text(HOARDS)
+    (tmp_path / "slow.py").write_text(SLOW)
+    large = b"m" * 300_000
+    async with ModelRunner("arena.Base", tmp_path, policy=Policy(timeout=10), ready_timeout=30) as runner:
+        first = await runner.call("take", large, timeout=0.5)
+        assert first["hoards"].value == [True]
+        assert first["slow"].status is Status.TIMEOUT
+        assert (await runner.call("take", models=["hoards"]))["hoards"].value == [True], "someone reads it still"
+        assert (await runner.predict(1))["hoards"].value == ["OSError", "PermissionError", "PermissionError"]
+        second = await runner.call("take", large)
+        assert second["hoards"].value == [False, True], "once the one who was late has answered"
+        assert second["slow"].value == 300_000
+        assert (await runner.call("take", models=["hoards"]))["hoards"].value == [False, False]
