@@ -26,15 +26,13 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path) -> None:
     blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
     if page.name not in ("architecture.md",):
         assert blocks
-    script: list[str] = []
     for language, title, body in blocks:
         if title:
             (tmp_path / title).write_text(body)
             if "__main__" in body:
                 run([sys.executable, title], tmp_path)
         elif language == "python":
-            script.append(body)
-            (tmp_path / "page.py").write_text("\n".join(script))
+            (tmp_path / "page.py").write_text(body)  # a reader copies one block, not the page
             run([sys.executable, "page.py"], tmp_path)
         else:
             for line in body.splitlines():
