@@ -89,11 +89,13 @@ class Game:
         resolve: `(prediction, history) -> outcome`, or None while the truth is not known yet.
         score: A Scorer; or a function `(prediction, outcome) -> float`, which is a loss (lower is better).
         feed: The live feed; any command can replay history instead.
-        tick: A row of the feed -> the positional arguments of `tick`. None: models are not ticked.
+        tick: A row of the feed -> the positional arguments of `tick`, as a tuple; its prices unless given. None:
+            models are not ticked.
         per_model: `(model, standing) -> further keyword arguments` for that model; each method gets those that it
             has parameters for. The standing is None until the model has one.
-        policy: Budgets and limits.
-        windows: Lengths of the leaderboard's windows by name, on the game's clock.
+        policy: Budgets and limits; `Policy()` unless given.
+        windows: Lengths of the leaderboard's windows by name, on the game's clock; 24 and 72 hours and 7 days
+            unless given.
         rank_by: The window that ranks; the longest unless given.
         missing: What a missing, failed or late prediction is worth: "worst" of its round, a number, or a function
             of the round's scores.

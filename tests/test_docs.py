@@ -1,12 +1,16 @@
 """Every example in the README and the docs is run as a reader would: files written, code run, commands typed."""
 
+import ast
 import os
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+
+from crunch_game import Policy
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -26,15 +30,13 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path) -> None:
     blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
     if page.name not in ("architecture.md",):
         assert blocks
-    script: list[str] = []
     for language, title, body in blocks:
         if title:
             (tmp_path / title).write_text(body)
             if "__main__" in body:
                 run([sys.executable, title], tmp_path)
         elif language == "python":
-            script.append(body)
-            (tmp_path / "page.py").write_text("\n".join(script))
+            (tmp_path / "page.py").write_text(body)  # a reader copies one block, not the page
             run([sys.executable, "page.py"], tmp_path)
         else:
             for line in body.splitlines():
@@ -47,6 +49,13 @@ def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         if not target.startswith("https://"):
             assert (page.parent / target).exists(), target
+
+
+def test_the_page_about_runners_has_every_field_of_the_policy() -> None:
+    page = (ROOT / "docs" / "runner.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| `(.+?)` \|", page, re.MULTILINE)
+    told = {name: ast.literal_eval(default) for name, default in rows}
+    assert told == {field.name: getattr(Policy(), field.name) for field in fields(Policy)}
 
 
 def test_the_architecture_names_every_room() -> None:
