@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Final
 
@@ -20,11 +21,14 @@ from crunch_game.crunchdao.instance import Node
 from crunch_game.crunchdao.messages import CREATED, SETUP, Code, SetupResponse
 from crunch_game.crunchdao.requests import Requests, setup_request
 from crunch_game.errors import ContractError
+from crunch_game.faults import said
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 
 __all__ = ["NodeHost", "need_asyncio"]
+
+logger = logging.getLogger("crunch_game")
 
 _BLOCKED: Final = 0.1
 _REST: Final = 1.0
@@ -72,6 +76,11 @@ class NodeHost:
                 node.keep()
                 return Loaded(node, fresh=fresh)
             fault = _late(connection, timeout)
+        except LoadFailure as error:
+            fault = error.fault
+        except Exception as error:  # one announcement must never end the game
+            logger.exception("asking the node of %s for its model failed", submission.id)
+            fault = Fault("refused", f"its node could not be asked: {said(error)}")
         except BaseException:
             await connection.close()
             raise
