@@ -31,6 +31,8 @@ __all__ = ["NodeHost", "need_asyncio"]
 logger = logging.getLogger("crunch_game")
 
 _BLOCKED: Final = 0.1
+_LOOK: Final = 2.0
+"""Seconds that a node has to say whether it has an instance."""
 _REST: Final = 1.0
 """Seconds that a node has to end its instance."""
 _MANY: Final = 1_000
@@ -50,7 +52,7 @@ class NodeHost:
         self._nodes: set[Node] = set()
         self._leaving: dict[tuple[str, int], asyncio.Event] = {}
         self._spoiled: dict[tuple[str, str], None] = {}
-        """Deployments whose instance must go before it plays again, but could not be reached."""
+        """Deployments whose instance must go before it plays: it could not be ended, or nobody heard of its making."""
 
     async def open(self, setup: Setup, submissions: Sequence[Submission], watcher: Watcher) -> None:
         """Encode how instances are made.
@@ -98,9 +100,15 @@ class NodeHost:
                 if deployment in self._spoiled:
                     await connection.rest(_REST)
                     del self._spoiled[deployment]
-                return _made(await connection.request(SETUP, self._setup))
+                if not replies.has_instance(await connection.look(_LOOK, wait_for_ready=False)):
+                    self._spoil(submission)  # until the answer is here: without it, what is made has no history
+                answer = await connection.request(SETUP, self._setup)
+                self._spoiled.pop(deployment, None)
+                return _made(answer)
             except Refused as error:
                 raise LoadFailure(Fault("refused", str(error))) from None
+            except DecodeError:
+                raise LoadFailure(Fault("invalid", "its node answered with a message that cannot be read")) from None
             except AioRpcError as error:
                 connection.trouble = replies.told(error)
                 if error.code() in _FINAL:
@@ -175,9 +183,12 @@ class NodeHost:
         try:
             await node.connection.rest(_REST)
         except (AioRpcError, Refused):
-            self._spoiled[node.submission.id, node.submission.deployment_id] = None
-            while len(self._spoiled) > _MANY:
-                del self._spoiled[next(iter(self._spoiled))]
+            self._spoil(node.submission)
+
+    def _spoil(self, submission: Submission) -> None:
+        self._spoiled[submission.id, submission.deployment_id] = None
+        while len(self._spoiled) > _MANY:
+            del self._spoiled[next(iter(self._spoiled))]
 
     async def close(self) -> None:
         """Disconnect from every node; their instances stay, and know what they have seen."""
@@ -204,11 +215,9 @@ def _made(data: bytes) -> bool:
 
     Raises:
         LoadFailure: It has none.
+        DecodeError: It is no model node.
     """
-    try:
-        status = SetupResponse.FromString(data).status
-    except DecodeError:
-        raise LoadFailure(Fault("invalid", "its node answered with a message that cannot be read")) from None
+    status = SetupResponse.FromString(data).status
     if status.code != Code.SUCCESS:
         raise LoadFailure(
             Fault(status.code or "UNKNOWN", status.message or f"its node says {status.code or 'nothing'}")
