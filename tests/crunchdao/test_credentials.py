@@ -18,7 +18,7 @@ from nodes import free_port, node
 from orchestra import orchestrator
 
 from crunch_game import GameError, Policy, Submission
-from crunch_game.crunchdao.credentials import GatewayCredentials, Insecure, SecureCredentials, speaks_tls
+from crunch_game.crunchdao.credentials import GatewayCredentials, Insecure, SecureCredentials, Secured, speaks_tls
 from crunch_game.crunchdao.host import NodeHost
 from crunch_game.crunchdao.roster import CrunchRoster
 from crunch_game.events import ModelLoadFailed, ModelReady
@@ -274,6 +274,62 @@ async def test_a_node_that_comes_back_with_another_key_must_show_the_wallets_wor
         await log.until(ModelReady, "alice", 2)
         assert (await runner.predict())["alice"].status is Status.OK
         assert runner.models["alice"].health.strikes == {}
+
+
+class Counted:
+    """Our credentials, and how often a connection was secured with them."""
+
+    pinned = True
+
+    def __init__(self):
+        self.count = 0
+
+    async def secure(self, host, port, submission):
+        self.count += 1
+        return await ours().secure(host, port, submission)
+
+
+async def test_one_call_that_gets_lost_costs_the_next_ones_nothing(running, caplog):
+    credentials = Counted()
+    async with secure_node() as there, running(alice(there.port), host=NodeHost(credentials)) as runner:
+
+        async def hiccup(request, context):
+            there.bend = None
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "try again")
+
+        there.bend = hiccup
+        outcome = (await runner.predict())["alice"]
+        assert (outcome.status, str(outcome.error)) == (Status.UNREACHABLE, "try again")
+        for _ in range(100):
+            assert (await runner.predict())["alice"].status is Status.OK
+            await asyncio.sleep(0.005)
+        assert runner.models["alice"].state is State.READY
+    assert credentials.count == 1
+    assert caplog.records == []
+
+
+async def test_whatever_asking_comes_to_is_no_strike_and_told_at_once(running, caplog):
+    class Odd(Insecure):
+        broken = False
+
+        async def secure(self, host, port, submission):
+            return Secured(verify=self.verify)
+
+        def verify(self, metadata):
+            if self.broken:
+                raise RuntimeError("no entropy left")
+
+    odd = Odd()
+    async with node(Tracker) as there, running(alice(there.port), host=NodeHost(odd)) as runner:
+        odd.broken = True
+        outcome = (await runner.predict())["alice"]
+        odd.broken = False
+        assert outcome.status is Status.UNREACHABLE
+        assert str(outcome.error) == "its node could not be asked: RuntimeError: no entropy left"
+        assert outcome.elapsed < outcome.budget
+        assert (await runner.predict())["alice"].status is Status.OK
+    [record] = caplog.records
+    assert record.getMessage() == "asking the node of alice failed"
 
 
 # Gateways.
