@@ -131,9 +131,7 @@ class Lineup:
 
     def _interrupt(self, seat: Seat) -> None:
         """The roster says that the model is away for now: nothing of it is left, and nothing is held against it."""
-        if seat.loading is not None:
-            seat.loading.cancel()
-            seat.loading = None
+        self._forgo(seat)
         instance, seat.instance = seat.instance, None
         self._end(instance)
         self.apply(seat, Event.LOST, Fault("away", "its node is being recovered"))
@@ -180,6 +178,13 @@ class Lineup:
         seat.loading = scope = anyio.CancelScope()
         self._tasks.start_soon(self._load, seat, seat.submission, scope, delay)
 
+    def _forgo(self, seat: Seat) -> None:
+        """Load it no further."""
+        if seat.loading is not None:
+            seat.loading.cancel()
+            seat.loading = None
+            self._reporting.spared(seat.model.id)
+
     async def _load(self, seat: Seat, submission: Submission, scope: anyio.CancelScope, delay: float) -> None:
         with scope:
             await anyio.sleep(delay)
@@ -210,7 +215,9 @@ class Lineup:
             elif fault is None:
                 self._take_over(seat, fresh, scope, loaded.warnings)
             else:
-                if fresh.health.state not in (State.READY, State.BUSY):  # else the fault is the hook's own
+                if fresh.health.state in (State.READY, State.BUSY):  # the fault is the hook's own
+                    self._reporting.spared(seat.model.id)
+                else:
                     self._reporting.not_loaded(submission, fault)
                 self._not_loaded(seat, submission, scope, fault)
         finally:
@@ -383,9 +390,7 @@ class Lineup:
         self._end(instance)
         if fault is not None and seat.submission.deployment_id != seat.deployment_id:
             return  # the fault was the old code's; the new code on its way is what it waits for
-        if seat.loading is not None:
-            seat.loading.cancel()
-            seat.loading = None
+        self._forgo(seat)
         self._unsettled.discard(seat.model.id)
         self._check_settled()
 

@@ -51,6 +51,12 @@ class Reporting:
         self._held[submission.id] = submission, fault
         self._tell()
 
+    def spared(self, model_id: str) -> None:
+        """A model's first load came to nothing that is to be told: the others wait for it no more."""
+        if self._loads.get(model_id) == "none":
+            del self._loads[model_id]
+            self._tell()
+
     def left(self, model_id: str) -> None:
         """A model is not in the roster any more."""
         self._loads.pop(model_id, None)

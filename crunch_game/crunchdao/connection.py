@@ -58,20 +58,21 @@ class Connection:
         self._channel: grpc.aio.Channel | None = None
         self._watch: asyncio.Task[None] | None = None
         self._calls: dict[str, Any] = {}
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Make the channel, unless there is one that finds its node again by itself.
+        """Make the channel, unless there is one that is connected, or finds its node again by itself.
 
         Raises:
             Refused: The node is not the one that was announced, or refuses us.
             OSError: It cannot be reached.
         """
-        if self._channel is not None and not self._credentials.pinned:
+        if self.is_ready or (self._channel is not None and not self._credentials.pinned):
             return
         secured = await self._credentials.secure(self.host, self.port, self._submission)
-        await self.close()
         target = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
         options = [*_OPTIONS, *secured.options]
+        self._let_go()
         if secured.channel is None:
             self._channel = grpc.aio.insecure_channel(target, options)
         else:
@@ -88,18 +89,19 @@ class Connection:
             AioRpcError: The node did not answer.
             Refused: It is not the one that was announced; its answer is not read.
         """
+        secured = self._secured
         call = self._calls[path](
-            message, timeout=timeout, metadata=self._secured.metadata(), wait_for_ready=wait_for_ready or None
+            message, timeout=timeout, metadata=secured.metadata(), wait_for_ready=wait_for_ready or None
         )
-        if self._secured.verify is None:
+        if secured.verify is None:
             return await _answer(call)
         try:
             answer = await _answer(call)
         except grpc.aio.AioRpcError as error:
             if error.code() in _ITS_WORD:
-                self._secured.verify(error.initial_metadata())
+                secured.verify(error.initial_metadata())
             raise
-        self._secured.verify(await call.initial_metadata())
+        secured.verify(await call.initial_metadata())
         return answer
 
     async def look(self, timeout: float, *, wait_for_ready: bool) -> bytes:
@@ -141,14 +143,25 @@ class Connection:
 
     async def close(self) -> None:
         """Close the channel; what is under way fails."""
-        channel, self._channel = self._channel, None
+        self._let_go()
         self._calls = {}
-        if channel is None:
-            return
-        with anyio.CancelScope(shield=True):
-            await channel.close()
-            if self._watch is not None:  # gRPC cannot cancel it, and must not end it after the event loop
-                await asyncio.wait([self._watch], timeout=_LINGER)
+        if self._closing:
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait(self._closing)
+
+    def _let_go(self) -> None:
+        """Close the channel in the background: calls that go out meanwhile are the next one's."""
+        if self._channel is not None:
+            task = asyncio.get_running_loop().create_task(_shut(self._channel, self._watch))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        self._channel = self._watch = None
+
+
+async def _shut(channel: grpc.aio.Channel, watch: asyncio.Task[None] | None) -> None:
+    await channel.close()
+    if watch is not None:  # gRPC cannot cancel it, and must not end it after the event loop
+        await asyncio.wait([watch], timeout=_LINGER)
 
 
 async def _answer(call: Any) -> bytes:

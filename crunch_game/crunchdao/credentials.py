@@ -224,11 +224,15 @@ async def _certificate(host: str, port: int, context: ssl.SSLContext, name: str)
     """The certificate, DER, that a node shows to whom it accepts: gRPC does not tell it."""
     with anyio.fail_after(_PROBE):
         try:
+            name.encode("idna")  # TLS does, once connected: asyncio would leave the socket open
             reader, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=name)
         except ssl.SSLCertVerificationError as error:
             raise Refused(f"its node's certificate is refused: {error.verify_message}") from None
         except ssl.SSLError as error:
             raise Refused(f"its node speaks no TLS that can be used: {error.reason or error}") from None
+        except ValueError as error:
+            text = f"its node cannot be asked for its certificate: {host!r} or {name!r} is no host name ({error})"
+            raise Refused(text) from None
         try:
             # A server that refuses our certificate says so after the handshake; one that takes it speaks first.
             if not await reader.read(1):
@@ -258,7 +262,7 @@ async def speaks_tls(host: str, port: int) -> bool:
     try:
         with anyio.fail_after(_PROBE):
             _, writer = await asyncio.open_connection(host, port, ssl=context)
-    except (OSError, TimeoutError):
+    except (OSError, ValueError):  # the latter is a name that no host can have
         return False
     writer.transport.abort()
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Final
 
@@ -20,13 +21,18 @@ from crunch_game.crunchdao.instance import Node
 from crunch_game.crunchdao.messages import CREATED, SETUP, Code, SetupResponse
 from crunch_game.crunchdao.requests import Requests, setup_request
 from crunch_game.errors import ContractError
+from crunch_game.faults import said
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 
 __all__ = ["NodeHost", "need_asyncio"]
 
+logger = logging.getLogger("crunch_game")
+
 _BLOCKED: Final = 0.1
+_LOOK: Final = 2.0
+"""Seconds that a node has to say whether it has an instance."""
 _REST: Final = 1.0
 """Seconds that a node has to end its instance."""
 _MANY: Final = 1_000
@@ -46,7 +52,7 @@ class NodeHost:
         self._nodes: set[Node] = set()
         self._leaving: dict[tuple[str, int], asyncio.Event] = {}
         self._spoiled: dict[tuple[str, str], None] = {}
-        """Deployments whose instance must go before it plays again, but could not be reached."""
+        """Deployments whose instance must go before it plays: it could not be ended, or nobody heard of its making."""
 
     async def open(self, setup: Setup, submissions: Sequence[Submission], watcher: Watcher) -> None:
         """Encode how instances are made.
@@ -72,6 +78,11 @@ class NodeHost:
                 node.keep()
                 return Loaded(node, fresh=fresh)
             fault = _late(connection, timeout)
+        except LoadFailure as error:
+            fault = error.fault
+        except Exception as error:  # one announcement must never end the game
+            logger.exception("asking the node of %s for its model failed", submission.id)
+            fault = Fault("refused", f"its node could not be asked: {said(error)}")
         except BaseException:
             await connection.close()
             raise
@@ -89,9 +100,15 @@ class NodeHost:
                 if deployment in self._spoiled:
                     await connection.rest(_REST)
                     del self._spoiled[deployment]
-                return _made(await connection.request(SETUP, self._setup))
+                if not replies.has_instance(await connection.look(_LOOK, wait_for_ready=False)):
+                    self._spoil(submission)  # until the answer is here: without it, what is made has no history
+                answer = await connection.request(SETUP, self._setup)
+                self._spoiled.pop(deployment, None)
+                return _made(answer)
             except Refused as error:
                 raise LoadFailure(Fault("refused", str(error))) from None
+            except DecodeError:
+                raise LoadFailure(Fault("invalid", "its node answered with a message that cannot be read")) from None
             except AioRpcError as error:
                 connection.trouble = replies.told(error)
                 if error.code() in _FINAL:
@@ -166,9 +183,12 @@ class NodeHost:
         try:
             await node.connection.rest(_REST)
         except (AioRpcError, Refused):
-            self._spoiled[node.submission.id, node.submission.deployment_id] = None
-            while len(self._spoiled) > _MANY:
-                del self._spoiled[next(iter(self._spoiled))]
+            self._spoil(node.submission)
+
+    def _spoil(self, submission: Submission) -> None:
+        self._spoiled[submission.id, submission.deployment_id] = None
+        while len(self._spoiled) > _MANY:
+            del self._spoiled[next(iter(self._spoiled))]
 
     async def close(self) -> None:
         """Disconnect from every node; their instances stay, and know what they have seen."""
@@ -195,11 +215,9 @@ def _made(data: bytes) -> bool:
 
     Raises:
         LoadFailure: It has none.
+        DecodeError: It is no model node.
     """
-    try:
-        status = SetupResponse.FromString(data).status
-    except DecodeError:
-        raise LoadFailure(Fault("invalid", "its node answered with a message that cannot be read")) from None
+    status = SetupResponse.FromString(data).status
     if status.code != Code.SUCCESS:
         raise LoadFailure(
             Fault(status.code or "UNKNOWN", status.message or f"its node says {status.code or 'nothing'}")

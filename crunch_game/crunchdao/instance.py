@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from functools import partial
@@ -16,12 +17,15 @@ from crunch_game.crunchdao.connection import Connection
 from crunch_game.crunchdao.credentials import Refused
 from crunch_game.crunchdao.exchange import Order
 from crunch_game.crunchdao.messages import CALL
+from crunch_game.faults import said
 from crunch_game.hosts.base import Instance, Reply, Watcher
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 from crunch_game.policy import Event
 
 __all__ = ["Node"]
+
+logger = logging.getLogger("crunch_game")
 
 _GLANCE: Final = 0.25
 """Seconds that a connection may be gone before it counts as lost."""
@@ -152,7 +156,12 @@ class Node(Instance):
             self._current = None
         if task.cancelled() or self._closed:
             return
-        reply = task.result()
+        try:
+            reply = task.result()
+        except Exception as error:  # nothing that asking comes to may cost a round its end
+            logger.exception("asking the node of %s failed", self.submission.id)
+            fault = Fault("unreachable", f"its node could not be asked: {said(error)}")
+            reply = Reply(Event.UNREACHED, None, fault, order.exchange.elapsed)
         if late:
             if not self._overdue and self._current is None:
                 self._watcher.happened(self, Event.LATE, None)

@@ -43,6 +43,8 @@ class Node:
         self.refuse: str | None = None
         self.bend: Callable[[Any, grpc.aio.ServicerContext], Any] | None = None
         """Takes a Call and its context instead of the model; what it returns is the answer."""
+        self.lost_setups = 0
+        """How many more instances are made without an answer, as if the connection had been lost meanwhile."""
         self.busy = asyncio.Lock()
         self._server: grpc.aio.Server | None = None
 
@@ -109,6 +111,9 @@ class Node:
                 return m.SetupResponse(status=m.Status(code=m.Code.BAD_IMPLEMENTATION, message=error.msg))
             except Exception as error:  # noqa: BLE001 - as the published node does
                 return m.SetupResponse(status=m.Status(code=m.Code.SETUP_FAILED, message=str(error)))
+            if self.lost_setups:
+                self.lost_setups -= 1
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
             return m.SetupResponse(status=m.Status(code=m.Code.SUCCESS, message=m.CREATED))
 
     async def _call(self, request: Any, context: grpc.aio.ServicerContext) -> Any:

@@ -14,11 +14,11 @@ from authority import Authority, Wallet, elliptic_key, node_name, pem, rsa_key, 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import load_der_public_key
-from nodes import node
+from nodes import free_port, node
 from orchestra import orchestrator
 
 from crunch_game import GameError, Policy, Submission
-from crunch_game.crunchdao.credentials import GatewayCredentials, SecureCredentials
+from crunch_game.crunchdao.credentials import GatewayCredentials, Insecure, SecureCredentials, Secured, speaks_tls
 from crunch_game.crunchdao.host import NodeHost
 from crunch_game.crunchdao.roster import CrunchRoster
 from crunch_game.events import ModelLoadFailed, ModelReady
@@ -178,6 +178,44 @@ async def test_a_node_that_speaks_plain_text_is_refused(running, log):
         assert there.setups == []
 
 
+@pytest.mark.parametrize(
+    ("model_id", "host"), [("alice", "node..bad.example"), ("alice", "a" * 64), ("m" * 60, "127.0.0.1")]
+)
+async def test_a_name_that_no_host_can_have_refuses_one_model_and_not_the_game(running, log, model_id, host):
+    async with secure_node() as there:
+        models = [Submission(model_id, f"{host}:{there.port}", info=INFO)]
+        async with running(models, host=NodeHost(ours())) as runner:
+            failed = await log.until(ModelLoadFailed, model_id)
+            name = node_name(model_id)
+            assert failed.fault.kind == "refused"
+            assert failed.fault.message.startswith(
+                f"its node cannot be asked for its certificate: {host!r} or {name!r} is no host name ("
+            )
+            assert (await runner.predict())[model_id].status is Status.SKIPPED
+
+
+async def test_a_name_that_no_host_can_have_is_no_secure_node_either():
+    assert not await speaks_tls("node..bad.example", 443)
+
+
+async def test_whatever_goes_wrong_with_one_model_is_its_own(running, log, caplog):
+    class Odd(Insecure):
+        async def secure(self, host, port, submission):
+            if submission.id == "bob":
+                raise RuntimeError("no entropy left")
+            return await super().secure(host, port, submission)
+
+    async with node(Tracker) as there:
+        models = [*alice(there.port), Submission("bob", f"127.0.0.1:{free_port()}")]
+        async with running(models, host=NodeHost(Odd())) as runner:
+            failed = await log.until(ModelLoadFailed, "bob")
+            assert str(failed.fault) == "its node could not be asked: RuntimeError: no entropy left"
+            assert (await runner.predict())["alice"].value == 1.0
+    [record] = caplog.records
+    assert record.getMessage() == "asking the node of bob for its model failed"
+    assert record.exc_info
+
+
 async def test_a_coordinator_that_the_node_refuses_says_so(running, log):
     stranger = Authority("stranger")
     policy = Policy(timeout=5, setup_timeout=2)
@@ -236,6 +274,62 @@ async def test_a_node_that_comes_back_with_another_key_must_show_the_wallets_wor
         await log.until(ModelReady, "alice", 2)
         assert (await runner.predict())["alice"].status is Status.OK
         assert runner.models["alice"].health.strikes == {}
+
+
+class Counted:
+    """Our credentials, and how often a connection was secured with them."""
+
+    pinned = True
+
+    def __init__(self):
+        self.count = 0
+
+    async def secure(self, host, port, submission):
+        self.count += 1
+        return await ours().secure(host, port, submission)
+
+
+async def test_one_call_that_gets_lost_costs_the_next_ones_nothing(running, caplog):
+    credentials = Counted()
+    async with secure_node() as there, running(alice(there.port), host=NodeHost(credentials)) as runner:
+
+        async def hiccup(request, context):
+            there.bend = None
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "try again")
+
+        there.bend = hiccup
+        outcome = (await runner.predict())["alice"]
+        assert (outcome.status, str(outcome.error)) == (Status.UNREACHABLE, "try again")
+        for _ in range(100):
+            assert (await runner.predict())["alice"].status is Status.OK
+            await asyncio.sleep(0.005)
+        assert runner.models["alice"].state is State.READY
+    assert credentials.count == 1
+    assert caplog.records == []
+
+
+async def test_whatever_asking_comes_to_is_no_strike_and_told_at_once(running, caplog):
+    class Odd(Insecure):
+        broken = False
+
+        async def secure(self, host, port, submission):
+            return Secured(verify=self.verify)
+
+        def verify(self, metadata):
+            if self.broken:
+                raise RuntimeError("no entropy left")
+
+    odd = Odd()
+    async with node(Tracker) as there, running(alice(there.port), host=NodeHost(odd)) as runner:
+        odd.broken = True
+        outcome = (await runner.predict())["alice"]
+        odd.broken = False
+        assert outcome.status is Status.UNREACHABLE
+        assert str(outcome.error) == "its node could not be asked: RuntimeError: no entropy left"
+        assert outcome.elapsed < outcome.budget
+        assert (await runner.predict())["alice"].status is Status.OK
+    [record] = caplog.records
+    assert record.getMessage() == "asking the node of alice failed"
 
 
 # Gateways.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 from pathlib import Path
 
@@ -508,6 +509,43 @@ async def test_a_history_that_was_told_by_half_is_told_again_to_a_fresh_instance
 
         async with on_nodes(alice) as runner:
             assert (await runner.call("describe"))["alice"].value == {"seen": []}
+
+
+def with_history(runner):
+    """It tells every fresh model its history."""
+
+    @runner.on_join
+    async def replay(model, runner):
+        await runner.call("tick", {"replayed": True}, models=[model.id])
+
+    return runner
+
+
+async def test_an_instance_of_whose_making_nobody_heard_is_made_again_and_told_its_history(on_nodes):
+    async with node(Tracker, lost_setups=1) as alice, with_history(on_nodes(alice)) as runner:
+        assert (await runner.call("describe"))["alice"].value == {"seen": [{"replayed": True}]}
+        assert (len(alice.setups), alice.rests) == (2, 1)
+
+
+async def test_an_instance_that_was_made_too_late_is_made_again_when_it_is_readmitted(on_nodes, log):
+    made = asyncio.Event()
+
+    async def slowly():
+        if not made.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            made.set()
+        return Tracker()
+
+    policy = Policy(timeout=5, setup_timeout=1)
+    async with node(slowly) as alice, with_history(on_nodes(alice, policy=policy)) as runner:
+        failed = await log.until(ModelLoadFailed, "alice")
+        assert str(failed.fault) == "making it took longer than 1 s (setup_timeout)"
+        await made.wait()
+        await runner.readmit("alice")
+        await log.until(ModelReady, "alice")
+        assert (await runner.call("describe"))["alice"].value == {"seen": [{"replayed": True}]}
+        assert alice.rests == 1
 
 
 async def test_readmitting_starts_with_a_fresh_instance(on_nodes, log):

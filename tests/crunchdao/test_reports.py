@@ -190,6 +190,46 @@ async def test_an_authors_hook_that_raises_is_never_reported(running, log):
     assert there.reports == []
 
 
+def unmade():
+    raise ImportError("No Inherited class found")
+
+
+async def never():
+    await asyncio.Event().wait()
+
+
+async def test_an_authors_hook_that_raises_for_one_model_keeps_no_other_from_being_reported(running, log):
+    async with orchestrator() as there, node(Tracker) as alice, node(unmade) as bob:
+        await there.run("alice", alice.port)
+        runner = running(roster(there))
+
+        @runner.on_join
+        async def fail(model, runner):
+            raise KeyError("history")
+
+        async with runner:
+            await log.until(ModelLoadFailed, "alice")
+            await there.run("bob", bob.port)
+            await there.until(lambda: there.reports)
+            assert there.reports == [report("bob", "BAD_IMPLEMENTATION", "No Inherited class found")]
+
+
+@pytest.mark.parametrize("ended", ["stopped", "recovering"])
+async def test_a_first_load_that_is_not_gone_on_with_keeps_no_other_from_being_reported(running, log, ended):
+    async with orchestrator() as there, node(never) as alice, node(unmade) as bob:
+        await there.run("alice", alice.port)
+        await there.run("bob", bob.port)
+        async with running(roster(there), ready_timeout=0) as runner:
+            await log.until(ModelLoadFailed, "bob")
+            assert there.reports == []
+            if ended == "stopped":
+                await runner.stop("alice", "for now", report=False)
+            else:
+                await there.recover("alice")
+            await there.until(lambda: there.reports)
+            assert there.reports == [report("bob", "BAD_IMPLEMENTATION", "No Inherited class found")]
+
+
 async def test_what_is_reported_while_the_orchestrator_is_away_waits_and_is_dropped_when_it_is_no_longer_true(
     running, log
 ):
