@@ -151,7 +151,11 @@ class Fleet:
         async with self._one_at_a_time:
             if model.stage is not Stage.RECOVERING or self._models.get(model_id) is not model:
                 return  # it was given up, it left, or it has new code
-            model.node = await self._serve(node.submission)
+            try:
+                model.node = await self._serve(node.submission)
+            except GameError as error:
+                await self._refuse(model, error, announce=announce)
+                return
             message = model.run(model.node.port)
             if announce:
                 self._tell(message)
@@ -179,12 +183,17 @@ class Fleet:
     # How it comes about.
 
     async def _bring_in(self, submission: Submission, *, announce: bool) -> None:
+        nowhere = self._serving.announced(submission, 0)
         why = self._quarantine.get((submission.id, submission.deployment_id))
         if why is not None:
-            nowhere = self._serving.announced(submission, 0)
             self._models[submission.id] = Deployment(submission, nowhere, None, Stage.QUARANTINED, why)
             return
-        node = await self._serve(submission)
+        try:
+            node = await self._serve(submission)
+        except GameError as error:
+            self._models[submission.id] = Deployment(submission, nowhere, None, Stage.STOPPED)
+            await self._refuse(self._models[submission.id], error, announce=announce)
+            return
         model = Deployment(submission, self._serving.announced(submission, node.port), node)
         self._models[submission.id] = model
         if announce:
@@ -201,9 +210,14 @@ class Fleet:
             tell=lambda sentence: self._note(submission.id, sentence),
             on_end=lambda fault: self._do(self._revive(node, fault)),
         )
-        self._nodes.add(node)
         await node.open(self._serving.host, warn=False)
+        self._nodes.add(node)
         return node
+
+    async def _refuse(self, model: Deployment, error: GameError, *, announce: bool) -> None:
+        """One whose node cannot be had is stopped; the others go on."""
+        self._note(model.id, f"it cannot be served: {error}")
+        await self._stop(model, str(error), announce=announce)
 
     async def _end(self, model: Deployment, *, announce: bool) -> None:
         told = announce and model.stage in _PLAYING
@@ -233,11 +247,13 @@ class Fleet:
         async with self._one_at_a_time:
             if self._models.get(model.id) is not model or model.stage not in _PLAYING:
                 return
-            await self._end(model, announce=True)
-            model.stage, model.words = Stage.STOPPED, reason
             if quarantine:
-                model.stage = Stage.QUARANTINED
                 self._quarantine[model.id, model.deployment_id] = reason
+            await self._stop(model, reason, announce=True, stage=Stage.QUARANTINED if quarantine else Stage.STOPPED)
+
+    async def _stop(self, model: Deployment, reason: str, *, announce: bool, stage: Stage = Stage.STOPPED) -> None:
+        await self._end(model, announce=announce)
+        model.stage, model.words = stage, reason
         self._emit(events.ModelStopped(model.id, model.deployment_id, reason))
 
     def model(self, model_id: str) -> Deployment:

@@ -48,7 +48,8 @@ class DevOrchestrator:
         port: Where coordinators connect; 0 takes a free one.
         announce: The address of the nodes that coordinators are told; `host` unless given.
         loader: How a submission becomes a model.
-        identities: By model id, who its node is where it is secured; the wallet and the hotkey are announced.
+        identities: By model id, who its node is where it is secured; the wallet and the hotkey are announced. A model
+            whose identity coordinators would not believe is stopped.
         process_host: Where models run; a `ProcessHost()` unless given.
         setup_timeout: Seconds for loading a model.
         call_timeout: Seconds after which a call is ended, and the model's process with it.
