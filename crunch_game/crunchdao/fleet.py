@@ -30,6 +30,7 @@ logger = logging.getLogger("crunch_game")
 
 _GRACE = 1.0
 """Seconds that answers under way have when their node is closed in good order."""
+_UNWRITTEN = "what happens to the models cannot be written to %s: %s; they go on without"
 _PLAYING = (Stage.RUNNING, Stage.RECOVERING)
 
 
@@ -70,6 +71,7 @@ class Fleet:
         self._quarantine: dict[tuple[str, str], str] = {}
         self._one_at_a_time = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unwritten = False
         self.models: Mapping[str, Deployment] = MappingProxyType(self._models)
         self.reports: list[Report] = []
 
@@ -290,10 +292,21 @@ class Fleet:
     def _note(self, model_id: str, sentence: str) -> None:
         if model_id in self._models:
             self._models[model_id].words = sentence.partition("\n")[0]
-        if self._serving.logs is not None:
-            name = re.sub(r"[^\w.-]", "_", model_id)
-            with (self._serving.logs / f"{name}.log").open("a", encoding="utf-8") as log:
-                log.write(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S} {sentence}\n")
+        if self._serving.logs is None:
+            return
+        try:
+            self._write(self._serving.logs, model_id, sentence)
+            self._unwritten = False
+        except OSError as error:
+            if not self._unwritten:
+                logger.warning(_UNWRITTEN, self._serving.logs, error.strerror or error)
+            self._unwritten = True
+
+    def _write(self, logs: Path, model_id: str, sentence: str) -> None:
+        logs.mkdir(parents=True, exist_ok=True)  # somebody may have tidied up
+        name = re.sub(r"[^\w.-]", "_", model_id)
+        with (logs / f"{name}.log").open("a", encoding="utf-8") as log:
+            log.write(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S} {sentence}\n")
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

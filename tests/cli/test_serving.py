@@ -187,6 +187,10 @@ def test_what_is_wrong_is_one_sentence(command, models, game, taken):
         ),
         ("orchestrator", game(), "--models", models / "x", "--port", "0"): "there is no folder",
         ("orchestrator", game(), "--models", models, "--port", taken): f"cannot listen on 127.0.0.1:{taken}:",
+        ("orchestrator", game(), "--models", models, "--port", "0", "--logs", "/proc/x"): (
+            "the folder '/proc/x' cannot be made for the logs: No such file or directory; give another with --logs"
+        ),
+        (*node, "127.0.0.1:0", "--logs", game()): "cannot be made for the logs: File exists; give another with --logs",
         ("orchestrator", "nowhere:game", "--models", models): "importing nowhere raised ModuleNotFoundError",
     }
     for arguments, sentence in wrong.items():

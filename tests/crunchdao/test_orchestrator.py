@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import textwrap
 from contextlib import asynccontextmanager
 
@@ -269,6 +270,26 @@ async def test_what_a_model_prints_and_why_it_fails_is_in_its_logs(write, tmp_pa
     log = (logs / "alice.log").read_text()
     assert "predict failed: ZeroDivisionError: division by zero\nTraceback (most recent call last):\n" in log
     assert "return 1 / number" in log
+
+
+async def test_calls_are_answered_while_nothing_can_be_written_to_the_logs(write, tmp_path, caplog):
+    write("alice", "class Mine(Base):\n    def predict(self, number):\n        return 1 / number\n")
+    logs = tmp_path / "logs"
+    failed = ("MODEL_FAILED", "ZeroDivisionError: division by zero")
+
+    async with orchestrator_of(write, logs=logs) as orchestrator, Caller(node_port(orchestrator, "alice")) as caller:
+        await caller.setup()
+        shutil.rmtree(logs)
+        assert said(await caller.call("predict", 0)) == failed
+        assert "predict failed: ZeroDivisionError" in (logs / "alice.log").read_text()
+
+        shutil.rmtree(logs)
+        logs.write_text("no folder")
+        for _ in range(2):
+            assert said(await caller.call("predict", 0)) == failed
+        assert caplog.messages == [
+            f"what happens to the models cannot be written to {logs}: File exists; they go on without"
+        ]
 
 
 def node_port(orchestrator: DevOrchestrator, model_id: str) -> int:
