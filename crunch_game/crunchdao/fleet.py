@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from crunch_game import events
+from crunch_game.crunchdao.addresses import is_unspecified
 from crunch_game.crunchdao.announcements import Announced
 from crunch_game.crunchdao.deployment import Deployment, Stage, announced
 from crunch_game.crunchdao.frames import CONNECTION_FAILED, Report, RunState, gone
@@ -174,7 +175,9 @@ class Fleet:
     def hear(self, report: Report) -> bool:
         """A coordinator gave a model up; whether there is such a model."""
         model = self._models.get(report.model_id)
-        if model is None or model.stage not in _PLAYING or model.announcement.ip != report.ip:
+        if model is None or model.stage not in _PLAYING:
+            return False
+        if model.announcement.ip != report.ip and not is_unspecified(model.announcement.ip):
             return False
         self.reports.append(report)
         reason = f"{report.failure_code}: {report.failure_reason or 'no reason was given'}"

@@ -505,6 +505,21 @@ async def test_whoever_listens_for_everyone_is_warned(write, caplog):
         ]
 
 
+async def test_whoever_listens_for_everyone_announces_what_can_be_reached(write):
+    write("alice", counting(1))
+
+    async with orchestrator_of(write, host="0.0.0.0") as orchestrator, coordinator(orchestrator) as (one, models):
+        assert models["alice"]["ip"] == "127.0.0.1"
+        await one.report("alice")
+        port = models["alice"]["port"]
+        assert await one.told(2) == [("alice", "STOPPED", "127.0.0.1", port), ("alice", "STOPPED", "localhost", 0)]
+    async with (
+        orchestrator_of(write, host="0.0.0.0", announce="10.0.0.1") as orchestrator,
+        coordinator(orchestrator) as (_, models),
+    ):
+        assert models["alice"]["ip"] == "10.0.0.1"
+
+
 @pytest.mark.parametrize("anyio_backend", ["trio"])
 async def test_on_trio_it_says_that_it_cannot(write, anyio_backend):
     with pytest.raises(GameError, match="the orchestrator runs on asyncio, as gRPC does"):
