@@ -96,8 +96,12 @@ class Board:
         assert self._fleet is not None
         connected = self._fleet.coordinators
         caption = f"{connected} coordinator{'' if connected == 1 else 's'} connected"
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), caption=caption, caption_justify="left")
-        for name in ("model", "state", "node"):
+        table = Table(
+            box=None, pad_edge=False, padding=(0, 2, 0, 0), caption=caption, caption_justify="left", expand=True
+        )
+        # Without expand rich has no regard for the ratio, and takes from every column alike.
+        table.add_column("model", no_wrap=True, max_width=self._console.width // 3)
+        for name in ("state", "node"):
             table.add_column(name, no_wrap=True)
         for name in ("calls", "failed"):
             table.add_column(name, justify="right", no_wrap=True)

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from crunch_game.errors import GameError
 
-__all__ = ["check", "is_loopback", "parsed", "written"]
+__all__ = ["check", "is_loopback", "is_unspecified", "parsed", "written"]
 
 
 def parsed(address: str) -> tuple[str, int]:
@@ -48,5 +48,13 @@ def is_loopback(host: str) -> bool:
     """Whether only this machine reaches it."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_unspecified(host: str | None) -> bool:
+    """Whether it stands for every address of a machine: it can be listened on, and not be reached."""
+    try:
+        return host is not None and ip_address(host).is_unspecified
     except ValueError:
         return False

@@ -116,13 +116,14 @@ class SecureCredentials:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.set_alpn_protocols(["h2"])
         try:
+            load_pem_private_key(self.key, password=None)  # OpenSSL would ask a terminal for the password
             context.load_verify_locations(cadata=self.ca.decode())
             with tempfile.TemporaryDirectory() as folder:  # Python reads a key from a file only
                 file = Path(folder) / "tls.pem"
                 file.touch(mode=0o600)
                 file.write_bytes(self.key + b"\n" + self.certificate)
                 context.load_cert_chain(file)
-        except (ssl.SSLError, ValueError) as error:
+        except (ssl.SSLError, ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise GameError(f"the credentials cannot be used: {error}") from None
         return context
 

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from crunch_game import events
+from crunch_game.crunchdao.addresses import is_unspecified
 from crunch_game.crunchdao.announcements import Announced
 from crunch_game.crunchdao.deployment import Deployment, Stage, announced
 from crunch_game.crunchdao.frames import CONNECTION_FAILED, Report, RunState, gone
@@ -30,6 +31,7 @@ logger = logging.getLogger("crunch_game")
 
 _GRACE = 1.0
 """Seconds that answers under way have when their node is closed in good order."""
+_UNWRITTEN = "what happens to the models cannot be written to %s: %s; they go on without"
 _PLAYING = (Stage.RUNNING, Stage.RECOVERING)
 
 
@@ -70,6 +72,7 @@ class Fleet:
         self._quarantine: dict[tuple[str, str], str] = {}
         self._one_at_a_time = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unwritten = False
         self.models: Mapping[str, Deployment] = MappingProxyType(self._models)
         self.reports: list[Report] = []
 
@@ -151,7 +154,11 @@ class Fleet:
         async with self._one_at_a_time:
             if model.stage is not Stage.RECOVERING or self._models.get(model_id) is not model:
                 return  # it was given up, it left, or it has new code
-            model.node = await self._serve(node.submission)
+            try:
+                model.node = await self._serve(node.submission)
+            except GameError as error:
+                await self._refuse(model, error, announce=announce)
+                return
             message = model.run(model.node.port)
             if announce:
                 self._tell(message)
@@ -168,7 +175,9 @@ class Fleet:
     def hear(self, report: Report) -> bool:
         """A coordinator gave a model up; whether there is such a model."""
         model = self._models.get(report.model_id)
-        if model is None or model.stage not in _PLAYING or model.announcement.ip != report.ip:
+        if model is None or model.stage not in _PLAYING:
+            return False
+        if model.announcement.ip != report.ip and not is_unspecified(model.announcement.ip):
             return False
         self.reports.append(report)
         reason = f"{report.failure_code}: {report.failure_reason or 'no reason was given'}"
@@ -179,12 +188,17 @@ class Fleet:
     # How it comes about.
 
     async def _bring_in(self, submission: Submission, *, announce: bool) -> None:
+        nowhere = self._serving.announced(submission, 0)
         why = self._quarantine.get((submission.id, submission.deployment_id))
         if why is not None:
-            nowhere = self._serving.announced(submission, 0)
             self._models[submission.id] = Deployment(submission, nowhere, None, Stage.QUARANTINED, why)
             return
-        node = await self._serve(submission)
+        try:
+            node = await self._serve(submission)
+        except GameError as error:
+            self._models[submission.id] = Deployment(submission, nowhere, None, Stage.STOPPED)
+            await self._refuse(self._models[submission.id], error, announce=announce)
+            return
         model = Deployment(submission, self._serving.announced(submission, node.port), node)
         self._models[submission.id] = model
         if announce:
@@ -201,9 +215,14 @@ class Fleet:
             tell=lambda sentence: self._note(submission.id, sentence),
             on_end=lambda fault: self._do(self._revive(node, fault)),
         )
-        self._nodes.add(node)
         await node.open(self._serving.host, warn=False)
+        self._nodes.add(node)
         return node
+
+    async def _refuse(self, model: Deployment, error: GameError, *, announce: bool) -> None:
+        """One whose node cannot be had is stopped; the others go on."""
+        self._note(model.id, f"it cannot be served: {error}")
+        await self._stop(model, str(error), announce=announce)
 
     async def _end(self, model: Deployment, *, announce: bool) -> None:
         told = announce and model.stage in _PLAYING
@@ -233,11 +252,13 @@ class Fleet:
         async with self._one_at_a_time:
             if self._models.get(model.id) is not model or model.stage not in _PLAYING:
                 return
-            await self._end(model, announce=True)
-            model.stage, model.words = Stage.STOPPED, reason
             if quarantine:
-                model.stage = Stage.QUARANTINED
                 self._quarantine[model.id, model.deployment_id] = reason
+            await self._stop(model, reason, announce=True, stage=Stage.QUARANTINED if quarantine else Stage.STOPPED)
+
+    async def _stop(self, model: Deployment, reason: str, *, announce: bool, stage: Stage = Stage.STOPPED) -> None:
+        await self._end(model, announce=announce)
+        model.stage, model.words = stage, reason
         self._emit(events.ModelStopped(model.id, model.deployment_id, reason))
 
     def model(self, model_id: str) -> Deployment:
@@ -274,10 +295,21 @@ class Fleet:
     def _note(self, model_id: str, sentence: str) -> None:
         if model_id in self._models:
             self._models[model_id].words = sentence.partition("\n")[0]
-        if self._serving.logs is not None:
-            name = re.sub(r"[^\w.-]", "_", model_id)
-            with (self._serving.logs / f"{name}.log").open("a", encoding="utf-8") as log:
-                log.write(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S} {sentence}\n")
+        if self._serving.logs is None:
+            return
+        try:
+            self._write(self._serving.logs, model_id, sentence)
+            self._unwritten = False
+        except OSError as error:
+            if not self._unwritten:
+                logger.warning(_UNWRITTEN, self._serving.logs, error.strerror or error)
+            self._unwritten = True
+
+    def _write(self, logs: Path, model_id: str, sentence: str) -> None:
+        logs.mkdir(parents=True, exist_ok=True)  # somebody may have tidied up
+        name = re.sub(r"[^\w.-]", "_", model_id)
+        with (logs / f"{name}.log").open("a", encoding="utf-8") as log:
+            log.write(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S} {sentence}\n")
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -46,9 +46,11 @@ class DevOrchestrator:
         models: A folder, which is watched, or a Roster. Others can `join` at any time.
         host: Where it and its nodes listen. Nobody is asked who he is: keep it on loopback.
         port: Where coordinators connect; 0 takes a free one.
-        announce: The address of the nodes that coordinators are told; `host` unless given.
+        announce: The address of the nodes that coordinators are told; `host` unless given, and where that is every
+            address of the machine, the one by which the coordinator came.
         loader: How a submission becomes a model.
-        identities: By model id, who its node is where it is secured; the wallet and the hotkey are announced.
+        identities: By model id, who its node is where it is secured; the wallet and the hotkey are announced. A model
+            whose identity coordinators would not believe is stopped.
         process_host: Where models run; a `ProcessHost()` unless given.
         setup_timeout: Seconds for loading a model.
         call_timeout: Seconds after which a call is ended, and the model's process with it.

@@ -162,8 +162,8 @@ class Served:
 
     def _lose(self, fault: Fault) -> None:
         self._instance, self._end = None, fault
-        self._complain("the instance is gone", fault)
         self._on_end(fault)
+        self._complain("the instance is gone", fault)
 
     def _complain(self, what: str, fault: Fault) -> None:
         self._tell("\n".join(filter(None, (f"{what}: {fault.message}", fault.traceback))))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Literal
 from urllib.parse import unquote
 
 import msgspec
+from msgspec.structs import replace
 from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
 
-from crunch_game.crunchdao.addresses import check
+from crunch_game.crunchdao.addresses import check, is_unspecified
 from crunch_game.crunchdao.announcements import Announced
 from crunch_game.crunchdao.frames import Report, Reported, Told
 
@@ -61,14 +63,15 @@ class Switchboard:
             GameError: The address cannot be had.
         """
         check("orchestrator", host, port)
-        # A coordinator whose own code blocks it for a minute is not dropped for that.
-        self._server = await serve(self._meet, host, port, ping_timeout=None, logger=_quiet)
+        # A coordinator whose own code blocks it for a minute is not dropped for that. Only web pages have an origin.
+        self._server = await serve(self._meet, host, port, origins=[None], ping_timeout=None, logger=_quiet)
         self.port = next(iter(self._server.sockets)).getsockname()[1]
 
     def tell(self, *announcements: Announced) -> None:
         """Send every coordinator each of these changes, a frame for each. Nobody is waited for."""
         for announcement in announcements:
-            broadcast(self._ours, _encode(Told("update", [announcement])).decode())
+            for connection in self._ours:
+                _send(connection, "update", [announcement])
 
     def drop(self) -> None:
         """Lose every connection at once, without a word of goodbye."""
@@ -103,7 +106,7 @@ class Switchboard:
         if not known:
             logger.warning("a coordinator asks for the crunch %r; the models here are of %r", crunch_id, self.crunch_id)
         # Nothing is awaited between the two: no change is told before `init`, and none is missed after it.
-        broadcast([connection], _encode(Told("init", list(self._running()) if known else [])).decode())
+        _send(connection, "init", self._running() if known else [])
         if known:
             self._ours.add(connection)
         async for message in connection:
@@ -125,3 +128,10 @@ class Switchboard:
                     dropped,
                 )
                 return
+
+
+def _send(connection: ServerConnection, event: Literal["init", "update"], announcements: Sequence[Announced]) -> None:
+    """Send a frame, without waiting; nodes that listen on every address are where this connection found us."""
+    here = connection.local_address[0]
+    told = [replace(each, ip=here) if is_unspecified(each.ip) else each for each in announcements]
+    broadcast([connection], _encode(Told(event, told)).decode())

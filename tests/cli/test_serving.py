@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
+import io
 import json
 import os
 import re
@@ -14,9 +16,12 @@ from pathlib import Path
 
 import grpc
 import pytest
+from rich.console import Console
 from websockets.sync.client import connect
 
+from crunch_game.cli.orchestrator import Board
 from crunch_game.crunchdao import messages, variants
+from crunch_game.crunchdao.orchestrator import DevOrchestrator
 
 GAMES = str(Path(__file__).parents[1] / "games")
 
@@ -92,6 +97,29 @@ def test_an_orchestrator_serves_its_folder_until_ctrl_c(start, models, game, tmp
     assert (tmp_path / "logs" / "loud.out.log").read_text() == "imported\ntold\n"
     assert (tmp_path / "logs" / "loud.err.log").read_text() == "told\n"
     assert "a fresh instance was made" in (tmp_path / "logs" / "loud.log").read_text()
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_on_a_narrow_screen_only_what_happened_last_is_cut(models, width):
+    name = "a_model_with_a_name_that_is_longer_than_any_table_has_room_for"
+    (models / "loud.py").rename(models / f"{name}.py")
+    console = Console(width=width, file=io.StringIO())
+    board = Board(console)
+
+    async def show() -> None:
+        async with DevOrchestrator("walk", "walk.Walk", models) as fleet:
+            for model in fleet.models.values():
+                model.words = "predict failed: " + "and so on " * 30
+                model.node.served.calls, model.node.served.failures = 1_234_567, 1_234
+            console.print(board.of(fleet).get_renderable())
+
+    asyncio.run(show())
+
+    _, head, long, short, _ = console.file.getvalue().splitlines()
+    assert re.match(r"model +state +node +calls  failed  w", head)
+    assert re.match(r"a_model_with_a_name_\w+…  running  127\.0\.0\.1:\d+  1,234,567   1,234  p\S*", long)
+    assert re.match(r"last +running  127\.0\.0\.1:\d+  1,234,567   1,234  p", short)
+    assert short.endswith("…")
 
 
 def test_models_run_in_the_sandbox_unless_told_otherwise(start, models):
@@ -187,6 +215,10 @@ def test_what_is_wrong_is_one_sentence(command, models, game, taken):
         ),
         ("orchestrator", game(), "--models", models / "x", "--port", "0"): "there is no folder",
         ("orchestrator", game(), "--models", models, "--port", taken): f"cannot listen on 127.0.0.1:{taken}:",
+        ("orchestrator", game(), "--models", models, "--port", "0", "--logs", "/proc/x"): (
+            "the folder '/proc/x' cannot be made for the logs: No such file or directory; give another with --logs"
+        ),
+        (*node, "127.0.0.1:0", "--logs", game()): "cannot be made for the logs: File exists; give another with --logs",
         ("orchestrator", "nowhere:game", "--models", models): "importing nowhere raised ModuleNotFoundError",
     }
     for arguments, sentence in wrong.items():

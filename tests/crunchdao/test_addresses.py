@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from crunch_game import GameError
-from crunch_game.crunchdao.addresses import check, is_loopback, parsed, written
+from crunch_game.crunchdao.addresses import check, is_loopback, is_unspecified, parsed, written
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,11 @@ def test_what_is_no_address_is_a_sentence(text):
 def test_only_loopback_is_out_of_the_reach_of_strangers():
     assert all(map(is_loopback, ["localhost", "127.0.0.1", "127.8.8.8", "::1"]))
     assert not any(map(is_loopback, ["0.0.0.0", "::", "10.0.0.1", "example.org", "", "128.0.0.1"]))
+
+
+def test_an_address_that_stands_for_all_of_a_machine_cannot_be_announced():
+    assert all(map(is_unspecified, ["0.0.0.0", "::", "0::0"]))
+    assert not any(map(is_unspecified, ["127.0.0.1", "::1", "localhost", "", None]))
 
 
 def test_an_address_that_cannot_be_had_is_a_sentence():

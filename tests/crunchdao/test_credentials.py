@@ -13,7 +13,12 @@ import pytest
 from authority import Authority, Wallet, elliptic_key, node_name, pem, rsa_key, serving, spki
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_der_public_key,
+)
 from nodes import free_port, node
 from orchestra import orchestrator
 
@@ -426,6 +431,9 @@ def test_credentials_that_cannot_be_used_say_why(tmp_path):
         SecureCredentials(CA.certificate, OURS, pem(rsa_key("stranger")))
     with pytest.raises(GameError, match="the credentials cannot be used: "):
         SecureCredentials(b"no", OURS, pem(COORDINATOR))
+    locked = COORDINATOR.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    with pytest.raises(GameError, match="the credentials cannot be used: Password was not given but private key is"):
+        SecureCredentials(CA.certificate, OURS, locked)
     with pytest.raises(GameError, match="the gateway's key cannot be used: "):
         GatewayCredentials(b"no")
     with pytest.raises(GameError, match="it must be an RSA key"):

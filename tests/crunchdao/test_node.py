@@ -48,7 +48,7 @@ async def serve(tmp_path):
     """Write a submission, serve it, and connect to it."""
     async with AsyncExitStack() as stack:
 
-        async def start(code: str, *, sandbox: Sandbox | None = None, **options) -> tuple[Caller, Served]:
+        async def start(code: str, *, sandbox: Sandbox | None = None, tell=None, **options) -> tuple[Caller, Served]:
             file = tmp_path / "alice.py"
             file.write_text(HEAD + textwrap.dedent(code))
             submission = Submission("alice", file)
@@ -56,7 +56,7 @@ async def serve(tmp_path):
             workplace = await stack.enter_async_context(Workplace("arena.Base", host=host, submissions=[submission]))
             told: list[str] = []
             ends: asyncio.Queue = asyncio.Queue()
-            node = ModelNode(submission, workplace, tell=told.append, on_end=ends.put_nowait, **options)
+            node = ModelNode(submission, workplace, tell=tell or told.append, on_end=ends.put_nowait, **options)
             await node.open()
             stack.push_async_callback(node.close)
             caller = await stack.enter_async_context(Caller(node.port))
@@ -360,6 +360,20 @@ async def test_a_process_that_ends_in_a_call_is_answered_and_health_knows(serve)
     assert said(await caller.setup()) == ("SUCCESS", "Instance created successfully")
     assert await caller.health() == "SERVING"
     assert served.told[-1] == "a fresh instance was made"
+
+
+async def test_health_knows_of_an_end_that_cannot_be_told(serve):
+    def tell(sentence: str) -> None:
+        if sentence.startswith("the instance is gone"):
+            raise OSError("no space left")
+
+    caller, served = await serve("class Mine(Base):\n    def predict(self, number):\n        os._exit(3)\n", tell=tell)
+    await caller.setup()
+    with pytest.raises(grpc.aio.AioRpcError):
+        await caller.call("predict", 3)
+
+    assert await caller.health() == "NOT_SERVING"
+    assert (await served.ends.get()).message == "its process ended during predict: " + EXIT_3
 
 
 async def test_a_process_that_ends_between_two_calls_is_known(serve):

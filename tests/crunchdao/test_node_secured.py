@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import time
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
+import anyio
 import grpc
 import pytest
 from authority import Authority, Wallet, elliptic_key, node_name, pem, rsa_key, spki
-from callers import Caller, answer, said
+from callers import PATIENCE, Caller, Ear, answer, said
+from websockets.asyncio.client import connect
 
-from crunch_game import GameError, Submission
+from crunch_game import GameError, Submission, events
 from crunch_game.crunchdao.credentials import SecureCredentials
 from crunch_game.crunchdao.delegation import Refused, verify
+from crunch_game.crunchdao.deployment import Stage
 from crunch_game.crunchdao.identity import NodeIdentity, Word
 from crunch_game.crunchdao.node import ModelNode
 from crunch_game.crunchdao.orchestrator import DevOrchestrator
@@ -149,6 +154,64 @@ async def test_our_runner_plays_with_secured_nodes(running, identity, submission
         credentials = SecureCredentials(CA.certificate, KNOWN, pem(COORDINATOR))
         async with running(CrunchRoster("arena", port=network.port, credentials=credentials), "arena.Base") as runner:
             assert (await runner.predict(7))["alice"].value == 7
+
+
+@pytest.fixture
+def announced():
+    """Connect to a network: the frames that it sends."""
+
+    @asynccontextmanager
+    async def following(network):
+        async with connect(f"ws://127.0.0.1:{network.port}/arena") as connection:
+
+            async def told() -> list[tuple[str, str]]:
+                with anyio.fail_after(PATIENCE):
+                    frame = json.loads(await connection.recv())
+                return [(each["model_id"], each["state"]) for each in frame["data"]]
+
+            yield told
+
+    return following
+
+
+async def test_a_word_that_has_expired_stops_its_model_and_no_other(announced, tmp_path):
+    models = tmp_path / "models"
+    models.mkdir()
+    for name in ("alice", "bob"):
+        (models / f"{name}.py").write_text(CODE)
+    expired = NodeIdentity(CERTIFICATE, pem(NODE), CA.certificate, Word(**word(WALLET.vouch(NODE, expires_at=1))))
+    ear = Ear()
+    network = DevOrchestrator(
+        "arena", "arena.Base", models, identities={"alice": expired}, logs=tmp_path / "logs", on_event=ear
+    )
+
+    async with network, announced(network) as told:
+        assert await told() == [("bob", "RUNNING")]
+        why = "coordinators would refuse the node of alice: the wallet's word has expired: expires_at is 1"
+        assert (await ear.next(events.ModelStopped)).reason == why
+        assert (network.models["alice"].stage, network.models["alice"].words) == (Stage.STOPPED, why)
+        assert why in (tmp_path / "logs" / "alice.log").read_text()
+
+        (models / "alice.py").write_text(CODE + "    more = 1\n")
+        assert (await ear.next(events.ModelStopped)).reason == why
+        (models / "carol.py").write_text(CODE)
+        assert await told() == [("carol", "RUNNING")]
+
+
+async def test_a_word_that_expires_stops_a_model_that_recovers(announced, identity, submission, monkeypatch):
+    async with DevOrchestrator("arena", "arena.Base", identities={"alice": identity}) as network:
+        await network.join(submission)
+        async with announced(network) as told:
+            assert await told() == [("alice", "RUNNING")]
+            later = time.time() + 7200
+            monkeypatch.setattr(time, "time", lambda: later)
+            await network.recover("alice")
+
+            assert [await told() for _ in range(3)] == [
+                [("alice", state)] for state in ("RECOVERING", *["STOPPED"] * 2)
+            ]
+            assert network.models["alice"].stage is Stage.STOPPED
+            assert "the wallet's word has expired" in network.models["alice"].words
 
 
 # What is wrong is said before anybody is served.

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import textwrap
 from contextlib import asynccontextmanager
 
@@ -271,6 +272,26 @@ async def test_what_a_model_prints_and_why_it_fails_is_in_its_logs(write, tmp_pa
     assert "return 1 / number" in log
 
 
+async def test_calls_are_answered_while_nothing_can_be_written_to_the_logs(write, tmp_path, caplog):
+    write("alice", "class Mine(Base):\n    def predict(self, number):\n        return 1 / number\n")
+    logs = tmp_path / "logs"
+    failed = ("MODEL_FAILED", "ZeroDivisionError: division by zero")
+
+    async with orchestrator_of(write, logs=logs) as orchestrator, Caller(node_port(orchestrator, "alice")) as caller:
+        await caller.setup()
+        shutil.rmtree(logs)
+        assert said(await caller.call("predict", 0)) == failed
+        assert "predict failed: ZeroDivisionError" in (logs / "alice.log").read_text()
+
+        shutil.rmtree(logs)
+        logs.write_text("no folder")
+        for _ in range(2):
+            assert said(await caller.call("predict", 0)) == failed
+        assert caplog.messages == [
+            f"what happens to the models cannot be written to {logs}: File exists; they go on without"
+        ]
+
+
 def node_port(orchestrator: DevOrchestrator, model_id: str) -> int:
     return int(orchestrator.models[model_id].announcement.port)
 
@@ -482,6 +503,21 @@ async def test_whoever_listens_for_everyone_is_warned(write, caplog):
         assert told == [
             f"the orchestrator listens on 0.0.0.0:{orchestrator.port}, its nodes beside it; nobody is asked who he is"
         ]
+
+
+async def test_whoever_listens_for_everyone_announces_what_can_be_reached(write):
+    write("alice", counting(1))
+
+    async with orchestrator_of(write, host="0.0.0.0") as orchestrator, coordinator(orchestrator) as (one, models):
+        assert models["alice"]["ip"] == "127.0.0.1"
+        await one.report("alice")
+        port = models["alice"]["port"]
+        assert await one.told(2) == [("alice", "STOPPED", "127.0.0.1", port), ("alice", "STOPPED", "localhost", 0)]
+    async with (
+        orchestrator_of(write, host="0.0.0.0", announce="10.0.0.1") as orchestrator,
+        coordinator(orchestrator) as (_, models),
+    ):
+        assert models["alice"]["ip"] == "10.0.0.1"
 
 
 @pytest.mark.parametrize("anyio_backend", ["trio"])

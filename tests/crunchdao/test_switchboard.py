@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from crunch_game import GameError
 from crunch_game.crunchdao.announcements import Announced
@@ -125,6 +125,28 @@ async def test_nothing_is_told_before_init_and_nothing_is_missed_after_it(board)
             ports += [each["port"] for each in json.loads(await connection.recv())["data"]]
         telling.cancel()
     assert ports == list(range(ports[0], ports[0] + 101))
+
+
+async def test_each_coordinator_is_told_the_address_by_which_it_came_in_place_of_everyones():
+    board = Board()
+    await board.board.open("0.0.0.0", 0)
+    board.running = [announced("alice", ip="0.0.0.0"), announced("bob", ip="10.0.0.1"), announced("zoe", ip=None)]
+    async with connect(board.url()) as one, connect(board.url().replace("127.0.0.1", "127.0.0.2")) as other:
+        for connection, here in ((one, "127.0.0.1"), (other, "127.0.0.2")):
+            told = json.loads(await connection.recv())["data"]
+            assert [each["ip"] for each in told] == [here, "10.0.0.1", None]
+        board.board.tell(*gone(board.running[0]))
+        for connection, here in ((one, "127.0.0.1"), (other, "127.0.0.2")):
+            told = [json.loads(await connection.recv())["data"][0]["ip"] for _ in range(2)]
+            assert told == [here, "localhost"]
+    await board.board.close()
+
+
+async def test_a_web_page_is_let_in_nowhere(board):
+    for origin in ("http://example.org", "null"):
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(board.url(), origin=origin)
+        assert caught.value.response.status_code == 403
 
 
 @pytest.mark.parametrize("path", ["/", "", "//"])
