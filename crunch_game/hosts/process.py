@@ -118,8 +118,10 @@ class ProcessHost:
         self._turns = anyio.Semaphore(_SIDE_BY_SIDE * (os.cpu_count() or 1))
         _allow_descriptors()
         self._init = _sendable((list(setup.init_args), dict(setup.init_kwargs)), "the models' init arguments")
-        libraries = libraries_of(submissions) if self._preload == "auto" else list(self._preload)
-        self._boot = boot_of(setup, submissions, libraries, self._sandbox)
+        preload = self._preload
+        if preload == "auto":
+            preload = await anyio.to_thread.run_sync(libraries_of, submissions)
+        self._boot = boot_of(setup, submissions, list(preload), self._sandbox)
         self._engine = Engine(waker(), watcher.loop_blocked)
         self._engine.start()
         self._keeper.start()
