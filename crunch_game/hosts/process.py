@@ -137,10 +137,12 @@ class ProcessHost:
         Raises:
             LoadFailure: It could not be loaded.
             ContractError: `init` cannot be sent.
+            CrunchGameError: The engine has failed.
         """
         reference = _reference(submission)
         sent = self._init if init is None else _sendable(init, "the model's init arguments")
         while True:
+            self._engine.check()
             async with self._turns:
                 server = await self._have_server()
                 process, channel, descriptors = self._process(submission)
@@ -154,6 +156,7 @@ class ProcessHost:
                         await results.wait()
             async with self._ended_unless_loaded(process):
                 [(_, what, _)] = [result async for batch in results for result in batch]
+                self._engine.check()
                 if not server.lost or process.link.pid is not None:
                     return Loaded(process, process.loaded(what, timeout))
             await self.stop(process)  # the fork server ended before it came to this one; that is not the model's fault
@@ -180,7 +183,12 @@ class ProcessHost:
     async def ask(
         self, call: Call, asked: Mapping[Instance, Mapping[str, Any] | None], *, each: bool
     ) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
-        """Write one frame to every process, and take what comes by the deadline."""
+        """Write one frame to every process, and take what comes by the deadline.
+
+        Raises:
+            ContractError: The arguments cannot be sent.
+            CrunchGameError: The engine has failed.
+        """
         what = f"the arguments of {call.method.owner}.{call.method.name}"
         results = Results(call.method.name, call.timeout, each=each)
         id_ = results.exchange.id
@@ -197,6 +205,7 @@ class ProcessHost:
         self._engine.do(lambda: self._engine.ask(results.exchange, frames))
         try:
             async for batch in results:
+                self._engine.check()
                 yield [(processes[link], processes[link].reply(result, s, call)) for link, result, s in batch]
         finally:
             results.forsake(self._unheard)
@@ -228,7 +237,7 @@ class ProcessHost:
             if orphans:
                 self._engine.do(self._engine.adopt)
             for process in list(self._instances.values()):
-                if orphans or process.link.pidfd is not None:  # the fork server that it came from is gone
+                if orphans or process.link.orphaned:
                     await self.stop(process)
             await anyio.to_thread.run_sync(self._keeper.stop)
             await anyio.to_thread.run_sync(self._engine.stop)
