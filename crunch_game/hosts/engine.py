@@ -56,7 +56,7 @@ class Engine:
         self._server_gone: Callable[[], None] = lambda: None
         self._server_report: Callable[[forkserver.Report], None] = lambda report: None
         self._stopping = False
-        self._failure: str | None = None
+        self._failure: CrunchGameError | None = None
         self._thread = threading.Thread(target=self._run, name="crunch_game engine", daemon=True)
         self._selector.register(self._ear, selectors.EVENT_READ, self._hear)
 
@@ -82,7 +82,7 @@ class Engine:
             CrunchGameError: The engine has failed. Every process has been said to be gone.
         """
         if self._failure is not None:
-            raise CrunchGameError(self._failure)
+            raise self._failure
 
     # The rest runs on the engine's thread, by way of `do`.
 
@@ -175,10 +175,10 @@ class Engine:
 
     def _fail(self, error: BaseException) -> None:
         """Say that every process is gone, those too that are still asked for, until the author leaves the runner."""
-        self._failure = (
+        self._failure = CrunchGameError(
             f"the thread that speaks to the models failed ({said(error)}); leave this runner and begin another"
         )
-        self._give_up(self._failure)
+        self._give_up(str(self._failure))
         self._tell(self._server_gone)
         self._ear.setblocking(True)
         while not self._stopping:

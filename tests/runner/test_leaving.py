@@ -248,7 +248,7 @@ async def test_who_waits_for_a_call_when_the_engine_fails_gets_a_sentence_and_so
 @pytest.mark.anyio
 async def test_when_the_engine_fails_between_two_calls_the_game_ends_with_a_sentence(submit, running, processes, gone):
     async def play():
-        async with running([submit("a", PID), submit("b", PID)]) as runner:
+        async with running([submit(name, PID) for name in "abcd"]) as runner:
             runner._host._engine.do(boom)
             await anyio.sleep(20)
 
