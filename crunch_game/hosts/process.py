@@ -20,6 +20,7 @@ from crunch_game.errors import ContractError, GameError
 from crunch_game.hosts import forkserver, wire
 from crunch_game.hosts.answering import CallBody
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
+from crunch_game.hosts.birth import DESCRIPTORS
 from crunch_game.hosts.deaths import Coroner
 from crunch_game.hosts.engine import Engine
 from crunch_game.hosts.exchange import Exchange, Gone, Link, Result
@@ -95,6 +96,7 @@ class ProcessHost:
 
         Raises:
             ContractError: The base class cannot be imported in another process.
+            GameError: This process may have too few open files.
         """
         if not hasattr(os, "pidfd_open"):
             raise ContractError('the process host needs Linux and Python\'s os.pidfd_open; use host="inline"')
@@ -103,6 +105,7 @@ class ProcessHost:
                 "a script that runs models starts its runner under: if __name__ == '__main__':  "
                 "(the models' processes import the script)"
             )
+        _allow_descriptors()
         self._setup = setup
         self._watcher = watcher
         self._folder = Path(tempfile.mkdtemp(prefix="crunch_game-"))
@@ -116,7 +119,6 @@ class ProcessHost:
             self._logs.mkdir(parents=True, exist_ok=True)
         self._reviving = anyio.Lock()
         self._turns = anyio.Semaphore(_SIDE_BY_SIDE * (os.cpu_count() or 1))
-        _allow_descriptors()
         self._init = _sendable((list(setup.init_args), dict(setup.init_kwargs)), "the models' init arguments")
         preload = self._preload
         if preload == "auto":
@@ -303,6 +305,11 @@ class ProcessHost:
 def _allow_descriptors() -> None:
     """Each model takes one; what is allowed at first, often 1,024, is for programs that look at them with select()."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:
+        raise GameError(
+            f"this process may have no more than {hard} files open, and a model's process needs {DESCRIPTORS}; "
+            "raise the hard limit (ulimit -Hn)"
+        )
     wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

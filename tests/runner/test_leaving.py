@@ -372,6 +372,16 @@ def test_a_script_without_its_guard_gives_the_sentence(tmp_path):
     assert err.rstrip().rpartition("\nTraceback")[2]  # it ends, and says why
 
 
+def test_a_limit_of_open_files_that_no_model_can_be_started_with_is_refused_at_once(tmp_path):
+    few = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (96, 96))\nanyio.run(main)\n"
+    game = script(tmp_path, f"{GAME}\n\nif __name__ == '__main__':\n{textwrap.indent(few, '    ')}")
+    _, err = game.communicate(timeout=60)
+    assert err.splitlines()[-1] == (
+        "crunch_game.GameError: this process may have no more than 96 files open, and a model's process needs 258; "
+        "raise the hard limit (ulimit -Hn)"
+    )
+
+
 def test_it_plays_on_plain_asyncio_too_where_deaths_between_calls_are_heard(tmp_path):
     (tmp_path / "theirs.py").write_text(
         "import os, threading\nfrom mygame import Base\n\n\nclass T(Base):\n    def predict(self, number):\n"
