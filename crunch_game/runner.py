@@ -373,6 +373,6 @@ def _recorder_of(
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The one exception of a group that holds no more than one."""
     inner: BaseException = group
-    while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
+    while isinstance(inner, BaseExceptionGroup) and len(set(inner.exceptions)) == 1:
         inner = inner.exceptions[0]
     return inner

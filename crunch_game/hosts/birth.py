@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from crunch_game.contract import Contract
     from crunch_game.hosts.sandbox import Sandbox
 
-__all__ = ["FAILED", "become_model"]
+__all__ = ["DESCRIPTORS", "FAILED", "become_model"]
 
 FAILED: Final = 70
 """The exit code of a model's process in which our own code failed."""
 _CHANNEL: Final = 256
+_LIFELINE: Final = _CHANNEL + 1
+DESCRIPTORS: Final = _LIFELINE + 1
+"""Open files that a process must be allowed, to become a model's."""
 
 
 def become_model(descriptors: Sequence[int], pipe: str, contract: Contract, sandbox: Sandbox | None) -> NoReturn:
@@ -42,8 +45,8 @@ def become_model(descriptors: Sequence[int], pipe: str, contract: Contract, sand
         if channel != _CHANNEL:  # last: any of the others may have had this number
             os.dup2(channel, _CHANNEL, inheritable=False)
         os.closerange(3, _CHANNEL)
-        os.closerange(_CHANNEL + 1, os.sysconf("SC_OPEN_MAX"))
-        lifeline.hold(pipe, _CHANNEL + 1)
+        os.closerange(_LIFELINE, os.sysconf("SC_OPEN_MAX"))
+        lifeline.hold(pipe, _LIFELINE)
         os.nice(5)
         gc.enable()
         sys.dont_write_bytecode = True

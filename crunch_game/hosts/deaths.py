@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import signal
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from crunch_game.hosts.barriers import size
 from crunch_game.hosts.forkserver import FAILED, NOT_STARTED
 
 if TYPE_CHECKING:
-    from crunch_game.hosts.lastwords import Dump
+    from crunch_game.hosts.lastwords import Dump, Farewell
     from crunch_game.hosts.sandbox import Sandbox
 
 __all__ = ["Coroner", "OutOfMemory"]
@@ -36,6 +37,11 @@ _NO_MEMORY: Final = re.compile(
     r"malloc failed|MemoryError",
     re.IGNORECASE,
 )
+
+_BROKEN: Final = re.compile(
+    rf"BrokenPipeError|Connection\w*Error|OSError: \[Errno (?:{errno.EBADF}|{errno.ENOTSOCK}|{errno.ENOTCONN})\]"
+)
+"""What a channel answers that is no more."""
 
 
 class OutOfMemory:
@@ -76,6 +82,7 @@ class Coroner:
         peak: int = 0,
         stderr: str | None = None,
         dump: Dump | None = None,
+        farewell: Farewell | None = None,
     ) -> str:
         """How a process ended and what most likely ended it, as the end of a sentence.
 
@@ -86,11 +93,12 @@ class Coroner:
             peak: The most memory, in bytes, that it had used; 0 if that is not known.
             stderr: The last lines that it wrote.
             dump: Where it was when it crashed, if it could tell.
+            farewell: Why our own code in it could not go on, if it could tell.
         """
         if code is None:
             return "how is not known"
         if code >= 0:
-            return f"exit code {code}; {_exit(code, started)}"
+            return f"exit code {code}; {_exit(code, started, farewell)}"
         if code == -signal.SIGKILL:
             cause: str | None = self._killed(struck, peak)
         elif code in (-signal.SIGSEGV, -signal.SIGABRT):
@@ -130,12 +138,16 @@ class Coroner:
         return _CAUSES[number]
 
 
-def _exit(code: int, started: bool) -> str:
+def _exit(code: int, started: bool, farewell: Farewell | None) -> str:
     if not started and code == NOT_STARTED:
         return "the system gives no process: there are too many, or memory or descriptors are used up"
-    if code == FAILED:
-        return "its end of the connection to the game broke; most often it closed open files that are not its own"
-    return "something in it called os._exit, or native code called exit"
+    if code != FAILED:
+        return "something in it called os._exit, or native code called exit"
+    if farewell is not None and farewell.frames is not None:
+        return f"its code raised an exception outside of a call, as a signal's handler may: {farewell.reason}"
+    if farewell is not None and not _BROKEN.match(farewell.reason):
+        return f"the game's own code in it could not go on: {farewell.reason}"
+    return "its end of the connection to the game broke; most often it closed open files that are not its own"
 
 
 def _name(number: int) -> str:

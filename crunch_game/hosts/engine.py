@@ -21,6 +21,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
+from crunch_game.errors import CrunchGameError
+from crunch_game.faults import said
 from crunch_game.hosts import forkserver, output, wire
 from crunch_game.hosts.exchange import Exchange, Gone, Link, Missed
 from crunch_game.hosts.processes import is_exiting
@@ -54,6 +56,7 @@ class Engine:
         self._server_gone: Callable[[], None] = lambda: None
         self._server_report: Callable[[forkserver.Report], None] = lambda report: None
         self._stopping = False
+        self._failure: CrunchGameError | None = None
         self._thread = threading.Thread(target=self._run, name="crunch_game engine", daemon=True)
         self._selector.register(self._ear, selectors.EVENT_READ, self._hear)
 
@@ -72,6 +75,15 @@ class Engine:
         with suppress(OSError):  # it rings already, or the thread has just ended
             self._bell.send(b"\0")
 
+    def check(self) -> None:
+        """Must be asked by whoever has something done, and again when it is told what came of it.
+
+        Raises:
+            CrunchGameError: The engine has failed. Every process has been said to be gone.
+        """
+        if self._failure is not None:
+            raise self._failure
+
     # The rest runs on the engine's thread, by way of `do`.
 
     def serve(
@@ -80,6 +92,9 @@ class Engine:
         """Speak to this fork server from now on; `report` and `gone` are called on the event loop."""
         self._server_report, self._server_gone = report, gone
         self._server.connect(server)
+        if self._failure is not None:
+            self._server.close()
+            self._tell(gone)
 
     def spawn(self, link: Link, channel: socket.socket, descriptors: Sequence[int]) -> None:
         """Have a process forked for the link; it gets the descriptors: its channel's end, stdout and stderr."""
@@ -120,25 +135,26 @@ class Engine:
         """End the link's process."""
         if link.ended:
             return
-        if link.pidfd is None or link.pid is None:
+        if not link.orphaned:
             self._server.order(forkserver.Kill(link.token))
             return
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(link.pidfd, 0)  # while it is there, its number is its group's
-            os.killpg(link.pid, signal.SIGKILL)
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(link.pidfd, signal.SIGKILL)
+        assert link.pid is not None
+        if _signal(link, 0):  # while it is there, its number is its group's
+            with suppress(ProcessLookupError):
+                os.killpg(link.pid, signal.SIGKILL)
+            _signal(link, signal.SIGKILL)
+        if link.pidfd is None:
+            self._end(link, None)  # nothing else will tell of it
 
     def look(self, links: Iterable[Link]) -> None:
         """Have the links' processes write to their stderr where they are."""
         for link in links:
             if link.ended:
                 continue
-            if link.pidfd is None:
-                self._server.order(forkserver.Look(link.token))
+            if link.orphaned:
+                _signal(link, output.LOOK)
             else:
-                with suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(link.pidfd, output.LOOK)
+                self._server.order(forkserver.Look(link.token))
 
     def close_server(self) -> None:
         """Hang up on the fork server: it ends every model's process, and itself."""
@@ -151,21 +167,41 @@ class Engine:
         try:
             while not self._stopping:
                 self._turn(self._next_timeout())
-        except BaseException:
+        except BaseException as error:
             logger.exception("the engine of crunch_game failed; rounds cannot go on")
-            raise
+            self._fail(error)
         finally:
             self._release()
 
+    def _fail(self, error: BaseException) -> None:
+        """Say that every process is gone, those too that are still asked for, until the author leaves the runner."""
+        self._failure = CrunchGameError(
+            f"the thread that speaks to the models failed ({said(error)}); leave this runner and begin another"
+        )
+        self._give_up(str(self._failure))
+        self._tell(self._server_gone)
+        self._ear.setblocking(True)
+        while not self._stopping:
+            while self._tasks:
+                with suppress(Exception):
+                    self._tasks.popleft()()
+            if not self._stopping:
+                self._hear()
+
     def _release(self) -> None:
-        self.close_server()
-        for link in list(self._links.values()):
-            link.broken = link.broken or "the runner was left"
-            self._end(link, None)  # who still waits for it must not wait for ever
-        self._server.drop()
+        self._give_up("the runner was left")
         self._selector.close()
         self._bell.close()
         self._ear.close()
+
+    def _give_up(self, reason: str) -> None:
+        """Let go of the fork server and of every process: who still waits for one must not wait for ever."""
+        self.close_server()
+        for link in list(self._links.values()):
+            link.broken = link.broken or reason
+            self._hang_up(link)  # to read once more may be what fails
+            self._end(link, None)
+        self._server.drop()
 
     def _next_timeout(self) -> float | None:
         if self._tasks:
@@ -365,12 +401,16 @@ class Engine:
     def adopt(self) -> None:
         """Watch the processes whose fork server is gone, so that they can be ended too."""
         for link in [link for link in self._links.values() if link.pidfd is None]:
-            try:
-                link.pidfd = os.pidfd_open(link.pid) if link.pid else None
-            except ProcessLookupError:
-                link.pidfd = None
-            if link.pidfd is None:
+            if link.pid is None:
                 self._end(link, None)
+                continue
+            link.orphaned = True
+            try:
+                link.pidfd = os.pidfd_open(link.pid)
+            except ProcessLookupError:
+                self._end(link, None)
+            except OSError:
+                continue  # no descriptor is left: its channel tells of its end
             else:
                 self._selector.register(link.pidfd, selectors.EVENT_READ, lambda link=link: self._end(link, None))
 
@@ -411,3 +451,16 @@ class Engine:
         for exchange, _ in queue:
             self._settle(link, exchange, replace(gone, unsent=True), now)
         self._tell(lambda: link.watcher.gone(link, gone, told=told))
+
+
+def _signal(link: Link, number: int) -> bool:
+    """Signal an orphaned process, and say whether it was there: by its number only where it has no descriptor."""
+    assert link.pid is not None
+    try:
+        if link.pidfd is not None:
+            signal.pidfd_send_signal(link.pidfd, number)
+        else:
+            os.kill(link.pid, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

@@ -104,6 +104,8 @@ class Link:
         unsent: What of the current frame the socket did not take yet.
         broken: How the process broke the protocol, or None.
         peak: The most memory, in bytes, that the process had used when it ended; 0 if that is not known.
+        orphaned: Whether the fork server that it came from is gone.
+        pidfd: What an orphaned process is watched by; None if no descriptor was left for that.
     """
 
     def __init__(self, watcher: LinkWatcher, most: int | None = None) -> None:
@@ -111,6 +113,7 @@ class Link:
         self.token = next(Exchange._ids)
         self.pid: int | None = None
         self.pidfd: int | None = None
+        self.orphaned = False
         self.socket: socket.socket | None = None
         self.reader = wire.FrameReader(most)
         self.current: Exchange | None = None

@@ -20,6 +20,7 @@ from crunch_game.hosts.claims import told_of, warnings_of
 from crunch_game.hosts.deaths import Coroner
 from crunch_game.hosts.exchange import Exchange, Gone, Link, LinkWatcher, Missed
 from crunch_game.hosts.folders import discard
+from crunch_game.hosts.forkserver import FAILED
 from crunch_game.hosts.logs import Keeper
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
@@ -162,6 +163,8 @@ class Process(Instance):
         raw = self._unread()
         stderr, dump = lastwords.lines_of(raw), lastwords.dump_of(raw, fatal=gone.exit != -signal.SIGXCPU)
         frames = dump.frames and f"{dump.frames}\n{dump.headline}".rstrip() if dump is not None else None
+        farewell = lastwords.farewell_of(raw) if gone.exit == FAILED else None
+        frames = farewell.frames if farewell is not None else frames
         if gone.reason is not None:
             return Fault("protocol", f"its process was ended {when}: {gone.reason}", frames, stderr, gone.exit)
         how = self._coroner.verdict(
@@ -171,6 +174,7 @@ class Process(Instance):
             peak=self.link.peak,
             stderr=stderr,
             dump=dump,
+            farewell=farewell,
         )
         return Fault("died", f"its process ended {when}: {how}", frames, stderr, gone.exit)
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from itertools import takewhile
 from typing import Final, NamedTuple
 
-from crunch_game.faults import is_foreign, printable
+from crunch_game.faults import is_foreign, printable, shortened
+from crunch_game.hosts.output import FAREWELL, REMARK
 
-__all__ = ["Dump", "dump_of", "lines_of"]
+__all__ = ["Dump", "Farewell", "dump_of", "farewell_of", "lines_of"]
 
 _FATAL: Final = "Fatal Python error: "
 _DUMP: Final = re.compile(r"^(?:Current thread|Thread|Stack) .*\(most recent call first\):$")
@@ -36,9 +37,21 @@ class Dump(NamedTuple):
     headline: str
 
 
+class Farewell(NamedTuple):
+    """Why our own code in a process could not go on.
+
+    Attributes:
+        reason: The error's type and text.
+        frames: The participant's own, as the lines of a traceback; None if there are none.
+    """
+
+    reason: str
+    frames: str | None
+
+
 def lines_of(raw: bytes) -> str | None:
     """The last lines, without dumps and without our own remarks; None if nothing is left."""
-    lines = [line for line, dumped in _sorted(raw) if not dumped and not line.startswith("[crunch_game] ")]
+    lines = [line for line, dumped in _sorted(raw) if not dumped and not line.startswith(REMARK)]
     # What a progress bar has written over is not what its reader saw.
     shown = [printable(line.rstrip("\r").rpartition("\r")[2]) for line in lines]
     text = "\n".join(shown).strip("\n")
@@ -63,6 +76,16 @@ def dump_of(raw: bytes, *, fatal: bool = False) -> Dump | None:
     found = list(takewhile(bool, map(_FRAME.match, rest)))
     frames = [(_unescaped(match[1]), match[2], _unescaped(match[3])) for match in found if match]
     return Dump(_traceback(frames[::-1]), rest[len(found) : len(found) + 1] == ["  ..."], headline)
+
+
+def farewell_of(raw: bytes) -> Farewell | None:
+    """The last lines of ours, if they say why the process ended by itself."""
+    _, begun, text = raw.decode(errors="replace").rpartition(REMARK + FAREWELL)
+    if not begun:
+        return None
+    reason, *rest = text.split("\n")
+    frames = [line.removeprefix(REMARK) for line in takewhile(lambda line: line.startswith(REMARK), rest)]
+    return Farewell(shortened(reason), shortened("\n".join(frames)) or None)
 
 
 def _traceback(frames: list[tuple[str, str, str]]) -> str | None:

@@ -9,11 +9,17 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from textwrap import indent
 from typing import Final
 
-from crunch_game.faults import said
+from crunch_game.faults import own_frames, said
 
-__all__ = ["LOOK", "fail", "flush", "point", "prepare"]
+__all__ = ["FAREWELL", "LOOK", "REMARK", "fail", "flush", "point", "prepare"]
+
+REMARK: Final = "[crunch_game] "
+"""What each line of ours in a model's log begins with."""
+FAREWELL: Final = "the model's process ends: "
+"""What the first begins with that say why it ended by itself: the error, and from the next on the model's frames."""
 
 LOOK: Final = signal.SIGWINCH
 """Makes a model's process write to its stderr where it is. Without our handler the kernel would ignore it."""
@@ -57,5 +63,7 @@ def flush() -> None:
 def fail() -> None:
     """Leave in the log why our own code in this process cannot go on."""
     error = sys.exc_info()[1]
+    reason, frames = (said(error), own_frames(error)) if error else ("it was told to", None)
+    text = f"{FAREWELL}{' '.join(reason.split())}\n{frames or ''}".rstrip()
     with suppress(OSError):
-        os.write(2, f"[crunch_game] the model's process ends: {said(error) if error else 'it was told to'}\n".encode())
+        os.write(2, f"{indent(text, REMARK, lambda line: True)}\n".encode())

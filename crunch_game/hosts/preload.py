@@ -28,7 +28,7 @@ _MOST: Final = 1 << 18
 # Each alternative takes what it has begun to its end, so that no text makes the search go back.
 _STATEMENTS: Final = re.compile(
     r"""
-    '''(?:\\.|[^\\])*?(?:'''|\Z) | \"""(?:\\.|[^\\])*?(?:\"""|\Z)
+    '''(?:\\.|[^\\])*?(?:'''|\\?\Z) | \"""(?:\\.|[^\\])*?(?:\"""|\\?\Z)
     | '(?:\\.|[^'\\\n])*'? | "(?:\\.|[^"\\\n])*"?
     | \#[^\n]*
     | (?:^|[;:])[ \t]*(?:import[ \t]+(?P<names>[^\n;\#]+) | from[ \t]+(?P<module>\w[\w.]*)[ \t]+import\b)

@@ -20,6 +20,7 @@ from crunch_game.errors import ContractError, GameError
 from crunch_game.hosts import forkserver, wire
 from crunch_game.hosts.answering import CallBody
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
+from crunch_game.hosts.birth import DESCRIPTORS
 from crunch_game.hosts.deaths import Coroner
 from crunch_game.hosts.engine import Engine
 from crunch_game.hosts.exchange import Exchange, Gone, Link, Result
@@ -95,6 +96,7 @@ class ProcessHost:
 
         Raises:
             ContractError: The base class cannot be imported in another process.
+            GameError: This process may have too few open files.
         """
         if not hasattr(os, "pidfd_open"):
             raise ContractError('the process host needs Linux and Python\'s os.pidfd_open; use host="inline"')
@@ -103,6 +105,7 @@ class ProcessHost:
                 "a script that runs models starts its runner under: if __name__ == '__main__':  "
                 "(the models' processes import the script)"
             )
+        _allow_descriptors()
         self._setup = setup
         self._watcher = watcher
         self._folder = Path(tempfile.mkdtemp(prefix="crunch_game-"))
@@ -116,10 +119,11 @@ class ProcessHost:
             self._logs.mkdir(parents=True, exist_ok=True)
         self._reviving = anyio.Lock()
         self._turns = anyio.Semaphore(_SIDE_BY_SIDE * (os.cpu_count() or 1))
-        _allow_descriptors()
         self._init = _sendable((list(setup.init_args), dict(setup.init_kwargs)), "the models' init arguments")
-        libraries = libraries_of(submissions) if self._preload == "auto" else list(self._preload)
-        self._boot = boot_of(setup, submissions, libraries, self._sandbox)
+        preload = self._preload
+        if preload == "auto":
+            preload = await anyio.to_thread.run_sync(libraries_of, submissions)
+        self._boot = boot_of(setup, submissions, list(preload), self._sandbox)
         self._engine = Engine(waker(), watcher.loop_blocked)
         self._engine.start()
         self._keeper.start()
@@ -135,10 +139,12 @@ class ProcessHost:
         Raises:
             LoadFailure: It could not be loaded.
             ContractError: `init` cannot be sent.
+            CrunchGameError: The engine has failed.
         """
         reference = _reference(submission)
         sent = self._init if init is None else _sendable(init, "the model's init arguments")
         while True:
+            self._engine.check()
             async with self._turns:
                 server = await self._have_server()
                 process, channel, descriptors = self._process(submission)
@@ -152,6 +158,7 @@ class ProcessHost:
                         await results.wait()
             async with self._ended_unless_loaded(process):
                 [(_, what, _)] = [result async for batch in results for result in batch]
+                self._engine.check()
                 if not server.lost or process.link.pid is not None:
                     return Loaded(process, process.loaded(what, timeout))
             await self.stop(process)  # the fork server ended before it came to this one; that is not the model's fault
@@ -178,7 +185,12 @@ class ProcessHost:
     async def ask(
         self, call: Call, asked: Mapping[Instance, Mapping[str, Any] | None], *, each: bool
     ) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
-        """Write one frame to every process, and take what comes by the deadline."""
+        """Write one frame to every process, and take what comes by the deadline.
+
+        Raises:
+            ContractError: The arguments cannot be sent.
+            CrunchGameError: The engine has failed.
+        """
         what = f"the arguments of {call.method.owner}.{call.method.name}"
         results = Results(call.method.name, call.timeout, each=each)
         id_ = results.exchange.id
@@ -195,6 +207,7 @@ class ProcessHost:
         self._engine.do(lambda: self._engine.ask(results.exchange, frames))
         try:
             async for batch in results:
+                self._engine.check()
                 yield [(processes[link], processes[link].reply(result, s, call)) for link, result, s in batch]
         finally:
             results.forsake(self._unheard)
@@ -226,7 +239,7 @@ class ProcessHost:
             if orphans:
                 self._engine.do(self._engine.adopt)
             for process in list(self._instances.values()):
-                if orphans or process.link.pidfd is not None:  # the fork server that it came from is gone
+                if orphans or process.link.orphaned:
                     await self.stop(process)
             await anyio.to_thread.run_sync(self._keeper.stop)
             await anyio.to_thread.run_sync(self._engine.stop)
@@ -292,6 +305,11 @@ class ProcessHost:
 def _allow_descriptors() -> None:
     """Each model takes one; what is allowed at first, often 1,024, is for programs that look at them with select()."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:
+        raise GameError(
+            f"this process may have no more than {hard} files open, and a model's process needs {DESCRIPTORS}; "
+            "raise the hard limit (ulimit -Hn)"
+        )
     wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

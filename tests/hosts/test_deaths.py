@@ -14,7 +14,7 @@ import pytest
 from crunch_game import Sandbox
 from crunch_game.hosts.deaths import Coroner
 from crunch_game.hosts.forkserver import FAILED, NOT_STARTED
-from crunch_game.hosts.lastwords import Dump
+from crunch_game.hosts.lastwords import Dump, Farewell
 
 FREE = Coroner(None)
 LIMITED = Coroner(Sandbox(memory=300 << 20, cpu=5, file_size=8 << 20))
@@ -50,6 +50,14 @@ def test_our_own_codes_are_explained_where_they_are_ours():
     assert FREE.verdict(FAILED) == (
         "exit code 70; its end of the connection to the game broke; "
         "most often it closed open files that are not its own"
+    )
+    broke = Farewell("OSError: [Errno 9] Bad file descriptor", None)
+    assert FREE.verdict(FAILED, farewell=broke) == FREE.verdict(FAILED)
+    assert FREE.verdict(FAILED, farewell=Farewell("OSError: [Errno 28] No space left on device", None)) == (
+        "exit code 70; the game's own code in it could not go on: OSError: [Errno 28] No space left on device"
+    )
+    assert FREE.verdict(FAILED, farewell=Farewell("BrokenPipeError: mine", "...")) == (
+        "exit code 70; its code raised an exception outside of a call, as a signal's handler may: BrokenPipeError: mine"
     )
     assert FREE.verdict(NOT_STARTED, started=False) == (
         "exit code 127; the system gives no process: there are too many, or memory or descriptors are used up"

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import crunch_game
-from crunch_game.hosts.lastwords import dump_of, lines_of
+from crunch_game.hosts.lastwords import Farewell, dump_of, farewell_of, lines_of
 from crunch_game.hosts.wire import decode, encode
 
 
@@ -123,10 +123,35 @@ def test_nothing_is_none(raw):
     assert lines_of(raw) is None
 
 
+FAREWELL = "import os\nfrom crunch_game.hosts.output import fail\nprint('words', file=os.sys.stderr)\n"
+
+
+def test_why_a_process_ended_by_itself_is_told_apart_from_its_last_words(tmp_path):
+    raised = "def ring():\n    raise TimeoutError('too\\n\\nlate')\n"
+    raw = left_by(tmp_path, f"{FAREWELL}{raised}try:\n    ring()\nfinally:\n    fail()\n    os._exit(70)\n")
+
+    assert lines_of(raw) == "words"
+    told = farewell_of(raw)
+    assert told.reason == "TimeoutError: too late"
+    place = f'  File "{tmp_path}/model.py", line'
+    assert [line for line in told.frames.splitlines() if line.startswith("  File")] == [
+        f"{place} 7, in <module>",
+        f"{place} 5, in ring",
+    ]
+    assert told.frames.endswith("\nTimeoutError: too\n\nlate")
+
+
+def test_without_frames_of_its_own_the_reason_is_told_alone():
+    raw = b"words\n[crunch_game] the model's process ends: OSError: [Errno 24] Too many open files\nmore"
+    assert farewell_of(raw) == Farewell("OSError: [Errno 24] Too many open files", None)
+    assert farewell_of(b"words\n[crunch_game] 5 bytes before this line were dropped\n") is None
+
+
 @given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode(errors="surrogatepass")))
 @example(b'Current thread x (most recent call first):\n  File "\\Uffffffff", line 1 in \\ud800\n')
 def test_whatever_was_left_can_be_read_and_sent(raw):
     dump = dump_of(raw)
-    for text in (lines_of(raw), dump and dump.frames):
+    farewell = farewell_of(b"[crunch_game] the model's process ends: " + raw)
+    for text in (lines_of(raw), dump and dump.frames, farewell.reason, farewell.frames):
         assert decode(encode(text)) == text
         assert text is None or text.replace("\n", "").isprintable() or "\t" in text or not text.isascii()

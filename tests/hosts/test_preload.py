@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crunch_game import ModelRunner, Policy, ProcessHost
 from crunch_game.hosts import preload
@@ -151,6 +153,8 @@ LONG = 1 << 18
         '\'"""' * LONG,
         "'" + "\\'" * LONG,
         "\\'" * LONG,
+        "\\'''\n" * (LONG // 5 - 1) + "\\",
+        '\\"""\n' * (LONG // 5 - 1) + "\\",
         "-" * LONG + "1",
         "f(a=" * LONG,
     ],
@@ -171,6 +175,14 @@ def test_no_text_takes_the_coordinators_time_or_memory(tmp_path, text):
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, preexec_fn=little_memory
     )
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+@given(st.sampled_from(["'''", '"""']), st.text("\\'\"\n#a"))
+def test_a_long_string_that_is_begun_is_taken_to_its_end(quotes, text):
+    """Who gives up at the end of the text, and begins again one character on, takes the square of its length."""
+    taken = preload._STATEMENTS.match(quotes + text)[0]
+
+    assert taken == quotes + text or (taken.endswith(quotes) and len(taken) >= 6)
 
 
 def test_a_pipe_for_a_module_is_not_waited_for(tmp_path):

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import anyio
 import pytest
 
-from crunch_game import Contract, ContractError, ModelRunner, Policy, Sandbox, Status
+from crunch_game import Contract, ContractError, CrunchGameError, ModelRunner, Policy, Sandbox, Status
 from crunch_game.events import ModelLoadFailed, ModelReady, ModelRestarted
 from crunch_game.hosts.inline import InlineHost
 from crunch_game.hosts.process import ProcessHost
@@ -172,6 +175,89 @@ async def test_what_a_model_started_ends_with_it_without_the_fork_server_too(sub
         await gone(model, started)
 
 
+@contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """All that this process may have are taken, but for those that it closes meanwhile."""
+    before, held = resource.getrlimit(resource.RLIMIT_NOFILE), []
+    highest = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, before[1]))
+    try:
+        with suppress(OSError):
+            while True:
+                held.append(os.dup(0))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for descriptor in held:
+            os.close(descriptor)
+
+
+@pytest.mark.anyio
+async def test_models_whose_fork_server_is_gone_are_watched_and_ended_without_a_descriptor_too(
+    submit, running, processes, gone, seen, log
+):
+    closes = f"{PID}def tick(self, data=None):\n    os.closerange(3, 1000)\n    time.sleep(600)\n"
+    async with running([submit(name, closes) for name in "abcd"]) as runner:
+        pids = {model_id: outcome.value for model_id, outcome in (await runner.predict(1)).items()}
+        server = forkserver(processes, *pids.values())
+        with no_descriptor_left():
+            os.kill(server, signal.SIGKILL)
+            await seen(lambda: runner._host._server.lost)
+            after = {model_id: outcome.value for model_id, outcome in (await runner.predict(2)).items()}
+        assert after == pids
+        assert [process.link.pidfd is None for process in runner._host._instances.values()].count(True) >= 3
+        await runner.stop("a", "enough")
+        await gone(pids["a"])
+        os.kill(pids["b"], signal.SIGKILL)
+        await log.until(ModelReady, "b", 2)
+        assert log.of(ModelRestarted, "b")[0].fault.message == "its process ended between two calls: how is not known"
+        ended = (await runner.call("tick", models=["c"]))["c"].error
+        assert ended.message == "its process was ended during tick: it closed its connection to the game"
+        await gone(pids["c"])
+        assert (await runner.predict(3))["d"].value == pids["d"]
+    await gone(*pids.values(), *processes())
+
+
+ENGINE = "the thread that speaks to the models failed (OSError: boom); leave this runner and begin another"
+
+
+def boom():
+    raise OSError("boom")
+
+
+@pytest.mark.anyio
+async def test_who_waits_for_a_call_when_the_engine_fails_gets_a_sentence_and_so_does_who_calls_later(
+    submit, running, processes, gone, caplog
+):
+    async def call(runner):
+        with pytest.raises(CrunchGameError) as told:
+            await runner.predict(1)
+        assert str(told.value) == ENGINE
+
+    async with running([submit("hangs", HANGS)]) as runner:
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(call, runner)
+                await anyio.wait_all_tasks_blocked()
+                runner._host._engine.do(boom)
+            await call(runner)
+    assert "the engine of crunch_game failed" in caplog.text
+    await gone(*processes())
+
+
+@pytest.mark.anyio
+async def test_when_the_engine_fails_between_two_calls_the_game_ends_with_a_sentence(submit, running, processes, gone):
+    async def play():
+        async with running([submit(name, PID) for name in "abcd"]) as runner:
+            runner._host._engine.do(boom)
+            await anyio.sleep(20)
+
+    with pytest.raises(CrunchGameError) as told:
+        await play()
+    assert str(told.value) == ENGINE
+    await gone(*processes())
+
+
 @pytest.mark.anyio
 async def test_leaving_right_after_the_fork_server_was_killed_leaves_nothing(submit, running, processes, alive):
     busy = f"{PID}def tick(self, data=None):\n    time.sleep(600)\n"
@@ -284,6 +370,16 @@ def test_a_script_without_its_guard_gives_the_sentence(tmp_path):
         "(the models' processes import the script)"
     ) in err
     assert err.rstrip().rpartition("\nTraceback")[2]  # it ends, and says why
+
+
+def test_a_limit_of_open_files_that_no_model_can_be_started_with_is_refused_at_once(tmp_path):
+    few = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (96, 96))\nanyio.run(main)\n"
+    game = script(tmp_path, f"{GAME}\n\nif __name__ == '__main__':\n{textwrap.indent(few, '    ')}")
+    _, err = game.communicate(timeout=60)
+    assert err.splitlines()[-1] == (
+        "crunch_game.GameError: this process may have no more than 96 files open, and a model's process needs 258; "
+        "raise the hard limit (ulimit -Hn)"
+    )
 
 
 def test_it_plays_on_plain_asyncio_too_where_deaths_between_calls_are_heard(tmp_path):

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from crunch_game import GameError, Policy, ProcessHost, Sandbox, Status, Submission
-from crunch_game.events import ModelLoadFailed, ModelStopped
+from crunch_game.events import ModelLoadFailed, ModelRestarted, ModelStopped
 from crunch_game.policy import State
 
 pytestmark = pytest.mark.anyio
@@ -91,6 +91,28 @@ async def test_a_model_that_closes_what_is_not_its_own_is_told_so(submit, runnin
         "its process ended during predict: exit code 70; its end of the connection to the game broke; "
         "most often it closed open files that are not its own",
     )
+
+
+async def test_an_exception_between_two_calls_is_told_by_its_name_and_frames(submit, running, log):
+    alarms = """
+    def predict(self, number):
+        def ring(*_):
+            raise TimeoutError("my own time\\nis up")
+        signal.signal(signal.SIGALRM, ring)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        return number
+    """
+    async with running([submit("a", alarms)]) as runner:
+        assert (await runner.predict(1))["a"].value == 1
+        fault = (await log.until(ModelRestarted, "a")).fault
+
+    assert (fault.kind, fault.exit, fault.stderr) == ("died", 70, None)
+    assert fault.message == (
+        "its process ended between two calls: exit code 70; "
+        "its code raised an exception outside of a call, as a signal's handler may: TimeoutError: my own time is up"
+    )
+    assert 'a.py", line 10, in ring' in fault.traceback
+    assert fault.traceback.endswith("TimeoutError: my own time\nis up")
 
 
 async def test_a_signal_from_outside_is_no_exception_of_the_models(submit, running):
