@@ -143,7 +143,10 @@ class Replay:
                 callee.call(told)
         except TimeUp:
             self._notes.append(f"{before}, had to be interrupted")
-        except (Exception, SystemExit, Exited) as error:  # noqa: BLE001 - what a model raises is what came of it
+        except KeyboardInterrupt:
+            if told.status != Status.RAISED:
+                raise
+        except BaseException as error:  # noqa: BLE001 - what a model raises is what came of it
             if told.status == Status.OK:
                 self._notes.append(f"{before}, succeeded in the game; here it raised {said(error)}")
         else:

@@ -101,7 +101,9 @@ class InlineHost:
             event, value, fault = Event.UNSUPPORTED, None, Fault("unsupported", str(error))
         except Unsendable as error:
             event, value, fault = Event.INVALID, None, Fault("invalid", str(error))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a model raises is its outcome
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - nothing is awaited here: whatever is raised is the model's
             event, value, fault = Event.RAISED, None, fault_of(error)
         elapsed = self._clock() - began
         if elapsed > call.timeout:

@@ -220,6 +220,18 @@ async def test_inline_or_not_a_system_exit_is_an_exception_like_any_other(submit
         assert (asked.status, asked.error.kind, asked.error.message) == (Status.RAISED, "SystemExit", "SystemExit: 3")
 
 
+@HOSTS
+async def test_inline_or_not_an_exception_of_a_kind_of_its_own_is_one_like_any_other(submit, running, host):
+    above, panics = "class Panic(BaseException): pass", "    raise Panic('now')\n"
+    call = submit("call", f"def predict(self, number):\n{panics}", above)
+    load = submit("load", f"def __init__(self):\n{panics}def predict(self, number): pass\n", above)
+    async with running([call, load], host=host) as runner:
+        asked = await runner.predict(1)
+        assert (asked["call"].status, asked["call"].error.message) == (Status.RAISED, "Panic: now")
+        reason = "it could not be loaded: load.py: Tracker() raised Panic: now"
+        assert (asked["load"].status, asked["load"].error.message) == (Status.SKIPPED, reason)
+
+
 async def test_inline_an_answer_over_its_budget_is_a_timeout_afterwards(submit, running, seen):
     naps = submit("naps", "def predict(self, number):\n    time.sleep(0.05)\n    return number\n")
     async with running([naps], host="inline", policy=Policy(timeout=0.01, max_consecutive_timeouts=2)) as runner:
