@@ -183,7 +183,8 @@ class Process(Instance):
             since = unread[-age:] if age <= len(unread) else self._err.read(look.position, look.position + _MOST)
             dump = lastwords.dump_of(since)
             look.seen = dump.frames and f"{dump.frames}\n({look.when})" if dump is not None else None
-        return Fault("timeout", message, look.seen if look is not None else None, lastwords.lines_of(unread))
+        kind = "timeout" if missed.busy_with is None else "busy"
+        return Fault(kind, message, look.seen if look is not None else None, lastwords.lines_of(unread))
 
     def _unread(self) -> bytes:
         """The last that it wrote to stderr, if that was after the last fault."""
