@@ -15,7 +15,7 @@ from typing import Final
 import anyio
 
 from crunch_game.hosts import channel, lastwords, wire
-from crunch_game.hosts.base import Call, Instance, LoadFailure, Reply
+from crunch_game.hosts.base import Call, Instance, LoadFailure, Reply, Setup
 from crunch_game.hosts.claims import told_of, warnings_of
 from crunch_game.hosts.deaths import Coroner
 from crunch_game.hosts.exchange import Exchange, Gone, Link, LinkWatcher, Missed
@@ -49,6 +49,7 @@ class Process(Instance):
 
     Args:
         submission: What it runs.
+        setup: How it is made.
         watcher: Hears of it.
         folder: Where its temporary folder is made.
         logs: Where its output is kept, or None for the temporary folder.
@@ -60,6 +61,7 @@ class Process(Instance):
     def __init__(
         self,
         submission: Submission,
+        setup: Setup,
         watcher: LinkWatcher,
         folder: Path,
         logs: Path | None,
@@ -71,6 +73,7 @@ class Process(Instance):
         self.link = Link(watcher, answer_limit + _WORDS)
         self.ended = anyio.Event()
         self.home = folder / f"{self.link.token}"
+        self._setup = setup
         self._keep = logs is not None
         self._keeper = keeper
         self._coroner = coroner
@@ -130,7 +133,7 @@ class Process(Instance):
         """What the process made of a call."""
         if isinstance(what, wire.Frame):
             if what.kind != wire.VALUE:
-                return self._refusal(what, elapsed)
+                return self._refusal(what, elapsed, call)
             try:
                 return Reply(ANSWERED, wire.decode(what.body), None, elapsed)
             except wire.Undecodable as error:
@@ -142,9 +145,13 @@ class Process(Instance):
             return Reply(Event.DROPPED, None, Fault("died", text, exit=what.exit), elapsed)
         return Reply(Event.DIED, None, self.death(what, f"during {what.busy_with}"), elapsed)
 
-    def _refusal(self, frame: wire.Frame, elapsed: float) -> Reply:
-        event = {wire.FAULT: Event.RAISED, wire.UNSUPPORTED: Event.UNSUPPORTED}.get(frame.kind, Event.INVALID)
-        return Reply(event, None, self._fault(frame), elapsed)
+    def _refusal(self, frame: wire.Frame, elapsed: float, call: Call) -> Reply:
+        fault = self._fault(frame)
+        if frame.kind == wire.UNSUPPORTED:
+            event, fault = self._setup.absence(call.method.name, fault.message)
+        else:
+            event = Event.RAISED if frame.kind == wire.FAULT else Event.INVALID
+        return Reply(event, None, fault, elapsed)
 
     def _fault(self, frame: wire.Frame) -> Fault:
         kind, message, traceback = told_of(frame)

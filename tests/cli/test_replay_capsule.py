@@ -372,6 +372,13 @@ def test_what_the_replay_itself_fails_at_is_not_taken_for_the_models_death(submi
     )
 
 
+def test_a_model_that_lost_a_method_loses_it_again(submit, failing, command):
+    ended = command("replay", failing(submit("loses", "return 1.0", "self.predict = None")))
+    assert ended.code == 1
+    sentence = "it says that it has no method predict, which walk.Walk requires and which it had when it was loaded"
+    assert shown(ended).endswith(f"✗ it reproduces: {sentence}")
+
+
 # The debugger
 
 

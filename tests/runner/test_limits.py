@@ -232,6 +232,24 @@ async def test_inline_or_not_an_exception_of_a_kind_of_its_own_is_one_like_any_o
         assert (asked["load"].status, asked["load"].error.message) == (Status.SKIPPED, reason)
 
 
+@HOSTS
+async def test_a_model_that_says_it_lacks_a_method_that_it_was_loaded_with_fails(submit, running, host):
+    above = "from crunch_game.hosts.calling import NotOffered"
+    claims = submit("claims", "def predict(self, number):\n    raise NotOffered('no')\n", above)
+    loses = submit("loses", "def tick(self, data):\n    self.predict = None\ndef predict(self, number): pass\n")
+    async with running([claims, loses], host=host) as runner:
+        await runner.tick({})
+        for _ in range(3):
+            asked = await runner.predict(1)
+        assert (asked["claims"].status, asked["claims"].error.message) == (Status.RAISED, "NotOffered: no")
+        assert (asked["loses"].status, asked["loses"].error.kind) == (Status.INVALID, "invalid")
+        sentence = (
+            "it says that it has no method predict, which arena.Base requires and which it had when it was loaded"
+        )
+        assert asked["loses"].error.message == sentence
+        assert {model.state for model in runner.models.values()} == {State.STOPPED}
+
+
 async def test_inline_an_answer_over_its_budget_is_a_timeout_afterwards(submit, running, seen):
     naps = submit("naps", "def predict(self, number):\n    time.sleep(0.05)\n    return number\n")
     async with running([naps], host="inline", policy=Policy(timeout=0.01, max_consecutive_timeouts=2)) as runner:
