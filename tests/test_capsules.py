@@ -296,7 +296,7 @@ async def test_a_call_that_never_reached_a_busy_model_is_no_failure_to_save_and_
     path = submit("naps", "time.sleep(2 if self.n == 1 else 0)\nraise ValueError", "self.n = getattr(self, 'n', 0) + 1")
     async with running([path], policy={"timeout": 0.5}) as runner:
         await rounds(runner)  # its predict is late
-        assert "still busy" in (await runner.tick({"BTC": 1.0}))["naps"].error.message
+        assert "it has been busy with predict for" in (await runner.tick({"BTC": 1.0}))["naps"].error.message
         with anyio.fail_after(PATIENCE):
             while (await runner.tick({"BTC": 2.0}))["naps"].status is Status.TIMEOUT:
                 pass

@@ -202,8 +202,7 @@ class Process(Instance):
 def _missed(missed: Missed, call: Call) -> str:
     if missed.busy_with is None:
         return f"no answer within {call.timeout:g} s"
-    since = f"since {missed.busy_for:.3g} s"
-    return f"not asked within {call.timeout:g} s: it is still busy with {missed.busy_with}, {since}"
+    return f"not asked within {call.timeout:g} s: it has been busy with {missed.busy_with} for {missed.busy_for:.3g} s"
 
 
 def _file_name(model_id: str) -> str:
