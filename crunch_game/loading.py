@@ -193,7 +193,9 @@ def _make(name: str, maker: Any, args: Sequence[Any], kwargs: Mapping[str, Any])
     what = getattr(maker, "__qualname__", repr(maker))
     try:
         return maker(*args, **kwargs)
-    except (Exception, SystemExit) as error:
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
         raise LoadError(f"{name}: {what}({_shown(args, kwargs)}) raised {said(error)}") from error
 
 

@@ -62,7 +62,8 @@ class Fault:
     """Why a call, or a load, did not succeed.
 
     Attributes:
-        kind: A short word for programs: the exception's type name, "timeout", "died", "joining", ...
+        kind: A short word for programs: the exception's type name, "timeout", "busy" (it was not asked, since it was
+            still at another call), "died", "joining", ...
         message: A sentence for people.
         traceback: The participant's own frames as text: of an exception and what caused it, of a crash, or of where a
             late call was shortly before its deadline; or None.

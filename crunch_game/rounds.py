@@ -201,13 +201,13 @@ _STATUS: Mapping[Event, Status] = {
 def _why_not(player: Player) -> Fault:
     """Why a player is not called, as a sentence."""
     health = player.health
-    since = time.monotonic() - health.since
+    seconds = time.monotonic() - health.since
     sentences = {
-        State.JOINING: f"it is still loading, since {since:.3g} s",
+        State.JOINING: f"it has been loading for {seconds:.3g} s",
         State.RESTARTING: f"it is being restarted: {health.reason}",
         State.FAILED: f"it could not be loaded: {health.reason}",
         State.STOPPED: f"it was stopped: {health.reason}",
-        State.UNREACHABLE: f"its connection is lost, since {since:.3g} s: {health.reason}",
+        State.UNREACHABLE: f"its connection has been lost for {seconds:.3g} s: {health.reason}",
         State.LEFT: "it left the game",
     }
     return Fault(str(health.state), sentences.get(health.state, "it was replaced by a fresh instance"))

@@ -296,7 +296,7 @@ async def test_a_call_that_never_reached_a_busy_model_is_no_failure_to_save_and_
     path = submit("naps", "time.sleep(2 if self.n == 1 else 0)\nraise ValueError", "self.n = getattr(self, 'n', 0) + 1")
     async with running([path], policy={"timeout": 0.5}) as runner:
         await rounds(runner)  # its predict is late
-        assert "still busy" in (await runner.tick({"BTC": 1.0}))["naps"].error.message
+        assert "it has been busy with predict for" in (await runner.tick({"BTC": 1.0}))["naps"].error.message
         with anyio.fail_after(PATIENCE):
             while (await runner.tick({"BTC": 2.0}))["naps"].status is Status.TIMEOUT:
                 pass
@@ -304,6 +304,15 @@ async def test_a_call_that_never_reached_a_busy_model_is_no_failure_to_save_and_
     late, raised = saved(runner)
     assert read(late).manifest.status == Status.TIMEOUT
     assert [args[0][0]["BTC"] for _, args, _ in told(raised)] == [0.0, 2.0]
+
+
+@asynchronous
+async def test_a_call_that_a_late_model_took_up_and_hung_in_is_saved_and_not_the_one_behind_it(submit, running):
+    path = submit("slow", "time.sleep({'x0': 1.5}.get(asset, 60))")
+    async with running([path], policy={"timeout": 1.0}) as runner:
+        kinds = [(await runner.predict(f"x{number}", 1))["slow"].error.kind for number in range(3)]
+    assert kinds == ["timeout", "timeout", "busy"]
+    assert [read(path).manifest.call for path in saved(runner)] == ["predict('x0', 1)", "predict('x1', 1)"]
 
 
 # Which failures are saved

@@ -20,6 +20,7 @@ from crunch_game.capsules.limits import exits_are_told
 from crunch_game.capsules.replaying import Here, Replay
 from crunch_game.capsules.stacks import Frame, Stack, dumped
 from crunch_game.errors import CapsuleError
+from crunch_game.faults import said
 from crunch_game.hosts.privileges import volunteer
 from crunch_game.hosts.syscalls import Unavailable
 from crunch_game.outcomes import Status
@@ -108,6 +109,8 @@ def main() -> None:
             result = _Result(here=replay.play().here)
         except CapsuleError as error:
             result = _Result(error=str(error))
+        except BaseException as error:  # noqa: BLE001 - an end without a word would be taken for the model's
+            result = _Result(error=f"it could not be played: {said(error)}")
         part = Path(order.result).with_suffix(".part")
         part.write_bytes(msgspec.json.encode(result))
         part.replace(order.result)

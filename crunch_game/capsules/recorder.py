@@ -25,7 +25,7 @@ from crunch_game.hosts.base import Call, Instance, Setup
 from crunch_game.hosts.wire import Unsendable, encode
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault, Outcome, Status
-from crunch_game.policy import Health, State
+from crunch_game.policy import Health
 from crunch_game.seats import Player
 
 __all__ = ["Recorder"]
@@ -122,7 +122,8 @@ class Recorder:
                 if tallies:
                     self._succeeded(outcome.model_id, outcome.method)
             instance, health, extra = asked[outcome.model_id]
-            if instance is None or (status is Status.TIMEOUT and health.state is State.BUSY):
+            missed = status is Status.TIMEOUT and outcome.error is not None and outcome.error.kind == "busy"
+            if instance is None or missed:
                 continue  # what it was busy with has its capsule; this call never reached it
             if failed and self._is_saved(outcome.model_id, outcome.deployment_id, outcome.method):
                 self._capture(round_, instance, health, extra, outcome)

@@ -22,7 +22,8 @@ from crunch_game.checking import Mismatch
 from crunch_game.contract import Contract
 from crunch_game.errors import CapsuleError, ContractError, LoadError
 from crunch_game.faults import said
-from crunch_game.hosts.calling import Callee, NotOffered
+from crunch_game.hosts.base import Setup
+from crunch_game.hosts.calling import Callee
 from crunch_game.hosts.wire import Undecodable, Unsendable, decode, encode
 from crunch_game.importing import import_code
 from crunch_game.loading import Loader, make_model
@@ -143,7 +144,10 @@ class Replay:
                 callee.call(told)
         except TimeUp:
             self._notes.append(f"{before}, had to be interrupted")
-        except (Exception, SystemExit, Exited) as error:  # noqa: BLE001 - what a model raises is what came of it
+        except KeyboardInterrupt:
+            if told.status != Status.RAISED:
+                raise
+        except BaseException as error:  # noqa: BLE001 - what a model raises is what came of it
             if told.status == Status.OK:
                 self._notes.append(f"{before}, succeeded in the game; here it raised {said(error)}")
         else:
@@ -156,13 +160,14 @@ class Replay:
         try:
             with limited(patience(manifest.budget), self.dump), last_return(callee.function(told)) as returned:
                 value = callee.call(told)
-        except NotOffered as error:
-            return Played(self._here(Status.UNSUPPORTED, "unsupported", str(error)), None)
         except KeyboardInterrupt as error:
             if manifest.fault.kind != "KeyboardInterrupt":
                 raise
             return Played(self._failed(error, time.perf_counter() - began), error.__traceback__)
         except BaseException as error:  # noqa: BLE001 - what a model raises is what came of it
+            if callee.lacks(error):
+                _, fault = Setup(contract).absence(told.method, str(error))
+                return Played(self._here(Status(fault.kind), fault.kind, fault.message), None)
             return Played(self._failed(error, time.perf_counter() - began), error.__traceback__)
         elapsed = time.perf_counter() - began
         here = self._answered(contract, told, value, elapsed)
@@ -213,6 +218,7 @@ class _Model:
     def __init__(self, model: Any, contract: Contract) -> None:
         self._model = model
         self._callee = Callee(model, contract)
+        self.lacks = self._callee.lacks
 
     def function(self, told: Told) -> Any:
         """The model's own method."""

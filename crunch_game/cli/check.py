@@ -71,8 +71,8 @@ class _Ear:
                     self._take(outcome)
 
     def _take(self, outcome: Outcome) -> None:
-        if outcome.status is Status.SKIPPED:
-            return
+        if outcome.status is Status.SKIPPED or (outcome.error is not None and outcome.error.kind == "busy"):
+            return  # not called: what it was busy with is the fault
         self._asked[outcome.method] += 1
         self._slowest = max(self._slowest, outcome.elapsed)
         if outcome.error is not None:

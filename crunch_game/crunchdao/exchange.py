@@ -92,7 +92,7 @@ class Order:
             return Reply(Event.DEADLINE, None, Fault("timeout", f"no answer within {call.timeout:g} s"), elapsed)
         if busy_with is not None:
             method, seconds = busy_with
-            text = f"not asked within {call.timeout:g} s: it is still busy with {method}, since {seconds:.3g} s"
-            return Reply(Event.DEADLINE, None, Fault("timeout", text), elapsed)
+            text = f"not asked within {call.timeout:g} s: it has been busy with {method} for {seconds:.3g} s"
+            return Reply(Event.DEADLINE, None, Fault("busy", text), elapsed)
         text = f"not asked within {call.timeout:g} s: its node is busy with somebody else's call"
         return Reply(Event.UNREACHED, None, Fault("busy", text), elapsed)

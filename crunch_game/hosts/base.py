@@ -31,6 +31,13 @@ class Setup:
     init_kwargs: Mapping[str, Any] = field(default_factory=dict)
     lenient: bool = False
 
+    def absence(self, method: str, message: str) -> tuple[Event, Fault]:
+        """What a model did that says it has no such method: it failed if it cannot have been loaded without."""
+        if self.lenient or method not in self.contract.required:
+            return Event.UNSUPPORTED, Fault("unsupported", message)
+        which = f"which {self.contract.name} requires and which it had when it was loaded"
+        return Event.INVALID, Fault("invalid", f"it says that it has no method {method}, {which}")
+
 
 @dataclass(frozen=True, slots=True)
 class Call:

@@ -10,7 +10,11 @@ __all__ = ["Callee", "NotOffered"]
 
 
 class NotOffered(Exception):
-    """The model has no such method."""
+    """The model has no such method; `by` is the callee that found so, since a model may raise one of these too."""
+
+    def __init__(self, message: str, by: Callee | None = None) -> None:
+        super().__init__(message)
+        self.by = by
 
 
 class Callee:
@@ -47,7 +51,7 @@ class Callee:
         """
         function = getattr(self._model, method, None)
         if not callable(function):
-            raise NotOffered(f"the model, a {type(self._model).__name__}, has no method {method}")
+            raise NotOffered(f"the model, a {type(self._model).__name__}, has no method {method}", self)
         fit: Fit
         if self._lenient:
             promised = self._contract.methods.get(method)
@@ -57,3 +61,7 @@ class Callee:
             fit, silent = promised.fit(function), promised.silent
         self.fitted[method] = fitted = (function, fit, silent)
         return fitted
+
+    def lacks(self, error: BaseException) -> bool:
+        """Whether that is what a call failed of: the model lacks the method."""
+        return isinstance(error, NotOffered) and error.by is self

@@ -12,7 +12,7 @@ import anyio.lowlevel
 from crunch_game.errors import ContractError, LoadError
 from crunch_game.faults import fault_of, own_frames
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
-from crunch_game.hosts.calling import Callee, NotOffered
+from crunch_game.hosts.calling import Callee
 from crunch_game.hosts.wire import Unsendable, decode, encode
 from crunch_game.importing import Scope, import_code
 from crunch_game.loading import make_model
@@ -97,12 +97,14 @@ class InlineHost:
             with instance.scope:
                 answer = instance.callee.call(call.method.name, args, kwargs)
             event, value, fault = ANSWERED, decode(encode(answer)), None
-        except NotOffered as error:
-            event, value, fault = Event.UNSUPPORTED, None, Fault("unsupported", str(error))
         except Unsendable as error:
             event, value, fault = Event.INVALID, None, Fault("invalid", str(error))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a model raises is its outcome
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - nothing is awaited here: whatever is raised is the model's
             event, value, fault = Event.RAISED, None, fault_of(error)
+            if instance.callee.lacks(error):
+                event, fault = self._setup.absence(call.method.name, str(error))
         elapsed = self._clock() - began
         if elapsed > call.timeout:
             late = Fault("timeout", f"answered after {elapsed:.3g} s; the budget is {call.timeout:g} s")

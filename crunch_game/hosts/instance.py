@@ -15,7 +15,7 @@ from typing import Final
 import anyio
 
 from crunch_game.hosts import channel, lastwords, wire
-from crunch_game.hosts.base import Call, Instance, LoadFailure, Reply
+from crunch_game.hosts.base import Call, Instance, LoadFailure, Reply, Setup
 from crunch_game.hosts.claims import told_of, warnings_of
 from crunch_game.hosts.deaths import Coroner
 from crunch_game.hosts.exchange import Exchange, Gone, Link, LinkWatcher, Missed
@@ -50,6 +50,7 @@ class Process(Instance):
 
     Args:
         submission: What it runs.
+        setup: How it is made.
         watcher: Hears of it.
         folder: Where its temporary folder is made.
         logs: Where its output is kept, or None for the temporary folder.
@@ -61,6 +62,7 @@ class Process(Instance):
     def __init__(
         self,
         submission: Submission,
+        setup: Setup,
         watcher: LinkWatcher,
         folder: Path,
         logs: Path | None,
@@ -72,6 +74,7 @@ class Process(Instance):
         self.link = Link(watcher, answer_limit + _WORDS)
         self.ended = anyio.Event()
         self.home = folder / f"{self.link.token}"
+        self._setup = setup
         self._keep = logs is not None
         self._keeper = keeper
         self._coroner = coroner
@@ -131,7 +134,7 @@ class Process(Instance):
         """What the process made of a call."""
         if isinstance(what, wire.Frame):
             if what.kind != wire.VALUE:
-                return self._refusal(what, elapsed)
+                return self._refusal(what, elapsed, call)
             try:
                 return Reply(ANSWERED, wire.decode(what.body), None, elapsed)
             except wire.Undecodable as error:
@@ -143,9 +146,13 @@ class Process(Instance):
             return Reply(Event.DROPPED, None, Fault("died", text, exit=what.exit), elapsed)
         return Reply(Event.DIED, None, self.death(what, f"during {what.busy_with}"), elapsed)
 
-    def _refusal(self, frame: wire.Frame, elapsed: float) -> Reply:
-        event = {wire.FAULT: Event.RAISED, wire.UNSUPPORTED: Event.UNSUPPORTED}.get(frame.kind, Event.INVALID)
-        return Reply(event, None, self._fault(frame), elapsed)
+    def _refusal(self, frame: wire.Frame, elapsed: float, call: Call) -> Reply:
+        fault = self._fault(frame)
+        if frame.kind == wire.UNSUPPORTED:
+            event, fault = self._setup.absence(call.method.name, fault.message)
+        else:
+            event = Event.RAISED if frame.kind == wire.FAULT else Event.INVALID
+        return Reply(event, None, fault, elapsed)
 
     def _fault(self, frame: wire.Frame) -> Fault:
         kind, message, traceback = told_of(frame)
@@ -187,7 +194,8 @@ class Process(Instance):
             since = unread[-age:] if age <= len(unread) else self._err.read(look.position, look.position + _MOST)
             dump = lastwords.dump_of(since)
             look.seen = dump.frames and f"{dump.frames}\n({look.when})" if dump is not None else None
-        return Fault("timeout", message, look.seen if look is not None else None, lastwords.lines_of(unread))
+        kind = "timeout" if missed.busy_with is None else "busy"
+        return Fault(kind, message, look.seen if look is not None else None, lastwords.lines_of(unread))
 
     def _unread(self) -> bytes:
         """The last that it wrote to stderr, if that was after the last fault."""
@@ -198,8 +206,7 @@ class Process(Instance):
 def _missed(missed: Missed, call: Call) -> str:
     if missed.busy_with is None:
         return f"no answer within {call.timeout:g} s"
-    since = f"since {missed.busy_for:.3g} s"
-    return f"not asked within {call.timeout:g} s: it is still busy with {missed.busy_with}, {since}"
+    return f"not asked within {call.timeout:g} s: it has been busy with {missed.busy_with} for {missed.busy_for:.3g} s"
 
 
 def _file_name(model_id: str) -> str:

@@ -173,7 +173,9 @@ class ProcessHost:
             raise
 
     def _process(self, submission: Submission) -> tuple[Process, socket.socket, list[int]]:
-        process = Process(submission, self, self._folder, self._logs, self._keeper, self._coroner, self._answer_limit)
+        process = Process(
+            submission, self._setup, self, self._folder, self._logs, self._keeper, self._coroner, self._answer_limit
+        )
         try:
             channel, descriptors = process.open()
         except OSError as error:

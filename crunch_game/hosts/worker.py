@@ -19,7 +19,7 @@ from crunch_game.errors import LoadError
 from crunch_game.faults import fault_of, own_frames, shortened
 from crunch_game.hosts import output, wire
 from crunch_game.hosts.answering import Told, answer_calls
-from crunch_game.hosts.calling import Callee, NotOffered
+from crunch_game.hosts.calling import Callee
 from crunch_game.hosts.inbox import Inbox
 from crunch_game.importing import import_code
 from crunch_game.loading import Loader, make_model
@@ -76,6 +76,7 @@ class _Worker:
     def __init__(self, contract: Contract, sandbox: Sandbox | None) -> None:
         self._contract = contract
         self._sandbox = sandbox
+        self._callee: Callee | None = None
         self.answer_limit = wire.MAX_FRAME
 
     def set_up(self, payload: memoryview, channel: socket.socket) -> Callee | None:
@@ -83,15 +84,14 @@ class _Worker:
         setup = _read_setup(bytes(payload))
         self.answer_limit = setup.body.answer_limit
         reply = bytearray()
-        callee: Callee | None = None
         try:
-            callee, warned = self._load(setup.body)
+            self._callee, warned = self._load(setup.body)
             wire.frame_into(reply, wire.READY, setup.call, warned)
         except BaseException as error:  # noqa: BLE001 - SystemExit and the like are outcomes too
             kind, told = self.refusal(error)
             wire.frame_into(reply, kind, setup.call, told)
         channel.sendall(reply)
-        return callee
+        return self._callee
 
     def refusal(self, error: BaseException) -> tuple[int, Told]:
         """What to say of an error instead of an answer; what was printed before it is in the logs then."""
@@ -102,7 +102,7 @@ class _Worker:
     def _reason(self, error: BaseException) -> tuple[int, Told]:
         if isinstance(error, wire.Unsendable):
             return wire.UNSENDABLE, ("invalid", f"the answer cannot be sent: {error}", None)
-        if isinstance(error, NotOffered):
+        if self._callee is not None and self._callee.lacks(error):
             return wire.UNSUPPORTED, ("unsupported", str(error), None)
         if isinstance(error, LoadError):
             cause = error.__cause__ or error

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from crunch_game import CapsuleSaved, Policy
+from crunch_game import CapsuleError, CapsuleSaved, Policy
+from crunch_game.capsules.apart import play_apart
+from crunch_game.capsules.capsule import read
+from crunch_game.capsules.replaying import Replay
 from crunch_game.sync import ModelRunner
 
 PROGRAM = Path(sys.executable).parent / "crunch-game"
@@ -323,6 +326,57 @@ def test_what_went_otherwise_before_is_told(submit, failing, command):
         "call 1 of the 3 before, tick, succeeded in the game; here it raised TypeError: cheap",
         "call 2 of the 3 before, tick, raised in the game; here it did not",
     ]
+
+
+PANIC = "class Panic(BaseException): pass"
+PANICS = f"{COUNTING}\nif self.n == 1: raise Panic('now')"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [("raise ValueError('no')", "ValueError: no"), ("os._exit(3)", "its process ended: exit code 3")],
+)
+def test_a_tick_that_raised_what_is_no_exception_does_so_again_and_the_call_is_played(
+    submit, failing, installed, body, message
+):
+    path = failing(submit("alice", f"print('asked', file=sys.stderr, flush=True)\n{body}", PANICS, PANIC))
+    ended = installed("replay", path)
+    assert (ended.code, ended.stderr) == (1, "asked\n")
+    assert shown(ended).endswith(f"✗ it reproduces: {message}")
+    assert "! call" not in shown(ended)
+
+
+def test_a_tick_that_raises_what_is_no_exception_here_only_is_told(submit, failing, command):
+    path = failing(submit("alice", "raise ValueError"))
+    other = submit("other", "raise ValueError", PANICS, PANIC)
+    note = "call 1 of the 1 before, tick, succeeded in the game; here it raised Panic: now"
+    assert command("replay", path, "--code", other, "--json").document["notes"] == [note]
+
+
+def test_a_load_that_raises_what_is_no_exception_here_only(submit, failing, installed):
+    path = failing(submit("alice", "os._exit(3)"))
+    other = submit("other", "os._exit(3)", above=PANIC)
+    other.write_text(f"{other.read_text()}\n    def __init__(self):\n        raise Panic('here')\n")
+    ended = installed("replay", path, "--code", other)
+    assert ended.code == 2
+    sentence = "alice cannot be loaded here, although in the game it could: other.py: Mine() raised Panic: here"
+    assert sentence in " ".join(ended.stderr.split())
+
+
+def test_what_the_replay_itself_fails_at_is_not_taken_for_the_models_death(submit, failing):
+    replay = Replay(read(failing(submit("alice", "os._exit(3)"))), Path("alice.py"), Path("nowhere"))
+    with pytest.raises(CapsuleError) as caught:
+        play_apart(replay)
+    assert (
+        str(caught.value) == "it could not be played: FileNotFoundError: [Errno 2] No such file or directory: 'nowhere'"
+    )
+
+
+def test_a_model_that_lost_a_method_loses_it_again(submit, failing, command):
+    ended = command("replay", failing(submit("loses", "return 1.0", "self.predict = None")))
+    assert ended.code == 1
+    sentence = "it says that it has no method predict, which walk.Walk requires and which it had when it was loaded"
+    assert shown(ended).endswith(f"✗ it reproduces: {sentence}")
 
 
 # The debugger

@@ -50,7 +50,7 @@ async def test_every_model_asked_has_an_outcome_whatever_became_of_it(field, sub
             "it could not be loaded: fails.py: importing it raised "
             "ModuleNotFoundError: No module named 'nonexistent_thing'"
         )
-        assert asked["joins"].error.message.startswith("it is still loading, since ")
+        assert asked["joins"].error.message.startswith("it has been loading for ")
         assert asked["raises"].error.message == "ValueError: number 1 is not for me"
         assert "in predict\n    raise ValueError" in asked["raises"].error.traceback
         assert asked["hangs"].error.message == "no answer within 1 s"
@@ -122,9 +122,9 @@ async def test_a_round_missed_whole_is_one_timeout_that_names_what_the_model_is_
         assert (await runner.tick())["slow"].error.message == "no answer within 0.3 s"
         missed = (await runner.predict(1))["slow"]
         assert missed.status is Status.TIMEOUT
-        head, _, since = missed.error.message.partition(", since ")
-        assert head == "not asked within 0.3 s: it is still busy with tick"
-        assert 0.6 <= float(since.removesuffix(" s")) < 5.0
+        head, _, seconds = missed.error.message.partition(" for ")
+        assert head == "not asked within 0.3 s: it has been busy with tick"
+        assert 0.6 <= float(seconds.removesuffix(" s")) < 5.0
         assert runner.models["slow"].state is State.BUSY
 
 

@@ -220,6 +220,36 @@ async def test_inline_or_not_a_system_exit_is_an_exception_like_any_other(submit
         assert (asked.status, asked.error.kind, asked.error.message) == (Status.RAISED, "SystemExit", "SystemExit: 3")
 
 
+@HOSTS
+async def test_inline_or_not_an_exception_of_a_kind_of_its_own_is_one_like_any_other(submit, running, host):
+    above, panics = "class Panic(BaseException): pass", "    raise Panic('now')\n"
+    call = submit("call", f"def predict(self, number):\n{panics}", above)
+    load = submit("load", f"def __init__(self):\n{panics}def predict(self, number): pass\n", above)
+    async with running([call, load], host=host) as runner:
+        asked = await runner.predict(1)
+        assert (asked["call"].status, asked["call"].error.message) == (Status.RAISED, "Panic: now")
+        reason = "it could not be loaded: load.py: Tracker() raised Panic: now"
+        assert (asked["load"].status, asked["load"].error.message) == (Status.SKIPPED, reason)
+
+
+@HOSTS
+async def test_a_model_that_says_it_lacks_a_method_that_it_was_loaded_with_fails(submit, running, host):
+    above = "from crunch_game.hosts.calling import NotOffered"
+    claims = submit("claims", "def predict(self, number):\n    raise NotOffered('no')\n", above)
+    loses = submit("loses", "def tick(self, data):\n    self.predict = None\ndef predict(self, number): pass\n")
+    async with running([claims, loses], host=host) as runner:
+        await runner.tick({})
+        for _ in range(3):
+            asked = await runner.predict(1)
+        assert (asked["claims"].status, asked["claims"].error.message) == (Status.RAISED, "NotOffered: no")
+        assert (asked["loses"].status, asked["loses"].error.kind) == (Status.INVALID, "invalid")
+        sentence = (
+            "it says that it has no method predict, which arena.Base requires and which it had when it was loaded"
+        )
+        assert asked["loses"].error.message == sentence
+        assert {model.state for model in runner.models.values()} == {State.STOPPED}
+
+
 async def test_inline_an_answer_over_its_budget_is_a_timeout_afterwards(submit, running, seen):
     naps = submit("naps", "def predict(self, number):\n    time.sleep(0.05)\n    return number\n")
     async with running([naps], host="inline", policy=Policy(timeout=0.01, max_consecutive_timeouts=2)) as runner:

@@ -53,7 +53,7 @@ def late(method: str = "predict") -> Expected:
 
 def busy(with_: str = "predict", method: str = "predict") -> Expected:
     """It is not even asked, since it is still busy."""
-    sentence = f"not asked within {{budget}} s: it is still busy with {with_}, since {{s}} s"
+    sentence = f"not asked within {{budget}} s: it has been busy with {with_} for {{s}} s"
     return Expected(Status.TIMEOUT, sentence, method=method)
 
 
@@ -94,7 +94,7 @@ def cut_off(why: str) -> Expected:
 
 def loading() -> Expected:
     """It is still being loaded, and is not waited for."""
-    return Expected(Status.SKIPPED, "it is still loading, since {s} s", when=(State.JOINING,))
+    return Expected(Status.SKIPPED, "it has been loading for {s} s", when=(State.JOINING,))
 
 
 def not_loaded(sentence: str) -> Expected:
@@ -159,12 +159,14 @@ def _says(name: str) -> str:
 def _outcomes(specimen: Specimen) -> str:
     runs = [(name, len(list(group))) for name, group in groupby(expected.status.name for expected in specimen.rounds)]
     statuses = ", ".join(f"`{name}`" if count == 1 else f"`{name}` × {count}" for name, count in runs)
-    failed = [expected for expected in specimen.rounds if expected.sentence]
-    told = failed and (failed[-1] if failed[-1].when == (State.FAILED,) else failed[0]).sentence
-    if not told:
-        return statuses
-    told = told.replace("{budget}", f"{specimen.budget or 0:g}").replace("\n", " ")
-    return f"{statuses}: `{re.sub(r'{[a-z]+}', '…', told)}`"
+    sentences = dict.fromkeys(expected.sentence for expected in specimen.rounds if expected.sentence)
+    told = ", then ".join(f"`{_shown(sentence, specimen)}`" for sentence in sentences)
+    return f"{statuses}: {told}" if told else statuses
+
+
+def _shown(sentence: str, specimen: Specimen) -> str:
+    text = sentence.replace("{budget}", f"{specimen.budget or 0:g}").replace("\n", " ")
+    return re.sub(r"{[a-z]+}", "…", text)
 
 
 def _end(specimen: Specimen) -> str:
