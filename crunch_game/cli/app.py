@@ -157,7 +157,7 @@ def _play(game: Game, models: Path, url: str, feed: Feed | None, max_ticks: int 
 
 async def _check_first_row(game: Game, feed: Any) -> None:
     """Find out whether the history fits the game, before anything is written."""
-    if not feed.live and hasattr(feed, "__len__"):
+    if not feed.live and _length(feed) is not None:  # one of unknown length may be gone through only once
         rows = feed.rows()
         async with aclosing(rows):
             async for row in rows:
@@ -192,8 +192,16 @@ async def _interrupts(on_signal: Callable[[], Any]) -> AsyncIterator[None]:
 
 def _rows(feed: Any, max_ticks: int | None) -> int | None:
     """How many rows will be played, where that is known."""
-    total = len(feed) if hasattr(feed, "__len__") else None
-    return total if max_ticks is None else min(max_ticks, total or max_ticks)
+    known = [count for count in (_length(feed), max_ticks) if count is not None]
+    return min(known, default=None)
+
+
+def _length(feed: Any) -> int | None:
+    """How many rows the feed has, where it can tell."""
+    try:
+        return len(feed)
+    except TypeError:
+        return None
 
 
 def _document(result: GameResult) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -76,6 +77,15 @@ def test_a_game_is_run_over_a_file_and_its_leaderboard_shown(command, game, mode
     further = command("run", game(), "--models", models, "--store", url, "--replay", csv, "--json").document
     assert (further["ticks"], further["predictions"]) == (0, 0)
     assert further["leaderboard"] == document["leaderboard"]
+
+
+def test_a_feed_that_can_be_read_only_once_is_played(command, game, models):
+    path = game("", "feed=walk.ReplayFeed(row for row in walk.rows(10))")
+    for further in ([], ["--max-ticks", 10], ["--json"]):
+        sys.modules.pop("mygame", None)  # its generator is used up
+        ended = command("run", path, "--models", models, "--store", "memory:", *further)
+        assert ended.code == 0
+        assert ('"ticks": 10' if further == ["--json"] else "10 rows, 15 rounds, 30 predictions") in ended.stdout
 
 
 def test_a_game_is_named_by_its_module(command, models, csv):
