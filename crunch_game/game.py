@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from reprlib import repr as brief
 from typing import Any
 
 from crunch_game.contract import Contract, Method
@@ -89,7 +90,7 @@ class Game:
         resolve: `(prediction, history) -> outcome`, or None while the truth is not known yet.
         score: A Scorer; or a function `(prediction, outcome) -> float`, which is a loss (lower is better).
         feed: The live feed; any command can replay history instead.
-        tick: A row of the feed -> the positional arguments of `tick`. None: models are not ticked.
+        tick: A row of the feed -> a tuple of the positional arguments of `tick`. None: models are not ticked.
         per_model: `(model, standing) -> further keyword arguments` for that model; each method gets those that it
             has parameters for. The standing is None until the model has one.
         policy: Budgets and limits.
@@ -165,7 +166,7 @@ class Game:
         """The positional arguments of `tick` for a row; none when models are not ticked.
 
         Raises:
-            GameError: The game's `tick` cannot make them of this row.
+            GameError: The game's `tick` cannot make them of this row, or returns no tuple.
         """
         if self.tick is None:
             return ()
@@ -177,6 +178,11 @@ class Game:
             raise GameError(
                 f"the tick of the game {self.name} raised {said(error)} for the row of {when}, which has {columns}"
             ) from error
+        if not isinstance(arguments, tuple | list):
+            raise GameError(
+                f"the tick of the game {self.name} must return a tuple of tick's arguments, "
+                f'for example (row.data["x"],); it returned {brief(arguments)}'
+            )
         return arguments
 
     def check(self, row: Row) -> None:
