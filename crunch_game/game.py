@@ -22,6 +22,7 @@ from crunch_game.policy import Policy
 from crunch_game.scoring.base import ScoreFunction, Scorer
 from crunch_game.scoring.leaderboard import Leaderboard, Missing, Standing
 from crunch_game.storage.base import Prediction
+from crunch_game.wording import counted
 
 __all__ = ["DEFAULT_WINDOWS", "Game", "PerModelArguments", "Predict", "Resolve"]
 
@@ -210,7 +211,7 @@ class Game:
         return {name: value for name, value in given.items() if method.takes(name)}
 
     def __repr__(self) -> str:
-        return f"<Game {self.name}: {len(self.asks)} predictions, {self.contract.name}>"
+        return f"<Game {self.name}: {counted(len(self.asks), 'prediction')}, {self.contract.name}>"
 
 
 class _Loss:

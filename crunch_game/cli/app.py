@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +27,7 @@ from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
 from crunch_game.rosters.directory import DirectoryRoster
 from crunch_game.storage import open_store
+from crunch_game.wording import counted
 from crunch_game.workers import GameResult, PredictWorker, run_game
 from crunch_game.workers.base import beside
 
@@ -128,31 +130,32 @@ def _tell_findings(submission: Path, findings: list[Finding], *, as_json: bool) 
 def _play(game: Game, models: Path, url: str, feed: Feed | None, max_ticks: int | None, *, as_json: bool) -> None:
     roster = DirectoryRoster(models)
     roster.scan()
-    if feed is None and game.feed is None:
+    chosen = game.feed if feed is None else feed
+    if chosen is None:
         raise GameError(f"the game {game.name} has no feed of its own; give history with --replay FILE")
-    anyio.run(_check_first_row, game, feed or game.feed)
+    anyio.run(_check_first_row, game, chosen)
     with open_store(url) as store:
-        if as_json:
-            result = anyio.run(
-                _until_stopped,
-                lambda begin: run_game(game, roster, store=store, feed=feed, max_ticks=max_ticks, on_start=begin),
-            )
-            output.print_json({"game": game.name, **_document(result), "store": url})
-            return
-        watch = Watch(game, _rows(feed or game.feed, max_ticks), output.screen)
+        watch = None if as_json else Watch(game, _rows(chosen, max_ticks), output.screen)
 
         async def play(begin: Callable[[PredictWorker], Any]) -> GameResult:
             def on_start(worker: PredictWorker) -> None:
-                watch.begin(worker)
+                if watch is not None:
+                    watch.begin(worker)
                 begin(worker)
 
+            hear = None if watch is None else watch.hear
             return await run_game(
-                game, roster, store=store, feed=feed, max_ticks=max_ticks, on_start=on_start, on_event=watch.hear
+                game, roster, store=store, feed=chosen, max_ticks=max_ticks, on_start=on_start, on_event=hear
             )
 
-        with watch:
+        with watch or nullcontext():
             result = anyio.run(_until_stopped, play)
-    _show(game, result, url)
+    if as_json:
+        output.print_json({"game": game.name, **_document(result), "store": url})
+    else:
+        _show(game, result, url)
+    if _failed(result, live=chosen.live):
+        raise typer.Exit(1)
 
 
 async def _check_first_row(game: Game, feed: Any) -> None:
@@ -215,6 +218,9 @@ def _document(result: GameResult) -> dict[str, Any]:
         "predictions": result.predictions,
         "missed": result.missed,
         "late": result.late,
+        "scored": result.scored,
+        "set_aside": result.set_aside,
+        "waiting": result.waiting,
         "leaderboard": output.as_documents(result.leaderboard),
         "models": models,
     }
@@ -225,5 +231,23 @@ def _show(game: Game, result: GameResult, url: str) -> None:
     if result.leaderboard:
         standings = output.as_documents(result.leaderboard)
         output.screen.print(output.board(standings, rank_by=game.rank_by, title=f"{game.name}: the leaderboard"))
-    output.screen.print(f"{result.ticks:,} rows, {result.rounds:,} rounds, {result.predictions:,} predictions stored")
+    done = (counted(result.ticks, "row"), counted(result.rounds, "round"), counted(result.predictions, "prediction"))
+    output.screen.print(f"{', '.join(done)} stored")
+    if due := result.scored + _unscored(result).total():
+        why = "; ".join(f"{reason} ({counted(count, 'time')})" for reason, count in _unscored(result).most_common(3))
+        told = f"{result.scored:,} of {counted(due, 'due prediction')} scored" + (f": {why}" if why else "")
+        output.screen.print(output.escape(told), style=None if result.scored else "red", soft_wrap=True)
     output.screen.print(f"the database: [bold]{url}[/]   (crunch-game leaderboard --store {url})", soft_wrap=True)
+
+
+def _unscored(result: GameResult) -> Counter[str]:
+    """Why predictions whose horizon has passed have no score, and how many each."""
+    unscored = Counter(result.set_aside)
+    if result.waiting:
+        unscored["resolve did not know the truth yet"] = result.waiting
+    return unscored
+
+
+def _failed(result: GameResult, *, live: bool) -> bool:
+    """Whether the game itself scored nothing of what was due; live, a truth that is not known may yet come."""
+    return not result.scored and bool(result.set_aside or (result.waiting and not live))

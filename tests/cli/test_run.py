@@ -88,6 +88,42 @@ def test_a_feed_that_can_be_read_only_once_is_played(command, game, models):
         assert ('"ticks": 10' if further == ["--json"] else "10 rows, 15 rounds, 30 predictions") in ended.stdout
 
 
+FAILS = "score raised AttributeError: 'Row' object has no attribute 'heads'"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence", "document"),
+    [
+        (
+            "score=lambda prediction, outcome: walk.rows(1)[0].heads",
+            f"0 of 6 due predictions scored: {FAILS} (6 times)",
+            {"scored": 0, "set_aside": {FAILS: 6}, "waiting": 0},
+        ),
+        (
+            "resolve=lambda prediction, history: None",
+            "0 of 6 due predictions scored: resolve did not know the truth yet (6 times)",
+            {"scored": 0, "set_aside": {}, "waiting": 6},
+        ),
+    ],
+)
+def test_a_game_that_can_score_nothing_says_so_and_ends_with_1(command, game, models, options, sentence, document):
+    path = game("", options)
+    arguments = ["run", path, "--models", models, "--store", "memory:", "--max-ticks", 4]
+    ended = command(*arguments)
+    assert ended.code == 1
+    assert sentence in " ".join(ended.stdout.split())
+    ended = command(*arguments, "--json")
+    assert (ended.code, ended.document | document) == (1, ended.document)
+
+
+def test_numbers_of_one_read_right(command, game, models):
+    (models / "loud.py").unlink()
+    path = game("", "predictions=[walk.Predict(every='1h', horizon='1h', asset='BTC')]")
+    arguments = ["run", path, "--models", models, "--store", "sqlite:///game.db", "--max-ticks", 1]
+    assert "1 row, 1 round, 1 prediction stored\n" in command(*arguments).stdout
+    assert "1 of 1 due prediction scored\n" in command(*arguments).stdout
+
+
 def test_a_game_is_named_by_its_module(command, models, csv):
     ended = command("run", "walkgame:mine", "--models", models, "--store", "memory:", "--replay", csv, "--json")
     assert ended.code == 2
