@@ -175,6 +175,28 @@ def test_the_program_is_light_until_it_is_used():
     assert json.loads(run.stdout.replace("'", '"')) == []
 
 
+def test_ctrl_c_while_it_starts_is_quiet():
+    program = """
+import os, signal, sys
+class Slow:
+    def find_spec(self, name, *rest):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Slow())
+from crunch_game.cli import main
+main()
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize("further", [(), ("--json",)], ids=["people", "json"])
+def test_ctrl_c_while_the_game_is_imported_is_quiet(installed, game, models, further):
+    path = game("import os, signal\nos.kill(os.getpid(), signal.SIGINT)")
+    ended = installed("run", path, "--models", models, "--store", "memory:", *further)
+    assert (ended.code, ended.stdout, ended.stderr) == (130, "", "")
+
+
 def test_help_names_every_command(command):
     shown = command("--help").stdout
     assert all(name in shown for name in ("demo", "run", "leaderboard", "check", "replay", "doctor"))
