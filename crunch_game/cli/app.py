@@ -17,6 +17,7 @@ from crunch_game.cli import output, references
 from crunch_game.cli.check import Finding, examine
 from crunch_game.cli.demo import demo_game, demo_models
 from crunch_game.cli.doctor import doctor
+from crunch_game.cli.machine import libraries
 from crunch_game.cli.node import node
 from crunch_game.cli.orchestrator import orchestrator
 from crunch_game.cli.output import AsJson
@@ -29,7 +30,7 @@ from crunch_game.rosters.directory import DirectoryRoster
 from crunch_game.storage import open_store
 from crunch_game.wording import counted
 from crunch_game.workers import GameResult, PredictWorker, run_game
-from crunch_game.workers.base import beside
+from crunch_game.workers.base import beside, claim
 
 __all__ = ["app"]
 
@@ -45,8 +46,25 @@ app = typer.Typer(
 GameRef = Annotated[str, typer.Argument(metavar="GAME", help="package.module:game, or a file that has a `game`.")]
 ModelsDir = Annotated[Path, typer.Option("--models", help="The folder of submissions; it is watched.")]
 StoreUrl = Annotated[str, typer.Option("--store", help="Where the game is kept, for example sqlite:///game.db")]
+NewStoreUrl = Annotated[
+    str, typer.Option("--store", help="Where to keep it: sqlite:///game.db, or memory: until the command ends.")
+]
 Replay = Annotated[Path | None, typer.Option("--replay", help="Play this CSV or Parquet file instead of the feed.")]
 MaxTicks = Annotated[int | None, typer.Option("--max-ticks", min=0, help="Stop after that many rows.")]
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        output.screen.print(f"crunch-game {libraries().own['crunch-game'] or 'not installed, but run from its source'}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None: ...
 
 
 @app.command()
@@ -65,7 +83,7 @@ def demo(
 def run(
     game: GameRef,
     models: ModelsDir,
-    store: StoreUrl,
+    store: NewStoreUrl,
     replay: Replay = None,
     max_ticks: MaxTicks = None,
     as_json: AsJson = False,
@@ -129,12 +147,15 @@ def _tell_findings(submission: Path, findings: list[Finding], *, as_json: bool) 
 
 def _play(game: Game, models: Path, url: str, feed: Feed | None, max_ticks: int | None, *, as_json: bool) -> None:
     roster = DirectoryRoster(models)
-    roster.scan()
+    empty = not roster.scan()
     chosen = game.feed if feed is None else feed
     if chosen is None:
         raise GameError(f"the game {game.name} has no feed of its own; give history with --replay FILE")
     anyio.run(_check_first_row, game, chosen)
     with open_store(url) as store:
+        claim(store, game.name)  # before a table is begun
+        if empty:
+            output.warn(f"no submissions in {models} yet")
         watch = None if as_json else Watch(game, _rows(chosen, max_ticks), output.screen)
 
         async def play(begin: Callable[[PredictWorker], Any]) -> GameResult:
@@ -237,7 +258,8 @@ def _show(game: Game, result: GameResult, url: str) -> None:
         why = "; ".join(f"{reason} ({counted(count, 'time')})" for reason, count in _unscored(result).most_common(3))
         told = f"{result.scored:,} of {counted(due, 'due prediction')} scored" + (f": {why}" if why else "")
         output.screen.print(output.escape(told), style=None if result.scored else "red", soft_wrap=True)
-    output.screen.print(f"the database: [bold]{url}[/]   (crunch-game leaderboard --store {url})", soft_wrap=True)
+    if not url.startswith("memory:"):
+        output.screen.print(f"the database: [bold]{url}[/]   (crunch-game leaderboard --store {url})", soft_wrap=True)
 
 
 def _unscored(result: GameResult) -> Counter[str]:
@@ -249,5 +271,6 @@ def _unscored(result: GameResult) -> Counter[str]:
 
 
 def _failed(result: GameResult, *, live: bool) -> bool:
-    """Whether the game itself scored nothing of what was due; live, a truth that is not known may yet come."""
-    return not result.scored and bool(result.set_aside or (result.waiting and not live))
+    """Whether the game itself scored nothing of what was due; a truth that is not known may yet come in some games."""
+    ignorant = result.waiting and not result.leaderboard and not live
+    return not result.scored and bool(result.set_aside or ignorant)

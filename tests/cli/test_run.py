@@ -124,6 +124,22 @@ def test_numbers_of_one_read_right(command, game, models):
     assert "1 of 1 due prediction scored\n" in command(*arguments).stdout
 
 
+def test_a_store_in_memory_is_not_pointed_to(command, game, models):
+    for url in ("memory:", "memory://"):
+        ended = command("run", game(), "--models", models, "--store", url, "--max-ticks", 2)
+        assert ended.code == 0
+        assert "database" not in ended.stdout
+    assert "memory:" in command("run", "--help").stdout
+
+
+@pytest.mark.parametrize("further", [(), ("--json",)], ids=["people", "json"])
+def test_a_folder_without_submissions_is_told_once(command, game, tmp_path, further):
+    (tmp_path / "empty").mkdir()
+    ended = command("run", game(), "--models", "empty", "--store", "memory:", *further)
+    assert ended.code == 0
+    assert ended.stderr == "no submissions in empty yet\n"
+
+
 def test_a_game_is_named_by_its_module(command, models, csv):
     ended = command("run", "walkgame:mine", "--models", models, "--store", "memory:", "--replay", csv, "--json")
     assert ended.code == 2
