@@ -29,7 +29,7 @@ __all__ = ["GameResult", "run_game"]
 
 @dataclass(frozen=True)
 class GameResult:
-    """What a run of a game came to.
+    """What a run of a game came to. Printed, it is the leaderboard.
 
     Attributes:
         ticks: How many rows of the feed were played.
@@ -54,6 +54,20 @@ class GameResult:
     waiting: int = 0
     leaderboard: Sequence[Standing] = ()
     models: Sequence[ModelRecord] = ()
+
+    def __str__(self) -> str:
+        rows = self._table()
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+
+    def _table(self) -> list[list[str]]:
+        """The leaderboard as text, cell by cell; the first row names the columns."""
+        windows = list(self.leaderboard[0].scores) if self.leaderboard else []
+        rows = [["rank", "model", *windows, "coverage"]]
+        for standing in self.leaderboard:
+            scores = ["" if score is None else f"{score:.6g}" for score in standing.scores.values()]
+            rows.append([str(standing.rank), standing.model_id, *scores, f"{standing.coverage:.1%}"])
+        return rows
 
 
 async def run_game(
