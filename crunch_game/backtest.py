@@ -41,23 +41,13 @@ class Backtest(GameResult):
         return self.store.predictions()
 
     def __repr__(self) -> str:
-        rows = self._rows()
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+        return str(self)
 
     def _repr_html_(self) -> str:
-        head, *body = [[escape(cell) for cell in row] for row in self._rows()]
+        head, *body = [[escape(cell) for cell in row] for row in self._table()]
         lines = ["".join(f"<th>{cell}</th>" for cell in head)]
         lines += ["".join(f"<td>{cell}</td>" for cell in row) for row in body]
         return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
-
-    def _rows(self) -> list[list[str]]:
-        windows = list(self.leaderboard[0].scores) if self.leaderboard else []
-        rows = [["rank", "model", *windows, "coverage"]]
-        for standing in self.leaderboard:
-            scores = ["" if score is None else f"{score:.6g}" for score in standing.scores.values()]
-            rows.append([str(standing.rank), standing.model_id, *scores, f"{standing.coverage:.1%}"])
-        return rows
 
 
 def backtest(

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from crunch_game.outcomes import Fault, Round
+from crunch_game.wording import counted
 
 __all__ = [
     "TROUBLE",
@@ -256,7 +257,8 @@ class RoundsMissed:
     count: int
 
     def __str__(self) -> str:
-        return f"{self.count} rounds of {self.key} were missed before {self.slot:%Y-%m-%d %H:%M:%S} UTC"
+        were = "was" if self.count == 1 else "were"
+        return f"{counted(self.count, 'round')} of {self.key} {were} missed before {self.slot:%Y-%m-%d %H:%M:%S} UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +269,7 @@ class PredictionsSetAside:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.count} predictions could not be scored, and more may follow: {self.reason}"
+        return f"{counted(self.count, 'prediction')} could not be scored, and more may follow: {self.reason}"
 
 
 GameEvent = RunnerEvent | TickPlayed | RoundPlayed | RoundLate | RoundsMissed | PredictionsSetAside

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from reprlib import repr as brief
 from typing import Any
 
 from crunch_game.contract import Contract, Method
@@ -21,6 +22,7 @@ from crunch_game.policy import Policy
 from crunch_game.scoring.base import ScoreFunction, Scorer
 from crunch_game.scoring.leaderboard import Leaderboard, Missing, Standing
 from crunch_game.storage.base import Prediction
+from crunch_game.wording import counted
 
 __all__ = ["DEFAULT_WINDOWS", "Game", "PerModelArguments", "Predict", "Resolve"]
 
@@ -167,7 +169,7 @@ class Game:
         """The positional arguments of `tick` for a row; none when models are not ticked.
 
         Raises:
-            GameError: The game's `tick` cannot make them of this row.
+            GameError: The game's `tick` cannot make them of this row, or returns no tuple.
         """
         if self.tick is None:
             return ()
@@ -179,6 +181,11 @@ class Game:
             raise GameError(
                 f"the tick of the game {self.name} raised {said(error)} for the row of {when}, which has {columns}"
             ) from error
+        if not isinstance(arguments, tuple | list):
+            raise GameError(
+                f"the tick of the game {self.name} must return a tuple of tick's arguments, "
+                f'for example (row.data["x"],); it returned {brief(arguments)}'
+            )
         return arguments
 
     def check(self, row: Row) -> None:
@@ -206,7 +213,7 @@ class Game:
         return {name: value for name, value in given.items() if method.takes(name)}
 
     def __repr__(self) -> str:
-        return f"<Game {self.name}: {len(self.asks)} predictions, {self.contract.name}>"
+        return f"<Game {self.name}: {counted(len(self.asks), 'prediction')}, {self.contract.name}>"
 
 
 class _Loss:

@@ -149,7 +149,7 @@ def make_model(code: Code, contract: Contract, loader: Loader, args: Sequence[An
     lacking = [name for name in absent if not callable(vars(model).get(name) if hasattr(model, "__dict__") else None)]
     if lacking:
         what = f"the model that {code.name} makes, a {type(model).__name__},"
-        raise LoadError(f"{what} lacks {_all_of(lacking)}, which {contract.name} requires")
+        raise LoadError(f"{what} lacks {_all_of(lacking)}, which {_named(contract)} requires")
     return model
 
 
@@ -173,7 +173,13 @@ def _why_not(cls: type, modules: Sequence[ModuleType], contract: Contract) -> st
 def _nothing(name: str, contract: Contract, passed_over: list[str]) -> str:
     found = f"passed over: {', '.join(passed_over)}" if passed_over else "it has no class of its own"
     wanted = f" with {_all_of(contract.required)}" if contract.required else ""
-    return f"{name} has no model: define a subclass of {contract.name}{wanted}, or a create_model(); {found}"
+    return f"{name} has no model: define a subclass of {_named(contract)}{wanted}, or a create_model(); {found}"
+
+
+def _named(contract: Contract) -> str:
+    """The base class's name, without the module where that is the script that runs: nobody imports it by that name."""
+    in_script = contract.base.__module__ in ("__main__", "__mp_main__")
+    return contract.base.__qualname__ if in_script else contract.name
 
 
 def _factory(code: Code, name: str) -> Any:

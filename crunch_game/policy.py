@@ -19,6 +19,7 @@ from msgspec import structs
 
 from crunch_game.errors import GameError
 from crunch_game.outcomes import Kind, Status
+from crunch_game.wording import counted
 
 __all__ = [
     "ANSWERED",
@@ -289,11 +290,11 @@ class Health(msgspec.Struct, frozen=True, gc=False):
         if strikes is None:
             return None
         for count, most, what in (
-            (strikes.failures, policy.max_consecutive_failures, "failures"),
-            (strikes.timeouts, policy.max_consecutive_timeouts, "timeouts"),
+            (strikes.failures, policy.max_consecutive_failures, "failure"),
+            (strikes.timeouts, policy.max_consecutive_timeouts, "timeout"),
         ):
             if most and count >= most:
-                return f"{count} {what} of {method} in a row (the limit is {most})"
+                return f"{counted(count, what)} of {method} in a row (the limit is {most})"
         return None
 
 

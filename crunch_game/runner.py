@@ -317,6 +317,9 @@ class _Models(Mapping[str, Model]):
     def __len__(self) -> int:
         return len(self._seats)
 
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
 
 class _Bound(Iterable[Callable[[Model], Awaitable[Any]]]):
     """The hooks as they are when a model joins, with the runner as their second argument."""

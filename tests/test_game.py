@@ -93,6 +93,22 @@ def test_a_row_gives_its_numbers_to_tick():
     assert game(Predict("1h", "1h", "ask"), tracker=type("T", (), {"ask": lambda self: None})).tick is None
 
 
+@pytest.mark.parametrize(
+    ("made", "shown"),
+    [(5.0, "5.0"), ({"BTC": 5.0}, "{'BTC': 5.0}"), ("BTC", "'BTC'"), (None, "None")],
+)
+def test_a_tick_that_returns_no_tuple(made, shown):
+    described = game(tick=lambda row: made)
+    for use in (described.tick_arguments, described.check):
+        with pytest.raises(GameError) as caught:
+            use(ROW)
+        assert str(caught.value) == (
+            "the tick of the game test must return a tuple of tick's arguments, "
+            f'for example (row.data["x"],); it returned {shown}'
+        )
+    assert game(tick=lambda row: [row.prices]).tick_arguments(ROW) == [{"BTC": 5.0}]
+
+
 def test_what_is_left_out_has_a_default():
     described = game()
     assert described.policy == Policy()
@@ -101,7 +117,7 @@ def test_what_is_left_out_has_a_default():
     assert (described.missing, described.history, described.warmup, described.feed) == ("worst", None, None, None)
     assert game(history="3h").warmup == timedelta(hours=3)
     assert game(history="3h", warmup="1h").warmup == timedelta(hours=1)
-    assert repr(described) == f"<Game test: 1 predictions, {BASE}>"
+    assert repr(described) == f"<Game test: 1 prediction, {BASE}>"
     assert repr(HOURLY) == "<Predict predict(asset='BTC') every 3600 s, horizon 7200 s>"
 
 

@@ -207,6 +207,18 @@ def test_all_that_is_required_is_named(tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.parametrize("module", ["__main__", "__mp_main__"])
+def test_a_base_class_of_the_script_that_runs_is_named_as_the_script_does(tmp_path, module):
+    base = type("Walk", (), {"__module__": module, "predict": TwoNeeded.tick})
+    alice = write(tmp_path / "alice.py", "def create_model(): return object()")
+    bob = write(tmp_path / "bob.py", "x = 1")
+
+    assert refusal(LoadError, alice, base=base) == (
+        "the model that alice.py makes, a object, lacks predict, which Walk requires"
+    )
+    assert refusal(NoModelFound, bob, base=base).startswith("bob.py has no model: define a subclass of Walk with ")
+
+
 def test_a_submission_without_classes_says_so(tmp_path):
     name = Contract(crunch_game.TrackerBase).name
 

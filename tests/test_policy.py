@@ -302,7 +302,8 @@ def test_exactly_the_limits_failure_stops_a_model(event, limit):
     health, step = take(health, "predict", event, policy)
     assert health.state is State.STOPPED
     assert step.strike == "failure"  # the last call still has the outcome that it earned
-    assert health.reason == f"{limit} failures of predict in a row (the limit is {limit})"
+    failures = "1 failure" if limit == 1 else f"{limit} failures"
+    assert health.reason == f"{failures} of predict in a row (the limit is {limit})"
 
 
 def test_exactly_the_third_timeout_stops_a_model():

@@ -8,8 +8,10 @@ __all__ = ["main"]
 
 
 def main() -> NoReturn:
-    """Run the command that the arguments name, and exit: 0, 1 for a finding, 2 for wrong usage."""
-    from crunch_game.cli.app import app
-
+    """Run the command that the arguments name, and exit: 0, 1 for a finding, 2 for wrong usage, 130 for Ctrl-C."""
+    try:
+        from crunch_game.cli.app import app
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
     app()
     raise SystemExit(0)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from crunch_game.cli import output, references
 from crunch_game.cli.check import Finding, examine
 from crunch_game.cli.demo import demo_game, demo_models
 from crunch_game.cli.doctor import doctor
+from crunch_game.cli.machine import libraries
 from crunch_game.cli.node import node
 from crunch_game.cli.orchestrator import orchestrator
 from crunch_game.cli.output import AsJson
@@ -26,8 +28,9 @@ from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
 from crunch_game.rosters.directory import DirectoryRoster
 from crunch_game.storage import open_store
+from crunch_game.wording import counted
 from crunch_game.workers import GameResult, PredictWorker, run_game
-from crunch_game.workers.base import beside
+from crunch_game.workers.base import beside, claim
 
 __all__ = ["app"]
 
@@ -43,8 +46,25 @@ app = typer.Typer(
 GameRef = Annotated[str, typer.Argument(metavar="GAME", help="package.module:game, or a file that has a `game`.")]
 ModelsDir = Annotated[Path, typer.Option("--models", help="The folder of submissions; it is watched.")]
 StoreUrl = Annotated[str, typer.Option("--store", help="Where the game is kept, for example sqlite:///game.db")]
+NewStoreUrl = Annotated[
+    str, typer.Option("--store", help="Where to keep it: sqlite:///game.db, or memory: until the command ends.")
+]
 Replay = Annotated[Path | None, typer.Option("--replay", help="Play this CSV or Parquet file instead of the feed.")]
 MaxTicks = Annotated[int | None, typer.Option("--max-ticks", min=0, help="Stop after that many rows.")]
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        output.screen.print(f"crunch-game {libraries().own['crunch-game'] or 'not installed, but run from its source'}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None: ...
 
 
 @app.command()
@@ -63,7 +83,7 @@ def demo(
 def run(
     game: GameRef,
     models: ModelsDir,
-    store: StoreUrl,
+    store: NewStoreUrl,
     replay: Replay = None,
     max_ticks: MaxTicks = None,
     as_json: AsJson = False,
@@ -127,37 +147,41 @@ def _tell_findings(submission: Path, findings: list[Finding], *, as_json: bool) 
 
 def _play(game: Game, models: Path, url: str, feed: Feed | None, max_ticks: int | None, *, as_json: bool) -> None:
     roster = DirectoryRoster(models)
-    roster.scan()
-    if feed is None and game.feed is None:
+    empty = not roster.scan()
+    chosen = game.feed if feed is None else feed
+    if chosen is None:
         raise GameError(f"the game {game.name} has no feed of its own; give history with --replay FILE")
-    anyio.run(_check_first_row, game, feed or game.feed)
+    anyio.run(_check_first_row, game, chosen)
     with open_store(url) as store:
-        if as_json:
-            result = anyio.run(
-                _until_stopped,
-                lambda begin: run_game(game, roster, store=store, feed=feed, max_ticks=max_ticks, on_start=begin),
-            )
-            output.print_json({"game": game.name, **_document(result), "store": url})
-            return
-        watch = Watch(game, _rows(feed or game.feed, max_ticks), output.screen)
+        claim(store, game.name)  # before a table is begun
+        if empty:
+            output.warn(f"no submissions in {models} yet")
+        watch = None if as_json else Watch(game, _rows(chosen, max_ticks), output.screen)
 
         async def play(begin: Callable[[PredictWorker], Any]) -> GameResult:
             def on_start(worker: PredictWorker) -> None:
-                watch.begin(worker)
+                if watch is not None:
+                    watch.begin(worker)
                 begin(worker)
 
+            hear = None if watch is None else watch.hear
             return await run_game(
-                game, roster, store=store, feed=feed, max_ticks=max_ticks, on_start=on_start, on_event=watch.hear
+                game, roster, store=store, feed=chosen, max_ticks=max_ticks, on_start=on_start, on_event=hear
             )
 
-        with watch:
+        with watch or nullcontext():
             result = anyio.run(_until_stopped, play)
-    _show(game, result, url)
+    if as_json:
+        output.print_json({"game": game.name, **_document(result), "store": url})
+    else:
+        _show(game, result, url)
+    if _failed(result, live=chosen.live):
+        raise typer.Exit(1)
 
 
 async def _check_first_row(game: Game, feed: Any) -> None:
     """Find out whether the history fits the game, before anything is written."""
-    if not feed.live and hasattr(feed, "__len__"):
+    if not feed.live and _length(feed) is not None:  # one of unknown length may be gone through only once
         rows = feed.rows()
         async with aclosing(rows):
             async for row in rows:
@@ -192,8 +216,16 @@ async def _interrupts(on_signal: Callable[[], Any]) -> AsyncIterator[None]:
 
 def _rows(feed: Any, max_ticks: int | None) -> int | None:
     """How many rows will be played, where that is known."""
-    total = len(feed) if hasattr(feed, "__len__") else None
-    return total if max_ticks is None else min(max_ticks, total or max_ticks)
+    known = [count for count in (_length(feed), max_ticks) if count is not None]
+    return min(known, default=None)
+
+
+def _length(feed: Any) -> int | None:
+    """How many rows the feed has, where it can tell."""
+    try:
+        return len(feed)
+    except TypeError:
+        return None
 
 
 def _document(result: GameResult) -> dict[str, Any]:
@@ -207,6 +239,9 @@ def _document(result: GameResult) -> dict[str, Any]:
         "predictions": result.predictions,
         "missed": result.missed,
         "late": result.late,
+        "scored": result.scored,
+        "set_aside": result.set_aside,
+        "waiting": result.waiting,
         "leaderboard": output.as_documents(result.leaderboard),
         "models": models,
     }
@@ -217,5 +252,25 @@ def _show(game: Game, result: GameResult, url: str) -> None:
     if result.leaderboard:
         standings = output.as_documents(result.leaderboard)
         output.screen.print(output.board(standings, rank_by=game.rank_by, title=f"{game.name}: the leaderboard"))
-    output.screen.print(f"{result.ticks:,} rows, {result.rounds:,} rounds, {result.predictions:,} predictions stored")
-    output.screen.print(f"the database: [bold]{url}[/]   (crunch-game leaderboard --store {url})", soft_wrap=True)
+    done = (counted(result.ticks, "row"), counted(result.rounds, "round"), counted(result.predictions, "prediction"))
+    output.screen.print(f"{', '.join(done)} stored")
+    if due := result.scored + _unscored(result).total():
+        why = "; ".join(f"{reason} ({counted(count, 'time')})" for reason, count in _unscored(result).most_common(3))
+        told = f"{result.scored:,} of {counted(due, 'due prediction')} scored" + (f": {why}" if why else "")
+        output.screen.print(output.escape(told), style=None if result.scored else "red", soft_wrap=True)
+    if not url.startswith("memory:"):
+        output.screen.print(f"the database: [bold]{url}[/]   (crunch-game leaderboard --store {url})", soft_wrap=True)
+
+
+def _unscored(result: GameResult) -> Counter[str]:
+    """Why predictions whose horizon has passed have no score, and how many each."""
+    unscored = Counter(result.set_aside)
+    if result.waiting:
+        unscored["resolve did not know the truth yet"] = result.waiting
+    return unscored
+
+
+def _failed(result: GameResult, *, live: bool) -> bool:
+    """Whether the game itself scored nothing of what was due; a truth that is not known may yet come in some games."""
+    ignorant = result.waiting and not result.leaderboard and not live
+    return not result.scored and bool(result.set_aside or ignorant)

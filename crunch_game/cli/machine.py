@@ -34,6 +34,8 @@ class Probe(crunch_game.TrackerBase):
     def predict(self, number):
         return number
 """
+_EXTRAS: Final = ("crunchdao", "scoring", "tables")
+"""Those that something needs; the others are kept for what comes later."""
 _CALLS: Final = 50
 _PATIENCE: Final = 60.0
 _RESERVED: Final = 64
@@ -128,7 +130,7 @@ def libraries() -> Libraries:
         extra = re.search(r"extra == ['\"]([\w-]+)['\"]", requirement)
         if extra is None:
             own[name] = _version(name)
-        elif extra[1] != "all":  # it is the others together
+        elif extra[1] in _EXTRAS:
             extras[extra[1]][name] = _version(name)
     return Libraries(own, dict(sorted(extras.items())))
 

@@ -23,9 +23,10 @@ from crunch_game.errors import CrunchGameError
 from crunch_game.faults import said
 from crunch_game.scoring.leaderboard import Standing
 
-__all__ = ["AsJson", "Commands", "as_documents", "board", "escape", "print_json", "screen"]
+__all__ = ["AsJson", "Commands", "as_documents", "board", "escape", "print_json", "screen", "warn"]
 
 screen = Console(highlight=False)
+_beside = Console(stderr=True, highlight=False, soft_wrap=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
 
@@ -80,8 +81,13 @@ def _fail(message: str, *, as_json: bool) -> NoReturn:
     if as_json:
         print_json({"error": message})
     else:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error:[/] {escape(message)}")
+        _beside.print(f"[red]error:[/] {escape(message)}")
     sys.exit(2)
+
+
+def warn(message: str) -> None:
+    """Say on stderr what may be wrong; the command goes on."""
+    _beside.print(message, style="yellow", markup=False)
 
 
 def as_documents(standings: Sequence[Standing]) -> list[dict[str, Any]]:

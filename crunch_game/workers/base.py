@@ -17,8 +17,9 @@ from crunch_game.events import TROUBLE, GameEvent
 from crunch_game.feeds.base import Feed, FeedEvent, FeedGap, FeedTrouble, RowDropped
 from crunch_game.game import Game
 from crunch_game.scoring.leaderboard import Standing
+from crunch_game.storage.base import Store
 
-__all__ = ["Listener", "Standings", "beside", "feed_of", "in_thread", "log_trouble", "safely"]
+__all__ = ["Listener", "Standings", "beside", "claim", "feed_of", "in_thread", "log_trouble", "safely"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,19 @@ def feed_of(game: Game, feed: Feed | None) -> Feed:
     if chosen is None:
         raise GameError(f"the game {game.name} has no feed of its own; give one, for example a replay of history")
     return chosen
+
+
+def claim(store: Store, name: str) -> None:
+    """Make the store this game's.
+
+    Raises:
+        GameError: It is another game's.
+    """
+    owner = store.noted("game")
+    if owner is None:
+        store.note("game", {"name": name})
+    elif owner["name"] != name:
+        raise GameError(f"the store keeps the game {owner['name']!r}, not {name!r}; give each game a store of its own")
 
 
 async def in_thread(function: Callable[..., Any], *args: Any) -> Any:

@@ -6,7 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -29,7 +29,7 @@ __all__ = ["GameResult", "run_game"]
 
 @dataclass(frozen=True)
 class GameResult:
-    """What a run of a game came to.
+    """What a run of a game came to. Printed, it is the leaderboard.
 
     Attributes:
         ticks: How many rows of the feed were played.
@@ -37,6 +37,9 @@ class GameResult:
         predictions: How many predictions were stored, failed ones included.
         missed: How many rounds were never played, because nothing arrived or the game did not run.
         late: How many rounds were played late.
+        scored: How many predictions got a score.
+        set_aside: How many predictions could not be scored, by the reason.
+        waiting: How many predictions have no score though their horizon has passed: `resolve` knows no truth yet.
         leaderboard: The standings at the end, best first.
         models: The models at the end, and in which state.
     """
@@ -46,8 +49,25 @@ class GameResult:
     predictions: int = 0
     missed: int = 0
     late: int = 0
+    scored: int = 0
+    set_aside: Mapping[str, int] = field(default_factory=dict)
+    waiting: int = 0
     leaderboard: Sequence[Standing] = ()
     models: Sequence[ModelRecord] = ()
+
+    def __str__(self) -> str:
+        rows = self._table()
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+
+    def _table(self) -> list[list[str]]:
+        """The leaderboard as text, cell by cell; the first row names the columns."""
+        windows = list(self.leaderboard[0].scores) if self.leaderboard else []
+        rows = [["rank", "model", *windows, "coverage"]]
+        for standing in self.leaderboard:
+            scores = ["" if score is None else f"{score:.6g}" for score in standing.scores.values()]
+            rows.append([str(standing.rank), standing.model_id, *scores, f"{standing.coverage:.1%}"])
+        return rows
 
 
 async def run_game(
@@ -78,7 +98,8 @@ async def run_game(
     """
     if store is None:
         store = MemoryStore()
-    scoring = _Scoring(ScoreWorker(game, store), on_event, lockstep=game.per_model is not None)
+    scorer = ScoreWorker(game, store)
+    scoring = _Scoring(scorer, on_event, lockstep=game.per_model is not None)
     live = feed_of(game, feed).live
     worker = PredictWorker(
         game,
@@ -104,7 +125,18 @@ async def run_game(
     last = await in_thread(store.last_row)
     standings = [] if last is None else await scoring.finish(datetime.now(UTC) if live else last.time)
     records = await in_thread(store.models)
-    return GameResult(worker.ticks, worker.rounds, worker.predictions, worker.missed, worker.late, standings, records)
+    return GameResult(
+        ticks=worker.ticks,
+        rounds=worker.rounds,
+        predictions=worker.predictions,
+        missed=worker.missed,
+        late=worker.late,
+        scored=scoring.scored,
+        set_aside=dict(scoring.set_aside),
+        waiting=scorer.waiting,
+        leaderboard=standings,
+        models=records,
+    )
 
 
 class _Scoring:
@@ -113,7 +145,8 @@ class _Scoring:
     def __init__(self, worker: ScoreWorker, on_event: Listener | None, *, lockstep: bool) -> None:
         self._worker = worker
         self._tell = safely(on_event or log_trouble)
-        self._reasons: set[str] = set()
+        self.scored = 0
+        self.set_aside: Counter[str] = Counter()
         self._lockstep = lockstep
         self._by_id: Mapping[str, Standing] = {}
         self._shown = -math.inf
@@ -125,7 +158,7 @@ class _Scoring:
         """Score, in step with the rows."""
         show = time.monotonic() - self._shown > _SHOW_EVERY
         scores, standings = await in_thread(self._step, now, show or self._lockstep)
-        self._tell_aside(scores)
+        self._take_scores(scores)
         if standings is not None:
             self._take(now, standings, show=show)
 
@@ -139,20 +172,25 @@ class _Scoring:
         """Score what is left; the final standings."""
         standings: Sequence[Standing]
         scores, standings = await in_thread(self._step, now, True)
-        self._tell_aside(scores)
+        self._take_scores(scores)
         self._take(now, standings, show=True)
         return standings
 
     def _step(self, now: datetime, rank: bool) -> tuple[list[Score], Sequence[Standing] | None]:
         return self._worker.step(now), self._worker.standings(now) if rank else None
 
-    def _tell_aside(self, scores: Sequence[Score]) -> None:
-        """Tell each reason for which predictions were set aside, once."""
+    def _take_scores(self, scores: Sequence[Score]) -> None:
+        """Count the new scores; tell each reason for which predictions were set aside, once."""
         aside = Counter(score.reason for score in scores if score.reason is not None)
+        self.scored += len(scores) - aside.total()
         for reason, count in aside.items():
-            if reason not in self._reasons and len(self._reasons) < _MOST_REASONS:
-                self._reasons.add(reason)
+            if reason in self.set_aside:
+                self.set_aside[reason] += count
+            elif len(self.set_aside) < _MOST_REASONS:
+                self.set_aside[reason] = count
                 self._tell(PredictionsSetAside(count, reason))
+            else:
+                self.set_aside[_OTHERS] += count
 
     def _take(self, now: datetime, standings: Sequence[Standing], *, show: bool) -> None:
         self._by_id = {standing.model_id: standing for standing in standings}
@@ -163,3 +201,4 @@ class _Scoring:
 
 _SHOW_EVERY = 0.5
 _MOST_REASONS = 20
+_OTHERS = "other reasons"

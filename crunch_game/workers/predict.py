@@ -13,7 +13,6 @@ from typing import Any, Literal
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from crunch_game.errors import GameError
 from crunch_game.events import RoundLate, RoundPlayed, RoundsMissed, TickPlayed
 from crunch_game.feeds.base import Feed, Row
 from crunch_game.feeds.history import History
@@ -27,7 +26,7 @@ from crunch_game.schedule import due, next_slot
 from crunch_game.scoring.leaderboard import Standing
 from crunch_game.storage.base import ModelRecord, Prediction, Store
 from crunch_game.storage.codec import encode
-from crunch_game.workers.base import Listener, beside, feed_of, in_thread, log_trouble, safely
+from crunch_game.workers.base import Listener, beside, claim, feed_of, in_thread, log_trouble, safely
 
 __all__ = ["PredictWorker"]
 
@@ -119,7 +118,7 @@ class PredictWorker:
             FeedError: The feed cannot be read. Every row that it gave before is played and stored.
             GameError: The store is another game's.
         """
-        await in_thread(_claim, self._store, self.game.name)
+        await in_thread(claim, self._store, self.game.name)
         last = await in_thread(self._store.last_row)
         if last is not None:
             since = None if self.game.history is None else last.time - self.game.history
@@ -259,15 +258,6 @@ class PredictWorker:
         if rows or predictions or changed:
             await in_thread(self._store.save, rows, predictions, changed)
             self.predictions += len(predictions)
-
-
-def _claim(store: Store, name: str) -> None:
-    """Make the store this game's."""
-    owner = store.noted("game")
-    if owner is None:
-        store.note("game", {"name": name})
-    elif owner["name"] != name:
-        raise GameError(f"the store keeps the game {owner['name']!r}, not {name!r}; give each game a store of its own")
 
 
 class _Arriving:

@@ -38,6 +38,9 @@ class ScoreWorker:
         patience: Seconds of rows after its horizon that a prediction waits for `resolve` to know the truth, before
             it is set aside; while no rows come it waits on. A week, or the horizon if that is longer, unless given.
 
+    Attributes:
+        waiting: How many predictions whose horizon has passed the last step left, for `resolve` knew no truth yet.
+
     Raises:
         MissingExtra: The game's scorer needs a library that is not installed.
     """
@@ -46,6 +49,7 @@ class ScoreWorker:
         self._game = game
         self._store = store
         self._patience = patience
+        self.waiting = 0
         self._history = History()
         self._board = game.leaderboard()
         self._board_since: datetime | None = None
@@ -66,6 +70,7 @@ class ScoreWorker:
             elif outcome is not None:
                 known.append((prediction, outcome))
         scores += self._scored(known)
+        self.waiting = len(pending) - len(scores)
         if scores:
             self._store.settle(scores)
             self._board.add(scores)

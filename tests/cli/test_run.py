@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -76,6 +77,67 @@ def test_a_game_is_run_over_a_file_and_its_leaderboard_shown(command, game, mode
     further = command("run", game(), "--models", models, "--store", url, "--replay", csv, "--json").document
     assert (further["ticks"], further["predictions"]) == (0, 0)
     assert further["leaderboard"] == document["leaderboard"]
+
+
+def test_a_feed_that_can_be_read_only_once_is_played(command, game, models):
+    path = game("", "feed=walk.ReplayFeed(row for row in walk.rows(10))")
+    for further in ([], ["--max-ticks", 10], ["--json"]):
+        sys.modules.pop("mygame", None)  # its generator is used up
+        ended = command("run", path, "--models", models, "--store", "memory:", *further)
+        assert ended.code == 0
+        assert ('"ticks": 10' if further == ["--json"] else "10 rows, 15 rounds, 30 predictions") in ended.stdout
+
+
+FAILS = "score raised AttributeError: 'Row' object has no attribute 'heads'"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence", "document"),
+    [
+        (
+            "score=lambda prediction, outcome: walk.rows(1)[0].heads",
+            f"0 of 6 due predictions scored: {FAILS} (6 times)",
+            {"scored": 0, "set_aside": {FAILS: 6}, "waiting": 0},
+        ),
+        (
+            "resolve=lambda prediction, history: None",
+            "0 of 6 due predictions scored: resolve did not know the truth yet (6 times)",
+            {"scored": 0, "set_aside": {}, "waiting": 6},
+        ),
+    ],
+)
+def test_a_game_that_can_score_nothing_says_so_and_ends_with_1(command, game, models, options, sentence, document):
+    path = game("", options)
+    arguments = ["run", path, "--models", models, "--store", "memory:", "--max-ticks", 4]
+    ended = command(*arguments)
+    assert ended.code == 1
+    assert sentence in " ".join(ended.stdout.split())
+    ended = command(*arguments, "--json")
+    assert (ended.code, ended.document | document) == (1, ended.document)
+
+
+def test_numbers_of_one_read_right(command, game, models):
+    (models / "loud.py").unlink()
+    path = game("", "predictions=[walk.Predict(every='1h', horizon='1h', asset='BTC')]")
+    arguments = ["run", path, "--models", models, "--store", "sqlite:///game.db", "--max-ticks", 1]
+    assert "1 row, 1 round, 1 prediction stored\n" in command(*arguments).stdout
+    assert "1 of 1 due prediction scored\n" in command(*arguments).stdout
+
+
+def test_a_store_in_memory_is_not_pointed_to(command, game, models):
+    for url in ("memory:", "memory://"):
+        ended = command("run", game(), "--models", models, "--store", url, "--max-ticks", 2)
+        assert ended.code == 0
+        assert "database" not in ended.stdout
+    assert "memory:" in command("run", "--help").stdout
+
+
+@pytest.mark.parametrize("further", [(), ("--json",)], ids=["people", "json"])
+def test_a_folder_without_submissions_is_told_once(command, game, tmp_path, further):
+    (tmp_path / "empty").mkdir()
+    ended = command("run", game(), "--models", "empty", "--store", "memory:", *further)
+    assert ended.code == 0
+    assert ended.stderr == "no submissions in empty yet\n"
 
 
 def test_a_game_is_named_by_its_module(command, models, csv):

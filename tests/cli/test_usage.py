@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+
+from crunch_game import open_store
 
 STORE = "sqlite:///new.db"
 
@@ -121,6 +124,15 @@ def test_history_that_cannot_be_read(run, command, models, tmp_path, text, sente
     wrong(run(replay=path), f"{place}: {sentence}")
 
 
+@pytest.mark.parametrize("further", [(), ("--json",)], ids=["people", "json"])
+def test_a_store_of_another_game(command, game, models, further):
+    with open_store(STORE) as store:
+        store.note("game", {"name": "run"})
+    ended = command("run", game(), "--models", models, "--store", STORE, *further)
+    assert bool(ended.stdout) == bool(further)  # no table is begun
+    wrong(ended, "the store keeps the game 'run', not 'walk'; give each game a store of its own")
+
+
 def test_a_leaderboard_of_nothing(command, tmp_path):
     for arguments in ([], ["--json"]):
         ended = command("leaderboard", "--store", STORE, *arguments)
@@ -173,6 +185,33 @@ def test_the_program_is_light_until_it_is_used():
     program = "import sys, crunch_game.cli; print([m for m in ('typer', 'rich', 'pydantic') if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert json.loads(run.stdout.replace("'", '"')) == []
+
+
+def test_ctrl_c_while_it_starts_is_quiet():
+    program = """
+import os, signal, sys
+class Slow:
+    def find_spec(self, name, *rest):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Slow())
+from crunch_game.cli import main
+main()
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize("further", [(), ("--json",)], ids=["people", "json"])
+def test_ctrl_c_while_the_game_is_imported_is_quiet(installed, game, models, further):
+    path = game("import os, signal\nos.kill(os.getpid(), signal.SIGINT)")
+    ended = installed("run", path, "--models", models, "--store", "memory:", *further)
+    assert (ended.code, ended.stdout, ended.stderr) == (130, "", "")
+
+
+def test_it_tells_its_version(command):
+    ended = command("--version")
+    assert (ended.code, ended.stdout) == (0, f"crunch-game {version('crunch-game')}\n")
 
 
 def test_help_names_every_command(command):

@@ -60,6 +60,12 @@ async def test_a_broken_import_is_told_with_its_traceback(submit, running, log, 
         assert "1 / 0" in fault.traceback
 
 
+async def test_the_models_show_who_they_are(running, field):
+    async with running(field(a="", b=""), host="inline") as runner:
+        assert repr(runner.models) == repr(dict(runner.models))
+        assert repr(runner.models).startswith("{'a': <Model a (")
+
+
 async def test_a_model_that_dies_while_it_loads_is_told_so(submit, running, log):
     async with running([submit("dies", above="os._exit(5)"), submit("killed", above="os.kill(os.getpid(), 9)")]):
         faults = {record.model_id: record.fault for record in log.of(ModelLoadFailed)}

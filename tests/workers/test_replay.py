@@ -65,6 +65,10 @@ async def test_every_host_and_store_gives_the_same(host, store, played, uninterr
     expected, reference = uninterrupted
     assert played(store) == expected
     assert result.leaderboard == reference.leaderboard
+    assert [line.split()[:2] for line in str(result).splitlines()] == [
+        ["rank", "model"],
+        *([str(each.rank), each.model_id] for each in result.leaderboard),
+    ]
     assert [model.model_id for model in result.models] == ["Last", "Mean", "Moody"]
     assert {model.state for model in result.models} == {"ready"}
 

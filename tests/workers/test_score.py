@@ -38,6 +38,10 @@ def raising(*arguments: Any) -> float:
     raise KeyError("BTC")
 
 
+def raising_of(what: object) -> float:
+    raise ValueError(what)
+
+
 async def test_what_resolve_raises_sets_aside_and_stops_nothing():
     assert await reasons(resolve=raising) == {"resolve raised KeyError: 'BTC'"}
 
@@ -121,6 +125,33 @@ async def test_why_predictions_are_set_aside_is_told_once_for_each_reason(log):
     await run_game(game, ["walk:Mean", "walk:Last"], host="inline", on_event=log)
     [told] = log.of(PredictionsSetAside)
     assert str(told) == "4 predictions could not be scored, and more may follow: score raised KeyError: 'BTC'"
+
+
+async def test_the_result_counts_what_was_scored_and_why_the_rest_was_not():
+    def picky(prediction, outcome):
+        if prediction.model_id == "Mean":
+            raise ValueError(prediction.arguments["asset"])
+        return 1.0
+
+    store = MemoryStore()
+    result = await run_game(walk.game(score=picky), ["walk:Mean", "walk:Last"], store=store, host="inline")
+    values = [score.value for score in store.scores()]
+    assert result.scored == values.count(1.0) > 0
+    assert set(result.set_aside) == {"score raised ValueError: BTC", "score raised ValueError: ETH"}
+    assert sum(result.set_aside.values()) == values.count(None) == result.scored
+    assert result.waiting == 0
+    ignorant = walk.game(resolve=lambda p, h: None)
+    result = await run_game(ignorant, ["walk:Mean", "walk:Last"], host="inline")
+    assert (result.scored, result.set_aside, result.waiting) == (0, {}, len(values))
+
+
+async def test_the_result_names_few_of_many_reasons():
+    store = MemoryStore()
+    game = walk.game(predictions=BTC, score=lambda prediction, outcome: raising_of(prediction.at))
+    result = await run_game(game, ["walk:Mean"], store=store, host="inline")
+    assert list(result.set_aside)[:1] == [f"score raised ValueError: {store.scores()[0].at}"]
+    assert (len(result.set_aside), list(result.set_aside)[-1]) == (21, "other reasons")
+    assert sum(result.set_aside.values()) == len(store.scores()) > 21
 
 
 async def test_a_truth_that_never_comes_is_waited_for_a_week_of_rows():
