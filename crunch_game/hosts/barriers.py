@@ -65,8 +65,8 @@ _SHARED: Final = (
 
 # What was called where an error without a file name came from.
 _BY_CALL: Final = {
-    **dict.fromkeys(("socket", "socketpair", "create_connection", "connect", "connect_ex", "bind"), _NETWORK),
-    **dict.fromkeys(("listen", "accept", "create_server"), _SERVING),
+    **dict.fromkeys(("socket", "socketpair", "create_connection", "connect", "connect_ex"), _NETWORK),
+    **dict.fromkeys(("bind", "listen", "accept", "create_server"), _SERVING),
     **dict.fromkeys(
         ("fork", "forkpty", "fork_exec", "_fork_exec", "posix_spawn", "posix_spawnp", "execv", "execve", "Popen"),
         _PROCESSES,
@@ -82,6 +82,7 @@ _BY_CALL: Final = {
 # Functions of the standard library that call what is refused.
 _BY_PLACE: Final = {
     ("socket.py", "__init__"): _NETWORK,
+    ("socket.py", "create_server"): _SERVING,
     ("subprocess.py", "_execute_child"): _PROCESSES,
     ("util.py", "spawnv_passfds"): _PROCESSES,
 }

@@ -39,7 +39,8 @@ class Sandbox:
     Attributes:
         read: Further paths that models may read.
         write: Further paths that models may read and write; all models share them.
-        network: Models may connect to whatever this machine reaches, this machine included. They never serve.
+        network: Models may connect to whatever this machine reaches, this machine included. They bind no port
+            and never listen; a UDP socket that has sent something hears whoever knows the port that it got.
         processes: Models may start processes and programs, which are in the same sandbox. (multiprocessing's locks
             lie in /dev/shm: whoever needs them says write=["/dev/shm"], and all models share it.)
         memory: Bytes of memory, those of preloaded libraries included; None is no limit. Unless told, half of the

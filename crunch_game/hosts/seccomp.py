@@ -65,7 +65,7 @@ _UNSUPPORTED: Final = (
     "setxattr", "lsetxattr", "fsetxattr", "setxattrat", "removexattr", "lremovexattr", "fremovexattr", "removexattrat",
 )  # fmt: skip
 _SIGNALS: Final = ("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
-_SERVE: Final = ("listen", "accept", "accept4")
+_SERVE: Final = ("bind", "listen", "accept", "accept4")
 
 _CLONE_THREAD: Final = 0x10000
 _CLONE_AWAY: Final = 0x7E028000  # CLONE_NEW*, and CLONE_PARENT: it would be a child of the fork server
@@ -169,7 +169,7 @@ def _rules(*, network: bool, processes: bool, memory: bool, scoped: bool) -> dic
         rules["socket"] = _among(0, (_INET, _INET6), then=_among(1, (_STREAM, _DATAGRAM), mask=0xF))
         refused += _SERVE
     else:
-        refused += ("socket", "connect", "bind", *_SERVE)
+        refused += ("socket", "connect", *_SERVE)
     if processes:
         rules["clone"] = _bits(0, _CLONE_AWAY, refuse=True)
     else:

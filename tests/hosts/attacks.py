@@ -425,6 +425,12 @@ def tcp_server_where_there_is_a_network(scene):
     socket.create_server(("127.0.0.1", 0)).close()
 
 
+@attack(network=True)
+def udp_server_where_there_is_a_network(scene):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("0.0.0.0", 0))
+
+
 @attack()
 def udp(scene):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:

@@ -134,6 +134,7 @@ def test_a_crash_leaves_no_core_dump(user: str) -> None:
         ("udp", "the sandbox allows no network; a game that needs it says Sandbox(network=True)"),
         ("raw_where_there_is_a_network", "the sandbox allows TCP and UDP, and no other sockets"),
         ("tcp_server_where_there_is_a_network", "the sandbox allows connections to others, and none from them"),
+        ("udp_server_where_there_is_a_network", "the sandbox allows connections to others, and none from them"),
         ("kill", "the sandbox lets a model signal only itself, and what it has started"),
         ("pin_the_victim", "the sandbox keeps a model away from other processes"),
         ("environment_in_proc_where_proc_is_readable", "the sandbox keeps a model away from other processes"),
