@@ -6,6 +6,7 @@ import os
 import pickle
 import resource
 import socket
+import sys
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -89,6 +90,7 @@ class ProcessHost:
         self._log_limit = log_limit
         self._answer_limit = answer_limit
         self._instances: dict[Link, Process] = {}
+        self._shelves: set[str] = set()
 
     async def open(self, setup: Setup, submissions: Sequence[Submission], watcher: Watcher) -> None:
         """Start the fork server and have it import the base class, and the libraries of these submissions.
@@ -119,6 +121,7 @@ class ProcessHost:
         _allow_descriptors()
         self._init = _sendable((list(setup.init_args), dict(setup.init_kwargs)), "the models' init arguments")
         libraries = libraries_of(submissions) if self._preload == "auto" else list(self._preload)
+        self._shelves = {shelf for submission in submissions if (shelf := _shelf(submission))}
         self._boot = boot_of(setup, submissions, libraries, self._sandbox)
         self._engine = Engine(waker(), watcher.loop_blocked)
         self._engine.start()
@@ -137,6 +140,8 @@ class ProcessHost:
             ContractError: `init` cannot be sent.
         """
         reference = _reference(submission)
+        if shelf := _shelf(submission):
+            self._shelves.add(shelf)
         sent = self._init if init is None else _sendable(init, "the model's init arguments")
         while True:
             async with self._turns:
@@ -253,13 +258,15 @@ class ProcessHost:
 
     def _setup_body(self, submission: Submission, reference: str, home: str, sent: bytes) -> bytes:
         source, loader, init = submission.source, pickle.dumps(self._setup.loader), msgspec.Raw(sent)
-        limit, lenient = self._answer_limit, self._setup.lenient
+        limit, lenient, shelves = self._answer_limit, self._setup.lenient, list(self._shelves)
         if isinstance(source, type):
-            return wire.encode(SetupBody(reference, True, loader, init, home, home, [], limit, lenient))
+            file = getattr(sys.modules.get(source.__module__), "__file__", None)
+            readable = [file] if file else []
+            return wire.encode(SetupBody(reference, True, loader, init, home, home, readable, shelves, limit, lenient))
         place = place_of(source)
         folder = reference if place is not None and reference == str(place) and place.is_dir() else home
         readable = [str(place)] if place else []
-        return wire.encode(SetupBody(reference, False, loader, init, folder, home, readable, limit, lenient))
+        return wire.encode(SetupBody(reference, False, loader, init, folder, home, readable, shelves, limit, lenient))
 
     # The engine's news: the first on its own thread, the others on the event loop.
 
@@ -306,6 +313,12 @@ def _reference(submission: Submission) -> str:
         return reference_of(source)
     except ContractError as error:
         raise LoadFailure(Fault("LoadError", str(error))) from None
+
+
+def _shelf(submission: Submission) -> str | None:
+    """The folder that a submission's file or folder lies in, where others may lie too."""
+    source = submission.source
+    return None if isinstance(source, type) or not Path(source).exists() else str(Path(source).resolve().parent)
 
 
 def _sendable(value: Any, what: str) -> bytes:
