@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -41,7 +41,7 @@ def readable(*, network: bool, processes: bool) -> tuple[str, ...]:
     return (*_installed(), *_OWN, *(_NETWORK if network else ()), *(_PROGRAMS if processes else ()))
 
 
-def without(roots: Iterable[str], shelves: Iterable[str]) -> tuple[list[str], list[str]]:
+def without(roots: Sequence[str], shelves: Iterable[str]) -> tuple[list[str], list[str]]:
     """Leave shelves out of the roots: the folders in which submissions lie side by side, each for its model alone.
 
     A rule of Landlock holds for all that is beneath its path, so a root with a shelf becomes what it holds beside.
@@ -52,8 +52,10 @@ def without(roots: Iterable[str], shelves: Iterable[str]) -> tuple[list[str], li
     """
     left: list[str] = []
     listed: list[str] = []
+    # Every model pays for this, and there may be as many shelves as models.
+    near = [shelf for shelf in shelves if shelf.startswith(tuple(roots))]
     for root in roots:
-        inside = {shelf for shelf in shelves if _is_shelf(shelf, root)}
+        inside = {shelf for shelf in near if _is_shelf(shelf, root)}
         left += _beside(root, inside) if inside else [root]
         listed += [root] if inside else []
     return left, listed
