@@ -48,6 +48,10 @@ _SERVING: Final = "the sandbox allows connections to others, and none from them"
 _PROCESSES: Final = (
     "the sandbox allows no processes and no programs; a game that needs them says Sandbox(processes=True)"
 )
+_GROUP: Final = (
+    "the sandbox keeps a model in its group and session; a game whose models need their own says "
+    "Sandbox(processes=True)"
+)
 _SIGNALS: Final = "the sandbox lets a model signal only itself, and what it has started"
 _OTHERS: Final = "the sandbox keeps a model away from other processes"
 _SYSTEM: Final = "the sandbox gives a model no say in the system, whoever runs it"
@@ -61,12 +65,13 @@ _SHARED: Final = (
 
 # What was called where an error without a file name came from.
 _BY_CALL: Final = {
-    **dict.fromkeys(("socket", "socketpair", "create_connection", "connect", "connect_ex", "bind"), _NETWORK),
-    **dict.fromkeys(("listen", "accept", "create_server"), _SERVING),
+    **dict.fromkeys(("socket", "socketpair", "create_connection", "connect", "connect_ex"), _NETWORK),
+    **dict.fromkeys(("bind", "listen", "accept", "create_server"), _SERVING),
     **dict.fromkeys(
         ("fork", "forkpty", "fork_exec", "_fork_exec", "posix_spawn", "posix_spawnp", "execv", "execve", "Popen"),
         _PROCESSES,
     ),
+    **dict.fromkeys(("setpgid", "setpgrp", "setsid"), _GROUP),
     **dict.fromkeys(("kill", "killpg", "pidfd_open", "pidfd_send_signal"), _SIGNALS),
     **dict.fromkeys(("prlimit", "setpriority", "sched_setaffinity", "sched_setscheduler", "sched_setparam"), _OTHERS),
     **dict.fromkeys(("chroot", "unshare", "setns", "sethostname", "clock_settime"), _SYSTEM),
@@ -77,6 +82,7 @@ _BY_CALL: Final = {
 # Functions of the standard library that call what is refused.
 _BY_PLACE: Final = {
     ("socket.py", "__init__"): _NETWORK,
+    ("socket.py", "create_server"): _SERVING,
     ("subprocess.py", "_execute_child"): _PROCESSES,
     ("util.py", "spawnv_passfds"): _PROCESSES,
 }
@@ -210,7 +216,7 @@ def _refused_call(error: OSError, sandbox: Sandbox) -> str | None:
     said = (_BY_PLACE.get((file.name, last.name)) if library else None) or _BY_CALL.get(_called(last) or "")
     if said == _NETWORK and sandbox.network:
         return _OTHER_NETWORKS
-    if (said == _PROCESSES and sandbox.processes) or (said == _UNCOUNTED and sandbox.memory is None):
+    if (said in (_PROCESSES, _GROUP) and sandbox.processes) or (said == _UNCOUNTED and sandbox.memory is None):
         return None
     return said
 

@@ -75,7 +75,9 @@ def scopes() -> bool:
         return False
 
 
-def restrict(readable: Iterable[str], writable: Iterable[str], *, network: bool, execute: bool) -> None:
+def restrict(
+    readable: Iterable[str], writable: Iterable[str], listed: Iterable[str], *, network: bool, execute: bool
+) -> None:
     """Open nothing but these paths, and what is beneath them, from now on; paths that do not exist are passed over.
 
     Holds for the calling thread, and for threads and processes that it starts.
@@ -83,6 +85,7 @@ def restrict(readable: Iterable[str], writable: Iterable[str], *, network: bool,
     Args:
         readable: To read and list, and with `execute` to execute.
         writable: To read, and to change in every way.
+        listed: To list, and no more.
         network: Leave TCP and UDP alone, which are refused else where the kernel can.
         execute: Programs may be executed.
 
@@ -96,7 +99,7 @@ def restrict(readable: Iterable[str], writable: Iterable[str], *, network: bool,
     read = _READ | (_EXECUTE if execute else 0)
     descriptor = call("landlock_create_ruleset", ctypes.byref(ruleset), ctypes.sizeof(ruleset), 0)
     try:
-        for paths, rights in ((readable, read), (writable, read | _WRITE)):
+        for paths, rights in ((readable, read), (writable, read | _WRITE), (listed, _READ_DIR)):
             for path in paths:
                 _allow(descriptor, path, rights & files)
         call("landlock_restrict_self", descriptor, _LOG_NOTHING if version >= 7 else 0)

@@ -6,6 +6,7 @@ import os
 import pickle
 import resource
 import socket
+import sys
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -90,6 +91,7 @@ class ProcessHost:
         self._log_limit = log_limit
         self._answer_limit = answer_limit
         self._instances: dict[Link, Process] = {}
+        self._shelves: set[str] = set()
 
     async def open(self, setup: Setup, submissions: Sequence[Submission], watcher: Watcher) -> None:
         """Start the fork server and have it import the base class, and the libraries of these submissions.
@@ -123,6 +125,7 @@ class ProcessHost:
         preload = self._preload
         if preload == "auto":
             preload = await anyio.to_thread.run_sync(libraries_of, submissions)
+        self._shelves = {shelf for submission in submissions if (shelf := _shelf(submission))}
         self._boot = boot_of(setup, submissions, list(preload), self._sandbox)
         self._engine = Engine(waker(), watcher.loop_blocked)
         self._engine.start()
@@ -142,6 +145,8 @@ class ProcessHost:
             CrunchGameError: The engine has failed.
         """
         reference = _reference(submission)
+        if shelf := _shelf(submission):
+            self._shelves.add(shelf)
         sent = self._init if init is None else _sendable(init, "the model's init arguments")
         while True:
             self._engine.check()
@@ -268,13 +273,15 @@ class ProcessHost:
 
     def _setup_body(self, submission: Submission, reference: str, home: str, sent: bytes) -> bytes:
         source, loader, init = submission.source, pickle.dumps(self._setup.loader), msgspec.Raw(sent)
-        limit, lenient = self._answer_limit, self._setup.lenient
+        limit, lenient, shelves = self._answer_limit, self._setup.lenient, list(self._shelves)
         if isinstance(source, type):
-            return wire.encode(SetupBody(reference, True, loader, init, home, home, [], limit, lenient))
+            file = getattr(sys.modules.get(source.__module__), "__file__", None)
+            readable = [file] if file else []
+            return wire.encode(SetupBody(reference, True, loader, init, home, home, readable, shelves, limit, lenient))
         place = place_of(source)
         folder = reference if place is not None and reference == str(place) and place.is_dir() else home
         readable = [str(place)] if place else []
-        return wire.encode(SetupBody(reference, False, loader, init, folder, home, readable, limit, lenient))
+        return wire.encode(SetupBody(reference, False, loader, init, folder, home, readable, shelves, limit, lenient))
 
     # The engine's news: the first on its own thread, the others on the event loop.
 
@@ -326,6 +333,12 @@ def _reference(submission: Submission) -> str:
         return reference_of(source)
     except ContractError as error:
         raise LoadFailure(Fault("LoadError", str(error))) from None
+
+
+def _shelf(submission: Submission) -> str | None:
+    """The folder that a submission's file or folder lies in, where others may lie too."""
+    source = submission.source
+    return None if isinstance(source, type) or not Path(source).exists() else str(Path(source).resolve().parent)
 
 
 def _sendable(value: Any, what: str) -> bytes:

@@ -39,7 +39,8 @@ class Sandbox:
     Attributes:
         read: Further paths that models may read.
         write: Further paths that models may read and write; all models share them.
-        network: Models may connect to whatever this machine reaches, this machine included. They never serve.
+        network: Models may connect to whatever this machine reaches, this machine included. They bind no port
+            and never listen; a UDP socket that has sent something hears whoever knows the port that it got.
         processes: Models may start processes and programs, which are in the same sandbox. (multiprocessing's locks
             lie in /dev/shm: whoever needs them says write=["/dev/shm"], and all models share it.)
         memory: Bytes of memory, those of preloaded libraries included; None is no limit. Unless told, half of the
@@ -85,12 +86,14 @@ class Sandbox:
         _does(privileges.empty_bounding_set)
         _does(lambda: seccomp.compiled(**self._calls()))
 
-    def enter(self, readable: Iterable[_Path], writable: Iterable[_Path]) -> None:
+    def enter(self, readable: Iterable[_Path], writable: Iterable[_Path], shelves: Iterable[str] = ()) -> None:
         """Give everything else up, for good. For a process's only thread, before any code of a participant.
 
         Args:
             readable: What this model may read besides: its submission. Links are followed.
             writable: What it may read and write besides: its temporary folder.
+            shelves: The folders that submissions lie in, as real paths. Where one is in what every model reads, it
+                is left out.
 
         Raises:
             GameError: The process has other threads, which would stay outside.
@@ -98,22 +101,21 @@ class Sandbox:
         """
         if _threads() > 1:
             raise GameError("a sandbox must be entered before any thread is started: it would stay outside")
-        read, write = self._readable(readable), [*_DEVICES, *_texts(self.write), *_texts(writable)]
+        everything = surroundings.readable(network=self.network, processes=self.processes)
+        surrounding, listed = surroundings.without(everything, shelves)
+        # What is mapped from /dev/zero is memory that no limit counts.
+        zero = () if self.memory else ("/dev/zero",)
+        read = [*surrounding, *zero, *_texts(self.read), *_texts(readable)]
+        write = [*_DEVICES, *_texts(self.write), *_texts(writable)]
         privileges.limit(self.limits())
         _does(privileges.volunteer)
         _does(privileges.drop_capabilities)
         _does(privileges.no_new_privileges)
-        locked = _does(partial(landlock.restrict, read, write, network=self.network, execute=self.processes))
+        locked = _does(partial(landlock.restrict, read, write, listed, network=self.network, execute=self.processes))
         filtered = _does(partial(seccomp.restrict, **self._calls()))
         if not self.processes:
             semaphores.among_threads()
         barriers.enclose(barriers.Enclosure(self, tuple(read), tuple(write), locked, filtered))
-
-    def _readable(self, further: Iterable[_Path]) -> list[str]:
-        surrounding = surroundings.readable(network=self.network, processes=self.processes)
-        # What is mapped from /dev/zero is memory that no limit counts.
-        zero = () if self.memory else ("/dev/zero",)
-        return [*surrounding, *zero, *_texts(self.read), *_texts(further)]
 
     def _calls(self) -> dict[str, bool]:
         limited, scoped = self.memory is not None, landlock.scopes()

@@ -49,8 +49,8 @@ _REFUSED: Final = (
     # files that no path leads to, or that Landlock does not watch
     "open_by_handle_at", "name_to_handle_at", "fanotify_init", "fanotify_mark", "inotify_init", "inotify_init1",
     "inotify_add_watch", "chown", "fchown", "lchown", "fchownat", "file_setattr",
-    # what outlives a process, or stands between processes
-    "shmget", "semget", "msgget", "mq_open",
+    # what outlives a process, stands between processes, or is taken from what the whole machine may have
+    "shmget", "semget", "msgget", "mq_open", "io_setup",
     # the machine
     "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "quotactl", "quotactl_fd",
     "reboot", "swapon", "swapoff", "acct", "syslog", "sethostname", "setdomainname", "settimeofday",
@@ -65,7 +65,7 @@ _UNSUPPORTED: Final = (
     "setxattr", "lsetxattr", "fsetxattr", "setxattrat", "removexattr", "lremovexattr", "fremovexattr", "removexattrat",
 )  # fmt: skip
 _SIGNALS: Final = ("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
-_SERVE: Final = ("listen", "accept", "accept4")
+_SERVE: Final = ("bind", "listen", "accept", "accept4")
 
 _CLONE_THREAD: Final = 0x10000
 _CLONE_AWAY: Final = 0x7E028000  # CLONE_NEW*, and CLONE_PARENT: it would be a child of the fork server
@@ -87,7 +87,7 @@ def restrict(*, network: bool, processes: bool, memory: bool, scoped: bool) -> N
 
     Args:
         network: Sockets for TCP and UDP may be made.
-        processes: Processes may be made, and programs executed.
+        processes: Processes may be made, with groups and sessions of their own, and programs executed.
         memory: Refuse the ways to memory that RLIMIT_DATA does not count.
         scoped: Landlock keeps signals inside, so that a process may signal its children.
 
@@ -169,12 +169,12 @@ def _rules(*, network: bool, processes: bool, memory: bool, scoped: bool) -> dic
         rules["socket"] = _among(0, (_INET, _INET6), then=_among(1, (_STREAM, _DATAGRAM), mask=0xF))
         refused += _SERVE
     else:
-        refused += ("socket", "connect", "bind", *_SERVE)
+        refused += ("socket", "connect", *_SERVE)
     if processes:
         rules["clone"] = _bits(0, _CLONE_AWAY, refuse=True)
     else:
         rules["clone"] = _bits(0, _CLONE_THREAD, refuse=False)
-        refused += ("fork", "vfork", "execve", "execveat")
+        refused += ("fork", "vfork", "execve", "execveat", "setpgid", "setsid")
     if not (processes and scoped):
         rules |= dict.fromkeys(_SIGNALS, _among(0, (_SELF,)))
         refused += ("pidfd_open", "pidfd_send_signal")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["is_beneath", "readable", "real", "unread_entries"]
+__all__ = ["is_beneath", "readable", "real", "unread_entries", "without"]
 
 _LIBRARIES: Final = (
     "/lib", "/lib32", "/lib64", "/libx32", "/usr/lib", "/usr/lib64", "/usr/libexec", "/usr/local/lib",
@@ -40,14 +41,67 @@ def readable(*, network: bool, processes: bool) -> tuple[str, ...]:
     return (*_installed(), *_OWN, *(_NETWORK if network else ()), *(_PROGRAMS if processes else ()))
 
 
+def without(roots: Sequence[str], shelves: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Leave shelves out of the roots: the folders in which submissions lie side by side, each for its model alone.
+
+    A rule of Landlock holds for all that is beneath its path, so a root with a shelf becomes what it holds beside.
+    Imports need to list folders: such a root may still be listed, all beneath it too.
+
+    Returns:
+        What may be read as a whole, and what may be listed only.
+    """
+    left: list[str] = []
+    listed: list[str] = []
+    # Every model pays for this, and there may be as many shelves as models.
+    near = [shelf for shelf in shelves if shelf.startswith(tuple(roots))]
+    for root in roots:
+        inside = {shelf for shelf in near if _is_shelf(shelf, root)}
+        left += _beside(root, inside) if inside else [root]
+        listed += [root] if inside else []
+    return left, listed
+
+
+def _is_shelf(folder: str, root: str) -> bool:
+    """Whether a folder in the root holds nothing but submissions, and no package that all must read."""
+    inside = folder != root and is_beneath(folder, [root])
+    return inside and not any(is_beneath(place, [folder]) for place in (*_libraries(), *_packages()))
+
+
+def _beside(folder: str, shelves: Collection[str]) -> Iterator[str]:
+    """What a folder holds beside the shelves. Links are nothing of their own: rules are about where they lead."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink() or (folder in shelves and not _is_common(entry.name)):
+                continue
+            if any(is_beneath(shelf, [entry.path]) for shelf in shelves):
+                yield from _beside(entry.path, shelves)
+            else:
+                yield entry.path
+
+
+def _is_common(name: str) -> bool:
+    """Whether what lies on a shelf by this name is no submission to any roster, nor made from one."""
+    return name.startswith("_") and name != "__pycache__"
+
+
 @cache
 def _installed() -> tuple[str, ...]:
     """What is the same for every model. Asked for in the fork server, it costs the models nothing."""
-    roots = dict.fromkeys(real(root) for root in (*_interpreter(), *_LIBRARIES, *_SYSTEM) if os.access(root, os.F_OK))
-    for place in map(real, _loaded()):
+    roots = dict.fromkeys(_libraries())
+    for place in _packages():
         if not is_beneath(place, roots):
             roots[place] = None
     return tuple(root for root in roots if not is_beneath(root, [other for other in roots if other != root]))
+
+
+@cache
+def _libraries() -> tuple[str, ...]:
+    return tuple(real(root) for root in (*_interpreter(), *_LIBRARIES, *_SYSTEM) if os.access(root, os.F_OK))
+
+
+@cache
+def _packages() -> tuple[str, ...]:
+    return tuple(map(real, _loaded()))
 
 
 def _interpreter() -> Iterator[str]:

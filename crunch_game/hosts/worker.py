@@ -33,8 +33,9 @@ __all__ = ["SetupBody", "reseed", "serve"]
 class SetupBody(msgspec.Struct, array_like=True):
     """What a worker needs to load its model.
 
-    `folder` is where it works, `home` its temporary folder, `readable` where its submission lies. The loader is the
-    author's, and so may be pickled. `answer_limit` is the most bytes of an answer.
+    `folder` is where it works, `home` its temporary folder, `readable` where its submission lies, `shelves` the
+    folders that submissions lie in. The loader is the author's, and so may be pickled. `answer_limit` is the most bytes
+    of an answer.
     """
 
     source: str
@@ -44,6 +45,7 @@ class SetupBody(msgspec.Struct, array_like=True):
     folder: str | None
     home: str
     readable: list[str]
+    shelves: list[str]
     answer_limit: int
     lenient: bool = False
 
@@ -127,7 +129,7 @@ class _Worker:
         loader: Loader = pickle.loads(body.loader)
         os.environ.update(TMPDIR=body.home, HOME=body.home)
         if self._sandbox is not None:
-            self._sandbox.enter(map(Path, body.readable), [Path(body.home)])
+            self._sandbox.enter(map(Path, body.readable), [Path(body.home)], body.shelves)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")
             code = import_code(source)

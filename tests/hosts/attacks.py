@@ -222,6 +222,20 @@ def starve_the_victim_of_disk(scene):
     call("ioprio_set", 1, scene.victim, 2 << 13)  # IOPRIO_WHO_PROCESS, best effort
 
 
+@attack()
+def leave_the_group(scene):
+    """Whoever is killed is killed with its group."""
+    os.setpgid(0, os.getpgid(os.getppid()))
+
+
+@attack()
+def leave_the_session(scene):
+    """A session has a share of the processors of its own, in which niceness counts for nothing."""
+    with suppress(PermissionError):
+        os.setpgid(0, os.getpgid(os.getppid()))  # who leads a group cannot make a session
+    os.setsid()
+
+
 @attack("root")
 def overtake_everyone(scene):
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
@@ -409,6 +423,12 @@ def tcp_server(scene):
 @attack(network=True)
 def tcp_server_where_there_is_a_network(scene):
     socket.create_server(("127.0.0.1", 0)).close()
+
+
+@attack(network=True)
+def udp_server_where_there_is_a_network(scene):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("0.0.0.0", 0))
 
 
 @attack()
@@ -602,6 +622,11 @@ def stall_the_disk(scene):
 
 
 # ---- eating the machine ---------------------------------------------------------------------------------------------
+
+
+@attack()
+def take_the_machines_share_of_asynchronous_io(scene):
+    call("io_setup", 1, ctypes.byref(ctypes.c_ulong(0)))
 
 
 @attack(memory=512 << 20)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 import textwrap
 
 import pytest
@@ -111,3 +113,73 @@ async def test_an_author_may_open_a_path_and_the_network(submissions):
     opened = await ask(submissions, Sandbox(read=[shared]), "read", str(shared / "main.py"))
     assert opened.value == "the secret of my success"
     assert (await ask(submissions, Sandbox(network=True), "connect")).error.kind == "ConnectionRefusedError"
+
+
+PLAYER = """
+import importlib
+from pathlib import Path
+from sharing import Tracker
+
+
+class Model(Tracker):
+    def predict(self, what, *arguments):
+        return getattr(self, what)(*arguments)
+
+    def reads(self, path):
+        return Path(path).read_bytes().decode(errors="replace")
+
+    def imports(self, name):
+        return importlib.import_module(name).SAID
+"""
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """An author's package that has its submissions inside, in files and in folders."""
+    folder = tmp_path / "sharing"
+    for path, text in {
+        "__init__.py": "from crunch_game import TrackerBase\n\nclass Tracker(TrackerBase):\n    pass",
+        "tools.py": "SAID = 'for all'",
+        "models/alice.py": PLAYER,
+        "models/bob.py": PLAYER,
+        "models/team/main.py": PLAYER,
+        "models/team/notes.py": "",
+        "models/_common.py": "SAID = 'in common'",
+        "models/__pycache__/bob.pyc": "",
+    }.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    monkeypatch.syspath_prepend(folder.parent)
+    yield folder
+    for name in [name for name in sys.modules if name.partition(".")[0] == "sharing"]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(("model", "other"), [("alice", "team/notes.py"), ("team", "alice.py")])
+async def test_submissions_inside_the_games_package_are_kept_from_each_other(package, model, other, seen):
+    models = package / "models"
+    policy = Policy(timeout=20, max_consecutive_failures=0)
+    async with ModelRunner("sharing:Tracker", models, policy=policy, ready_timeout=20) as runner:
+
+        async def asked(*what):
+            return (await runner.predict(*what, models=[model]))[model]
+
+        (models / "late.py").write_text(PLAYER)
+        await seen(lambda: runner.models.get("late") and runner.models["late"].state == "ready")
+        for rival in ("bob.py", "late.py", other, "__pycache__/bob.pyc"):
+            refused = await asked("reads", str(models / rival))
+            assert refused.error.message.endswith(
+                "(the sandbox lets a model read only its own folder, and write only in its temporary one: "
+                f"{models / rival})"
+            ), refused
+        assert (await asked("imports", "sharing.tools")).value == "for all"
+        assert (await asked("imports", "sharing.models._common")).value == "in common"
+
+
+async def test_a_class_from_the_games_package_plays_beside_submissions_that_lie_there(package):
+    alice = importlib.import_module("sharing.models.alice")
+    bob = package / "models" / "bob.py"
+    async with ModelRunner("sharing:Tracker", [alice.Model, bob], policy=Policy(timeout=20)) as runner:
+        own = await runner.predict("reads", alice.__file__)
+        assert own["Model"].value == PLAYER
+        assert own["bob"].error.kind == "PermissionError"

@@ -134,9 +134,15 @@ def test_a_crash_leaves_no_core_dump(user: str) -> None:
         ("udp", "the sandbox allows no network; a game that needs it says Sandbox(network=True)"),
         ("raw_where_there_is_a_network", "the sandbox allows TCP and UDP, and no other sockets"),
         ("tcp_server_where_there_is_a_network", "the sandbox allows connections to others, and none from them"),
+        ("udp_server_where_there_is_a_network", "the sandbox allows connections to others, and none from them"),
         ("kill", "the sandbox lets a model signal only itself, and what it has started"),
         ("pin_the_victim", "the sandbox keeps a model away from other processes"),
         ("environment_in_proc_where_proc_is_readable", "the sandbox keeps a model away from other processes"),
+        (
+            "leave_the_session",
+            "the sandbox keeps a model in its group and session; a game whose models need their own says "
+            "Sandbox(processes=True)",
+        ),
         ("change_an_owner", "the sandbox keeps the owners of files as they are"),
         ("memory", "the sandbox lets a model use 512 MiB of memory (Sandbox(memory=...))"),
         ("shared_memory", "the sandbox limits memory, and refuses the kinds that no limit counts"),
@@ -606,7 +612,10 @@ def test_the_filter_refuses_what_it_names_and_allows_the_rest(arch: int) -> None
     number, named = numbers(), set(numbers().values())
     allow, refused = 0x7FFF0000, 0x50001
     assert all(verdict(code, arch, each, [0] * 6) == allow for each in range(470) if each not in named)
-    for name in ("ptrace", "socket", "execve", "bpf", "io_uring_setup", "mount", "unshare", "memfd_create"):
+    for name in (
+        "ptrace", "socket", "execve", "bpf", "io_uring_setup", "mount", "unshare", "memfd_create", "setpgid", "setsid",
+        "io_setup",
+    ):  # fmt: skip
         assert verdict(code, arch, number[name], [0] * 6) == refused, name
     assert verdict(code, arch, number["clone3"], [0] * 6) == 0x50000 | errno.ENOSYS
     for name, arguments, answer in [
