@@ -7,11 +7,8 @@ touches the sockets; the event loop's side hands it functions to run (`Engine.do
 
 from __future__ import annotations
 
-import heapq
 import logging
-import os
 import selectors
-import signal
 import socket
 import threading
 import time
@@ -23,18 +20,17 @@ from typing import Final
 
 from crunch_game.errors import CrunchGameError
 from crunch_game.faults import said
-from crunch_game.hosts import forkserver, output, wire
+from crunch_game.hosts import wire
+from crunch_game.hosts.deadlines import Deadlines
 from crunch_game.hosts.exchange import Exchange, Gone, Link, Missed
 from crunch_game.hosts.processes import is_exiting
-from crunch_game.hosts.serverline import ServerLine
+from crunch_game.hosts.supervisor import Supervisor
 
 __all__ = ["Engine"]
 
 logger = logging.getLogger("crunch_game")
 
 _CHUNK: Final = 1 << 16
-_NEARLY: Final = 0.1
-"""Seconds before a deadline at which those who are still at their call are looked at."""
 _BLOCKED: Final = 0.1
 """Seconds that the event loop may take to hear of a result before its author is told."""
 
@@ -50,11 +46,9 @@ class Engine:
         self._bell, self._ear = socket.socketpair()
         for end in (self._bell, self._ear):
             end.setblocking(False)
-        self._deadlines: list[tuple[float, int, Exchange]] = []
-        self._links: dict[int, Link] = {}
-        self._server = ServerLine(self._selector, self._hear_report, self._lose_server)
-        self._server_gone: Callable[[], None] = lambda: None
-        self._server_report: Callable[[forkserver.Report], None] = lambda report: None
+        self._deadlines = Deadlines()
+        self.processes = Supervisor(self._selector, self._tell, self._end)
+        """The models' processes; for the engine's thread, by way of `do`."""
         self._stopping = False
         self._failure: CrunchGameError | None = None
         self._thread = threading.Thread(target=self._run, name="crunch_game engine", daemon=True)
@@ -86,33 +80,19 @@ class Engine:
 
     # The rest runs on the engine's thread, by way of `do`.
 
-    def serve(
-        self, server: socket.socket, report: Callable[[forkserver.Report], None], gone: Callable[[], None]
-    ) -> None:
-        """Speak to this fork server from now on; `report` and `gone` are called on the event loop."""
-        self._server_report, self._server_gone = report, gone
-        self._server.connect(server)
-        if self._failure is not None:
-            self._server.close()
-            self._tell(gone)
-
     def spawn(self, link: Link, channel: socket.socket, descriptors: Sequence[int]) -> None:
         """Have a process forked for the link; it gets the descriptors: its channel's end, stdout and stderr."""
         channel.setblocking(False)
         link.socket = channel
-        self._links[link.token] = link
         self._selector.register(channel, selectors.EVENT_READ, link)
-        self._server.order(forkserver.Spawn(link.token), descriptors)
-        if not self._server.connected:
-            self._end(link, None)
+        self.processes.spawn(link, descriptors)
 
     def ask(self, exchange: Exchange, frames: Mapping[Link, bytes]) -> None:
         """Begin an exchange: each link gets its frame as soon as it is free."""
         exchange.began = now = time.monotonic()
         exchange.deadline = now + exchange.timeout
         exchange.waiting.update(frames)
-        nearly = exchange.deadline - min(_NEARLY, exchange.timeout / 5)
-        heapq.heappush(self._deadlines, (nearly, exchange.id, exchange))
+        self._deadlines.add(exchange)
         for link, frame in frames.items():
             if link.ended:
                 self._settle(link, exchange, Gone(None, unsent=True), now)
@@ -131,42 +111,13 @@ class Engine:
         if exchange.results:
             self._deliver(exchange)
 
-    def kill(self, link: Link) -> None:
-        """End the link's process."""
-        if link.ended:
-            return
-        if not link.orphaned:
-            self._server.order(forkserver.Kill(link.token))
-            return
-        assert link.pid is not None
-        if _signal(link, 0):  # while it is there, its number is its group's
-            with suppress(ProcessLookupError):
-                os.killpg(link.pid, signal.SIGKILL)
-            _signal(link, signal.SIGKILL)
-        if link.pidfd is None:
-            self._end(link, None)  # nothing else will tell of it
-
-    def look(self, links: Iterable[Link]) -> None:
-        """Have the links' processes write to their stderr where they are."""
-        for link in links:
-            if link.ended:
-                continue
-            if link.orphaned:
-                _signal(link, output.LOOK)
-            else:
-                self._server.order(forkserver.Look(link.token))
-
-    def close_server(self) -> None:
-        """Hang up on the fork server: it ends every model's process, and itself."""
-        self._server.close()
-
     def _halt(self) -> None:
         self._stopping = True
 
     def _run(self) -> None:
         try:
             while not self._stopping:
-                self._turn(self._next_timeout())
+                self._turn()
         except BaseException as error:
             logger.exception("the engine of crunch_game failed; rounds cannot go on")
             self._fail(error)
@@ -179,7 +130,6 @@ class Engine:
             f"the thread that speaks to the models failed ({said(error)}); leave this runner and begin another"
         )
         self._give_up(str(self._failure))
-        self._tell(self._server_gone)
         self._ear.setblocking(True)
         while not self._stopping:
             while self._tasks:
@@ -196,25 +146,17 @@ class Engine:
 
     def _give_up(self, reason: str) -> None:
         """Let go of the fork server and of every process: who still waits for one must not wait for ever."""
-        self.close_server()
-        for link in list(self._links.values()):
+        self.processes.give_up()
+        for link in self.processes.links:
             link.broken = link.broken or reason
             self._hang_up(link)  # to read once more may be what fails
             self._end(link, None)
-        self._server.drop()
 
-    def _next_timeout(self) -> float | None:
-        if self._tasks:
-            return 0.0
-        while self._deadlines and not self._deadlines[0][2].waiting:
-            heapq.heappop(self._deadlines)
-        return max(0.0, self._deadlines[0][0] - time.monotonic()) if self._deadlines else None
-
-    def _turn(self, timeout: float | None) -> None:
-        self._dispatch(timeout)
-        if self._overdue():
+    def _turn(self) -> None:
+        self._dispatch(0.0 if self._tasks else self._deadlines.ahead())
+        if self._deadlines.overdue():
             self._dispatch(0.0)  # what has arrived by now is in time
-            while exchange := self._overdue():
+            while exchange := self._deadlines.overdue():
                 self._miss(exchange)
         while self._tasks:
             self._tasks.popleft()()
@@ -236,23 +178,6 @@ class Engine:
         for exchange in partial.values():
             if exchange.results and exchange.waiting:
                 self._deliver(exchange)
-
-    def _overdue(self) -> Exchange | None:
-        now = time.monotonic()
-        while self._deadlines and (self._deadlines[0][0] <= now or not self._deadlines[0][2].waiting):
-            exchange = self._deadlines[0][2]
-            if exchange.waiting and exchange.deadline <= now:
-                return exchange
-            heapq.heappop(self._deadlines)
-            if exchange.waiting:
-                heapq.heappush(self._deadlines, (exchange.deadline, exchange.id, exchange))
-                self._notice_slow(exchange)
-        return None
-
-    def _notice_slow(self, exchange: Exchange) -> None:
-        slow = [link for link in exchange.waiting if link.current is exchange]
-        if slow:
-            slow[0].watcher.slow(slow, exchange)
 
     def _hear(self) -> None:
         with suppress(BlockingIOError):
@@ -381,46 +306,13 @@ class Engine:
 
     # Processes.
 
-    def _hear_report(self, report: forkserver.Report) -> None:
-        if isinstance(report, forkserver.Started):
-            if report.token in self._links:
-                self._links[report.token].pid = report.pid
-        elif isinstance(report, forkserver.Exited):
-            if report.token in self._links:
-                self._links[report.token].peak = report.peak
-                self._end(self._links[report.token], report.code)
-        else:
-            callback = self._server_report
-            self._tell(lambda: callback(report))
-
-    def _lose_server(self) -> None:
-        """Go on without the fork server: its children are watched, and ended, by descriptors of our own."""
-        self._tell(self._server_gone)
-        self.adopt()
-
-    def adopt(self) -> None:
-        """Watch the processes whose fork server is gone, so that they can be ended too."""
-        for link in [link for link in self._links.values() if link.pidfd is None]:
-            if link.pid is None:
-                self._end(link, None)
-                continue
-            link.orphaned = True
-            try:
-                link.pidfd = os.pidfd_open(link.pid)
-            except ProcessLookupError:
-                self._end(link, None)
-            except OSError:
-                continue  # no descriptor is left: its channel tells of its end
-            else:
-                self._selector.register(link.pidfd, selectors.EVENT_READ, lambda link=link: self._end(link, None))
-
     def _break(self, link: Link, reason: str | None) -> None:
         """The channel is of no more use. That alone is no proof of death: the process is ended."""
         if reason is None and link.pid is not None and not is_exiting(link.pid):
             reason = "it closed its connection to the game"
         link.broken = reason
         self._hang_up(link)
-        self.kill(link)
+        self.processes.kill(link)
 
     def _hang_up(self, link: Link) -> None:
         if link.socket is not None:
@@ -435,11 +327,7 @@ class Engine:
             return
         link.ended = True
         self._hang_up(link)
-        if link.pidfd is not None:
-            self._selector.unregister(link.pidfd)
-            os.close(link.pidfd)
-            link.pidfd = None
-        self._links.pop(link.token, None)
+        self.processes.forget(link)
         current, queue = link.current, link.queue
         link.current, link.queue = None, deque()
         if current is not None:
@@ -451,16 +339,3 @@ class Engine:
         for exchange, _ in queue:
             self._settle(link, exchange, replace(gone, unsent=True), now)
         self._tell(lambda: link.watcher.gone(link, gone, told=told))
-
-
-def _signal(link: Link, number: int) -> bool:
-    """Signal an orphaned process, and say whether it was there: by its number only where it has no descriptor."""
-    assert link.pid is not None
-    try:
-        if link.pidfd is not None:
-            signal.pidfd_send_signal(link.pidfd, number)
-        else:
-            os.kill(link.pid, number)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True

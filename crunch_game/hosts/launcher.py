@@ -100,7 +100,7 @@ class ForkServer:
                 start_new_session=True,
             )
         ours.send(msgspec.msgpack.encode(self._boot))
-        self._engine.do(lambda: self._engine.serve(ours, self._hear, self._lose))
+        self._engine.do(lambda: self._engine.processes.serve(ours, self._hear, self._lose))
 
     def _hear(self, report: forkserver.Report | None) -> None:
         with suppress(anyio.ClosedResourceError):  # its end is already waited for
@@ -142,7 +142,7 @@ class ForkServer:
     async def down(self) -> bool:
         """Hang up, and wait for its end; it is killed if that takes too long. Whether it ended its models, too."""
         with anyio.CancelScope(shield=True):
-            self._engine.do(self._engine.close_server)
+            self._engine.do(self._engine.processes.hang_up)
             await anyio.to_thread.run_sync(self._wait)
             self._news.close()
             self._inbox.close()

@@ -232,7 +232,7 @@ class ProcessHost:
     async def stop(self, instance: Instance) -> None:
         """End the process, and wait until it is gone."""
         assert isinstance(instance, Process)
-        self._engine.do(lambda: self._engine.kill(instance.link))
+        self._engine.do(lambda: self._engine.processes.kill(instance.link))
         await instance.ended.wait()
         if self._instances.pop(instance.link, None) is not None:
             await anyio.to_thread.run_sync(instance.clean_up)
@@ -244,7 +244,7 @@ class ProcessHost:
         if hasattr(self, "_engine"):
             orphans = hasattr(self, "_server") and not await self._server.down()
             if orphans:
-                self._engine.do(self._engine.adopt)
+                self._engine.do(self._engine.processes.adopt)
             for process in list(self._instances.values()):
                 if orphans or process.link.orphaned:
                     await self.stop(process)
@@ -293,7 +293,7 @@ class ProcessHost:
         for link in links:
             if (process := self._instances.get(link)) is not None:
                 process.note_slow(exchange)
-        self._engine.do(partial(self._engine.look, links))
+        self._engine.do(partial(self._engine.processes.look, links))
 
     def late(self, link: Link) -> None:
         """A late answer came in; the model is free again."""

@@ -171,7 +171,7 @@ class Stage:
         self._killer = threading.Thread(target=self._play, daemon=True)
         self._killer.start()
         self.engine.start()
-        self.engine.do(lambda: self.engine.serve(theirs, lambda report: None, lambda: None))
+        self.engine.do(lambda: self.engine.processes.serve(theirs, lambda report: None, lambda: None))
 
     def _wake(self, function: Callable[[], None]) -> None:
         with self._heard:
@@ -367,11 +367,11 @@ class Processes:
         self._selector.register(self._server, selectors.EVENT_READ, self._order)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        engine.do(lambda: engine.serve(ours, lambda report: None, lambda: None))
+        engine.do(lambda: engine.processes.serve(ours, lambda report: None, lambda: None))
         return self
 
     async def down(self) -> bool:
-        self._engine.do(self._engine.close_server)
+        self._engine.do(self._engine.processes.hang_up)
         await anyio.to_thread.run_sync(self._thread.join)
         for _, channel in self._numbers.values():
             channel.close()
