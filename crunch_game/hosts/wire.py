@@ -10,6 +10,8 @@ import re
 import struct
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
+from operator import mul
 from typing import Any, Final
 
 import msgspec
@@ -243,7 +245,16 @@ def _array(value: Any) -> Any:
         if value.dtype.kind == "O":
             return value.tolist()
         raise Unsendable(f"an array of {value.dtype} cannot be sent; use one of numbers or str instead")
+    if _is_hollow(value.shape, value.nbytes):
+        raise Unsendable(f"an array of shape {value.shape} cannot be sent: it is {_HOLLOW}; use fewer sides")
     return msgspec.msgpack.Ext(_ARRAY, encode((value.dtype.str, value.shape, value.tobytes())))
+
+
+def _is_hollow(shape: tuple[int, ...], size: int) -> bool:
+    """Whether an array that is written out has far more lists than its bytes tell."""
+    if size and len(shape) < _FEW_SIDES:
+        return False
+    return sum(accumulate(shape[:-1], mul)) > max(8 * size, _FREE_CELLS)
 
 
 def _table(value: Any) -> bytes:
@@ -275,8 +286,12 @@ def _read_array(data: memoryview) -> Any:
     dtype, shape, raw = _array_parts.decode(data)
     if not _DTYPE.fullmatch(dtype):
         raise Undecodable(f"an array of {dtype[:40]!r} is not known")
+    if len(shape) > _MOST_SIDES:
+        raise Undecodable(f"an array of {len(shape)} sides is not known")
     if any(side < 0 for side in shape) or math.prod(shape) * numpy.dtype(dtype).itemsize != len(raw):
         raise Undecodable(f"an array of shape {shape} has {len(raw)} bytes")
+    if _is_hollow(shape, len(raw)):
+        raise Undecodable(f"an array of shape {shape} is {_HOLLOW}")
     return numpy.frombuffer(raw, dtype).reshape(shape).copy()
 
 
@@ -297,8 +312,13 @@ def _read_table(data: memoryview) -> Any:
         raise Undecodable(f"a table could not be read: {error}") from None
 
 
-# A cell takes at least a bit, but for empty columns, which take nothing however long they are.
+# A cell takes at least a bit, but for empty columns and lists, which take nothing however many they are.
 _FREE_CELLS: Final = 1 << 20
+_MOST_SIDES: Final = 64
+"""What numpy has at most: to multiply many more takes seconds."""
+_FEW_SIDES: Final = 8
+"""Of an array with so few, no byte is in more lists than is granted."""
+_HOLLOW: Final = "mostly empty lists, or lists of one"
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=to_wire)

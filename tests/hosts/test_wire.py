@@ -351,6 +351,32 @@ def test_a_table_that_claims_to_be_endless_is_refused():
     assert str(caught.value) == f"a table could not be read: its {len(data)} bytes claim to be {2**24} cells"
 
 
+@pytest.mark.parametrize("shape", [(2**30, 0), (2**10, 2**11, 0), (2**10, 2**11, 0, 2), (2**20, *[1] * 31)])
+def test_an_array_of_far_more_lists_than_bytes_is_refused_either_way(shape):
+    few = np.zeros(shape, np.int8)
+
+    with pytest.raises(Undecodable) as refused:
+        decode(array("|i1", shape, few.tobytes()))
+    with pytest.raises(Unsendable) as unsent:
+        encode(few)
+    assert str(refused.value) == f"an array of shape {shape} is mostly empty lists, or lists of one"
+    assert str(unsent.value) == (
+        f"an array of shape {shape} cannot be sent: it is mostly empty lists, or lists of one; use fewer sides"
+    )
+
+
+@pytest.mark.parametrize("shape", [(2**20, 0), (0, 5), (0, 2**30), (2**21, 1), (2**20, 1, 1), (1,) * 32])
+def test_an_array_of_few_or_no_cells_comes_out(shape):
+    assert decode(encode(np.zeros(shape, np.int8))).shape == shape
+
+
+@pytest.mark.parametrize("sides", [65, 45_000])
+def test_an_array_of_more_sides_than_numpy_has_is_refused_before_they_are_multiplied(sides):
+    with pytest.raises(Undecodable) as caught:
+        decode(array("|i1", (2**64 - 1,) * sides, b""))
+    assert str(caught.value) == f"an array of {sides} sides is not known"
+
+
 @pytest.mark.parametrize(
     ("data", "why"),
     [
