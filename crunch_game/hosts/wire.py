@@ -16,6 +16,8 @@ from typing import Any, Final
 
 import msgspec
 
+from crunch_game.hosts import tables
+
 __all__ = [
     "ANSWER_FAILURES",
     "CALL",
@@ -254,7 +256,8 @@ def _is_hollow(shape: tuple[int, ...], size: int) -> bool:
     """Whether an array that is written out has far more lists than its bytes tell."""
     if size and len(shape) < _FEW_SIDES:
         return False
-    return sum(accumulate(shape[:-1], mul)) > max(8 * size, _FREE_CELLS)
+    lists: int = sum(accumulate(shape[:-1], mul))
+    return lists > max(8 * size, _FREE_CELLS)
 
 
 def _table(value: Any) -> bytes:
@@ -300,13 +303,11 @@ def _read_table(data: memoryview) -> Any:
 
     try:
         # The table may refer to the bytes that it was read from, and these are used again for the next message.
-        with pyarrow.ipc.open_stream(pyarrow.py_buffer(bytes(data))) as stream:
+        buffer = pyarrow.py_buffer(bytes(data))
+        tables.refuse_packed(buffer)
+        with pyarrow.ipc.open_stream(buffer) as stream:
             table = stream.read_all()
-        # Arrow trusts what it reads: without this, a forged table can end the process that reads it.
-        table.validate(full=True)
-        cells = table.num_rows * table.num_columns
-        if cells > max(8 * len(data), _FREE_CELLS):
-            raise ValueError(f"its {len(data)} bytes claim to be {cells} cells")
+        tables.check(table, max(8 * len(data), _FREE_CELLS))
         return table.to_pandas()
     except Exception as error:  # noqa: BLE001 - a forged table can make Arrow and pandas raise anything
         raise Undecodable(f"a table could not be read: {error}") from None
