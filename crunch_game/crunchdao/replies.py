@@ -11,6 +11,7 @@ from grpc.aio import AioRpcError
 
 from crunch_game.crunchdao.messages import MAX_MESSAGE, UNSENT, CallResponse, Code
 from crunch_game.crunchdao.variants import decode
+from crunch_game.faults import shortened
 from crunch_game.hosts.base import Reply
 from crunch_game.hosts.wire import Undecodable
 from crunch_game.outcomes import Fault
@@ -48,7 +49,7 @@ def _value(variant: Any, elapsed: float) -> Reply:
     try:
         return Reply(Event.ANSWERED, decode(variant), None, elapsed)
     except Undecodable as error:
-        return _fault(Event.INVALID, "invalid", f"the answer cannot be read: {error}", elapsed)
+        return _fault(Event.INVALID, "invalid", f"the answer cannot be read: {shortened(str(error))}", elapsed)
 
 
 def refused(error: AioRpcError, elapsed: float) -> Reply:

@@ -11,7 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
+from crunch_game.crunchdao import pages
 from crunch_game.crunchdao.messages import Argument, KwArgument, Variant, VariantType
+from crunch_game.hosts import tables
 from crunch_game.hosts.wire import Undecodable, Unsendable, to_wire
 
 __all__ = ["MAX_CELLS", "arguments", "decode", "encode", "keywords", "values"]
@@ -191,12 +193,14 @@ def _read_parquet(data: bytes) -> Any:
     except ImportError:
         raise Undecodable("a table needs pyarrow: pip install 'crunch-game[tables]'") from None
     try:
-        with parquet.ParquetFile(pyarrow.py_buffer(data)) as file:
-            cells = file.metadata.num_rows * file.metadata.num_columns
-            if cells > MAX_CELLS:
-                raise ValueError(f"it claims to have {cells} cells; at most {MAX_CELLS} are read")
-            table = file.read()
-        table.validate(full=True)  # Arrow trusts what it reads: a forged table could end this process
+        buffer = pyarrow.py_buffer(data)
+        with parquet.ParquetFile(buffer) as file:
+            texts = pages.check(file, data, MAX_CELLS, tables.LARGEST)
+        # A text that is repeated stays one as long as its column is read as a dictionary: then they can be measured.
+        for dictionaries in (texts, None):
+            with parquet.ParquetFile(buffer, read_dictionary=dictionaries) as file:
+                table = file.read()
+            tables.check(table, 2 * MAX_CELLS)
         return table.to_pandas()
     except Exception as error:  # noqa: BLE001 - a forged table can make Arrow and pandas raise anything
         raise ValueError(str(error)) from None

@@ -14,6 +14,7 @@ from typing import Final
 
 import anyio
 
+from crunch_game.faults import shortened
 from crunch_game.hosts import channel, lastwords, wire
 from crunch_game.hosts.base import Call, Instance, LoadFailure, Reply, Setup
 from crunch_game.hosts.claims import told_of, warnings_of
@@ -78,6 +79,7 @@ class Process(Instance):
         self._keep = logs is not None
         self._keeper = keeper
         self._coroner = coroner
+        self._answer_limit = answer_limit
         # A model's old process may end after its new one has begun: only logs to be kept are shared by the two.
         stem = str(self.link.token) if logs is None else _file_name(submission.id)
         self._out, self._err = (keeper.keep((logs or folder) / f"{stem}.{name}.log") for name in ("out", "err"))
@@ -136,9 +138,12 @@ class Process(Instance):
             if what.kind != wire.VALUE:
                 return self._refusal(what, elapsed, call)
             try:
+                wire.check_length(len(what.body), self._answer_limit)
                 return Reply(ANSWERED, wire.decode(what.body), None, elapsed)
+            except wire.Unsendable as error:
+                return _invalid(f"the answer cannot be sent: {error}", elapsed)
             except wire.Undecodable as error:
-                return Reply(Event.INVALID, None, Fault("invalid", f"the answer cannot be read: {error}"), elapsed)
+                return _invalid(f"the answer cannot be read: {shortened(str(error))}", elapsed)
         if isinstance(what, Missed):
             return Reply(Event.DEADLINE, None, self._late(what, _missed(what, call)), elapsed)
         if what.unsent:
@@ -201,6 +206,10 @@ class Process(Instance):
         """The last that it wrote to stderr, if that was after the last fault."""
         since, self._read_to = self._read_to, self._err.end()
         return self._err.read(max(since, self._read_to - _MOST), self._read_to)
+
+
+def _invalid(message: str, elapsed: float) -> Reply:
+    return Reply(Event.INVALID, None, Fault("invalid", message), elapsed)
 
 
 def _missed(missed: Missed, call: Call) -> str:

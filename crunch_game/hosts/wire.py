@@ -10,9 +10,13 @@ import re
 import struct
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
+from operator import mul
 from typing import Any, Final
 
 import msgspec
+
+from crunch_game.hosts import tables
 
 __all__ = [
     "ANSWER_FAILURES",
@@ -243,7 +247,17 @@ def _array(value: Any) -> Any:
         if value.dtype.kind == "O":
             return value.tolist()
         raise Unsendable(f"an array of {value.dtype} cannot be sent; use one of numbers or str instead")
+    if _is_hollow(value.shape, value.nbytes):
+        raise Unsendable(f"an array of shape {value.shape} cannot be sent: it is {_HOLLOW}; use fewer sides")
     return msgspec.msgpack.Ext(_ARRAY, encode((value.dtype.str, value.shape, value.tobytes())))
+
+
+def _is_hollow(shape: tuple[int, ...], size: int) -> bool:
+    """Whether an array that is written out has far more lists than its bytes tell."""
+    if size and len(shape) < _FEW_SIDES:
+        return False
+    lists: int = sum(accumulate(shape[:-1], mul))
+    return lists > max(8 * size, _FREE_CELLS)
 
 
 def _table(value: Any) -> bytes:
@@ -275,8 +289,12 @@ def _read_array(data: memoryview) -> Any:
     dtype, shape, raw = _array_parts.decode(data)
     if not _DTYPE.fullmatch(dtype):
         raise Undecodable(f"an array of {dtype[:40]!r} is not known")
+    if len(shape) > _MOST_SIDES:
+        raise Undecodable(f"an array of {len(shape)} sides is not known")
     if any(side < 0 for side in shape) or math.prod(shape) * numpy.dtype(dtype).itemsize != len(raw):
         raise Undecodable(f"an array of shape {shape} has {len(raw)} bytes")
+    if _is_hollow(shape, len(raw)):
+        raise Undecodable(f"an array of shape {shape} is {_HOLLOW}")
     return numpy.frombuffer(raw, dtype).reshape(shape).copy()
 
 
@@ -285,20 +303,23 @@ def _read_table(data: memoryview) -> Any:
 
     try:
         # The table may refer to the bytes that it was read from, and these are used again for the next message.
-        with pyarrow.ipc.open_stream(pyarrow.py_buffer(bytes(data))) as stream:
+        buffer = pyarrow.py_buffer(bytes(data))
+        tables.refuse_packed(buffer)
+        with pyarrow.ipc.open_stream(buffer) as stream:
             table = stream.read_all()
-        # Arrow trusts what it reads: without this, a forged table can end the process that reads it.
-        table.validate(full=True)
-        cells = table.num_rows * table.num_columns
-        if cells > max(8 * len(data), _FREE_CELLS):
-            raise ValueError(f"its {len(data)} bytes claim to be {cells} cells")
+        tables.check(table, max(8 * len(data), _FREE_CELLS))
         return table.to_pandas()
     except Exception as error:  # noqa: BLE001 - a forged table can make Arrow and pandas raise anything
         raise Undecodable(f"a table could not be read: {error}") from None
 
 
-# A cell takes at least a bit, but for empty columns, which take nothing however long they are.
+# A cell takes at least a bit, but for empty columns and lists, which take nothing however many they are.
 _FREE_CELLS: Final = 1 << 20
+_MOST_SIDES: Final = 64
+"""What numpy has at most: to multiply many more takes seconds."""
+_FEW_SIDES: Final = 8
+"""Of an array with so few, no byte is in more lists than is granted."""
+_HOLLOW: Final = "mostly empty lists, or lists of one"
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=to_wire)

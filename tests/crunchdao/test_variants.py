@@ -231,6 +231,57 @@ def test_a_small_table_that_claims_to_be_huge_is_not_unpacked():
         decode(Variant(type=VariantType.PARQUET, value=data))
 
 
+def table(columns: dict[str, Any], **options: Any) -> Any:
+    sink = pyarrow.BufferOutputStream()
+    parquet.write_table(pyarrow.table(columns), sink, **options)
+    return Variant(type=VariantType.PARQUET, value=bytes(sink.getvalue()))
+
+
+@pytest.mark.parametrize(
+    ("columns", "why"),
+    [
+        (
+            {"a": ["x" * 20_000] * 6000},
+            "its texts are 114 MiB when each is written out; at most 64 are read",
+        ),
+        (
+            {"a": [["x" * 20_000] * 6] * 1000},
+            "its texts are 114 MiB when each is written out; at most 64 are read",
+        ),
+        (
+            {"a": pyarrow.array([b"x" * 20_000] * 6000, pyarrow.binary(20_000))},
+            "it would take more than 64 MiB",
+        ),
+        (
+            {"a": [[0.0] * (MAX_CELLS + 1)]},
+            f"it claims to have {MAX_CELLS + 1} cells; at most {MAX_CELLS} are read",
+        ),
+        ({"a": ["x" * 2**26 + "x"]}, "it would take more than 64 MiB"),
+    ],
+)
+def test_a_small_table_is_refused_before_it_becomes_a_large_one(columns, why):
+    small = table(columns, compression="zstd")
+    before = pyarrow.default_memory_pool().max_memory()
+
+    assert len(small.value) < 1 << 16
+    with pytest.raises(Undecodable) as caught:
+        decode(small)
+    assert str(caught.value) == f"a value of type PARQUET could not be read: {why}"
+    assert pyarrow.default_memory_pool().max_memory() <= max(before, 2**27)
+
+
+@pytest.mark.parametrize("options", [{}, {"use_dictionary": False}, {"version": "1.0", "compression": None}])
+def test_texts_lists_and_dicts_in_a_table_arrive(options):
+    columns = {
+        "texts": ["x", None, "x"],
+        "lists": [["a", "b"], [], None],
+        "dicts": [{"k": "x", "n": 1}, None, {"k": "y", "n": 2}],
+        "bytes": [b"x", b"", None],
+    }
+
+    assert decode(table(columns, **options)).equals(pyarrow.table(columns).to_pandas())
+
+
 def test_arguments_are_numbered_from_one_and_read_in_their_order():
     given_, named = arguments([1.5, "a"]), keywords({"k": [1]})
 

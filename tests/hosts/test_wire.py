@@ -339,16 +339,102 @@ def test_a_table_whose_offsets_lead_elsewhere_is_refused():
         decode(extension(2, forged))
 
 
-def test_a_table_that_claims_to_be_endless_is_refused():
+def arrow(*columns: Any, **options: Any) -> bytes:
+    table = pyarrow.table(list(columns), names=[f"c{number}" for number in range(len(columns))])
     sink = pyarrow.BufferOutputStream()
-    batch = pyarrow.record_batch([pyarrow.nulls(2**24)], names=["a"])
-    with pyarrow.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    data = bytes(sink.getvalue())
+    with pyarrow.ipc.new_stream(sink, table.schema, options=pyarrow.ipc.IpcWriteOptions(**options)) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
 
+
+def texts(length: int, count: int) -> Any:
+    """A long text, sent once and named many times."""
+    return pyarrow.DictionaryArray.from_arrays(np.zeros(count, np.int32), ["x" * length])
+
+
+def lists(values: Any, count: int = 1) -> Any:
+    return pyarrow.ListArray.from_arrays(np.linspace(0, len(values), count + 1).astype(np.int32), values)
+
+
+@pytest.mark.parametrize(
+    ("column", "why"),
+    [
+        (pyarrow.nulls(2**24), f"it has {2**24} cells; at most {2**20} are read"),
+        (lists(pyarrow.nulls(2**24)), f"it has {2**24 + 1} cells; at most {2**20} are read"),
+        (
+            pyarrow.FixedSizeListArray.from_arrays(pyarrow.nulls(2**24), 2**24),
+            f"it has {2**24 + 1} cells; at most {2**20} are read",
+        ),
+        (
+            lists(texts(20_000, 6000), 3000),
+            "its texts are 114 MiB when each is written out; at most 64 are read",
+        ),
+        (
+            pyarrow.array(["x" * 20_000] * 10, pyarrow.string_view()),
+            "a column of string_view is not read; use numbers, str, lists or dicts",
+        ),
+        (
+            pyarrow.RunEndEncodedArray.from_arrays([2**19], [1]),
+            "a column of run_end_encoded<run_ends: int64, values: int64> is not read; use numbers, str, lists or dicts",
+        ),
+    ],
+)
+def test_a_table_of_far_more_than_its_bytes_is_refused(column, why):
     with pytest.raises(Undecodable) as caught:
-        decode(extension(2, data))
-    assert str(caught.value) == f"a table could not be read: its {len(data)} bytes claim to be {2**24} cells"
+        decode(extension(2, arrow(column)))
+    assert str(caught.value) == f"a table could not be read: {why}"
+
+
+@pytest.mark.parametrize("column", [pyarrow.array(np.zeros(2**20)), texts(2**20, 1)])
+@pytest.mark.parametrize("codec", ["zstd", "lz4"])
+def test_a_compressed_table_is_refused_before_it_is_unpacked(column, codec):
+    with pytest.raises(Undecodable) as caught:
+        decode(extension(2, arrow(column, compression=codec)))
+    assert str(caught.value) == (
+        "a table could not be read: it is compressed, which no table is that is sent as a DataFrame"
+    )
+
+
+def test_lists_dicts_and_categories_in_a_table_come_out():
+    table = pd.DataFrame({
+        "lists": [[1, 2], [], None],
+        "dicts": [{"a": "x"}, {"a": None}, {"a": "y"}],
+        "categories": pd.Categorical(["x", None, "x"]),
+        "flags": pd.Categorical([True, False, None]),
+        "periods": pd.period_range("2024-01-01", periods=3),
+        "exact": [Decimal("1.5"), None, Decimal("2.5")],
+    })  # fmt: skip
+
+    read = decode(encode(table))
+
+    assert [None if each is None else list(each) for each in read.pop("lists")] == [[1, 2], [], None]
+    pd.testing.assert_frame_equal(read, table.drop(columns="lists"))
+
+
+@pytest.mark.parametrize("shape", [(2**30, 0), (2**10, 2**11, 0), (2**10, 2**11, 0, 2), (2**20, *[1] * 31)])
+def test_an_array_of_far_more_lists_than_bytes_is_refused_either_way(shape):
+    few = np.zeros(shape, np.int8)
+
+    with pytest.raises(Undecodable) as refused:
+        decode(array("|i1", shape, few.tobytes()))
+    with pytest.raises(Unsendable) as unsent:
+        encode(few)
+    assert str(refused.value) == f"an array of shape {shape} is mostly empty lists, or lists of one"
+    assert str(unsent.value) == (
+        f"an array of shape {shape} cannot be sent: it is mostly empty lists, or lists of one; use fewer sides"
+    )
+
+
+@pytest.mark.parametrize("shape", [(2**20, 0), (0, 5), (0, 2**30), (2**21, 1), (2**20, 1, 1), (1,) * 32])
+def test_an_array_of_few_or_no_cells_comes_out(shape):
+    assert decode(encode(np.zeros(shape, np.int8))).shape == shape
+
+
+@pytest.mark.parametrize("sides", [65, 45_000])
+def test_an_array_of_more_sides_than_numpy_has_is_refused_before_they_are_multiplied(sides):
+    with pytest.raises(Undecodable) as caught:
+        decode(array("|i1", (2**64 - 1,) * sides, b""))
+    assert str(caught.value) == f"an array of {sides} sides is not known"
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,43 @@ async def test_a_game_says_how_large_an_answer_may_be(submit, running):
             assert (await runner.predict(sent))["large"].status is status
 
 
+async def test_who_sends_more_than_an_answer_may_have_past_its_own_check_is_told_the_same(submit, running):
+    unchecked = """
+        from crunch_game.hosts import wire
+
+        into = wire.frame_into
+        wire.frame_into = lambda buffer, kind, call, value, most=None: into(buffer, kind, call, value)
+    """
+    large = submit("large", "def predict(self, number):\n    return b'x' * number\n", above=unchecked)
+    async with running([large], host=ProcessHost(answer_limit=5000)) as runner:
+        fitting, larger = (await runner.predict(4000))["large"], (await runner.predict(6000))["large"]
+        assert fitting.status is Status.OK
+        assert larger.status is Status.INVALID
+        assert larger.error.message == (
+            "the answer cannot be sent: it takes 0.00572 MiB; at most 0.00477 MiB can be sent"
+        )
+
+
+async def test_why_an_answer_cannot_be_read_is_told_in_a_length_that_can_be_shown(submit, running):
+    forges = """
+        def predict(self, number):
+            import json
+            import msgspec
+            import pyarrow
+            index = json.dumps({"index_columns": ["x" * number], "columns": [], "column_indexes": []})
+            schema = pyarrow.schema([("a", pyarrow.int64())], {"pandas": index})
+            sink = pyarrow.BufferOutputStream()
+            with pyarrow.ipc.new_stream(sink, schema) as writer:
+                writer.write_table(schema.empty_table())
+            return msgspec.msgpack.Ext(2, bytes(sink.getvalue()))
+    """
+    async with running([submit("forges", forges)]) as runner:
+        asked = (await runner.predict(50_000))["forges"]
+    assert asked.status is Status.INVALID
+    assert asked.error.message.startswith("the answer cannot be read: a table could not be read: 'xxx")
+    assert len(asked.error.message) < 10_000
+
+
 @pytest.mark.parametrize("limit", [0, -1, (64 << 20) + 1])
 def test_a_limit_that_no_answer_or_any_fits_is_refused(limit):
     with pytest.raises(GameError, match="must be bytes, more than 0 and at most 67108864"):
