@@ -388,7 +388,7 @@ async def test_whatever_the_numbers_of_its_descriptors_were_its_output_goes_to_i
 
 @pytest.mark.anyio
 async def test_what_an_import_makes_of_signals_is_neither_the_fork_servers_nor_the_models(model, author):
-    (author / "noisy.py").write_text(
+    (author / "signalling.py").write_text(
         textwrap.dedent(
             f"""
             import os, signal
@@ -405,9 +405,9 @@ async def test_what_an_import_makes_of_signals_is_neither_the_fork_servers_nor_t
             """
         )
     )
-    model.write_text(MODEL.replace("from crunch_game import TrackerBase", "from noisy import Base as TrackerBase"))
+    model.write_text(MODEL.replace("from crunch_game import TrackerBase", "from signalling import Base as TrackerBase"))
     async with ModelRunner(
-        "noisy.Base", [model], host=ProcessHost(sandbox=None), policy=Policy(timeout=PATIENCE)
+        "signalling.Base", [model], host=ProcessHost(sandbox=None), policy=Policy(timeout=PATIENCE)
     ) as runner:
         assert await ask(runner, "handlers") == [0, 0, 0, -1]
         assert (await runner.predict("dies"))["model"].error.exit == 3

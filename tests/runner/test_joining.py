@@ -108,7 +108,7 @@ async def test_an_instance_in_its_on_join_is_asked_by_nobody_else(submit, runnin
 
     async with runner:
         await inside.wait()
-        assert (await runner.tick("today"))["a"].error.message.startswith("it is still loading")
+        assert (await runner.tick("today"))["a"].error.message.startswith("it has been loading for ")
         gate.set()
         await log.until(ModelReady)
         assert (await runner.predict(1))["a"].value == ["history"]
