@@ -15,7 +15,7 @@ import crunch_game
 PACKAGE = Path(crunch_game.__file__).parent
 
 LEVELS = [
-    {"errors", "durations", "tracker", "stubs", "wording"},
+    {"errors", "durations", "tracker", "status", "stubs", "wording"},
     {"outcomes", "faults", "checking", "contract"},
     {"policy", "models", "events"},
     {"importing", "loading"},

@@ -44,7 +44,8 @@ def readable(*, network: bool, processes: bool) -> tuple[str, ...]:
 def without(roots: Sequence[str], shelves: Iterable[str]) -> tuple[list[str], list[str]]:
     """Leave shelves out of the roots: the folders in which submissions lie side by side, each for its model alone.
 
-    A rule of Landlock holds for all that is beneath its path, so a root with a shelf becomes what it holds beside.
+    What is installed stays as it is: everyone may have it, and its modules import each other. A rule of Landlock holds
+    for all that is beneath its path, so a root with a shelf becomes what it holds beside.
     Imports need to list folders: such a root may still be listed, all beneath it too.
 
     Returns:
@@ -55,7 +56,7 @@ def without(roots: Sequence[str], shelves: Iterable[str]) -> tuple[list[str], li
     # Every model pays for this, and there may be as many shelves as models.
     near = [shelf for shelf in shelves if shelf.startswith(tuple(roots))]
     for root in roots:
-        inside = {shelf for shelf in near if _is_shelf(shelf, root)}
+        inside = {shelf for shelf in near if _is_shelf(shelf, root)} if root not in _libraries() else ()
         left += _beside(root, inside) if inside else [root]
         listed += [root] if inside else []
     return left, listed

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from crunch_game.feeds.base import Row
-from crunch_game.outcomes import Status
+from crunch_game.status import Status
 
 __all__ = ["ModelRecord", "Prediction", "Score", "Store"]
 

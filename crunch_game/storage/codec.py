@@ -16,7 +16,7 @@ import msgspec
 
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
-from crunch_game.outcomes import Status
+from crunch_game.status import Status
 from crunch_game.storage.base import ModelRecord, Prediction, Score
 
 __all__ = [

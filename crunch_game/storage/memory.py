@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
-from crunch_game.outcomes import Status
+from crunch_game.status import Status
 from crunch_game.storage.base import ModelRecord, Prediction, Score
 from crunch_game.storage.codec import (
     PackedModel,

@@ -130,7 +130,7 @@ def test_where_no_process_can_be_started_it_says_so_and_ends_with_1():
     told = json.loads(done.stdout)
     assert told["ok"] is False
     assert told["problems"][0].startswith("no model can be run in a process of its own: ")
-    assert "Too many open files" in told["problems"][0]
+    assert "this process may have no more than 12 files open" in told["problems"][0]
     assert [trial["sandbox"] for trial in told["models"]] == [True, False]
 
 

@@ -36,3 +36,9 @@ def test_where_no_submissions_lie_the_roots_stay_as_they_are(game: Path) -> None
 def test_a_folder_that_holds_a_package_too_is_read_as_ever() -> None:
     prefix, libraries = str(Path(sys.prefix).resolve()), str(Path(pytest.__file__).resolve().parent.parent)
     assert without([prefix, libraries], [libraries]) == ([prefix, libraries], [])
+
+
+def test_what_is_installed_is_read_as_a_whole_though_submissions_lie_in_it() -> None:
+    libraries = Path(pytest.__file__).resolve().parent.parent
+    installed = str(libraries / "_pytest" / "assertion")
+    assert without([str(libraries)], [installed]) == ([str(libraries)], [])
