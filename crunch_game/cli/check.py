@@ -71,7 +71,9 @@ class _Ear:
                     self._take(outcome)
 
     def _take(self, outcome: Outcome) -> None:
-        if outcome.status is Status.SKIPPED or (outcome.error is not None and outcome.error.kind == "busy"):
+        error = outcome.error
+        was_busy = outcome.status is Status.TIMEOUT and error is not None and error.kind == "busy"
+        if outcome.status is Status.SKIPPED or was_busy:
             return  # not called: what it was busy with is the fault
         self._asked[outcome.method] += 1
         self._slowest = max(self._slowest, outcome.elapsed)

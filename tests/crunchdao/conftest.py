@@ -14,10 +14,16 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # for nodes, orchestra and peers
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def anyio_backend():
     """gRPC needs asyncio."""
     return "asyncio"
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def _one_event_loop(anyio_backend):
+    """For a whole file: gRPC's thread may yet tell a loop of a connection that is gone, and must not find it closed."""
+    yield
 
 
 @pytest.fixture

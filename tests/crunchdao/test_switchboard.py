@@ -19,7 +19,7 @@ from crunch_game.crunchdao.switchboard import Switchboard
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def anyio_backend():
     return "asyncio"
 
