@@ -23,7 +23,7 @@ def anyio_backend():
 @pytest.fixture(scope="module", autouse=True)
 async def _one_event_loop(anyio_backend):
     """For a whole file: gRPC's thread may yet tell a loop of a connection that is gone, and must not find it closed."""
-    yield
+    yield  # noqa: PT022 - the loop is kept for as long as this is not over
 
 
 @pytest.fixture

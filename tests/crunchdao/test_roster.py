@@ -307,10 +307,9 @@ async def test_a_model_that_runs_nowhere_says_so(running, log):
             assert "its source is '127.0.0.1:0'; the address of a model node is \"host:port\"" in fault.message
 
 
-@pytest.mark.parametrize("anyio_backend", ["trio"], scope="module")
-async def test_trio_is_told_that_asyncio_is_needed(anyio_backend):
+def test_trio_is_told_that_asyncio_is_needed():
     with pytest.raises(ContractError, match="need asyncio, because gRPC does"):
-        await ModelRunner("birds.TrackerBase", CrunchRoster("bird-game")).__aenter__()
+        anyio.run(ModelRunner("birds.TrackerBase", CrunchRoster("bird-game")).__aenter__, backend="trio")
 
 
 async def test_a_move_whose_frames_are_lost_is_found_in_the_next_init(running, log, seen):
