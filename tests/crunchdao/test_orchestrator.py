@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 import anyio
 import grpc
 import pytest
+import trio
 from callers import EXIT_3, PATIENCE, Caller, Ear, answer, said
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
@@ -526,4 +527,4 @@ def test_on_trio_it_says_that_it_cannot(write):
             pass
 
     with pytest.raises(GameError, match="the orchestrator runs on asyncio, as gRPC does"):
-        anyio.run(begin, backend="trio")
+        trio.run(begin)

@@ -7,6 +7,7 @@ import json
 import time
 
 import pytest
+import trio
 from nodes import free_port, node
 from orchestra import Orchestrator, orchestrator
 
@@ -309,7 +310,7 @@ async def test_a_model_that_runs_nowhere_says_so(running, log):
 
 def test_trio_is_told_that_asyncio_is_needed():
     with pytest.raises(ContractError, match="need asyncio, because gRPC does"):
-        anyio.run(ModelRunner("birds.TrackerBase", CrunchRoster("bird-game")).__aenter__, backend="trio")
+        trio.run(ModelRunner("birds.TrackerBase", CrunchRoster("bird-game")).__aenter__)
 
 
 async def test_a_move_whose_frames_are_lost_is_found_in_the_next_init(running, log, seen):
