@@ -30,7 +30,7 @@ from crunch_game.hosts.instance import Process
 from crunch_game.hosts.launcher import ForkServer, boot_of, reference_of
 from crunch_game.hosts.lifeline import Lifeline
 from crunch_game.hosts.logs import LEAST_LIMIT, Keeper
-from crunch_game.hosts.preload import libraries_of
+from crunch_game.hosts.preload import libraries_of, with_late_parts
 from crunch_game.hosts.results import Results, waker
 from crunch_game.hosts.sandbox import Sandbox
 from crunch_game.hosts.shared import INLINE, Shared
@@ -124,7 +124,7 @@ class ProcessHost:
         self._init = _sendable((list(setup.init_args), dict(setup.init_kwargs)), "the models' init arguments")
         preload = self._preload
         if preload == "auto":
-            preload = await anyio.to_thread.run_sync(libraries_of, submissions)
+            preload = with_late_parts(await anyio.to_thread.run_sync(libraries_of, submissions))
         self._shelves = {shelf for submission in submissions if (shelf := _shelf(submission))}
         self._boot = boot_of(setup, submissions, list(preload), self._sandbox)
         self._engine = Engine(waker(), watcher.loop_blocked)

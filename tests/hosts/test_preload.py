@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from crunch_game import ModelRunner, Policy, ProcessHost
 from crunch_game.hosts import preload
 from crunch_game.hosts.installed import alone, places_of
-from crunch_game.hosts.preload import libraries_of
+from crunch_game.hosts.preload import libraries_of, with_late_parts
 from crunch_game.models import Submission
 
 
@@ -337,3 +337,21 @@ def test_neither_the_code_nor_the_libraries_are_run(tmp_path):
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
 
     assert printed == "['pandas'] False\n"
+
+
+def test_what_a_library_imports_late_comes_with_it():
+    assert with_late_parts(["numpy.linalg", "scipy"]) == ["numpy.linalg", "scipy", "numpy.ma"]
+    assert with_late_parts(["numpy", "numpy.ma"]) == ["numpy", "numpy.ma"]
+    assert with_late_parts(["scipy"]) == ["scipy"]
+
+
+@pytest.mark.anyio
+async def test_no_call_pays_for_what_a_library_imports_late(tmp_path):
+    """All of a field would pay in the same call: a thousand models were late three times in a row."""
+    (tmp_path / "alice.py").write_text(
+        "import sys\nimport numpy\nfrom arena import Base\n\n\nclass Alice(Base):\n"
+        "    def predict(self, number):\n        before = set(sys.modules)\n"
+        "        numpy.quantile([1.0, 2.0], 0.5)\n        return sorted(set(sys.modules) - before)\n"
+    )
+    async with ModelRunner("arena.Base", [tmp_path / "alice.py"], policy=Policy(timeout=30)) as runner:
+        assert (await runner.predict(1))["alice"].value == []
