@@ -160,7 +160,7 @@ class Keeper:
 
     async def _check_logs(self) -> None:
         """What a model prints does not fill the disk, and the fork server has nothing to complain of."""
-        await seen(lambda: sum(log.stat().st_size for log in _logs()) < MOST_LOGGED)
+        await seen(lambda: sum(map(_size, _logs())) < MOST_LOGGED)
         complaints = [log.read_text() for log in _logs() if log.stem == "forkserver"]
         assert complaints == [""], complaints
 
@@ -173,6 +173,13 @@ class Keeper:
 
 def _logs() -> list[Path]:
     return list(Path(os.environ["TMPDIR"]).glob("crunch_game-*/*.log*"))
+
+
+def _size(log: Path) -> int:
+    try:
+        return log.stat().st_size
+    except FileNotFoundError:  # it has just been cut
+        return 0
 
 
 def _answers(prices: list[float]) -> Mapping[str, dict[str, float]]:
