@@ -275,7 +275,8 @@ def game(tmp_path: Path):
 
     def start(*arguments: str) -> subprocess.Popen[str]:
         path = os.pathsep.join(entry for entry in sys.path if entry)
-        environment = {**os.environ, "PYTHONPATH": path}
+        # Where all are killed who could, nobody tidies up.
+        environment = {**os.environ, "PYTHONPATH": path, "TMPDIR": str(tmp_path)}
         command = [sys.executable, str(tmp_path / "game.py"), *arguments]
         started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment))
         return started[-1]
