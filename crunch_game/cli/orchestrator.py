@@ -17,6 +17,7 @@ from crunch_game.cli import serving
 from crunch_game.cli.output import screen
 from crunch_game.cli.references import game_at
 from crunch_game.rosters.directory import DirectoryRoster
+from crunch_game.wording import counted
 
 if TYPE_CHECKING:
     from crunch_game.crunchdao.deployment import Deployment
@@ -94,8 +95,7 @@ class Board:
 
     def _table(self) -> Table:
         assert self._fleet is not None
-        connected = self._fleet.coordinators
-        caption = f"{connected} coordinator{'' if connected == 1 else 's'} connected"
+        caption = f"{counted(self._fleet.coordinators, 'coordinator')} connected"
         table = Table(
             box=None, pad_edge=False, padding=(0, 2, 0, 0), caption=caption, caption_justify="left", expand=True
         )
