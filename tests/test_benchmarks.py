@@ -257,8 +257,9 @@ def test_writing_the_pages_changes_their_numbers_only(tmp_path, monkeypatch):
     assert page.read_text() == "before\n<!-- numbers -->\n2 cores\n<!-- /numbers -->\nafter\n"
 
 
-def test_a_name_that_is_no_measurement_is_told():
-    command = [sys.executable, "-m", "benchmarks", "--only", "roundz"]
+@pytest.mark.parametrize("names", [["roundz"], ["rounds", "roundz"]])
+def test_a_name_that_is_no_measurement_is_told(names):
+    command = [sys.executable, "-m", "benchmarks", "--only", *names]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
     assert done.returncode == 1

@@ -261,6 +261,24 @@ def test_what_has_no_source_is_no_stub():
     assert not is_stub(len)
 
 
+def test_the_source_of_what_does_more_is_not_read(monkeypatch):
+    """It takes 2 ms, in every model's process."""
+
+    class Model:
+        def tick(self, data):
+            self.data = data
+
+        def predict(self, asset):
+            return self.data[asset]
+
+    def read(function):
+        raise AssertionError(f"the source of {function} was read")
+
+    monkeypatch.setattr("inspect.getsource", read)
+    assert not is_stub(Model.tick)
+    assert not is_stub(Model.predict)
+
+
 def test_what_is_wrapped_in_a_circle_is_no_stub():
     def predict(self): ...
 
