@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,6 +20,7 @@ from crunch_game.crunchdao.identity import NodeIdentity
 from crunch_game.crunchdao.node import ModelNode
 from crunch_game.crunchdao.workplace import Workplace
 from crunch_game.errors import GameError, UnknownModel
+from crunch_game.hosts.logs import file_name
 from crunch_game.models import Source, Submission
 from crunch_game.outcomes import Fault
 from crunch_game.rosters.versions import version_of
@@ -307,8 +307,7 @@ class Fleet:
 
     def _write(self, logs: Path, model_id: str, sentence: str) -> None:
         logs.mkdir(parents=True, exist_ok=True)  # somebody may have tidied up
-        name = re.sub(r"[^\w.-]", "_", model_id)
-        with (logs / f"{name}.log").open("a", encoding="utf-8") as log:
+        with (logs / f"{file_name(model_id)}.log").open("a", encoding="utf-8") as log:
             log.write(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S} {sentence}\n")
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import signal
 import socket
 import time
@@ -22,7 +20,7 @@ from crunch_game.hosts.deaths import Coroner
 from crunch_game.hosts.exchange import Exchange, Gone, Link, LinkWatcher, Missed
 from crunch_game.hosts.folders import discard
 from crunch_game.hosts.forkserver import FAILED
-from crunch_game.hosts.logs import Keeper
+from crunch_game.hosts.logs import Keeper, file_name
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 from crunch_game.policy import ANSWERED, Event
@@ -31,7 +29,6 @@ __all__ = ["Process"]
 
 _MOST: Final = 32_768
 """Bytes of stderr that a fault is made of: a dump has a hundred frames, and names every extension module."""
-_LONGEST_NAME: Final = 200
 _WORDS: Final = 1 << 20
 """Bytes that a frame may have besides an answer: faults and warnings are no answers."""
 
@@ -81,7 +78,7 @@ class Process(Instance):
         self._coroner = coroner
         self._answer_limit = answer_limit
         # A model's old process may end after its new one has begun: only logs to be kept are shared by the two.
-        stem = str(self.link.token) if logs is None else _file_name(submission.id)
+        stem = str(self.link.token) if logs is None else file_name(submission.id)
         self._out, self._err = (keeper.keep((logs or folder) / f"{stem}.{name}.log") for name in ("out", "err"))
         self._read_to = self._err.end()
         self._look: _Look | None = None
@@ -216,11 +213,3 @@ def _missed(missed: Missed, call: Call) -> str:
     if missed.busy_with is None:
         return f"no answer within {call.timeout:g} s"
     return f"not asked within {call.timeout:g} s: it has been busy with {missed.busy_with} for {missed.busy_for:.3g} s"
-
-
-def _file_name(model_id: str) -> str:
-    """The id where it can be a file's name; no two ids have the same."""
-    name = re.sub(r"[^\w.-]", lambda found: "".join(f"%{byte:02X}" for byte in os.fsencode(found[0])), model_id)
-    if len(os.fsencode(name)) <= _LONGEST_NAME:
-        return name
-    return f"{name[:40]}-{hashlib.sha256(os.fsencode(model_id)).hexdigest()}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -11,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["LEAST_LIMIT", "Keeper", "Log"]
+__all__ = ["LEAST_LIMIT", "Keeper", "Log", "file_name"]
 
 LEAST_LIMIT: Final = 4096
 _NOTE: Final = 100
@@ -20,6 +22,15 @@ _SHARE: Final = 0.005
 """What looking at sizes may cost at most, as a share of one core."""
 _SHORTEST, _LONGEST = 0.1, 5.0
 """Seconds between two looks."""
+_LONGEST_NAME: Final = 200
+
+
+def file_name(model_id: str) -> str:
+    """The id where it can be a file's name; no two ids have the same."""
+    name = re.sub(r"[^\w.-]", lambda found: "".join(f"%{byte:02X}" for byte in os.fsencode(found[0])), model_id)
+    if len(os.fsencode(name)) <= _LONGEST_NAME:
+        return name
+    return f"{name[:40]}-{hashlib.sha256(os.fsencode(model_id)).hexdigest()}"
 
 
 class Log:

@@ -273,6 +273,19 @@ async def test_what_a_model_prints_and_why_it_fails_is_in_its_logs(write, tmp_pa
     assert "return 1 / number" in log
 
 
+async def test_no_two_models_share_a_log(write, tmp_path):
+    code = tmp_path / "code.py"
+    code.write_text(HEAD + "class Mine(Base):\n    def predict(self, number):\n        return number\n")
+    logs = tmp_path / "logs"
+    async with orchestrator_of(write, logs=logs) as orchestrator:
+        for model_id in ("a/b", "a_b"):
+            await orchestrator.join(Submission(model_id, code))
+            async with Caller(node_port(orchestrator, model_id)) as caller:
+                await caller.setup()
+    for name in ("a%2Fb.log", "a_b.log"):
+        assert [line[20:] for line in (logs / name).read_text().splitlines()] == ["a fresh instance was made"]
+
+
 async def test_calls_are_answered_while_nothing_can_be_written_to_the_logs(write, tmp_path, caplog):
     write("alice", "class Mine(Base):\n    def predict(self, number):\n        return 1 / number\n")
     logs = tmp_path / "logs"
