@@ -12,9 +12,9 @@ import typer
 
 from crunch_game.cli.output import escape, screen
 from crunch_game.errors import GameError
+from crunch_game.hosts.framing import MAX_FRAME
 from crunch_game.hosts.process import ProcessHost
 from crunch_game.hosts.sandbox import Sandbox
-from crunch_game.hosts.wire import MAX_FRAME
 
 __all__ = ["CallTimeout", "Logs", "Network", "Sandboxed", "SetupTimeout", "host_of", "interrupted", "tell"]
 

@@ -21,8 +21,8 @@ from crunch_game.crunchdao.identity import NodeIdentity
 from crunch_game.crunchdao.switchboard import Switchboard
 from crunch_game.crunchdao.workplace import Workplace
 from crunch_game.errors import ContractError, GameError
+from crunch_game.hosts.framing import MAX_FRAME
 from crunch_game.hosts.process import ProcessHost
-from crunch_game.hosts.wire import MAX_FRAME
 from crunch_game.loading import Loader
 from crunch_game.models import Source, Submission
 from crunch_game.rosters.base import Roster

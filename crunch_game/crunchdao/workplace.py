@@ -11,8 +11,8 @@ from typing import Any, Self
 
 from crunch_game.contract import Contract, Method
 from crunch_game.hosts.base import Call, Instance, Loaded, Reply, Setup
+from crunch_game.hosts.framing import MAX_FRAME
 from crunch_game.hosts.process import ProcessHost
-from crunch_game.hosts.wire import MAX_FRAME
 from crunch_game.loading import AutoLoader, Loader
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault

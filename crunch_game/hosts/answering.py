@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from crunch_game.hosts import wire
+from crunch_game.hosts import framing, wire
 from crunch_game.hosts.calling import Callee
 from crunch_game.hosts.inbox import ANCILLARY, HEAD, Inbox, descriptor_in, length
 from crunch_game.hosts.shared import mapped
@@ -46,7 +46,7 @@ def answer_calls(inbox: Inbox, callee: Callee, most: int, refusal: Callable[[Bas
     elsewhere, is more of it.
     """
     receive, send, view, views = inbox.channel.recvmsg_into, inbox.channel.sendall, inbox.view, [inbox.view]
-    read, write, value_kind, reply, fitted = _read_call, wire.frame_into, wire.VALUE, bytearray(), callee.fitted
+    read, write, value_kind, reply, fitted = _read_call, framing.frame_into, framing.VALUE, bytearray(), callee.fitted
     call: Any
     while True:
         got, ancillary, _, _ = receive(views, ANCILLARY)

@@ -20,7 +20,7 @@ from typing import Final
 
 from crunch_game.errors import CrunchGameError
 from crunch_game.faults import said
-from crunch_game.hosts import wire
+from crunch_game.hosts import framing
 from crunch_game.hosts.deadlines import Deadlines
 from crunch_game.hosts.exchange import Exchange, Gone, Link, Missed
 from crunch_game.hosts.processes import is_exiting
@@ -232,15 +232,15 @@ class Engine:
             pass
         except ConnectionError:
             self._break(link, None)
-        except wire.ProtocolError as error:
+        except framing.ProtocolError as error:
             self._break(link, str(error))
         return touched
 
-    def _take(self, link: Link, frame: wire.Frame, now: float) -> Exchange | None:
+    def _take(self, link: Link, frame: framing.Frame, now: float) -> Exchange | None:
         """One answer; its exchange if that wants results as they come."""
         exchange = link.current
         if exchange is None or frame.call != exchange.id or link.unsent is not None:
-            raise wire.ProtocolError("it answered a call that it was not asked")
+            raise framing.ProtocolError("it answered a call that it was not asked")
         link.current = None
         if exchange.shared is not None:
             self._has_read(link, exchange)
@@ -253,7 +253,7 @@ class Engine:
             self._send(link, *link.queue.popleft(), now)
         return exchange if exchange is not None and exchange.each else None
 
-    def _settle(self, link: Link, exchange: Exchange, what: wire.Frame | Missed | Gone, now: float) -> None:
+    def _settle(self, link: Link, exchange: Exchange, what: framing.Frame | Missed | Gone, now: float) -> None:
         waiting = exchange.waiting
         if link not in waiting:
             return

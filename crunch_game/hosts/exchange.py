@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from crunch_game.hosts import wire
+from crunch_game.hosts import framing
 from crunch_game.hosts.shared import Shared
 
 __all__ = ["Exchange", "Gone", "Link", "LinkWatcher", "Missed", "Result"]
@@ -44,7 +44,7 @@ class Gone:
     busy_with: str | None = None
 
 
-Result = tuple["Link", "wire.Frame | Missed | Gone", float]
+Result = tuple["Link", "framing.Frame | Missed | Gone", float]
 """A link, what came of it, and the seconds since the exchange began."""
 
 
@@ -115,7 +115,7 @@ class Link:
         self.pidfd: int | None = None
         self.orphaned = False
         self.socket: socket.socket | None = None
-        self.reader = wire.FrameReader(most)
+        self.reader = framing.FrameReader(most)
         self.current: Exchange | None = None
         self.asked = 0.0
         self.expired = False

@@ -7,13 +7,13 @@ import socket
 from array import array
 from typing import Final
 
-from crunch_game.hosts import wire
+from crunch_game.hosts import framing
 
 __all__ = ["ANCILLARY", "HEAD", "Inbox", "descriptor_in", "length"]
 
 ANCILLARY: Final = socket.CMSG_SPACE(array("i").itemsize)
-HEAD: Final = wire.LENGTH.size
-length: Final = wire.LENGTH.unpack_from
+HEAD: Final = framing.LENGTH.size
+length: Final = framing.LENGTH.unpack_from
 _CHUNK: Final = 1 << 16
 
 

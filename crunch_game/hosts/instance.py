@@ -13,7 +13,7 @@ from typing import Final
 import anyio
 
 from crunch_game.faults import shortened
-from crunch_game.hosts import channel, lastwords, wire
+from crunch_game.hosts import channel, framing, lastwords, wire
 from crunch_game.hosts.base import Call, Instance, LoadFailure, Reply, Setup
 from crunch_game.hosts.claims import told_of, warnings_of
 from crunch_game.hosts.deaths import Coroner
@@ -114,13 +114,13 @@ class Process(Instance):
         text = f"[crunch_game] {exchange.method} has taken {after:.3g} s of its {exchange.timeout:g} s and is here:\n"
         self._look = _Look(exchange.id, self._err.append(text), f"here after {after:.3g} s")
 
-    def loaded(self, what: wire.Frame | Missed | Gone, timeout: float) -> tuple[str, ...]:
+    def loaded(self, what: framing.Frame | Missed | Gone, timeout: float) -> tuple[str, ...]:
         """The warnings of a load that succeeded.
 
         Raises:
             LoadFailure: It did not.
         """
-        if isinstance(what, wire.Frame):
+        if isinstance(what, framing.Frame):
             if (warnings := warnings_of(what)) is not None:
                 return warnings
             raise LoadFailure(self._fault(what))
@@ -129,13 +129,13 @@ class Process(Instance):
         text = f"loading it took longer than {timeout:g} s (setup_timeout)"
         raise LoadFailure(self._late(what, text))
 
-    def reply(self, what: wire.Frame | Missed | Gone, elapsed: float, call: Call) -> Reply:
+    def reply(self, what: framing.Frame | Missed | Gone, elapsed: float, call: Call) -> Reply:
         """What the process made of a call."""
-        if isinstance(what, wire.Frame):
-            if what.kind != wire.VALUE:
+        if isinstance(what, framing.Frame):
+            if what.kind != framing.VALUE:
                 return self._refusal(what, elapsed, call)
             try:
-                wire.check_length(len(what.body), self._answer_limit)
+                framing.check_length(len(what.body), self._answer_limit)
                 return Reply(ANSWERED, wire.decode(what.body), None, elapsed)
             except wire.Unsendable as error:
                 return _invalid(f"the answer cannot be sent: {error}", elapsed)
@@ -148,17 +148,17 @@ class Process(Instance):
             return Reply(Event.DROPPED, None, Fault("died", text, exit=what.exit), elapsed)
         return Reply(Event.DIED, None, self.death(what, f"during {what.busy_with}"), elapsed)
 
-    def _refusal(self, frame: wire.Frame, elapsed: float, call: Call) -> Reply:
+    def _refusal(self, frame: framing.Frame, elapsed: float, call: Call) -> Reply:
         fault = self._fault(frame)
-        if frame.kind == wire.UNSUPPORTED:
+        if frame.kind == framing.UNSUPPORTED:
             event, fault = self._setup.absence(call.method.name, fault.message)
         else:
-            event = Event.RAISED if frame.kind == wire.FAULT else Event.INVALID
+            event = Event.RAISED if frame.kind == framing.FAULT else Event.INVALID
         return Reply(event, None, fault, elapsed)
 
-    def _fault(self, frame: wire.Frame) -> Fault:
+    def _fault(self, frame: framing.Frame) -> Fault:
         kind, message, traceback = told_of(frame)
-        stderr = lastwords.lines_of(self._unread()) if frame.kind == wire.FAULT else None
+        stderr = lastwords.lines_of(self._unread()) if frame.kind == framing.FAULT else None
         return Fault(kind, message, traceback, stderr)
 
     def examine(self, gone: Gone) -> None:

@@ -18,7 +18,7 @@ import anyio
 import msgspec
 
 from crunch_game.errors import ContractError, GameError
-from crunch_game.hosts import forkserver, wire
+from crunch_game.hosts import forkserver, framing, wire
 from crunch_game.hosts.answering import CallBody
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
 from crunch_game.hosts.birth import DESCRIPTORS
@@ -80,9 +80,9 @@ class ProcessHost:
             raise GameError(
                 f"ProcessHost(log_limit={log_limit!r}) is too little; it must be bytes, {LEAST_LIMIT} or more"
             )
-        if not 0 < answer_limit <= wire.MAX_FRAME:
+        if not 0 < answer_limit <= framing.MAX_FRAME:
             raise GameError(
-                f"ProcessHost(answer_limit={answer_limit!r}) must be bytes, more than 0 and at most {wire.MAX_FRAME}"
+                f"ProcessHost(answer_limit={answer_limit!r}) must be bytes, more than 0 and at most {framing.MAX_FRAME}"
             )
         self._preload = preload
         self._env = dict(env or {})
@@ -156,7 +156,7 @@ class ProcessHost:
                 results = Results("setup", timeout, each=False)
                 async with self._ended_unless_loaded(process):
                     body = self._setup_body(submission, reference, str(process.home), sent)
-                    frame = wire.frame(wire.SETUP, results.exchange.id, body)
+                    frame = framing.frame(framing.SETUP, results.exchange.id, body)
                     self._engine.do(partial(self._engine.spawn, process.link, channel, descriptors))
                     self._engine.do(partial(self._engine.ask, results.exchange, {process.link: frame}))
                     with anyio.move_on_after(_TURN):  # who takes long must not hold up the others
@@ -201,10 +201,10 @@ class ProcessHost:
         what = f"the arguments of {call.method.owner}.{call.method.name}"
         results = Results(call.method.name, call.timeout, each=each)
         id_ = results.exchange.id
-        kind, body = wire.CALL, _sendable(CallBody(call.method.name, (call.args, call.kwargs)), what)
+        kind, body = framing.CALL, _sendable(CallBody(call.method.name, (call.args, call.kwargs)), what)
         if len(body) > INLINE:
             results.exchange.shared = Shared(body)
-            kind, body = wire.SHARED, wire.encode(len(body))
+            kind, body = framing.SHARED, wire.encode(len(body))
         frame = _framed(kind, id_, body, what)
         processes = {cast("Process", instance).link: cast("Process", instance) for instance in asked}
         frames = dict.fromkeys(processes, frame)
@@ -224,7 +224,7 @@ class ProcessHost:
     def _unheard(self, batch: list[Result]) -> None:
         """Results of a call that nobody waits for any more: who answered is free, and who died is dead."""
         for link, what, _ in batch:
-            if isinstance(what, wire.Frame):
+            if isinstance(what, framing.Frame):
                 self.late(link)
             elif isinstance(what, Gone) and not what.unsent:
                 self.gone(link, what, told=False)
@@ -344,7 +344,7 @@ def _shelf(submission: Submission) -> str | None:
 def _sendable(value: Any, what: str) -> bytes:
     try:
         encoded = wire.encode(value)
-        wire.check_length(len(encoded))
+        framing.check_length(len(encoded))
         return encoded
     except wire.Unsendable as error:
         raise ContractError(f"{what} cannot be sent: {error}") from None
@@ -352,6 +352,6 @@ def _sendable(value: Any, what: str) -> bytes:
 
 def _framed(kind: int, exchange: int, body: bytes, what: str, extra: bytes = b"\xc0") -> bytes:
     try:
-        return wire.frame(kind, exchange, body, extra)
+        return framing.frame(kind, exchange, body, extra)
     except wire.Unsendable as error:
         raise ContractError(f"{what} cannot be sent: {error}") from None

@@ -1,15 +1,14 @@
-"""Values and frames between the runner and a model's process: length-prefixed msgpack, nothing pickled.
+"""Values on the wire as msgpack: plain values, numpy arrays and tables. Nothing is pickled.
 
-Both sides import this; numpy, pandas and pyarrow are touched only when a value needs them.
+The runner and the models import this, so numpy, pandas and pyarrow are imported only for a value that needs them.
 """
 
 from __future__ import annotations
 
 import math
 import re
-import struct
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from itertools import accumulate
 from operator import mul
 from typing import Any, Final
@@ -19,99 +18,54 @@ import msgspec
 from crunch_game.hosts import tables
 
 __all__ = [
-    "ANSWER_FAILURES",
-    "CALL",
-    "FAULT",
-    "LENGTH",
-    "MAX_FRAME",
-    "READY",
-    "SETUP",
-    "SHARED",
-    "UNSENDABLE",
-    "UNSUPPORTED",
-    "VALUE",
-    "Frame",
-    "FrameReader",
-    "ProtocolError",
+    "ENCODING_ERRORS",
     "Undecodable",
     "Unsendable",
-    "check_length",
     "decode",
     "encode",
-    "frame",
-    "frame_into",
+    "encoder",
     "reader",
     "to_wire",
+    "unsendable",
 ]
 
-MAX_FRAME: Final = 64 * 1024 * 1024
-"""Bytes that one frame may have, either way."""
-
-# To the model. SHARED is a CALL whose body lies in a file that comes along as a descriptor.
-SETUP, CALL, SHARED = 1, 2, 8
-# From the model.
-READY, VALUE, FAULT, UNSUPPORTED, UNSENDABLE = 3, 4, 5, 6, 7
-ANSWER_FAILURES: Final = frozenset({FAULT, UNSUPPORTED, UNSENDABLE})
-
 _ARRAY, _TABLE = 1, 2
-_DTYPE = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f[248]|c(?:8|16)|[SU]\d{1,6}|[mM]8(?:\[\d{0,4}[a-zA-Z]{1,2}\])?)")
+_MAX_DIMENSIONS: Final = 64
+"""The most that numpy allows. Multiplying a shape of many more takes seconds."""
+_SAFE_DIMENSIONS: Final = 8
+"""With fewer dimensions, and at least one byte of data, an array has at most as many lists as 8 for each byte."""
+# A cell takes at least a bit, so bytes limit cells; but empty columns and lists take none, and some must be allowed.
+_CELLS_ALWAYS_ALLOWED: Final = 1 << 20
+_MOSTLY_EMPTY: Final = "mostly empty lists, or lists of one"
+_DTYPE: Final = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f[248]|c(?:8|16)|[SU]\d{1,6}|[mM]8(?:\[\d{0,4}[a-zA-Z]{1,2}\])?)")
+# A subclass of one of these, such as an enum or a defaultdict, is sent as the builtin.
 _BUILTINS: tuple[type[Any], ...] = (int, float, str, bytes, list, tuple, dict, set, frozenset)
-LENGTH: Final = struct.Struct("<I")
-"""What stands in front of every frame."""
+ENCODING_ERRORS: Final = (OverflowError, RecursionError, TypeError, ValueError)
+"""What `encoder` raises for a value that cannot be sent; `unsendable` explains it."""
 
 
 class Unsendable(ValueError):
-    """A value has no form on the wire; the message says what to use instead."""
+    """The value cannot be sent; the message says what to use instead."""
 
 
 class Undecodable(ValueError):
-    """Bytes that claim to be a value are none."""
-
-
-class ProtocolError(ValueError):
-    """The other side does not speak the protocol."""
-
-
-class Frame(msgspec.Struct, array_like=True, gc=False):
-    """One message: what kind it is, which call it belongs to, what it says, and what it adds for one model."""
-
-    kind: int
-    call: int
-    body: msgspec.Raw
-    extra: msgspec.Raw = msgspec.Raw(b"\xc0")
-
-
-_frames = msgspec.msgpack.Decoder(Frame)
+    """The bytes are not a value that this module has encoded."""
 
 
 def encode(value: Any) -> bytes:
-    """A value as msgpack: plain values, arrays and tables.
+    """Write a value as msgpack.
 
     Raises:
-        Unsendable: It is, or holds, something else.
+        Unsendable: It is, or contains, something other than plain values, arrays and tables.
     """
     try:
-        return _encoder.encode(value)
-    except (OverflowError, RecursionError, TypeError, ValueError) as error:
-        raise _unsendable(error) from None
+        return encoder.encode(value)
+    except ENCODING_ERRORS as error:
+        raise unsendable(error) from None
 
 
-def frame_into(buffer: bytearray, kind: int, call: int, value: Any, most: int | None = None) -> None:
-    """Make the buffer a frame with its length in front, whose body is the value.
-
-    Raises:
-        Unsendable: The value has no form on the wire, or is longer than `most` bytes, or MAX_FRAME.
-    """
-    try:
-        _encoder.encode_into((kind, call, value), buffer, LENGTH.size)
-    except (OverflowError, RecursionError, TypeError, ValueError) as error:
-        raise _unsendable(error) from None
-    length = len(buffer) - LENGTH.size
-    check_length(length, most)
-    LENGTH.pack_into(buffer, 0, length)
-
-
-def _unsendable(error: Exception) -> Unsendable:
+def unsendable(error: Exception) -> Unsendable:
+    """Explain one of the ENCODING_ERRORS to the participant."""
     if isinstance(error, Unsendable):
         return error
     if isinstance(error, OverflowError):
@@ -121,93 +75,31 @@ def _unsendable(error: Exception) -> Unsendable:
     return Unsendable(f"{error}; use numbers, str, list or dict instead")
 
 
-def check_length(length: int, most: int | None = None) -> None:
-    """Refuse what is longer than `most` bytes, or MAX_FRAME.
-
-    Raises:
-        Unsendable: It is.
-    """
-    limit = MAX_FRAME if most is None else most
-    if length > limit:
-        raise Unsendable(f"it takes {_mebibytes(length)} MiB; at most {_mebibytes(limit)} MiB can be sent")
-
-
-def _mebibytes(length: int) -> str:
-    size = length / 2**20
-    return f"{size:.0f}" if size >= 10 else f"{size:.3g}"
-
-
 def reader(kind: Any) -> Callable[[bytes | memoryview], Any]:
-    """A function that reads msgpack as this type, with arrays and tables in it."""
+    """Return a function that reads msgpack as this type; arrays and tables may be anywhere in it."""
     return msgspec.msgpack.Decoder(kind, ext_hook=_from_wire).decode
 
 
 def decode(data: bytes | msgspec.Raw) -> Any:
-    """The value that msgpack bytes stand for.
+    """Read the value that `encode` wrote.
 
     Raises:
-        Undecodable: They are broken, or hold an extension that is not on the list.
+        Undecodable: The bytes are damaged, or contain an unknown extension.
     """
     try:
         return _decoder.decode(data)
-    except Exception as error:  # noqa: BLE001 - a forged one can make numpy raise anything, and it may not be installed
+    except Exception as error:  # noqa: BLE001 - forged bytes can make numpy raise anything, and numpy may not be installed
         raise Undecodable(str(error) or type(error).__name__) from None
 
 
-def frame(kind: int, call: int, body: bytes, extra: bytes = b"\xc0") -> bytes:
-    """A frame with its length in front, ready to be written.
+def to_wire(value: Any) -> Any:
+    """Convert a value that msgspec cannot encode into one that it can.
 
     Raises:
-        Unsendable: It is longer than MAX_FRAME.
+        Unsendable: There is no such value.
     """
-    head = b"\x94" + _encoder.encode(kind) + _encoder.encode(call)
-    length = len(head) + len(body) + len(extra)
-    check_length(length)
-    return b"".join((LENGTH.pack(length), head, body, extra))
-
-
-class FrameReader:
-    """Cuts what a socket delivers into frames of at most so many bytes, or MAX_FRAME."""
-
-    def __init__(self, most: int | None = None) -> None:
-        self._buffer = bytearray()
-        self._most = MAX_FRAME if most is None else most
-
-    def feed(self, data: bytes) -> Iterable[Frame]:
-        """The frames that are complete with this data.
-
-        Raises:
-            ProtocolError: A frame is too long, or is none.
-        """
-        if not self._buffer and len(data) >= LENGTH.size and LENGTH.size + LENGTH.unpack_from(data)[0] == len(data):
-            return (_decoded(memoryview(data)[LENGTH.size :]),)  # as nearly always: one, whole, nothing to copy
-        return self._cut(data)
-
-    def _cut(self, data: bytes) -> Iterator[Frame]:
-        self._buffer += data
-        while len(self._buffer) >= LENGTH.size:
-            (length,) = LENGTH.unpack_from(self._buffer)
-            if length > self._most:
-                raise ProtocolError(f"a frame of {_mebibytes(length)} MiB was announced")
-            end = LENGTH.size + length
-            if len(self._buffer) < end:
-                return
-            payload = bytes(memoryview(self._buffer)[LENGTH.size : end])
-            del self._buffer[:end]
-            yield _decoded(payload)
-
-
-def _decoded(payload: bytes | memoryview) -> Frame:
-    try:
-        return _frames.decode(payload)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise ProtocolError(f"a frame could not be read: {error}") from None
-
-
-def to_wire(value: Any) -> Any:
-    """What msgspec has no form for, as something that it has one for."""
     if isinstance(value, _BUILTINS):
-        return _as_builtin(value)
+        return next(kind(value) for kind in _BUILTINS if isinstance(value, kind))
     numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
     if numpy is not None:
         if isinstance(value, numpy.generic):
@@ -223,10 +115,6 @@ def to_wire(value: Any) -> Any:
     if callable(model_dump):
         return model_dump(value)
     raise Unsendable(f"a {type(value).__name__} cannot be sent; use numbers, str, list or dict instead")
-
-
-def _as_builtin(value: Any) -> Any:
-    return next(kind(value) for kind in _BUILTINS if isinstance(value, kind))
 
 
 def _scalar(value: Any) -> Any:
@@ -247,17 +135,20 @@ def _array(value: Any) -> Any:
         if value.dtype.kind == "O":
             return value.tolist()
         raise Unsendable(f"an array of {value.dtype} cannot be sent; use one of numbers or str instead")
-    if _is_hollow(value.shape, value.nbytes):
-        raise Unsendable(f"an array of shape {value.shape} cannot be sent: it is {_HOLLOW}; use fewer sides")
+    if _is_mostly_empty(value.shape, value.nbytes):
+        raise Unsendable(f"an array of shape {value.shape} cannot be sent: it is {_MOSTLY_EMPTY}; use fewer sides")
     return msgspec.msgpack.Ext(_ARRAY, encode((value.dtype.str, value.shape, value.tobytes())))
 
 
-def _is_hollow(shape: tuple[int, ...], size: int) -> bool:
-    """Whether an array that is written out has far more lists than its bytes tell."""
-    if size and len(shape) < _FEW_SIDES:
+def _is_mostly_empty(shape: tuple[int, ...], size: int) -> bool:
+    """Whether `tolist()` would make far more lists than the array has bytes.
+
+    Seventeen bytes can declare a shape of (1_000_000_000, 0), which is a billion empty lists.
+    """
+    if size and len(shape) < _SAFE_DIMENSIONS:
         return False
     lists: int = sum(accumulate(shape[:-1], mul))
-    return lists > max(8 * size, _FREE_CELLS)
+    return lists > max(8 * size, _CELLS_ALWAYS_ALLOWED)
 
 
 def _table(value: Any) -> bytes:
@@ -289,12 +180,12 @@ def _read_array(data: memoryview) -> Any:
     dtype, shape, raw = _array_parts.decode(data)
     if not _DTYPE.fullmatch(dtype):
         raise Undecodable(f"an array of {dtype[:40]!r} is not known")
-    if len(shape) > _MOST_SIDES:
+    if len(shape) > _MAX_DIMENSIONS:
         raise Undecodable(f"an array of {len(shape)} sides is not known")
     if any(side < 0 for side in shape) or math.prod(shape) * numpy.dtype(dtype).itemsize != len(raw):
         raise Undecodable(f"an array of shape {shape} has {len(raw)} bytes")
-    if _is_hollow(shape, len(raw)):
-        raise Undecodable(f"an array of shape {shape} is {_HOLLOW}")
+    if _is_mostly_empty(shape, len(raw)):
+        raise Undecodable(f"an array of shape {shape} is {_MOSTLY_EMPTY}")
     return numpy.frombuffer(raw, dtype).reshape(shape).copy()
 
 
@@ -302,26 +193,18 @@ def _read_table(data: memoryview) -> Any:
     import pyarrow
 
     try:
-        # The table may refer to the bytes that it was read from, and these are used again for the next message.
+        # A table refers to the bytes that it was read from, but this buffer is overwritten by the next message.
         buffer = pyarrow.py_buffer(bytes(data))
         tables.refuse_packed(buffer)
         with pyarrow.ipc.open_stream(buffer) as stream:
             table = stream.read_all()
-        tables.check(table, max(8 * len(data), _FREE_CELLS))
+        tables.check(table, max(8 * len(data), _CELLS_ALWAYS_ALLOWED))
         return table.to_pandas()
     except Exception as error:  # noqa: BLE001 - a forged table can make Arrow and pandas raise anything
         raise Undecodable(f"a table could not be read: {error}") from None
 
 
-# A cell takes at least a bit, but for empty columns and lists, which take nothing however many they are.
-_FREE_CELLS: Final = 1 << 20
-_MOST_SIDES: Final = 64
-"""What numpy has at most: to multiply many more takes seconds."""
-_FEW_SIDES: Final = 8
-"""Of an array with so few, no byte is in more lists than is granted."""
-_HOLLOW: Final = "mostly empty lists, or lists of one"
-
-
-_encoder = msgspec.msgpack.Encoder(enc_hook=to_wire)
+encoder: Final = msgspec.msgpack.Encoder(enc_hook=to_wire)
+"""For whoever encodes into a buffer of its own; catch ENCODING_ERRORS."""
 _decoder = msgspec.msgpack.Decoder(ext_hook=_from_wire)
 _array_parts = msgspec.msgpack.Decoder(tuple[str, tuple[int, ...], bytes])

@@ -17,7 +17,7 @@ import msgspec
 from crunch_game.contract import Contract
 from crunch_game.errors import LoadError
 from crunch_game.faults import fault_of, own_frames, shortened
-from crunch_game.hosts import output, wire
+from crunch_game.hosts import framing, output, wire
 from crunch_game.hosts.answering import Told, answer_calls
 from crunch_game.hosts.calling import Callee
 from crunch_game.hosts.inbox import Inbox
@@ -79,7 +79,7 @@ class _Worker:
         self._contract = contract
         self._sandbox = sandbox
         self._callee: Callee | None = None
-        self.answer_limit = wire.MAX_FRAME
+        self.answer_limit = framing.MAX_FRAME
 
     def set_up(self, payload: memoryview, channel: socket.socket) -> Callee | None:
         """Load the model, and say so; None if it could not be loaded, whatever the participant's code did."""
@@ -88,10 +88,10 @@ class _Worker:
         reply = bytearray()
         try:
             self._callee, warned = self._load(setup.body)
-            wire.frame_into(reply, wire.READY, setup.call, warned)
+            framing.frame_into(reply, framing.READY, setup.call, warned)
         except BaseException as error:  # noqa: BLE001 - SystemExit and the like are outcomes too
             kind, told = self.refusal(error)
-            wire.frame_into(reply, kind, setup.call, told)
+            framing.frame_into(reply, kind, setup.call, told)
         channel.sendall(reply)
         return self._callee
 
@@ -103,15 +103,15 @@ class _Worker:
 
     def _reason(self, error: BaseException) -> tuple[int, Told]:
         if isinstance(error, wire.Unsendable):
-            return wire.UNSENDABLE, ("invalid", f"the answer cannot be sent: {error}", None)
+            return framing.UNSENDABLE, ("invalid", f"the answer cannot be sent: {error}", None)
         if self._callee is not None and self._callee.lacks(error):
-            return wire.UNSUPPORTED, ("unsupported", str(error), None)
+            return framing.UNSUPPORTED, ("unsupported", str(error), None)
         if isinstance(error, LoadError):
             cause = error.__cause__ or error
             frames = own_frames(cause) if cause is not error else None
-            return wire.FAULT, (type(cause).__name__, str(error) + self._barrier(cause), frames)
+            return framing.FAULT, (type(cause).__name__, str(error) + self._barrier(cause), frames)
         fault = fault_of(error)
-        return wire.FAULT, (fault.kind, fault.message + self._barrier(error), fault.traceback)
+        return framing.FAULT, (fault.kind, fault.message + self._barrier(error), fault.traceback)
 
     def _barrier(self, error: BaseException) -> str:
         """The barrier that the error comes from, as the end of a sentence; nothing if it is none."""

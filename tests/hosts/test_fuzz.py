@@ -25,7 +25,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from crunch_game import ModelRunner, Policy, ProcessHost, Status
-from crunch_game.hosts import forkserver, process, wire
+from crunch_game.hosts import forkserver, framing, process, wire
 from crunch_game.hosts.channel import pair
 from crunch_game.hosts.claims import told_of, warnings_of
 from crunch_game.hosts.engine import Engine
@@ -109,7 +109,16 @@ def bodies(dice: random.Random) -> bytes:
 def stream(dice: random.Random, call: int) -> bytes:
     """What one process says instead of, or in the way of, its answer to this call."""
     kind = dice.choice(
-        [wire.VALUE, wire.VALUE, wire.FAULT, wire.READY, wire.UNSENDABLE, wire.UNSUPPORTED, wire.CALL, 99]
+        [
+            framing.VALUE,
+            framing.VALUE,
+            framing.FAULT,
+            framing.READY,
+            framing.UNSENDABLE,
+            framing.UNSUPPORTED,
+            framing.CALL,
+            99,
+        ]
     )
     whole = answer(kind, call, bodies(dice))
     damaged = bytearray(whole)
@@ -146,7 +155,7 @@ def is_answer(sent: bytes, call: int) -> bool:
         return False
     (length,) = struct.unpack_from("<I", sent)
     payload = sent[4 : 4 + length]
-    if len(payload) < length or length > wire.MAX_FRAME:
+    if len(payload) < length or length > framing.MAX_FRAME:
         return False
     try:
         parts = msgspec.msgpack.decode(payload, type=list[msgspec.Raw])
@@ -206,7 +215,7 @@ class Stage:
                 self.news[exchange.id] = results
 
         exchange = Exchange("predict", timeout, deliver)
-        frames = dict.fromkeys(links, answer(wire.CALL, exchange.id, b"\xc0"))
+        frames = dict.fromkeys(links, answer(framing.CALL, exchange.id, b"\xc0"))
         self.engine.do(lambda: self.engine.ask(exchange, frames))
         return exchange
 
@@ -263,8 +272,8 @@ def test_what_a_process_sends_is_its_own_answer_to_its_own_call_or_nothing(stage
             channel.close()
             del left[link]
     for link, channel in honest:
-        assert channel.recv(100) == answer(wire.CALL, exchange.id, b"\xc0")
-        channel.send(answer(wire.VALUE, exchange.id, pack(link.token)))
+        assert channel.recv(100) == answer(framing.CALL, exchange.id, b"\xc0")
+        channel.send(answer(framing.VALUE, exchange.id, pack(link.token)))
 
     early[0][1].close(), early[1][1].close(), early[2][1].close()
     results = stage.results(exchange)
@@ -274,52 +283,55 @@ def test_what_a_process_sends_is_its_own_answer_to_its_own_call_or_nothing(stage
     assert {type(results[link]) for link, _ in early} == {Gone}, "answers from before they were asked"
     for link, told in sent.items():
         what = results[link]
-        assert isinstance(what, wire.Frame) == is_answer(told, exchange.id), (told[:100], what)
-        if isinstance(what, wire.Frame):
+        assert isinstance(what, framing.Frame) == is_answer(told, exchange.id), (told[:100], what)
+        if isinstance(what, framing.Frame):
             assert what.call == exchange.id
             survive(what)
     for _, channel in honest:
         channel.close()
 
 
-def survive(frame: wire.Frame) -> None:
+def survive(frame: framing.Frame) -> None:
     """What the runner does with a frame must end in a value, or in words of a length that can be shown."""
-    if frame.kind == wire.VALUE:
+    if frame.kind == framing.VALUE:
         with suppress(wire.Undecodable):
             wire.decode(frame.body)
     else:
         kind, message, traceback = told_of(frame)
         assert max(map(len, (kind, message, traceback or ""))) <= LONGEST
         assert kind.isidentifier()
-        assert frame.kind != wire.FAULT or kind not in {"timeout", "died", "stopped"}
+        assert frame.kind != framing.FAULT or kind not in {"timeout", "died", "stopped"}
         warnings = warnings_of(frame)
         assert warnings is None or sum(map(len, warnings)) <= 20 * LONGEST
 
 
 @settings(deadline=None)
-@given(st.sampled_from([wire.READY, wire.FAULT, wire.UNSENDABLE, wire.UNSUPPORTED, wire.CALL, 99, -1]), st.binary())
-@example(wire.FAULT, pack(["ValueError", "no", None]))
-@example(wire.FAULT, b"\x93\xa1\xff\xa1b\xc0")
-@example(wire.READY, b"\x91\xa1\xff")
-@example(wire.READY, pack(5))
+@given(
+    st.sampled_from([framing.READY, framing.FAULT, framing.UNSENDABLE, framing.UNSUPPORTED, framing.CALL, 99, -1]),
+    st.binary(),
+)
+@example(framing.FAULT, pack(["ValueError", "no", None]))
+@example(framing.FAULT, b"\x93\xa1\xff\xa1b\xc0")
+@example(framing.READY, b"\x91\xa1\xff")
+@example(framing.READY, pack(5))
 def test_whatever_a_process_says_of_itself_is_words_of_a_bounded_length(kind, body):
-    survive(wire.Frame(kind, 1, msgspec.Raw(body)))
+    survive(framing.Frame(kind, 1, msgspec.Raw(body)))
 
 
-@pytest.mark.parametrize("kind", [wire.READY, wire.FAULT, wire.UNSENDABLE])
+@pytest.mark.parametrize("kind", [framing.READY, framing.FAULT, framing.UNSENDABLE])
 def test_nor_does_it_talk_for_long(kind):
     text = "w" * (1 << 20)
-    survive(wire.Frame(kind, 1, msgspec.Raw(pack([text] * (50 if kind == wire.READY else 3)))))
+    survive(framing.Frame(kind, 1, msgspec.Raw(pack([text] * (50 if kind == framing.READY else 3)))))
 
 
 @pytest.mark.parametrize("word", ["timeout", "died", "invalid", "stopped", "", "two words", "k" * 101, *State])
 def test_a_model_says_of_itself_nothing_that_the_runner_says_of_it(word):
-    assert told_of(wire.Frame(wire.FAULT, 1, msgspec.Raw(pack([str(word), "m", None]))))[0] == "Exception"
+    assert told_of(framing.Frame(framing.FAULT, 1, msgspec.Raw(pack([str(word), "m", None]))))[0] == "Exception"
 
 
 def flood(channel: socket.socket, begin: bytes, chunk: bytes) -> None:
     channel.sendall(begin)
-    for _ in range(4 * wire.MAX_FRAME // len(chunk)):
+    for _ in range(4 * framing.MAX_FRAME // len(chunk)):
         channel.sendall(chunk)
 
 
@@ -331,8 +343,8 @@ def test_a_flood_is_buffered_for_no_longer_than_a_frame_may_be(stage):
     try:
         for (_, channel), begin, chunk in zip(
             links,
-            (struct.pack("<I", wire.MAX_FRAME), b""),
-            (bytes(1 << 16), answer(wire.VALUE, exchange.id, b"\xc0") * 1_000),
+            (struct.pack("<I", framing.MAX_FRAME), b""),
+            (bytes(1 << 16), answer(framing.VALUE, exchange.id, b"\xc0") * 1_000),
             strict=True,
         ):
             with pytest.raises(ConnectionError):
@@ -342,8 +354,8 @@ def test_a_flood_is_buffered_for_no_longer_than_a_frame_may_be(stage):
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert [type(results[link]) for link, _ in links] == [Gone, wire.Frame]
-    assert peak < 4 * wire.MAX_FRAME
+    assert [type(results[link]) for link, _ in links] == [Gone, framing.Frame]
+    assert peak < 4 * framing.MAX_FRAME
     stage.until(lambda: stage.ended == {link for link, _ in links})
 
 
@@ -355,7 +367,7 @@ class Processes:
 
     lost = False
 
-    def __init__(self, act: Callable[[int, wire.Frame], bytes]) -> None:
+    def __init__(self, act: Callable[[int, framing.Frame], bytes]) -> None:
         self._act = act
         self._count = itertools.count()
         self._selector = selectors.DefaultSelector()
@@ -400,13 +412,13 @@ class Processes:
             channel = socket.socket(fileno=descriptors[0])
             for descriptor in descriptors[1:]:
                 os.close(descriptor)
-            number, reader = next(self._count), wire.FrameReader()
+            number, reader = next(self._count), framing.FrameReader()
             self._numbers[token] = number, channel
             self._selector.register(channel, selectors.EVENT_READ, partial(self._play, number, channel, reader))
             self._server.send(pack(forkserver.Started(token, os.getpid())))
         return True
 
-    def _play(self, number: int, channel: socket.socket, reader: wire.FrameReader) -> None:
+    def _play(self, number: int, channel: socket.socket, reader: framing.FrameReader) -> None:
         with suppress(OSError):
             for frame in reader.feed(channel.recv(1 << 16)):
                 told = self._act(number, frame)
@@ -418,7 +430,7 @@ class Processes:
 
 @pytest.fixture
 def played(monkeypatch):
-    def play(act: Callable[[int, wire.Frame], bytes]) -> None:
+    def play(act: Callable[[int, framing.Frame], bytes]) -> None:
         monkeypatch.setattr(process, "ForkServer", Processes(act))
 
     return play
@@ -435,22 +447,22 @@ def bounded(fault) -> bool:
 @pytest.mark.parametrize(
     ("kind", "body", "message"),
     [
-        (wire.READY, pack(5), "it answered with a message that cannot be read"),
-        (wire.READY, b"\x91\xa1\xff", "it answered with a message that cannot be read"),
-        (wire.READY, b"\xc1", "its process was ended while it was loading: a frame could not be read: *"),
-        (wire.READY, ext(2, b""), "it answered with a message that cannot be read"),
-        (wire.VALUE, pack(1.5), "it answered with a message that cannot be read"),
-        (wire.CALL, READY, "it answered with a message that cannot be read"),
-        (wire.FAULT, b"\x93\xa1\xff\xa1b\xc0", "it answered with a message that cannot be read"),
-        (wire.FAULT, pack(["died", "I died", None]), "I died"),
-        (wire.FAULT, pack(["a", "b" * 5 * 10**5, "c" * 5 * 10**5]), "bbb*"),
+        (framing.READY, pack(5), "it answered with a message that cannot be read"),
+        (framing.READY, b"\x91\xa1\xff", "it answered with a message that cannot be read"),
+        (framing.READY, b"\xc1", "its process was ended while it was loading: a frame could not be read: *"),
+        (framing.READY, ext(2, b""), "it answered with a message that cannot be read"),
+        (framing.VALUE, pack(1.5), "it answered with a message that cannot be read"),
+        (framing.CALL, READY, "it answered with a message that cannot be read"),
+        (framing.FAULT, b"\x93\xa1\xff\xa1b\xc0", "it answered with a message that cannot be read"),
+        (framing.FAULT, pack(["died", "I died", None]), "I died"),
+        (framing.FAULT, pack(["a", "b" * 5 * 10**5, "c" * 5 * 10**5]), "bbb*"),
     ],
 )
 async def test_whatever_a_model_says_while_it_is_loading_it_fails_alone(tmp_path, played, kind, body, message):
-    def act(number: int, frame: wire.Frame) -> bytes:
-        if frame.kind != wire.SETUP:
-            return answer(wire.VALUE, frame.call, pack(1.5))
-        return answer(kind, frame.call, body) if number % 2 else answer(wire.READY, frame.call, READY)
+    def act(number: int, frame: framing.Frame) -> bytes:
+        if frame.kind != framing.SETUP:
+            return answer(framing.VALUE, frame.call, pack(1.5))
+        return answer(kind, frame.call, body) if number % 2 else answer(framing.READY, frame.call, READY)
 
     played(act)
     for name in "ab":
@@ -475,11 +487,11 @@ async def test_rounds_go_on_among_forgers(tmp_path, played, seed):
     """Every round has one outcome for everyone, and those of the honest are their own."""
     dice = random.Random(seed)
 
-    def act(number: int, frame: wire.Frame) -> bytes:
-        if frame.kind == wire.SETUP:
-            return answer(wire.READY, frame.call, READY)
+    def act(number: int, frame: framing.Frame) -> bytes:
+        if frame.kind == framing.SETUP:
+            return answer(framing.READY, frame.call, READY)
         if number < 5:
-            return answer(wire.VALUE, frame.call, pack(1000.25 + number))
+            return answer(framing.VALUE, frame.call, pack(1000.25 + number))
         told = stream(dice, frame.call)
         whole = is_answer(told, frame.call) and len(told) == 4 + struct.unpack_from("<I", told)[0]
         return told if whole else told + HANGS_UP  # what is left over would stand in the way of its next answer
@@ -504,10 +516,10 @@ async def test_rounds_go_on_among_forgers(tmp_path, played, seed):
 
 @pytest.mark.anyio
 async def test_a_round_of_unfinished_answers_ends_by_its_budget(tmp_path, played):
-    def act(number: int, frame: wire.Frame) -> bytes:
-        if frame.kind == wire.SETUP:
-            return answer(wire.READY, frame.call, READY)
-        whole = answer(wire.VALUE, frame.call, pack(1.5))
+    def act(number: int, frame: framing.Frame) -> bytes:
+        if frame.kind == framing.SETUP:
+            return answer(framing.READY, frame.call, READY)
+        whole = answer(framing.VALUE, frame.call, pack(1.5))
         return [whole[:number], framed(whole[4:], 2 << 20), b""][number % 3]
 
     played(act)

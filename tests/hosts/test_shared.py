@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from crunch_game import ModelRunner, Policy, Status
-from crunch_game.hosts import wire
+from crunch_game.hosts import framing, wire
 from crunch_game.hosts.inbox import Inbox
 from crunch_game.hosts.shared import Shared, mapped
 
@@ -65,23 +65,23 @@ def test_frames_arrive_whole_however_they_are_cut(channel):
     ours, theirs = channel
     inbox, frames = (
         Inbox(theirs),
-        [wire.frame(wire.CALL, i, wire.encode("x" * size)) for i, size in enumerate((1, 70_000))],
+        [framing.frame(framing.CALL, i, wire.encode("x" * size)) for i, size in enumerate((1, 70_000))],
     )
     for frame in frames:
         for begin in range(0, len(frame), 9_973):
             ours.send(frame[begin : begin + 9_973])
-        assert bytes(inbox.receive()[0]) == frame[wire.LENGTH.size :]
+        assert bytes(inbox.receive()[0]) == frame[framing.LENGTH.size :]
     for byte in frames[0]:
         ours.send(bytes([byte]))
-    assert bytes(inbox.receive()[0]) == frames[0][wire.LENGTH.size :]
+    assert bytes(inbox.receive()[0]) == frames[0][framing.LENGTH.size :]
 
 
 def test_a_descriptor_belongs_to_the_frame_that_it_came_with(channel):
     ours, theirs = channel
-    inbox, shared, frame = Inbox(theirs), Shared(b"large"), wire.frame(wire.SHARED, 7, wire.encode(5))
+    inbox, shared, frame = Inbox(theirs), Shared(b"large"), framing.frame(framing.SHARED, 7, wire.encode(5))
     socket.send_fds(ours, [frame], [shared.fileno()])
     received, descriptor = inbox.receive()
-    assert bytes(received) == frame[wire.LENGTH.size :]
+    assert bytes(received) == frame[framing.LENGTH.size :]
     assert bytes(mapped(descriptor, 5)) == b"large"
     ours.send(frame)
     assert inbox.receive()[1] is None
@@ -89,7 +89,7 @@ def test_a_descriptor_belongs_to_the_frame_that_it_came_with(channel):
 
 def test_the_end_of_the_channel_is_the_end_also_amid_a_frame(channel):
     ours, theirs = channel
-    ours.send(wire.frame(wire.CALL, 1, b"\xc0")[:5])
+    ours.send(framing.frame(framing.CALL, 1, b"\xc0")[:5])
     ours.close()
     assert Inbox(theirs).receive() == (None, None)
 

@@ -68,10 +68,10 @@ async def test_a_game_says_how_large_an_answer_may_be(submit, running):
 
 async def test_who_sends_more_than_an_answer_may_have_past_its_own_check_is_told_the_same(submit, running):
     unchecked = """
-        from crunch_game.hosts import wire
+        from crunch_game.hosts import framing
 
-        into = wire.frame_into
-        wire.frame_into = lambda buffer, kind, call, value, most=None: into(buffer, kind, call, value)
+        into = framing.frame_into
+        framing.frame_into = lambda buffer, kind, call, value, most=None: into(buffer, kind, call, value)
     """
     large = submit("large", "def predict(self, number):\n    return b'x' * number\n", above=unchecked)
     async with running([large], host=ProcessHost(answer_limit=5000)) as runner:
