@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from crunch_game.hosts.barriers import size
 from crunch_game.hosts.forkserver import FAILED, NOT_STARTED
+from crunch_game.wording import mebibytes
 
 if TYPE_CHECKING:
     from crunch_game.hosts.lastwords import Dump, Farewell
@@ -112,7 +112,7 @@ class Coroner:
         if number == signal.SIGXCPU and sandbox is not None and sandbox.cpu is not None:
             return f"the sandbox gives a model's process {sandbox.cpu} s of processor time (Sandbox(cpu=...))"
         if number == signal.SIGXFSZ and sandbox is not None:
-            return f"the sandbox lets a file have {size(sandbox.file_size)} (Sandbox(file_size=...))"
+            return f"the sandbox lets a file have {mebibytes(sandbox.file_size)} (Sandbox(file_size=...))"
         return _CAUSES.get(number)
 
     def _killed(self, struck: bool, peak: int) -> str:
@@ -128,7 +128,7 @@ class Coroner:
 
     def _crashed(self, number: int, peak: int, stderr: str, dump: Dump | None) -> str:
         limit = self._sandbox.memory if self._sandbox is not None else None
-        given = f"the sandbox lets a model use {size(limit)} of memory (Sandbox(memory=...))" if limit else None
+        given = f"the sandbox lets a model use {mebibytes(limit)} of memory (Sandbox(memory=...))" if limit else None
         if _NO_MEMORY.search(stderr):
             return "native code got no more memory" + (f": {given}" if given else "")
         if number == signal.SIGSEGV and dump is not None and dump.cut:

@@ -1,4 +1,4 @@
-"""What of a sandbox holds on this machine: every barrier is run into, in a process of its own."""
+"""Tries every barrier of a sandbox on this machine, in a process of its own, and reports which of them hold."""
 
 from __future__ import annotations
 
@@ -12,31 +12,28 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from crunch_game.hosts import landlock, seccomp
 from crunch_game.hosts.syscalls import Unavailable, call, prctl
-
-if TYPE_CHECKING:
-    from crunch_game.hosts.sandbox import Sandbox
 
 __all__ = ["Barrier", "main", "report"]
 
 
 @dataclass(frozen=True)
 class Barrier:
-    """One thing that a model must not do, and whether this machine keeps it from that.
+    """One thing that a model must not do, and whether this machine prevents it.
 
     Attributes:
-        name: What it must not do.
-        enforced: It was tried, and refused.
+        name: What the model must not do.
+        enforced: A model tried it, and was refused.
         mechanism: What refuses it.
-        why_not: Why nothing does, where that is so.
-        expected: Nothing does because no machine could, or because the game allows it.
+        why_not: If it was not refused, the reason.
+        expected: It was not refused because nothing could refuse it, or because the game allows it.
     """
 
     name: str
@@ -60,34 +57,46 @@ _PROGRAM: Final = (
 )
 
 
+class _Enterable(Protocol):
+    """A `Sandbox`, as far as its probes use it. They do not import it, since it imports them for its report."""
+
+    @property
+    def memory(self) -> int | None: ...
+
+    def limits(self) -> dict[str, int]: ...
+
+    def enter(self, readable: Sequence[Path], writable: Sequence[Path]) -> None: ...
+
+
 @dataclass(frozen=True)
 class _Probe:
-    """A barrier and how to run into it: `hit` is true if that was refused.
+    """A barrier and how to try it.
 
     Attributes:
         name: As the barrier's.
         mechanism: As the barrier's.
-        since: The version of Landlock that has it.
-        unless: The field of the sandbox that gives it up, as it is written.
+        is_refused: Tries it; whether it was refused.
+        since: The version of Landlock that brought it.
+        unless: The argument of Sandbox that allows it, as it is written there.
     """
 
     name: str
     mechanism: str
-    hit: Callable[[_Scene], bool]
+    is_refused: Callable[[_Scene], bool]
     since: int = 1
     unless: str | None = None
 
 
 @dataclass(frozen=True)
 class _Scene:
-    sandbox: Sandbox
+    sandbox: _Enterable
     own: Path
     secret: Path
     parent: int
 
 
-def report(sandbox: Sandbox) -> list[Barrier]:
-    """Run into every barrier of the sandbox."""
+def report(sandbox: _Enterable) -> list[Barrier]:
+    """Try every barrier of the sandbox."""
     never = [Barrier(name, False, "none", why, expected=True) for name, why in _NEVER.items()]
     if not sys.platform.startswith("linux"):
         why = f"{sys.platform} has no such thing; it needs Linux"
@@ -96,12 +105,12 @@ def report(sandbox: Sandbox) -> list[Barrier]:
     return [_barrier(probe, sandbox, refused) for probe in _PROBES] + never
 
 
-def _barrier(probe: _Probe, sandbox: Sandbox, refused: dict[str, bool] | str) -> Barrier:
+def _barrier(probe: _Probe, sandbox: _Enterable, refused: dict[str, bool] | str) -> Barrier:
     if isinstance(refused, str):
         return Barrier(probe.name, False, probe.mechanism, f"it could not be tried: {refused}")
     if refused[probe.name]:
         return Barrier(probe.name, True, probe.mechanism)
-    if probe.unless is not None and _gives_up(sandbox, probe.unless):
+    if probe.unless is not None and _allows(sandbox, probe.unless):
         return Barrier(
             probe.name, False, probe.mechanism, f"the game allows it: Sandbox({probe.unless})", expected=True
         )
@@ -113,7 +122,7 @@ def _why_not(probe: _Probe) -> str:
         if probe.mechanism == _LANDLOCK and landlock.abi() < probe.since:
             return f"the kernel has version {landlock.abi()} of Landlock; this needs version {probe.since}"
         if probe.mechanism == _SECCOMP:
-            prctl(21)
+            prctl(21)  # PR_GET_SECCOMP
             seccomp.compiled(network=False, processes=False, memory=False, scoped=False)
     except Unavailable as error:
         return str(error)
@@ -122,13 +131,13 @@ def _why_not(probe: _Probe) -> str:
     return "it was tried, and not refused"
 
 
-def _gives_up(sandbox: Sandbox, field: str) -> bool:
-    name, _, value = field.partition("=")
+def _allows(sandbox: _Enterable, argument: str) -> bool:
+    name, _, value = argument.partition("=")
     return str(getattr(sandbox, name)) == value
 
 
-def _tried(sandbox: Sandbox) -> dict[str, bool] | str:
-    """What was refused, by the names of the probes, or why that cannot be found out."""
+def _tried(sandbox: _Enterable) -> dict[str, bool] | str:
+    """Return by the probes' names what was refused; or why that cannot be found out."""
     with tempfile.TemporaryDirectory(prefix="crunch_game-") as folder:
         secret = Path(folder, "secret")
         secret.write_text("not for models")
@@ -147,10 +156,10 @@ def _tried(sandbox: Sandbox) -> dict[str, bool] | str:
 
 
 def main() -> None:
-    """Enter the sandbox, run into every barrier, and print what was refused; for a process of its own."""
+    """Enter the sandbox, try every barrier, print what was refused as JSON, and exit: the program of `report`."""
     scene: _Scene = pickle.load(sys.stdin.buffer)
     scene.sandbox.enter([], [scene.own])
-    print(json.dumps({probe.name: probe.hit(scene) for probe in _PROBES}), flush=True)
+    print(json.dumps({probe.name: probe.is_refused(scene) for probe in _PROBES}), flush=True)
     os._exit(0)
 
 
@@ -231,7 +240,8 @@ def _unshare(scene: _Scene) -> bool:
 
 def _no_privileges(scene: _Scene) -> bool:
     status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return all(int(status[name], 16) == 0 for name in ("CapPrm", "CapEff", "CapInh", "CapAmb")) and prctl(39) == 1
+    no_capabilities = all(int(status[name], 16) == 0 for name in ("CapPrm", "CapEff", "CapInh", "CapAmb"))
+    return no_capabilities and prctl(39) == 1  # PR_GET_NO_NEW_PRIVS
 
 
 def _uring(scene: _Scene) -> bool:
@@ -247,7 +257,7 @@ def _limit(name: str, scene: _Scene) -> bool:
     which: int = getattr(resource, f"RLIMIT_{name}")
     soft, hard = resource.getrlimit(which)
     asked = scene.sandbox.limits().get(name)
-    above = 1 if name == "CPU" else 0  # of a second, in which the process is told
+    above = 1 if name == "CPU" else 0  # one more second, in which SIGXCPU tells the process
     return asked is not None and 0 <= soft <= asked and 0 <= hard <= asked + above
 
 

@@ -1,7 +1,7 @@
-"""The sandbox: what a model's process gives up before the first line of its participant's code.
+"""The sandbox: the rights that a model's process gives up before it runs its participant's code.
 
-Nothing here needs a privilege, and each mechanism stands alone: where the kernel lacks one, the others still hold,
-and `Sandbox.report` says so.
+No mechanism needs a privilege, and none depends on another: where the kernel lacks one, the others still hold, and
+`Sandbox.report` says so.
 """
 
 from __future__ import annotations
@@ -14,37 +14,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from crunch_game.errors import GameError
-from crunch_game.hosts import barriers, landlock, privileges, seccomp, semaphores, surroundings
+from crunch_game.hosts import landlock, privileges, seccomp, semaphores, surroundings
 from crunch_game.hosts.syscalls import Unavailable
 
 if TYPE_CHECKING:
     from crunch_game.hosts.probes import Barrier
 
-__all__ = ["Sandbox"]
+__all__ = ["Enclosure", "Sandbox", "enclosure"]
 
 _MIB: Final = 1 << 20
-_LEAST_MEMORY: Final = 64 * _MIB
-_MOST_MEMORY: Final = 4096 * _MIB
+_MIN_MEMORY_BYTES: Final = 64 * _MIB
+_MAX_DEFAULT_MEMORY_BYTES: Final = 4096 * _MIB
+_MIN_DESCRIPTORS: Final = 64
 _Path = str | os.PathLike[str]
 _DEVICES: Final = ("/dev/null", "/dev/full")
 
 
 @dataclass(frozen=True)
 class Sandbox:
-    """What a model may do besides computing: nothing of it unless said here.
+    """What a model may do besides computing. By default it may do none of the following.
 
-    It always reads the interpreter, the libraries, the packages that were imported before it, and its submission; it
-    writes its own temporary folder. It is pickled on its way to the models' processes.
+    A model can always read the interpreter, the libraries, the packages that were imported before it started, and its
+    submission; it can always write to its own temporary folder. A Sandbox is pickled for the models' processes.
 
     Attributes:
         read: Further paths that models may read.
         write: Further paths that models may read and write; all models share them.
-        network: Models may connect to whatever this machine reaches, this machine included. They bind no port
-            and never listen; a UDP socket that has sent something hears whoever knows the port that it got.
-        processes: Models may start processes and programs, which are in the same sandbox. (multiprocessing's locks
-            lie in /dev/shm: whoever needs them says write=["/dev/shm"], and all models share it.)
-        memory: Bytes of memory, those of preloaded libraries included; None is no limit. Unless told, half of the
-            machine's, and at most 4 GiB.
+        network: Models may connect to whatever this machine can reach, itself included. They cannot bind a port or
+            listen, but a UDP socket that has sent something receives from anyone who knows its port.
+        processes: Models may start processes and programs, which are in the same sandbox. (multiprocessing keeps its
+            locks in /dev/shm: a game that needs them adds write=["/dev/shm"], which all models then share.)
+        memory: Bytes of memory, those of preloaded libraries included; None is no limit. The default is half of the
+            machine's memory, and at most 4 GiB.
         cpu: Seconds of processor time in the whole life of a model's process; None is no limit.
         file_size: Bytes of one file.
         descriptors: Open files, sockets and pipes.
@@ -65,79 +66,114 @@ class Sandbox:
     def __post_init__(self) -> None:
         for name in ("read", "write"):
             object.__setattr__(self, name, _paths(name, getattr(self, name)))
-        if self.memory is not None and self.memory < _LEAST_MEMORY:
+        if self.memory is not None and self.memory < _MIN_MEMORY_BYTES:
             raise GameError(
-                f"Sandbox.memory is {self.memory!r}; it must be bytes, at least {_LEAST_MEMORY} (Python and its "
+                f"Sandbox.memory is {self.memory!r}; it must be bytes, at least {_MIN_MEMORY_BYTES} (Python and its "
                 "libraries take that much), or None for no limit"
             )
         if self.cpu is not None and self.cpu < 1:
             raise GameError(f"Sandbox.cpu is {self.cpu!r}; it must be whole seconds, 1 or more, or None for no limit")
         if self.file_size < 0:
             raise GameError(f"Sandbox.file_size is {self.file_size!r}; it must be bytes, 0 or more")
-        if self.descriptors < 64:
-            raise GameError(f"Sandbox.descriptors is {self.descriptors!r}; Python and its libraries need 64 or more")
+        if self.descriptors < _MIN_DESCRIPTORS:
+            raise GameError(
+                f"Sandbox.descriptors is {self.descriptors!r}; Python and its libraries need {_MIN_DESCRIPTORS} or more"
+            )
 
     def prepare(self) -> None:
-        """Do once what holds for every model: for the fork server, when it has imported everything.
+        """Do what is the same for every model. The fork server calls this once, after its last import.
 
-        The process loses nothing but what programs could gain that it executes.
+        The fork server keeps its own rights, but programs that it executes can no longer gain any.
         """
         surroundings.readable(network=self.network, processes=self.processes)
-        _does(privileges.empty_bounding_set)
-        _does(lambda: seccomp.compiled(**self._calls()))
+        _is_available(privileges.empty_bounding_set)
+        _is_available(lambda: seccomp.compiled(**self._allowed_calls()))
 
-    def enter(self, readable: Iterable[_Path], writable: Iterable[_Path], shelves: Iterable[str] = ()) -> None:
-        """Give everything else up, for good. For a process's only thread, before any code of a participant.
+    def enter(
+        self, readable: Iterable[_Path], writable: Iterable[_Path], submission_folders: Iterable[str] = ()
+    ) -> None:
+        """Give up every other right, for good. The process must have one thread, and no participant's code in it.
 
         Args:
-            readable: What this model may read besides: its submission. Links are followed.
-            writable: What it may read and write besides: its temporary folder.
-            shelves: The folders that submissions lie in, as real paths. Where one is in what every model reads, it
-                is left out.
+            readable: What only this model may read: its submission. Links are followed.
+            writable: What only this model may read and write: its temporary folder.
+            submission_folders: The folders in which models' submissions are, as real paths. They are left out of
+                what every model may read.
 
         Raises:
-            GameError: The process has other threads, which would stay outside.
-            OSError: The kernel has a mechanism and refused it; the process must not go on.
+            GameError: The process has other threads, which would stay outside the sandbox.
+            OSError: The kernel has a mechanism, but it failed. The process must not continue.
         """
-        if _threads() > 1:
+        if _count_threads() > 1:
             raise GameError("a sandbox must be entered before any thread is started: it would stay outside")
-        everything = surroundings.readable(network=self.network, processes=self.processes)
-        surrounding, listed = surroundings.without(everything, shelves)
-        # What is mapped from /dev/zero is memory that no limit counts.
+        common = surroundings.readable(network=self.network, processes=self.processes)
+        surrounding, listed = surroundings.without(common, submission_folders)
+        # Private mappings of /dev/zero are memory that RLIMIT_DATA does not count.
         zero = () if self.memory else ("/dev/zero",)
         read = [*surrounding, *zero, *_texts(self.read), *_texts(readable)]
         write = [*_DEVICES, *_texts(self.write), *_texts(writable)]
         privileges.limit(self.limits())
-        _does(privileges.volunteer)
-        _does(privileges.drop_capabilities)
-        _does(privileges.no_new_privileges)
-        locked = _does(partial(landlock.restrict, read, write, listed, network=self.network, execute=self.processes))
-        filtered = _does(partial(seccomp.restrict, **self._calls()))
+        _is_available(privileges.volunteer)
+        # A process without capabilities can restrict itself with Landlock and seccomp only after no_new_privs.
+        _is_available(privileges.drop_capabilities)
+        _is_available(privileges.no_new_privileges)
+        locked = _is_available(
+            partial(landlock.restrict, read, write, listed, network=self.network, execute=self.processes)
+        )
+        filtered = _is_available(partial(seccomp.restrict, **self._allowed_calls()))
         if not self.processes:
             semaphores.among_threads()
-        barriers.enclose(barriers.Enclosure(self, tuple(read), tuple(write), locked, filtered))
+        global _enclosure
+        _enclosure = Enclosure(self, tuple(read), tuple(write), locked, filtered)
 
-    def _calls(self) -> dict[str, bool]:
+    def _allowed_calls(self) -> dict[str, bool]:
         limited, scoped = self.memory is not None, landlock.scopes()
         return {"network": self.network, "processes": self.processes, "memory": limited, "scoped": scoped}
 
     def limits(self) -> dict[str, int]:
         """The resource limits, by their names in the module `resource` (without `RLIMIT_`)."""
         given = {"DATA": self.memory, "CPU": self.cpu, "FSIZE": self.file_size, "NOFILE": self.descriptors}
-        # At 0 a crash would still be piped to the program that the machine may have set to take it, at 1 it is not.
+        # Not 0: with a limit of 0 the kernel still pipes a crash to the program that core_pattern names.
         fixed = {"CORE": 1, "MSGQUEUE": 0, "NICE": 0, "RTPRIO": 0}
         return fixed | {name: value for name, value in given.items() if value is not None}
 
     def report(self) -> list[Barrier]:
-        """What of this sandbox holds on this machine, line by line, tried out in a process of its own; takes 0.1 s."""
+        """Try every barrier of this sandbox on this machine, in a process of its own. Takes 0.1 s."""
         from crunch_game.hosts import probes
 
         return probes.report(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Enclosure:
+    """The sandbox that this process has entered, as far as the machine supports it.
+
+    Attributes:
+        sandbox: What was asked for.
+        readable: The paths that Landlock lets it read.
+        writable: Those that it may change too.
+        locked: Landlock holds.
+        filtered: seccomp holds.
+    """
+
+    sandbox: Sandbox
+    readable: tuple[str, ...]
+    writable: tuple[str, ...]
+    locked: bool
+    filtered: bool
+
+
+_enclosure: Enclosure | None = None
+
+
+def enclosure() -> Enclosure | None:
+    """Return what this process is in; None if it has entered no sandbox."""
+    return _enclosure
+
+
 def _share_of_memory() -> int:
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(_LEAST_MEMORY, min(_MOST_MEMORY, machine // 2))
+    return max(_MIN_MEMORY_BYTES, min(_MAX_DEFAULT_MEMORY_BYTES, machine // 2))
 
 
 def _paths(name: str, given: Iterable[_Path]) -> tuple[str, ...]:
@@ -154,15 +190,15 @@ def _texts(paths: Iterable[_Path]) -> list[str]:
     return [os.fspath(path) for path in paths]
 
 
-def _threads() -> int:
+def _count_threads() -> int:
     try:
-        return len(os.listdir("/proc/self/task"))  # noqa: PTH208 - the fastest way, for every model
+        return len(os.listdir("/proc/self/task"))  # noqa: PTH208 - every model does this, and it is the fastest way
     except OSError:
         return 1
 
 
-def _does(mechanism: Callable[[], object]) -> bool:
-    """Whether the machine has the mechanism; what it has must work."""
+def _is_available(mechanism: Callable[[], object]) -> bool:
+    """Use the mechanism; false if the machine lacks it. If it has the mechanism and that fails, the error is raised."""
     try:
         mechanism()
     except Unavailable:

@@ -19,6 +19,7 @@ from crunch_game.errors import LoadError
 from crunch_game.faults import fault_of, own_frames, shortened
 from crunch_game.hosts import framing, output, wire
 from crunch_game.hosts.answering import Told, answer_calls
+from crunch_game.hosts.barriers import barrier_of
 from crunch_game.hosts.calling import Callee
 from crunch_game.hosts.inbox import Inbox
 from crunch_game.importing import import_code
@@ -117,8 +118,6 @@ class _Worker:
         """The barrier that the error comes from, as the end of a sentence; nothing if it is none."""
         if self._sandbox is None:
             return ""
-        from crunch_game.hosts.barriers import barrier_of
-
         barrier = barrier_of(error)
         return f" ({barrier})" if barrier else ""
 
