@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import json
 import os
 import stat
 import sys
-import traceback
 from pathlib import Path
 from types import SimpleNamespace
 
-from attacks import ATTACKS, SECRET, _outcome, attack
+from attacks import SECRET, attack, play, play_in_a_child
 
 from crunch_game import TrackerBase
 
@@ -188,23 +186,8 @@ class Mallory(TrackerBase):
 
     def try_(self, name, told, alone):
         """What became of an attack; in a child of its own where there is nothing to stop it."""
-        if alone:
-            return _outcome(ATTACKS[name], _scene(told), sandboxed=False)
-        read, write = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                os.setpgid(0, 0)
-                os.write(write, json.dumps(_outcome(ATTACKS[name], _scene(told), sandboxed=False)).encode())
-            except BaseException:  # noqa: BLE001 - a mistake of the attack, for whoever reads the log
-                traceback.print_exc()
-            finally:
-                os._exit(0)
-        os.close(write)
-        with os.fdopen(read, "rb") as file:
-            text = file.read()
-        _, status = os.waitpid(pid, 0)
-        return json.loads(text) if text else {"through": False, "error": f"ended with {status}", "refused": False}
+        make = play if alone else play_in_a_child
+        return make(name, _scene(told), sandboxed=False)
 
     def who(self):
         return [os.getpid(), os.getppid(), os.environ["TMPDIR"]]

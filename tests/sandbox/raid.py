@@ -14,8 +14,8 @@ import anyio
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from attacks import SECRET, Scene  # noqa: E402
-from raiders import ATTACKS, ON_OTHERS  # noqa: E402
+from attacks import ATTACKS, SECRET, Scene  # noqa: E402
+from raiders import ON_OTHERS  # noqa: E402
 
 from crunch_game import ModelRunner, Policy, ProcessHost, Sandbox, TrackerBase  # noqa: E402
 
@@ -68,7 +68,7 @@ async def main(order: dict) -> None:
     host = ProcessHost(sandbox=Sandbox() if sandboxed else None, logs=scene.ground / "logs")
     policy = Policy(timeout=60, max_consecutive_failures=0, max_consecutive_timeouts=0)
     models = scene.ground / "models"
-    found: dict = {}
+    found: dict = {"attacks": {}, "memory": {}}
     async with ModelRunner(TrackerBase, models, host=host, policy=policy, ready_timeout=60) as runner:
 
         async def ask(*what, of: str = "mallory"):
@@ -77,22 +77,21 @@ async def main(order: dict) -> None:
                 if outcome.status == "skipped" and runner.models[of].state in ("joining", "restarting"):
                     await anyio.sleep(0.05)
                     continue
-                return (
-                    {"through": False, "error": str(outcome.error), "refused": False}
-                    if outcome.error
-                    else outcome.value
-                )
+                if outcome.error:
+                    raise RuntimeError(f"{what}: {outcome.error}")
+                return outcome.value
 
         alice = await ask("who", of="alice")
         victims = {"coordinator": os.getpid(), "server": alice[1], "alice": alice[0]}
         # First, and backwards: what is looked for must not be there for having been spoken of.
         for needle in (os.environ["PASSWORD"], "alice/main", "mallory/main"):
-            found[f"memory {needle}"] = await ask("objects", needle[::-1])
+            found["memory"][needle] = await ask("objects", needle[::-1])
         for victim, pid in victims.items():
             for name, attack in ATTACKS.items():
                 if attack.sandbox or attack.control == "nobody" or (victim != "coordinator" and name not in ON_OTHERS):
                     continue
-                found[f"{name} {victim}"] = await ask("try_", name, told(scene, pid, alice[2]), sandboxed)
+                order = ("try_", name, told(scene, pid, alice[2]), sandboxed)
+                found["attacks"][f"{name} {victim}"] = await ask(*order)
         found["environment"] = await ask("environment")
         found["descriptors"] = await ask("descriptors")
         found["alice"] = [alice, await ask("who", of="alice")]

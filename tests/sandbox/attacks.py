@@ -204,7 +204,7 @@ def limit_the_victim(scene):
 
 @attack()
 def slow_the_victim(scene):
-    os.setpriority(os.PRIO_PROCESS, scene.victim, 1)
+    os.setpriority(os.PRIO_PROCESS, scene.victim, min(19, os.getpriority(os.PRIO_PROCESS, scene.victim) + 1))
 
 
 @attack()
@@ -721,16 +721,15 @@ def _run(scene: Scene, *command: str) -> str:
     return "gain" if text.strip() == "0" else text
 
 
-def play(name: str, scene: Scene, *, sandboxed: bool) -> dict:
-    """What became of one attack, in a child."""
+def play_in_a_child(name: str, scene: Scene, *, sandboxed: bool, before: Callable[[], object] = int) -> dict:
+    """What became of one attack, made by a child."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            ctypes.memset(scene.memory, 0, len(SECRET))  # its own copy: the victim's must be read from the victim
+            before()
             os.setpgid(0, 0)
-            outcome = _outcome(ATTACKS[name], scene, sandboxed=sandboxed)
-            os.write(write, json.dumps(outcome).encode())
+            os.write(write, json.dumps(play(name, scene, sandboxed=sandboxed)).encode())
         except BaseException:  # noqa: BLE001 - a mistake of the attack, for whoever reads the log
             traceback.print_exc()
         finally:
@@ -739,15 +738,26 @@ def play(name: str, scene: Scene, *, sandboxed: bool) -> dict:
     with os.fdopen(read, "rb") as file:
         text = file.read()
     _, status = os.waitpid(pid, 0)
-    while True:  # children that a child left to us
-        try:
+    return json.loads(text) if text else _outcome(name, f"ended with status {status}")
+
+
+def reap_the_orphans() -> None:
+    """Children that a child has left to this process."""
+    with suppress(ChildProcessError):
+        while True:
             os.waitpid(-1, 0)
-        except ChildProcessError:
-            break
-    return json.loads(text) if text else {"through": False, "error": f"ended with status {status}", "refused": False}
 
 
-def _outcome(attack: Attack, scene: Scene, *, sandboxed: bool) -> dict:
+def _outcome(
+    name: str, error: str | None, *, through: bool = False, refused: bool = False, barrier: str | None = None
+) -> dict:
+    control = ATTACKS[name].control
+    return {"through": through, "error": error, "refused": refused, "barrier": barrier, "control": control}
+
+
+def play(name: str, scene: Scene, *, sandboxed: bool) -> dict:
+    """What became of one attack, made by this process."""
+    attack = ATTACKS[name]
     if sandboxed:
         extra = {"read": ["/bin", "/usr/bin", str(scene.ground / "setuid-id")]} if "processes" in attack.sandbox else {}
         read = [*extra.get("read", []), *attack.sandbox.get("read", [])]
@@ -757,10 +767,10 @@ def _outcome(attack: Attack, scene: Scene, *, sandboxed: bool) -> dict:
     except (OSError, MemoryError) as error:
         number = getattr(error, "errno", errno.ENOMEM)
         refused = isinstance(error, MemoryError) or number in ANSWERS
-        return {"through": False, "error": repr(error), "refused": refused, "barrier": barrier_of(error)}
+        return _outcome(name, repr(error), refused=refused, barrier=barrier_of(error))
     except ValueError as error:  # setrlimit
-        return {"through": False, "error": repr(error), "refused": "limit" in str(error), "barrier": None}
-    return {"through": True, "error": None, "refused": False, "barrier": None}
+        return _outcome(name, repr(error), refused="limit" in str(error))
+    return _outcome(name, None, through=True)
 
 
 def core_dump(scene: Scene, *, sandboxed: bool) -> bool:
@@ -780,19 +790,20 @@ def core_dump(scene: Scene, *, sandboxed: bool) -> bool:
 
 
 def main(order: dict) -> None:
-    # pyenv and the like may lie in root's home, so everything is imported by now.
-    if order["user"] == "nobody":
-        os.setgroups([])
-        os.setgid(65534)
-        os.setuid(65534)
-        ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # a process that changes its user is no longer dumpable
-    scene = Scene(Path(order["ground"]))
-    if order["sandboxed"]:
+    scene, sandboxed = Scene(Path(order["ground"])), order["sandboxed"]
+    if sandboxed:
         Sandbox().prepare()
-    played = [name for name, attack in ATTACKS.items() if attack.control != "nobody" or order["user"] == "nobody"]
-    outcomes = {name: play(name, scene, sandboxed=order["sandboxed"]) for name in played}
-    outcomes["core"] = core_dump(scene, sandboxed=order["sandboxed"])
-    print(json.dumps(outcomes))
+
+    def forget() -> None:
+        """In the child, which has a copy: what belongs to the victim must be read from the victim."""
+        ctypes.memset(scene.memory, 0, len(SECRET))
+
+    outcomes = {}
+    for name, attack in ATTACKS.items():
+        if attack.control != "nobody" or order["user"] == "nobody":
+            outcomes[f"{name} coordinator"] = play_in_a_child(name, scene, sandboxed=sandboxed, before=forget)
+            reap_the_orphans()
+    print(json.dumps({"attacks": outcomes, "core": core_dump(scene, sandboxed=sandboxed)}))
 
 
 if __name__ == "__main__":
