@@ -1,4 +1,4 @@
-"""A habitat for each specimen: its field as real files, a temporary folder of its own, a coordinator with a secret."""
+"""A habitat for each cage of specimens: real files, a temporary folder of its own, a coordinator with a secret."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ def _temporary_folder(tmp_path, monkeypatch) -> None:
 
 
 @pytest.fixture
-def field(tmp_path, monkeypatch, specimen) -> Path:
-    """The good models, and the specimen beside them; the coordinator has a secret meanwhile."""
+def field(tmp_path, monkeypatch, cage) -> Path:
+    """The good models, and the specimens beside them; the coordinator has a secret meanwhile."""
     folder = tmp_path / "submissions"
     shutil.copytree(HERE / "good", folder, ignore=shutil.ignore_patterns("__pycache__"))
-    place = HERE / "models" / specimen.file
-    if place.is_dir():
-        shutil.copytree(place, folder / place.name, ignore=shutil.ignore_patterns("__pycache__"))
-    else:
-        shutil.copy(place.with_suffix(".py"), folder)
+    for specimen in cage:
+        place = HERE / "models" / specimen.file
+        if place.is_dir():
+            shutil.copytree(place, folder / place.name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(place.with_suffix(".py"), folder)
     monkeypatch.setenv("SECRET", "SWORDFISH")
     return folder

@@ -1,4 +1,4 @@
-"""Plays one specimen among four good models, round by round, and minds that nobody else notices."""
+"""Plays specimens among four good models, round by round, and minds that nobody else notices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import pandas  # noqa: F401 - the first import of it changes the filter of warni
 from leftovers import below, parent_of
 from specimens import CALM, Expected, Specimen, ok
 
-from crunch_game import ModelRunner, Policy, ProcessHost, Round, Status
+from crunch_game import ModelRunner, Outcome, Policy, ProcessHost, Round, Status
 from crunch_game.events import FieldFault, ModelRestarted, ModelStopped
 from crunch_game.policy import State
 
@@ -56,39 +57,40 @@ class Watched(ProcessHost):
 
 
 class Keeper:
-    """One specimen and its field in a runner."""
+    """A cage of specimens that play under one policy, and their field, in one runner."""
 
-    def __init__(self, specimen: Specimen, folder: Path) -> None:
-        self.specimen = specimen
-        self.id = specimen.file
+    def __init__(self, cage: Sequence[Specimen], folder: Path) -> None:
+        self.cage = {specimen.file: specimen for specimen in cage}
         self.prices: list[float] = []
         self.events: list[Any] = []
         self.processes: set[int] = set()
-        sandbox = {"sandbox": specimen.sandbox} if specimen.sandbox else {}
+        first = cage[0]
+        assert {each.conditions for each in cage} == {first.conditions}, "one runner has one policy, and one host"
+        assert len(self.cage) == len(cage), "two of one file have one name"
+        sandbox = {"sandbox": first.sandbox} if first.sandbox else {}
         self.host = Watched(env={"COORDINATOR": str(os.getpid())}, **sandbox)
         policy = Policy(
-            timeout=specimen.budget or GENEROUS,
-            setup_timeout=specimen.setup_timeout,
-            on_timeout=specimen.on_timeout,
-            max_consecutive_failures=specimen.limit,
-            max_consecutive_timeouts=specimen.limit,
+            timeout=first.budget or GENEROUS,
+            setup_timeout=first.setup_timeout,
+            on_timeout=first.on_timeout,
+            max_consecutive_failures=first.limit,
+            max_consecutive_timeouts=first.limit,
             capsules=folder.parent / "capsules",  # what fails is saved meanwhile, which must hurt nobody either
         )
-        places = [folder / name if (folder / name).is_dir() else folder / f"{name}.py" for name in (*GOOD, self.id)]
+        names = (*GOOD, *self.cage)
+        places = [folder / name if (folder / name).is_dir() else folder / f"{name}.py" for name in names]
         self.runner = ModelRunner(
             "returns.Tracker", places, host=self.host, policy=policy, on_event=self.events.append, ready_timeout=0.1
         )
 
     async def play(self) -> None:
-        """Every round of the specimen's row; then the good ones alone, who are as they were."""
+        """Every round of the specimens' rows; then the good ones alone, who are as they were."""
         with unchanged():
             async with self.runner:
                 for model_id in GOOD:
                     await seen(lambda model_id=model_id: self._state(model_id) is State.READY)
-                for number, expected in enumerate(self.specimen.rounds, 1):
-                    await seen(lambda expected=expected: self._awaits(expected))
-                    self._check(expected, await self._call(expected.method))
-                    self._check_stop(number)
+                for number in range(1, 1 + max(len(specimen.rounds) for specimen in self.cage.values())):
+                    await self._play_round(number)
                 await self._call("tick", *GOOD)
                 await self._call("predict", *GOOD)
                 await self._check_processes()
@@ -98,10 +100,22 @@ class Keeper:
             assert time.monotonic() - began < SOON, "leaving took too long"
         assert not [event for event in self.events if isinstance(event, FieldFault)]
 
-    async def _call(self, method: str, *only: str) -> Round:
+    async def _play_round(self, number: int) -> None:
+        """That round of each row that has one: of all at once that are asked the same method."""
+        rows = {key: each.rounds[number - 1] for key, each in self.cage.items() if len(each.rounds) >= number}
+        for method in dict.fromkeys(expected.method for expected in rows.values()):
+            asked = {model_id: expected for model_id, expected in rows.items() if expected.method == method}
+            for model_id, expected in asked.items():
+                await seen(lambda model_id=model_id, expected=expected: self._awaits(model_id, expected))
+            played = await self._call(method, *GOOD, *asked)
+            for model_id, expected in asked.items():
+                self._check(self.cage[model_id], expected, played[model_id])
+                self._check_stop(self.cage[model_id], number)
+
+    async def _call(self, method: str, *models: str) -> Round:
         """One round; the good ones are right, and in time."""
         arguments: tuple[Any, ...] = {"predict": ("BTC",), "tick": (100.0 + 3 * len(self.prices) ** 2,)}.get(method, ())
-        played = await self.runner.call(method, *arguments, models=only or None)
+        played = await self.runner.call(method, *arguments, models=models)
         if method == "tick":
             self.prices.extend(arguments)
         right = _answers(self.prices) if method == "predict" else dict.fromkeys(GOOD)
@@ -113,9 +127,7 @@ class Keeper:
         assert played.elapsed <= 1.1 * played["trend"].budget + NOISE, played
         return played
 
-    def _check(self, expected: Expected, played: Round) -> None:
-        outcome = played[self.id]
-        print("ZOODUMP", self.specimen.name, outcome.status, outcome.error and outcome.error.message[:600])
+    def _check(self, specimen: Specimen, expected: Expected, outcome: Outcome) -> None:
         assert outcome.status is expected.status, outcome
         if expected.status is Status.OK:
             assert outcome.error is None, outcome
@@ -125,38 +137,40 @@ class Keeper:
                 assert outcome.value == expected.value, outcome
         else:
             assert outcome.value is None, outcome
-            assert self.specimen.fits(expected.sentence, outcome.error.message), outcome.error.message
+            assert specimen.fits(expected.sentence, outcome.error.message), f"{specimen.name}: {outcome.error.message}"
             assert expected.exit in (None, outcome.error.exit), outcome
         assert SECRET not in repr(outcome)
-        assert len(repr(outcome)) < LONGEST, f"an outcome of {len(repr(outcome))} characters"
+        assert len(repr(outcome)) < LONGEST, f"an outcome of {specimen.name} of {len(repr(outcome))} characters"
 
-    def _check_stop(self, number: int) -> None:
+    def _check_stop(self, specimen: Specimen, number: int) -> None:
         """It is stopped at the last round of its row, if it is stopped at all, and not before."""
-        told = [event for event in self.events if isinstance(event, ModelStopped)]
-        if self.specimen.stopped is None or number < len(self.specimen.rounds):
+        told = [each for each in self.events if isinstance(each, ModelStopped) and each.model_id == specimen.file]
+        if specimen.stopped is None or number < len(specimen.rounds):
             assert not told
-            assert self._state(self.id) is not State.STOPPED
+            assert self._state(specimen.file) is not State.STOPPED
             return
         [stopped] = told
-        assert stopped.model_id == self.id
-        assert self._state(self.id) is State.STOPPED
-        assert self.specimen.fits(self.specimen.stopped, stopped.reason), stopped.reason
+        assert self._state(specimen.file) is State.STOPPED
+        assert specimen.fits(specimen.stopped, stopped.reason), stopped.reason
 
     async def _check_processes(self) -> None:
-        """The good ones have the processes that they began with; the specimen has what its row says."""
-        specimen, pids = self.specimen, self.host.pids
-        plays = specimen.lives > 0 and specimen.stopped is None
-        if plays:
-            await seen(lambda: self._awaits(ok(life=specimen.lives)))
-        assert len(pids.get(self.id, [])) == specimen.lives
-        restarts = [event for event in self.events if isinstance(event, ModelRestarted)]
-        assert len(restarts) == max(0, specimen.lives - 1), restarts
-        assert all(len(pids[model_id]) == 1 for model_id in GOOD)
+        """The good ones have the processes that they began with; a specimen has what its row says."""
+        assert {event.model_id for event in self.events if isinstance(event, ModelStopped)} <= self.cage.keys()
+        pids = self.host.pids
         running = {pids[model_id][0] for model_id in GOOD}
-        if plays:
-            running.add(pids[self.id][-1])
+        its_own: set[int] = set()
+        for model_id, specimen in self.cage.items():
+            plays = specimen.lives > 0 and specimen.stopped is None
+            if plays:
+                await seen(lambda: self._awaits(model_id, ok(life=specimen.lives)))  # noqa: B023
+                running.add(pids[model_id][-1])
+                its_own.add(pids[model_id][-1])
+            assert len(pids.get(model_id, [])) == specimen.lives, specimen.name
+        restarts = Counter(event.model_id for event in self.events if isinstance(event, ModelRestarted))
+        assert restarts == Counter({key: each.lives - 1 for key, each in self.cage.items() if each.lives > 1})
+        assert all(len(pids[model_id]) == 1 for model_id in GOOD)
         server = parent_of(pids["trend"][0])
-        await seen(lambda: below(os.getpid()) - (below(pids[self.id][-1]) if plays else set()) == {server, *running})
+        await seen(lambda: below(os.getpid()) - set().union(*map(below, its_own)) == {server, *running})
 
     async def _check_logs(self) -> None:
         """What a model prints does not fill the disk, and the fork server has nothing to complain of."""
@@ -164,8 +178,8 @@ class Keeper:
         complaints = [log.read_text() for log in _logs() if log.stem == "forkserver"]
         assert complaints == [""], complaints
 
-    def _awaits(self, expected: Expected) -> bool:
-        return self._state(self.id) in expected.when and len(self.host.pids.get(self.id, [])) >= expected.life
+    def _awaits(self, model_id: str, expected: Expected) -> bool:
+        return self._state(model_id) in expected.when and len(self.host.pids.get(model_id, [])) >= expected.life
 
     def _state(self, model_id: str) -> State:
         return self.runner.models[model_id].state

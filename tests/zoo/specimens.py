@@ -133,6 +133,11 @@ class Specimen:
     limit: int = 3
 
     @property
+    def conditions(self) -> tuple[object, ...]:
+        """What those have in common that can play in one runner."""
+        return self.budget, self.sandbox, self.on_timeout, self.setup_timeout, self.limit
+
+    @property
     def file(self) -> str:
         """Its file's stem, or its folder's name."""
         return self.model or self.name

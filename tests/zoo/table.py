@@ -330,6 +330,20 @@ ZOO = {
 SPECIMENS = [specimen for kind in ZOO.values() for specimen in kind]
 
 
+CAGE = 6
+"""How many play in one runner: so few that most of the field is never at fault, which would be the game's fault."""
+
+
+def cages() -> dict[str, tuple[Specimen, ...]]:
+    """The specimens of a kind that play under the same conditions, a few at a time, by the names of the first."""
+    found: dict[tuple[object, ...], list[Specimen]] = {}
+    for heading, kind in ZOO.items():
+        for specimen in kind:
+            found.setdefault((heading, *specimen.conditions), []).append(specimen)
+    chunks = [together[at : at + CAGE] for together in found.values() for at in range(0, len(together), CAGE)]
+    return {f"{chunk[0].name} and {len(chunk) - 1} more": tuple(chunk) for chunk in chunks}
+
+
 def page() -> str:
     """The table as Markdown."""
     lines = []

@@ -1,4 +1,4 @@
-"""Models that misbehave: each is played among four good ones, who never notice, and nothing of it is left."""
+"""Models that misbehave: a few are played among four good ones, who never notice, and nothing of them is left."""
 
 from __future__ import annotations
 
@@ -7,21 +7,29 @@ from pathlib import Path
 import pytest
 from keeper import Keeper
 from leftovers import nothing_left
-from table import SPECIMENS, page
+from table import SPECIMENS, cages, page
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent.parent / "docs" / "isolation.md"
 
 
+CAGES = cages()
+
+
 @pytest.mark.anyio
-@pytest.mark.parametrize("specimen", SPECIMENS, ids=lambda specimen: specimen.name)
-async def test_whatever_a_model_does_the_others_never_notice(specimen, field) -> None:
+@pytest.mark.processes
+@pytest.mark.parametrize("cage", CAGES.values(), ids=CAGES)
+async def test_whatever_models_do_the_others_never_notice(cage, field) -> None:
     before = contents(field)
     with nothing_left() as ours:
-        keeper = Keeper(specimen, field)
+        keeper = Keeper(cage, field)
         await keeper.play()
         ours |= keeper.processes
     assert contents(field) == before
+
+
+def test_every_specimen_is_in_one_cage() -> None:
+    assert sorted(each.name for cage in CAGES.values() for each in cage) == sorted(each.name for each in SPECIMENS)
 
 
 def test_every_specimen_is_in_the_docs_as_it_is_here() -> None:
