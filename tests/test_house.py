@@ -46,9 +46,6 @@ ONLY_IN = {
     "websockets": ("crunchdao",),
     "cryptography": ("crunchdao",),
     "base58": ("crunchdao",),
-    "plotly": ("report",),
-    "starlette": ("report",),
-    "uvicorn": ("report",),
     "trio": ("hosts",),
 }
 

@@ -1,9 +1,13 @@
 """What is installed is what was promised: the wheel, its public names, and an import that costs nothing."""
 
+import ast
 import importlib
 import os
+import re
 import subprocess
 import sys
+from collections import defaultdict
+from collections.abc import Iterator
 from importlib.metadata import metadata
 from pathlib import Path
 
@@ -53,8 +57,44 @@ def test_the_events_and_the_error_called_model_stopped_stand_apart() -> None:
 
 def test_every_extra_that_the_design_names_is_there() -> None:
     assert set(metadata("crunch-game").get_all("Provides-Extra")) == {
-        "all", "crunchdao", "dask", "notebook", "postgres", "report", "scoring", "tables", "testing",
-    }  # fmt: skip
+        "all",
+        "crunchdao",
+        "scoring",
+        "tables",
+        "testing",
+    }
+
+
+MODULES_OF = {"grpcio": "grpc", "grpcio-health-checking": "grpc_health", "protobuf": "google.protobuf"}
+"""What libraries are imported as that have another name than their distribution."""
+
+
+def test_every_library_of_an_extra_is_imported_somewhere() -> None:
+    """By the package; by the tests what the extra `testing` brings."""
+    package, tests = (
+        {name for file in root.rglob("*.py") for name in imported_by(file)}
+        for root in (Path(crunch_game.__file__).parent, Path(__file__).parent)
+    )
+    extras: dict[str, set[str]] = defaultdict(set)
+    for requirement in metadata("crunch-game").get_all("Requires-Dist"):
+        library, extra = re.match(r"[\w-]+", requirement)[0], re.search(r"extra == ['\"](\w+)", requirement)
+        if extra is not None:
+            extras[extra[1]].add(MODULES_OF.get(library, library))
+    brought = extras.pop("testing")
+    assert extras.pop("all") == brought.union(*extras.values())
+    assert brought - tests == set()
+    assert set().union(*extras.values()) - package == set()
+
+
+def imported_by(file: Path) -> Iterator[str]:
+    """Every module that the file imports, with the packages that it lies in."""
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{name}" for name in names]
+        for name in names:
+            parts = name.split(".")
+            yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
 
 
 def test_the_package_is_typed() -> None:

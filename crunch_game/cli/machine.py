@@ -35,7 +35,7 @@ class Probe(crunch_game.TrackerBase):
         return number
 """
 _EXTRAS: Final = ("crunchdao", "scoring", "tables")
-"""Those that something needs; the others are kept for what comes later."""
+"""Those that running a game may need."""
 _CALLS: Final = 50
 _PATIENCE: Final = 60.0
 _RESERVED: Final = 64
