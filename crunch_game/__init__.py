@@ -6,15 +6,13 @@ class, pays for nothing else.
 
 from __future__ import annotations
 
-from importlib import import_module
-from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from crunch_game.tracker import TrackerBase as TrackerBase
+from crunch_game.public import lazy_face
 
 if TYPE_CHECKING:
-    from crunch_game.backtest import Backtest as Backtest
-    from crunch_game.backtest import backtest as backtest
+    from crunch_game._backtest import Backtest as Backtest
+    from crunch_game._backtest import backtest as backtest
     from crunch_game.contract import Contract as Contract
     from crunch_game.crunchdao.credentials import GatewayCredentials as GatewayCredentials
     from crunch_game.crunchdao.credentials import SecureCredentials as SecureCredentials
@@ -34,9 +32,12 @@ if TYPE_CHECKING:
     from crunch_game.errors import ModelError as ModelError
     from crunch_game.errors import ModelRaised as ModelRaised
     from crunch_game.errors import ModelTimeout as ModelTimeout
+    from crunch_game.errors import ModelUnavailable as ModelUnavailable
     from crunch_game.errors import NoModelFound as NoModelFound
+    from crunch_game.errors import ResourceError as ResourceError
     from crunch_game.errors import StoreError as StoreError
     from crunch_game.errors import UnknownModel as UnknownModel
+    from crunch_game.errors import UsageError as UsageError
     from crunch_game.events import CapsuleLost as CapsuleLost
     from crunch_game.events import CapsuleSaved as CapsuleSaved
     from crunch_game.events import FieldFault as FieldFault
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from crunch_game.events import RoundLate as RoundLate
     from crunch_game.events import RoundPlayed as RoundPlayed
     from crunch_game.events import RoundsMissed as RoundsMissed
+    from crunch_game.events import TickPlayed as TickPlayed
     from crunch_game.feeds.base import Feed as Feed
     from crunch_game.feeds.base import FeedGap as FeedGap
     from crunch_game.feeds.base import FeedTrouble as FeedTrouble
@@ -96,103 +98,57 @@ if TYPE_CHECKING:
     from crunch_game.storage.base import Store as Store
     from crunch_game.storage.memory import MemoryStore as MemoryStore
     from crunch_game.storage.sql import SQLStore as SQLStore
+    from crunch_game.tracker import TrackerBase as TrackerBase
     from crunch_game.workers import GameResult as GameResult
     from crunch_game.workers import PredictWorker as PredictWorker
     from crunch_game.workers import ScoreWorker as ScoreWorker
     from crunch_game.workers import Standings as Standings
     from crunch_game.workers import run_game as run_game
-
-_HOMES = {
-    "backtest": ("Backtest", "backtest"),
-    "contract": ("Contract",),
-    "crunchdao.credentials": ("GatewayCredentials", "SecureCredentials"),
-    "crunchdao.host": ("NodeHost",),
-    "crunchdao.orchestrator": ("DevOrchestrator",),
-    "crunchdao.roster": ("CrunchRoster",),
-    "errors": (
-        "AmbiguousModel",
-        "CapsuleError",
-        "ContractError",
-        "CrunchGameError",
-        "FeedError",
-        "GameError",
-        "InvalidAnswer",
-        "LoadError",
-        "MissingExtra",
-        "ModelDied",
-        "ModelError",
-        "ModelRaised",
-        "ModelTimeout",
-        "NoModelFound",
-        "StoreError",
-        "UnknownModel",
-    ),
-    "events": (
-        "CapsuleLost",
-        "CapsuleSaved",
-        "FieldFault",
-        "LoopBlocked",
-        "ModelJoined",
-        "ModelLeft",
-        "ModelLoadFailed",
-        "ModelReady",
-        "ModelRedeployed",
-        "ModelRestarted",
-        "ModelStopped",
-        "PredictionsSetAside",
-        "RosterFound",
-        "RosterLost",
-        "RoundLate",
-        "RoundPlayed",
-        "RoundsMissed",
-        "TickPlayed",
-    ),
-    "feeds.base": ("Feed", "FeedGap", "FeedTrouble", "Row", "RowDropped"),
-    "feeds.history": ("History",),
-    "feeds.polling": ("PollingFeed",),
-    "feeds.replay": ("ReplayFeed",),
-    "game": ("Game", "Predict"),
-    "hosts.inline": ("InlineHost",),
-    "hosts.process": ("ProcessHost",),
-    "hosts.sandbox": ("Sandbox",),
-    "loading": ("AutoLoader", "FactoryLoader", "SubclassLoader", "load_model"),
-    "models": ("Model", "Submission"),
-    "outcomes": ("Fault", "Outcome", "Round", "Status"),
-    "policy": ("Policy",),
-    "rosters.base": ("RemoteRoster", "Roster"),
-    "rosters.directory": ("DirectoryRoster",),
-    "rosters.static": ("StaticRoster",),
-    "runner": ("ModelRunner",),
-    "scoring.base": ("Scorer",),
-    "scoring.densities": ("Density",),
-    "scoring.leaderboard": ("Leaderboard", "Standing"),
-    "scoring.rules": ("CRPS", "LogScore"),
-    "storage": ("open_store",),
-    "storage.base": ("ModelRecord", "Prediction", "Score", "Store"),
-    "storage.memory": ("MemoryStore",),
-    "storage.sql": ("SQLStore",),
-    "workers": ("GameResult", "PredictWorker", "ScoreWorker", "Standings", "run_game"),
-}
-_HOME = {name: f"crunch_game.{home}" for home, names in _HOMES.items() for name in names}
-
-__all__ = sorted(["TrackerBase", *_HOME])
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = _HOME[name]
-    module = import_module(home)
-    for neighbour in _HOMES[home.removeprefix(f"{__name__}.")]:
-        value = getattr(module, neighbour)
-        if isinstance(value, type | FunctionType):
-            value.__module__ = __name__  # tracebacks and documentation say crunch_game.X, wherever X lives
-        globals()[neighbour] = value
-    return globals()[name]
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
-
-
-TrackerBase.__module__ = __name__
+else:
+    __getattr__, __dir__, __all__ = lazy_face(
+        __name__,
+        {
+            "_backtest": "Backtest backtest",
+            "contract": "Contract",
+            "crunchdao.credentials": "GatewayCredentials SecureCredentials",
+            "crunchdao.host": "NodeHost",
+            "crunchdao.orchestrator": "DevOrchestrator",
+            "crunchdao.roster": "CrunchRoster",
+            "errors": (
+                "AmbiguousModel CapsuleError ContractError CrunchGameError FeedError GameError InvalidAnswer "
+                "LoadError MissingExtra ModelDied ModelError ModelRaised ModelTimeout ModelUnavailable "
+                "NoModelFound ResourceError StoreError UnknownModel UsageError"
+            ),
+            "events": (
+                "CapsuleLost CapsuleSaved FieldFault LoopBlocked ModelJoined ModelLeft ModelLoadFailed ModelReady "
+                "ModelRedeployed ModelRestarted ModelStopped PredictionsSetAside RosterFound RosterLost RoundLate "
+                "RoundPlayed RoundsMissed TickPlayed"
+            ),
+            "feeds.base": "Feed FeedGap FeedTrouble Row RowDropped",
+            "feeds.history": "History",
+            "feeds.polling": "PollingFeed",
+            "feeds.replay": "ReplayFeed",
+            "game": "Game Predict",
+            "hosts.inline": "InlineHost",
+            "hosts.process": "ProcessHost",
+            "hosts.sandbox": "Sandbox",
+            "loading": "AutoLoader FactoryLoader SubclassLoader load_model",
+            "models": "Model Submission",
+            "outcomes": "Fault Outcome Round Status",
+            "policy": "Policy",
+            "rosters.base": "RemoteRoster Roster",
+            "rosters.directory": "DirectoryRoster",
+            "rosters.static": "StaticRoster",
+            "runner": "ModelRunner",
+            "scoring.base": "Scorer",
+            "scoring.densities": "Density",
+            "scoring.leaderboard": "Leaderboard Standing",
+            "scoring.rules": "CRPS LogScore",
+            "storage": "open_store",
+            "storage.base": "ModelRecord Prediction Score Store",
+            "storage.memory": "MemoryStore",
+            "storage.sql": "SQLStore",
+            "tracker": "TrackerBase",
+            "workers": "GameResult PredictWorker ScoreWorker Standings run_game",
+        },
+    )

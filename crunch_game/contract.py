@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from crunch_game.errors import ContractError
+from crunch_game.public import public
 from crunch_game.stubs import is_stub
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
+@public
 class Contract:
     """The methods of a base class, with what goes in and what must come out.
 

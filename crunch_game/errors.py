@@ -1,25 +1,32 @@
 """Every error that crunch_game raises.
 
 CrunchGameError
- ├── ContractError        a call, or a base class, breaks the author's own contract
- │    └── UnknownModel    an id that was never in the game (a KeyError too)
- ├── LoadError            a submission could not be turned into a model
- │    ├── NoModelFound    it holds no concrete subclass, and no factory
- │    └── AmbiguousModel  it holds several, and the loader is strict
- ├── ModelError           one model failed one call; raised by Outcome.raise_for_status()
- │    ├── InvalidAnswer   the answer breaks the contract
- │    ├── ModelRaised     the model raised an exception
- │    ├── ModelTimeout    no answer within the budget
- │    ├── ModelDied       its process ended during the call
- │    └── ModelStopped    it was not called: joining, failed, stopped, unreachable or unsupported
- ├── GameError            a game, or one of its parts, is described wrongly
- ├── CapsuleError         a file is no fault capsule, or it cannot be played again here
- ├── StoreError           a store cannot be opened, read or written
- ├── FeedError            a feed's data cannot be read
- └── MissingExtra         a library of an optional extra is not installed
+ ├── ContractError           a call, or a base class, breaks the author's own contract
+ │    └── UnknownModel       an id that was never in the game (a KeyError too)
+ ├── LoadError               a submission could not be turned into a model
+ │    ├── NoModelFound       it holds no concrete subclass, and no factory
+ │    └── AmbiguousModel     it holds several, and the loader is strict
+ ├── ModelError              one model failed one call; raised by Outcome.raise_for_status()
+ │    ├── InvalidAnswer      the answer breaks the contract
+ │    ├── ModelRaised        the model raised an exception
+ │    ├── ModelTimeout       no answer within the budget
+ │    ├── ModelDied          its process ended during the call
+ │    └── ModelUnavailable   it was not called: joining, failed, stopped, unreachable or unsupported
+ ├── GameError               a game, or one of its parts, is described wrongly
+ ├── UsageError              a part is used at a moment, or in a way, that cannot be
+ ├── ResourceError           the machine does not give what is needed: a port, a key, open files, Linux
+ ├── CapsuleError            a file is no fault capsule, or it cannot be played again here
+ ├── StoreError              a store cannot be opened, read or written
+ ├── FeedError               a feed's data cannot be read
+ └── MissingExtra            a library of an optional extra is not installed
 """
 
 from __future__ import annotations
+
+import copyreg
+from typing import Any
+
+from crunch_game.public import public
 
 __all__ = [
     "AmbiguousModel",
@@ -34,40 +41,53 @@ __all__ = [
     "ModelDied",
     "ModelError",
     "ModelRaised",
-    "ModelStopped",
     "ModelTimeout",
+    "ModelUnavailable",
     "NoModelFound",
+    "ResourceError",
     "StoreError",
     "UnknownModel",
+    "UsageError",
 ]
 
 
+@public
 class CrunchGameError(Exception):
-    """The root of all errors of crunch_game."""
+    """The root of all errors of crunch_game. Each can be pickled and copied, with its attributes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Python would call the class with `args` alone, and many of these constructors ask for more than a message.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
+@public
 class ContractError(CrunchGameError):
     """The author's own code breaks the author's own contract; no model was called."""
 
 
+@public
 class UnknownModel(ContractError, KeyError):
     """A model id that was never in the game."""
 
     __str__ = Exception.__str__  # KeyError would show the quoted repr
 
 
+@public
 class LoadError(CrunchGameError):
     """A submission could not be turned into a model."""
 
 
+@public
 class NoModelFound(LoadError):
     """A submission holds no concrete subclass of the base class, and no factory."""
 
 
+@public
 class AmbiguousModel(LoadError):
     """A submission holds several concrete subclasses, and the loader is strict."""
 
 
+@public
 class ModelError(CrunchGameError):
     """One model failed one call.
 
@@ -84,42 +104,66 @@ class ModelError(CrunchGameError):
         self.traceback = traceback
 
 
+@public
 class InvalidAnswer(ModelError):
     """The model's answer breaks the contract."""
 
 
+@public
 class ModelRaised(ModelError):
     """The model raised an exception."""
 
 
+@public
 class ModelTimeout(ModelError):
     """The model gave no answer within its budget."""
 
 
+@public
 class ModelDied(ModelError):
     """The model's process ended during the call."""
 
 
-class ModelStopped(ModelError):
-    """The model was not called; the message says why."""
+@public
+class ModelUnavailable(ModelError):
+    """The model was not called, or could not be reached; the message says why."""
 
 
+ModelStopped = ModelUnavailable
+"""Its earlier name; `crunch_game.ModelStopped` is the event."""
+
+
+@public
 class GameError(CrunchGameError):
     """A game, or one of its parts, is described wrongly."""
 
 
+@public
+class UsageError(CrunchGameError):
+    """A part is used at a moment, or in a way, that cannot be: a runner that is not running, a second time."""
+
+
+@public
+class ResourceError(CrunchGameError):
+    """The machine does not give what is needed: the port is taken, the key cannot be read, it is not Linux."""
+
+
+@public
 class CapsuleError(CrunchGameError):
     """A file is no fault capsule, or it cannot be played again here."""
 
 
+@public
 class StoreError(CrunchGameError):
     """A store cannot be opened, read or written."""
 
 
+@public
 class FeedError(CrunchGameError):
     """A feed's data cannot be read."""
 
 
+@public
 class MissingExtra(CrunchGameError, ImportError):
     """A library that belongs to an optional extra is not installed."""
 
@@ -128,6 +172,5 @@ class MissingExtra(CrunchGameError, ImportError):
         self.library = library
         self.extra = extra
 
-
-for _name in __all__:
-    globals()[_name].__module__ = "crunch_game"  # what a traceback shows is what one imports
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.library, self.extra), self.__dict__  # an ImportError's message is set by __init__ only

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from crunch_game.outcomes import Fault, Round
+from crunch_game.public import public
 from crunch_game.wording import counted
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class ModelJoined:
     """The roster has a new model; it is being loaded."""
@@ -45,6 +47,7 @@ class ModelJoined:
         return f"{self.model_id} joined"
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class ModelReady:
     """A fresh instance is loaded and plays from the next round on.
@@ -60,6 +63,7 @@ class ModelReady:
         return f"{self.model_id} is ready" + "".join(f"; {warning}" for warning in self.warnings)
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class ModelLoadFailed:
     """The submission could not be turned into a model, for the reason that the fault tells."""
@@ -72,6 +76,7 @@ class ModelLoadFailed:
         return f"{self.model_id} could not be loaded: {self.fault}"
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class ModelRedeployed:
     """New code took over; the strikes of the old are gone."""
@@ -84,6 +89,7 @@ class ModelRedeployed:
         return f"{self.model_id} plays with new code, {self.deployment_id}"
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class ModelRestarted:
     """The instance is gone, for the reason that the fault tells; a fresh one starts in `delay` seconds."""
@@ -97,6 +103,7 @@ class ModelRestarted:
         return f"{self.model_id} is restarted: {self.fault}"
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class ModelStopped:
     """The model is out of the game until it has a new deployment or is readmitted.
@@ -113,6 +120,7 @@ class ModelStopped:
         return f"{self.model_id} is stopped: {self.reason}"
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class ModelLeft:
     """The roster has it no more."""
@@ -124,6 +132,7 @@ class ModelLeft:
         return f"{self.model_id} left"
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class FieldFault:
     """Most of the field failed the same call: the game's fault, and nobody's strike.
@@ -140,6 +149,7 @@ class FieldFault:
         return f"{self.failed} of {self.asked} models failed {self.method}, so the game is at fault: {self.fault}"
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class LoopBlocked:
     """The author's own code held the event loop for that many seconds while a round had ended."""
@@ -150,6 +160,7 @@ class LoopBlocked:
         return f"the event loop was blocked for {self.seconds:.2f} s"
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class RosterLost:
     """The roster cannot be reached; models that play go on."""
@@ -160,6 +171,7 @@ class RosterLost:
         return f"the roster is lost: {self.reason}"
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class RosterFound:
     """The roster is back; what it tells now is the truth."""
@@ -168,6 +180,7 @@ class RosterFound:
         return "the roster is back"
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class CapsuleSaved:
     """A failing call was saved as a fault capsule. `method` is None when the submission could not be loaded."""
@@ -181,6 +194,7 @@ class CapsuleSaved:
         return f"{self.model_id}: the failing {self.method or 'load'} is saved; see: crunch-game replay {self.path}"
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class CapsuleLost:
     """A failing call could not be saved as a fault capsule."""
@@ -211,6 +225,7 @@ RunnerEvent = (
 )
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class TickPlayed:
     """Every model was told a row of the feed. `at` is on the game's clock."""
@@ -224,6 +239,7 @@ class TickPlayed:
         )
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class RoundPlayed:
     """Every model was asked for one prediction. `at` is on the game's clock."""
@@ -236,6 +252,7 @@ class RoundPlayed:
         return f"{self.key} was played: {len(self.round.succeeded)} of {len(self.round)} ok"
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class RoundLate:
     """A round was played that many seconds after its slot began."""
@@ -248,6 +265,7 @@ class RoundLate:
         return f"{self.key} was played {self.late:.1f} s late"
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class RoundsMissed:
     """That many slots before `slot` went by without a round: nothing arrived, or the game did not run."""
@@ -261,6 +279,7 @@ class RoundsMissed:
         return f"{counted(self.count, 'round')} of {self.key} {were} missed before {self.slot:%Y-%m-%d %H:%M:%S} UTC"
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class PredictionsSetAside:
     """That many predictions could not be scored, for a reason that is told once; each keeps its own in the store."""

@@ -19,6 +19,7 @@ from crunch_game.feeds.history import History
 from crunch_game.loading import Loader
 from crunch_game.models import Model
 from crunch_game.policy import Policy
+from crunch_game.public import public
 from crunch_game.scoring.base import ScoreFunction, Scorer
 from crunch_game.scoring.leaderboard import Leaderboard, Missing, Standing
 from crunch_game.storage.base import Prediction
@@ -32,6 +33,7 @@ PerModelArguments = Callable[[Model, Standing | None], Mapping[str, Any]]
 DEFAULT_WINDOWS: Mapping[str, Duration] = {"recent": "24h", "steady": "72h", "anchor": "7d"}
 
 
+@public
 class Predict:
     """One prediction that the game asks for, again and again.
 
@@ -81,6 +83,7 @@ class Ask:
         }
 
 
+@public
 class Game:
     """A whole game: what models must do, when they are asked, what the truth is, and how answers are ranked.
 

@@ -14,6 +14,7 @@ from crunch_game.errors import AmbiguousModel, LoadError, NoModelFound
 from crunch_game.faults import said
 from crunch_game.importing import Code, import_code
 from crunch_game.models import Source, Submission
+from crunch_game.public import public
 
 __all__ = ["AutoLoader", "FactoryLoader", "LoadWarning", "Loader", "SubclassLoader", "load_model", "make_model"]
 
@@ -34,6 +35,7 @@ class Loader(Protocol):
         ...
 
 
+@public
 @dataclass(frozen=True)
 class SubclassLoader:
     """Takes the first concrete subclass of the base class that the submission defines, in source order.
@@ -71,6 +73,7 @@ class SubclassLoader:
         warnings.warn(f"{name}: {first} plays; it also defines {listed}", LoadWarning, stacklevel=4)
 
 
+@public
 @dataclass(frozen=True)
 class FactoryLoader:
     """Calls the submission's factory, which returns the model.
@@ -91,6 +94,7 @@ class FactoryLoader:
         return _make(code.name, factory, args, kwargs)
 
 
+@public
 @dataclass(frozen=True)
 class AutoLoader:
     """The factory if the submission defines one, else the first concrete subclass.
@@ -111,6 +115,7 @@ class AutoLoader:
         return SubclassLoader(self.strict).load(code, contract, args, kwargs)
 
 
+@public
 def load_model(
     submission: Source | Submission,
     base: type | str | Contract,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from crunch_game.policy import Health, State
+from crunch_game.public import public
 
 __all__ = ["Model", "Source", "Submission"]
 
@@ -15,6 +16,7 @@ Source = type | str | Path
 """A class, "package.module:attr", the path of a file or a directory, or the "host:port" of a model node."""
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class Submission:
     """The code that a model comes from.
@@ -48,6 +50,7 @@ class Submission:
         return cls(path.stem if path.is_file() else path.absolute().name, path)
 
 
+@public
 class Model:
     """One participant's model in the game, as the runner sees it. Read-only for everyone else.
 

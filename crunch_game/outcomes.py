@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from crunch_game.errors import InvalidAnswer, ModelDied, ModelError, ModelRaised, ModelStopped, ModelTimeout
+from crunch_game.errors import InvalidAnswer, ModelDied, ModelError, ModelRaised, ModelTimeout, ModelUnavailable
+from crunch_game.public import public
 from crunch_game.status import Kind, Status
 
 __all__ = ["Fault", "Kind", "Outcome", "Round", "Status"]
@@ -19,12 +20,13 @@ _ERRORS: dict[Status, type[ModelError]] = {
     Status.RAISED: ModelRaised,
     Status.DIED: ModelDied,
     Status.TIMEOUT: ModelTimeout,
-    Status.UNREACHABLE: ModelStopped,
-    Status.UNSUPPORTED: ModelStopped,
-    Status.SKIPPED: ModelStopped,
+    Status.UNREACHABLE: ModelUnavailable,
+    Status.UNSUPPORTED: ModelUnavailable,
+    Status.SKIPPED: ModelUnavailable,
 }
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Why a call, or a load, did not succeed.
@@ -49,6 +51,7 @@ class Fault:
         return self.message
 
 
+@public
 class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What one model answered to one call, or why it did not.
 
@@ -92,6 +95,7 @@ Outcome.__dataclass_fields__ = dataclasses.make_dataclass(  # type: ignore[attr-
 ).__dataclass_fields__
 
 
+@public
 class Round(Mapping[str, Outcome]):
     """The outcomes of one call, by model id: one for every model that was asked."""
 

@@ -19,6 +19,7 @@ from msgspec import structs
 
 from crunch_game.errors import GameError
 from crunch_game.outcomes import Kind, Status
+from crunch_game.public import public
 from crunch_game.wording import counted
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 
+@public
 @dataclass(frozen=True)
 class Policy:
     """Budgets in seconds, limits, and what happens at them. A limit of 0 is none.

@@ -25,6 +25,7 @@ from crunch_game.loading import AutoLoader, Loader
 from crunch_game.models import Model, Source, Submission
 from crunch_game.outcomes import Outcome, Round
 from crunch_game.policy import Cause, Policy
+from crunch_game.public import public
 from crunch_game.rosters.base import Roster
 from crunch_game.seats import Player, onboarding
 
@@ -41,6 +42,7 @@ PerModel = Callable[[Model], Mapping[str, Any]]
 JoinHook = Callable[[Model, "ModelRunner"], Awaitable[Any]]
 
 
+@public
 class ModelRunner:
     """Runs the models of a game, each isolated, and calls them all at once under time budgets.
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
+from crunch_game.public import public
+
 __all__ = ["Kind", "Status"]
 
 Kind = Literal["success", "failure", "timeout", "none"]
 
 
+@public
 class Status(StrEnum):
     """How one call of one model ended."""
 

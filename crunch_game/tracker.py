@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from crunch_game.public import public
+
 __all__ = ["TrackerBase"]
 
 
+@public
 class TrackerBase:
     """A model of a live prediction game: it is told what happens, and asked what will.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import re
 import subprocess
 import sys
@@ -20,13 +19,13 @@ PACKAGE = Path(crunch_game.__file__).parent
 TESTS = Path(__file__).parent
 
 LEVELS = [
-    {"errors", "durations", "tracker", "status", "stubs", "wording"},
+    {"public", "errors", "durations", "tracker", "status", "stubs", "wording"},
     {"outcomes", "faults", "checking", "contract"},
     {"policy", "models", "events"},
     {"importing", "loading"},
     {"hosts", "rosters", "feeds", "storage", "scoring", "datasets"},
     {"seats", "reporting", "lineup", "rounds", "capsules", "runner", "schedule", "game"},
-    {"workers", "backtest", "sync", "testing", "crunchdao", "report"},
+    {"workers", "_backtest", "sync", "testing", "crunchdao", "report"},
     {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
@@ -318,7 +317,8 @@ def test_a_participants_import_loads_the_base_class_and_nothing_else():
     loaded = loaded_by("import crunch_game; crunch_game.TrackerBase")
 
     assert loaded & HEAVY == set()
-    assert {name for name in loaded if name.startswith("crunch_game")} == {"crunch_game", "crunch_game.tracker"}
+    own = {name for name in loaded if name.startswith("crunch_game")}
+    assert own == {"crunch_game", "crunch_game.public", "crunch_game.tracker"}
     assert "msgspec" not in loaded
 
 
@@ -330,23 +330,3 @@ def test_reading_a_contract_and_loading_a_model_loads_nothing_heavy(tmp_path):
     )
 
     assert loaded_by(program) & HEAVY == set()
-
-
-def test_every_public_name_is_where_it_is_said_to_be():
-    found = {name: getattr(importlib.import_module(home), name) for name, home in crunch_game._HOME.items()}
-
-    # A module that has the name of its function is called as that, once somebody has imported it.
-    elsewhere = {
-        name
-        for name, thing in found.items()
-        if getattr(crunch_game, name) not in (thing, sys.modules.get(f"crunch_game.{name}"))
-    }
-    assert elsewhere == set()
-
-
-def test_no_public_name_has_two_homes():
-    names = [name for names in crunch_game._HOMES.values() for name in names]
-
-    assert len(names) == len(set(names))
-    assert all(list(names) == sorted(names) for names in crunch_game._HOMES.values())
-    assert list(crunch_game._HOMES) == sorted(crunch_game._HOMES)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import pickle
 
 import pytest
 
+import crunch_game
 from crunch_game import errors
 from crunch_game.outcomes import Fault, Outcome, Round, Status
 
@@ -25,9 +28,9 @@ ERRORS = {
     Status.RAISED: errors.ModelRaised,
     Status.DIED: errors.ModelDied,
     Status.TIMEOUT: errors.ModelTimeout,
-    Status.UNREACHABLE: errors.ModelStopped,
-    Status.UNSUPPORTED: errors.ModelStopped,
-    Status.SKIPPED: errors.ModelStopped,
+    Status.UNREACHABLE: errors.ModelUnavailable,
+    Status.UNSUPPORTED: errors.ModelUnavailable,
+    Status.SKIPPED: errors.ModelUnavailable,
 }
 
 
@@ -113,6 +116,48 @@ def test_a_missing_extra_names_the_command():
     assert isinstance(error, ImportError)
     assert str(error) == "pandas is not installed; run: pip install 'crunch-game[tables]'"
     assert (error.library, error.extra) == ("pandas", "tables")
+
+
+EXAMPLES = [
+    *(
+        error("it went wrong", model_id="alice", method="predict", traceback="main.py, line 3")
+        for error in (errors.ModelError, *errors.ModelError.__subclasses__())
+    ),
+    errors.MissingExtra("pandas", "tables"),
+    *(
+        getattr(errors, name)("it went wrong")
+        for name in errors.__all__
+        if name != "MissingExtra" and not issubclass(getattr(errors, name), errors.ModelError)
+    ),
+]
+
+
+@pytest.mark.parametrize("again", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy, copy.deepcopy])
+def test_every_error_is_pickled_and_copied_with_what_it_carries(again):
+    assert {type(error).__name__ for error in EXAMPLES} == set(errors.__all__)
+    for error in EXAMPLES:
+        error.add_note("seen at noon")
+        copied = again(error)
+        assert (type(copied), str(copied), copied.args) == (type(error), str(error), error.args)
+        assert vars(copied) == vars(error)
+
+
+def test_an_authors_own_error_is_pickled_too():
+    error = pickle.loads(pickle.dumps(NoData("AAPL", since=3)))
+
+    assert (str(error), error.asset, error.since) == ("no data of AAPL", "AAPL", 3)
+
+
+class NoData(errors.FeedError):
+    def __init__(self, asset, *, since):
+        super().__init__(f"no data of {asset}")
+        self.asset, self.since = asset, since
+
+
+def test_the_error_called_model_stopped_has_a_name_of_its_own_now():
+    assert errors.ModelStopped is errors.ModelUnavailable is crunch_game.ModelUnavailable
+    with pytest.raises(crunch_game.ModelUnavailable, match=r"^alice: predict: skipped$"):
+        outcome(status=Status.SKIPPED).raise_for_status()
 
 
 def test_the_error_tree_is_the_one_that_is_drawn():

@@ -24,10 +24,48 @@ def test_the_tests_import_the_installed_wheel() -> None:
     assert "site-packages" in Path(crunch_game.__file__).parts
 
 
+FACES = [
+    file.parent
+    for file in sorted(Path(crunch_game.__file__).parent.rglob("__init__.py"))
+    if "lazy_face(" in file.read_text()
+]
+
+
+def face(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """The module of each name of a package's face: as type checkers read it, and as it is loaded."""
+    package = ".".join(folder.relative_to(Path(crunch_game.__file__).parents[1]).parts)
+    tree = ast.parse((folder / "__init__.py").read_text())
+    [typed] = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    checked: dict[str, str] = {}
+    for node in typed.body:
+        assert isinstance(node, ast.ImportFrom)
+        [alias] = node.names
+        assert alias.asname == alias.name, "without the alias mypy takes it for a private import"
+        assert alias.name not in checked
+        checked[alias.name] = node.module or ""
+    [table] = [ast.literal_eval(node) for node in ast.walk(typed) if isinstance(node, ast.Dict)]
+    loaded = {name: f"{package}.{home}" for home, names in table.items() for name in names.split()}
+    assert list(table) == sorted(table)
+    assert [name for names in table.values() for name in sorted(names.split())] == list(loaded)
+    return checked, loaded
+
+
+def test_the_faces_are_found() -> None:
+    assert {folder.name for folder in FACES} >= {"crunch_game", "scoring", "storage"}
+
+
+@pytest.mark.parametrize("folder", FACES, ids=lambda folder: folder.name)
+def test_type_checkers_read_what_is_loaded(folder: Path) -> None:
+    checked, loaded = face(folder)
+
+    assert checked == loaded
+
+
 def test_every_public_name_is_exported_and_leads_somewhere() -> None:
-    assert crunch_game.__all__ == sorted(crunch_game.__all__)
-    for name in crunch_game.__all__:
-        assert getattr(crunch_game, name) is not None
+    homes, _ = face(Path(crunch_game.__file__).parent)
+    assert crunch_game.__all__ == sorted(homes)
+    for name, home in homes.items():
+        assert getattr(crunch_game, name) is getattr(importlib.import_module(home), name)
     assert set(crunch_game.__all__) <= set(dir(crunch_game))
 
 
@@ -36,11 +74,40 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
         _ = crunch_game.Modelrunner  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(
-    "name", ["ModelRunner", "Policy", "Game", "Predict", "MemoryStore", "InvalidAnswer", "backtest"]
-)
-def test_users_see_public_things_where_they_import_them_from(name: str) -> None:
-    assert getattr(crunch_game, name).__module__ == "crunch_game"
+BY_REFERENCE = """
+import importlib, pickle, pickletools, sys
+homes, first = eval(sys.argv[1]), sys.argv[2]
+for name, home in homes.items():
+    thing = getattr(importlib.import_module(home if first == "home" else "crunch_game"), name)
+    pickled = pickle.dumps(thing)
+    said = [argument for _, argument, _ in pickletools.genops(pickled) if isinstance(argument, str)]
+    assert said == ["crunch_game", name], said
+    assert pickle.loads(pickled) is thing
+"""
+
+
+@pytest.mark.parametrize("first", ["home", "face"])
+def test_public_things_are_pickled_by_the_name_that_users_import(first: str) -> None:
+    """Whoever was asked for them first: their own module, or the face of the package."""
+    homes, _ = face(Path(crunch_game.__file__).parent)
+    del homes["Density"]  # a union of types, with no name of its own
+    run = subprocess.run([sys.executable, "-c", BY_REFERENCE, repr(homes), first], capture_output=True, text=True)
+    assert run.stderr == ""
+
+
+def test_users_see_public_things_where_they_import_them_from() -> None:
+    others = {name for name in crunch_game.__all__ if getattr(crunch_game, name).__module__ != "crunch_game"}
+    assert others == {"Density"}
+
+
+def test_what_is_read_by_its_annotations_is_read_by_any_name() -> None:
+    """A fault comes out of a capsule's manifest: msgspec looks its annotations up where its class says it lives."""
+    program = (
+        "import msgspec; from crunch_game.outcomes import Fault; "
+        'print(repr(msgspec.json.decode(b\'{"kind": "timeout", "message": "late", "exit": -9}\', type=Fault)))'
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout == "Fault(kind='timeout', message='late', traceback=None, stderr=None, exit=-9)\n"
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
@@ -49,10 +116,10 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not {name for name in LIGHT if name in loaded}
 
 
-def test_the_events_and_the_error_called_model_stopped_stand_apart() -> None:
+def test_the_event_and_the_error_called_model_stopped_stand_apart() -> None:
     errors, events = importlib.import_module("crunch_game.errors"), importlib.import_module("crunch_game.events")
     assert crunch_game.ModelStopped is events.ModelStopped
-    assert issubclass(errors.ModelStopped, errors.ModelError)
+    assert crunch_game.ModelUnavailable is errors.ModelStopped
 
 
 def test_every_extra_that_the_design_names_is_there() -> None:

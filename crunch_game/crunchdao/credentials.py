@@ -26,6 +26,7 @@ from cryptography.x509 import load_der_x509_certificate
 from crunch_game.crunchdao.delegation import Refused, verify
 from crunch_game.errors import GameError
 from crunch_game.models import Submission
+from crunch_game.public import public
 
 __all__ = ["Credentials", "GatewayCredentials", "Insecure", "Refused", "SecureCredentials", "Secured", "speaks_tls"]
 
@@ -78,6 +79,7 @@ class Insecure:
         return Secured()
 
 
+@public
 @dataclass(frozen=True)
 class SecureCredentials:
     """Mutual TLS, and the participant's wallet as a witness that the node is the participant's.
@@ -139,6 +141,7 @@ class SecureCredentials:
         )
 
 
+@public
 @dataclass(frozen=True)
 class GatewayCredentials:
     """Ordinary TLS to a gateway, which is shown a token, signed by the coordinator, with every request.

@@ -25,6 +25,7 @@ from crunch_game.faults import said
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
+from crunch_game.public import public
 
 __all__ = ["NodeHost", "need_asyncio"]
 
@@ -38,6 +39,7 @@ _REST: Final = 1.0
 _MANY: Final = 1_000
 
 
+@public
 class NodeHost:
     """Models on model nodes: each submission's source is the "host:port" of its node. Needs asyncio.
 

@@ -25,6 +25,7 @@ from crunch_game.hosts.framing import MAX_FRAME
 from crunch_game.hosts.process import ProcessHost
 from crunch_game.loading import Loader
 from crunch_game.models import Source, Submission
+from crunch_game.public import public
 from crunch_game.rosters.base import Roster
 from crunch_game.rosters.directory import DirectoryRoster
 from crunch_game.rosters.static import StaticRoster
@@ -34,6 +35,7 @@ __all__ = ["DevOrchestrator"]
 logger = logging.getLogger("crunch_game")
 
 
+@public
 class DevOrchestrator:
     """Runs models without Docker and tells coordinators of them: a whole local network, and a simulator for tests.
 

@@ -26,6 +26,7 @@ from crunch_game.hosts.base import Host
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 from crunch_game.policy import Cause
+from crunch_game.public import public
 
 __all__ = ["CrunchRoster"]
 
@@ -35,6 +36,7 @@ _PATIENCE: Final = 5.0
 """Seconds that the game waits for the orchestrator's first word before it begins without a model."""
 
 
+@public
 class CrunchRoster:
     """The models of one crunch, as CrunchDAO's orchestrator announces them. Needs asyncio.
 

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from crunch_game.public import public
+
 __all__ = ["Feed", "FeedEvent", "FeedGap", "FeedTrouble", "Row", "RowDropped"]
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class Row:
     """What the feed says at one moment.
@@ -32,6 +35,7 @@ class Row:
         }
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class FeedGap:
     """The feed was silent for longer than it should be."""
@@ -43,6 +47,7 @@ class FeedGap:
         return f"the feed was silent from {self.after:%Y-%m-%d %H:%M:%S} to {self.until:%Y-%m-%d %H:%M:%S} UTC"
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class FeedTrouble:
     """The source failed; it is asked again in `retry_in` seconds."""
@@ -55,6 +60,7 @@ class FeedTrouble:
         return f"the feed failed ({self.failures} in a row, asked again in {self.retry_in:.1f} s): {self.reason}"
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class RowDropped:
     """A row was left out: repeated, older than one already given, or unreadable."""
@@ -69,6 +75,7 @@ class RowDropped:
 FeedEvent = FeedGap | FeedTrouble | RowDropped
 
 
+@public
 class Feed(Protocol):
     """A source of rows. Implement this to bring data of your own.
 

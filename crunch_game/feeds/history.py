@@ -8,10 +8,12 @@ from datetime import datetime
 
 from crunch_game.errors import FeedError
 from crunch_game.feeds.base import Row
+from crunch_game.public import public
 
 __all__ = ["History"]
 
 
+@public
 class History:
     """Rows in the order of their times: append only, every lookup O(log n).
 

@@ -18,6 +18,7 @@ import httpx
 from crunch_game.durations import Duration, seconds
 from crunch_game.errors import FeedError
 from crunch_game.feeds.base import FeedEvent, FeedGap, FeedTrouble, Row, RowDropped
+from crunch_game.public import public
 
 __all__ = ["Backoff", "PollingFeed"]
 
@@ -54,6 +55,7 @@ class Backoff:
         return max(luck * longest, min(retry_after, _LONGEST_RETRY_AFTER))
 
 
+@public
 class PollingFeed:
     """A live feed that asks a JSON endpoint on a steady grid of times.
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from crunch_game.errors import FeedError, MissingExtra
 from crunch_game.feeds.base import FeedEvent, Row
+from crunch_game.public import public
 
 __all__ = ["ReplayFeed"]
 
@@ -34,6 +35,7 @@ class _Entry:
     values: Mapping[str, object]
 
 
+@public
 class ReplayFeed:
     """A feed over the past: its rows' own times rule, not the wall clock.
 

@@ -19,6 +19,7 @@ from crunch_game.loading import make_model
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 from crunch_game.policy import ANSWERED, Event
+from crunch_game.public import public
 
 __all__ = ["InlineHost"]
 
@@ -30,6 +31,7 @@ class _Inline(Instance):
         self.scope = scope
 
 
+@public
 class InlineHost:
     """Runs models one after the other on the event loop's own thread.
 

@@ -39,6 +39,7 @@ from crunch_game.importing import place_of
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 from crunch_game.policy import Event
+from crunch_game.public import public
 
 __all__ = ["ProcessHost"]
 
@@ -50,6 +51,7 @@ _TURN: Final = 0.25
 _DESCRIPTORS: Final = 1 << 16
 
 
+@public
 class ProcessHost:
     """Runs each model in a process of its own; the default host.
 

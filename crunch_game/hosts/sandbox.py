@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from crunch_game.errors import GameError
 from crunch_game.hosts import landlock, privileges, seccomp, semaphores, surroundings
 from crunch_game.hosts.syscalls import Unavailable
+from crunch_game.public import public
 
 if TYPE_CHECKING:
     from crunch_game.hosts.probes import Barrier
@@ -30,6 +31,7 @@ _Path = str | os.PathLike[str]
 _DEVICES: Final = ("/dev/null", "/dev/full")
 
 
+@public
 @dataclass(frozen=True)
 class Sandbox:
     """What a model may do besides computing. By default it may do none of the following.

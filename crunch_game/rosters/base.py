@@ -10,10 +10,12 @@ from crunch_game.hosts.base import Host
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 from crunch_game.policy import Cause
+from crunch_game.public import public
 
 __all__ = ["RemoteRoster", "Roster"]
 
 
+@public
 class Roster(Protocol):
     """Who is in the game. Implement this to take the models from elsewhere."""
 
@@ -30,6 +32,7 @@ class Roster(Protocol):
         ...
 
 
+@public
 @runtime_checkable
 class RemoteRoster(Roster, Protocol):
     """A roster that others keep: it can be lost, and it wants to know which of its models are out of the game."""

@@ -15,6 +15,7 @@ from crunch_game.errors import GameError, LoadError
 from crunch_game.hosts.base import Host
 from crunch_game.importing import entry_of
 from crunch_game.models import Submission
+from crunch_game.public import public
 from crunch_game.rosters.versions import digest_of, files_of
 
 __all__ = ["DirectoryRoster"]
@@ -27,6 +28,7 @@ _LOOK_EVERY = 1.0
 _Stamp = tuple[tuple[str, int, int, int], ...]
 
 
+@public
 class DirectoryRoster:
     """Each sub-folder with a `main.py` or one package, each `.py` and each `.ipynb` file is a submission.
 

@@ -8,11 +8,13 @@ from dataclasses import replace
 from crunch_game.errors import GameError
 from crunch_game.hosts.base import Host
 from crunch_game.models import Source, Submission
+from crunch_game.public import public
 from crunch_game.rosters.versions import version_of
 
 __all__ = ["StaticRoster"]
 
 
+@public
 class StaticRoster:
     """These models, from the first round to the last.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from crunch_game.public import public
 from crunch_game.storage.base import Prediction
 
 __all__ = ["BatchScorer", "ScoreFunction", "Scorer"]
@@ -12,6 +13,7 @@ __all__ = ["BatchScorer", "ScoreFunction", "Scorer"]
 ScoreFunction = Callable[[Prediction, Any], float]
 
 
+@public
 class Scorer(Protocol):
     """Implement this to score predictions in your own way.
 

@@ -11,6 +11,7 @@ from itertools import accumulate
 from typing import Literal, TypeAlias
 
 from crunch_game.errors import GameError
+from crunch_game.public import public
 from crunch_game.storage.base import Score
 
 __all__ = ["Leaderboard", "Missing", "Standing"]
@@ -20,6 +21,7 @@ Missing: TypeAlias = Literal["worst"] | float | Callable[[Sequence[float]], floa
 the round's scores in ascending order."""
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class Standing:
     """One model's place.
@@ -43,6 +45,7 @@ class Standing:
     scored: int
 
 
+@public
 class Leaderboard:
     """Scores, added as they come, and the standings that they give at any moment.
 

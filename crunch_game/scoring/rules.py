@@ -13,6 +13,7 @@ from reprlib import repr as brief
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from crunch_game.errors import MissingExtra
+from crunch_game.public import public
 from crunch_game.scoring.densities import as_normal_mixture
 from crunch_game.storage.base import Prediction
 
@@ -28,6 +29,7 @@ _CELLS = 1_000_000
 """Numbers in one intermediate array: what bounds the memory of a large batch."""
 
 
+@public
 class CRPS:
     """The continuous ranked probability score, the integral over x of (F(x) - 1{x >= outcome})², lower is better.
 
@@ -60,6 +62,7 @@ class CRPS:
         return _many(_crps, predictions, outcomes)
 
 
+@public
 class LogScore:
     """The logarithmic score, minus the log of the density at the outcome, lower is better.
 

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from crunch_game.errors import StoreError
+from crunch_game.public import lazy_face, public
 
 if TYPE_CHECKING:
-    from crunch_game.storage.base import ModelRecord, Prediction, Score, Store
-    from crunch_game.storage.memory import MemoryStore
-    from crunch_game.storage.sql import SQLStore
-
-__all__ = ["MemoryStore", "ModelRecord", "Prediction", "SQLStore", "Score", "Store", "open_store"]
-
-_HOMES = {
-    "MemoryStore": "memory",
-    "ModelRecord": "base",
-    "Prediction": "base",
-    "SQLStore": "sql",
-    "Score": "base",
-    "Store": "base",
-}
+    from crunch_game.storage.base import ModelRecord as ModelRecord
+    from crunch_game.storage.base import Prediction as Prediction
+    from crunch_game.storage.base import Score as Score
+    from crunch_game.storage.base import Store as Store
+    from crunch_game.storage.memory import MemoryStore as MemoryStore
+    from crunch_game.storage.sql import SQLStore as SQLStore
+else:
+    __getattr__, __dir__, _elsewhere = lazy_face(
+        __name__, {"base": "ModelRecord Prediction Score Store", "memory": "MemoryStore", "sql": "SQLStore"}
+    )
+    __all__ = sorted([*_elsewhere, "open_store"])
 
 
+@public
 def open_store(url: str, *, create: bool = True) -> Store:
     """The store that a URL names.
 
@@ -45,9 +43,3 @@ def open_store(url: str, *, create: bool = True) -> Store:
     from crunch_game.storage.sql import SQLStore
 
     return SQLStore(url, create=create)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -9,11 +9,13 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from crunch_game.feeds.base import Row
+from crunch_game.public import public
 from crunch_game.status import Status
 
 __all__ = ["ModelRecord", "Prediction", "Score", "Store"]
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """One model's answer in one round, or why there is none. `(model_id, key, at)` is its identity.
@@ -45,6 +47,7 @@ class Prediction:
     elapsed: float = 0.0
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class Score:
     """What one prediction is worth. `(model_id, key, at)` is the prediction's identity.
@@ -64,6 +67,7 @@ class Score:
     reason: str | None = None
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
     """What the store knows of a model: who it is, and in which state it was last seen."""
@@ -75,6 +79,7 @@ class ModelRecord:
     reason: str | None = None
 
 
+@public
 class Store(Protocol):
     """Where a game is kept. Implement this to keep it elsewhere; methods may be called from any thread.
 

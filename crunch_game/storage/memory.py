@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
+from crunch_game.public import public
 from crunch_game.status import Status
 from crunch_game.storage.base import ModelRecord, Prediction, Score
 from crunch_game.storage.codec import (
@@ -69,6 +70,7 @@ class _Timeline:
             yield from sorted(self._members[when])
 
 
+@public
 class MemoryStore:
     """A store that is gone with the process; else it behaves exactly as SQLStore does.
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
+from crunch_game.public import public
 from crunch_game.status import Status
 from crunch_game.storage import tables
 from crunch_game.storage.base import ModelRecord, Prediction, Score
@@ -36,6 +37,7 @@ from crunch_game.storage.sqlite import BUSY_TIMEOUT, create_views, insert, sqlit
 __all__ = ["SQLStore"]
 
 
+@public
 class SQLStore:
     """A store in a SQLite file, which several processes may use at once.
 

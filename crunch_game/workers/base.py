@@ -16,12 +16,14 @@ from crunch_game.errors import GameError
 from crunch_game.events import TROUBLE, GameEvent
 from crunch_game.feeds.base import Feed, FeedEvent, FeedGap, FeedTrouble, RowDropped
 from crunch_game.game import Game
+from crunch_game.public import public
 from crunch_game.scoring.leaderboard import Standing
 from crunch_game.storage.base import Store
 
 __all__ = ["Listener", "Standings", "beside", "claim", "feed_of", "in_thread", "log_trouble", "safely"]
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class Standings:
     """The leaderboard as it is now, on the game's clock."""

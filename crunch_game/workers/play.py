@@ -16,6 +16,7 @@ from crunch_game.events import PredictionsSetAside
 from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
 from crunch_game.hosts.base import Host
+from crunch_game.public import public
 from crunch_game.runner import Models
 from crunch_game.scoring.leaderboard import Standing
 from crunch_game.storage.base import ModelRecord, Score, Store
@@ -27,6 +28,7 @@ from crunch_game.workers.score import ScoreWorker
 __all__ = ["GameResult", "run_game"]
 
 
+@public
 @dataclass(frozen=True)
 class GameResult:
     """What a run of a game came to. Printed, it is the leaderboard.
@@ -70,6 +72,7 @@ class GameResult:
         return rows
 
 
+@public
 async def run_game(
     game: Game,
     models: Models,

@@ -21,6 +21,7 @@ from crunch_game.hosts.base import Host
 from crunch_game.models import Model
 from crunch_game.outcomes import Outcome, Round, Status
 from crunch_game.policy import State
+from crunch_game.public import public
 from crunch_game.runner import ModelRunner, Models
 from crunch_game.schedule import due, next_slot
 from crunch_game.scoring.leaderboard import Standing
@@ -35,6 +36,7 @@ logger = logging.getLogger("crunch_game")
 _READY_TIMEOUT = 5.0
 
 
+@public
 class PredictWorker:
     """Takes a feed's rows, ticks every model, plays the rounds that are due, and stores all of it.
 

@@ -16,6 +16,7 @@ from crunch_game.errors import MissingExtra
 from crunch_game.faults import said
 from crunch_game.feeds.history import History
 from crunch_game.game import Game
+from crunch_game.public import public
 from crunch_game.scoring.base import BatchScorer
 from crunch_game.scoring.leaderboard import Standing
 from crunch_game.storage.base import Prediction, Score, Store
@@ -27,6 +28,7 @@ __all__ = ["ScoreWorker"]
 logger = logging.getLogger("crunch_game")
 
 
+@public
 class ScoreWorker:
     """Scores the predictions whose horizon has passed, and keeps the leaderboard. Needs no models.
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from html import escape
-from types import ModuleType
 from typing import Literal
 
 from crunch_game import sync
@@ -13,6 +11,7 @@ from crunch_game.errors import GameError
 from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
 from crunch_game.hosts.base import Host
+from crunch_game.public import public
 from crunch_game.runner import Models
 from crunch_game.storage.base import Prediction, Score, Store
 from crunch_game.storage.memory import MemoryStore
@@ -21,6 +20,7 @@ from crunch_game.workers import GameResult
 __all__ = ["Backtest", "backtest"]
 
 
+@public
 @dataclass(frozen=True, repr=False)
 class Backtest(GameResult):
     """What a game over history came to. A notebook shows it as its leaderboard.
@@ -50,6 +50,7 @@ class Backtest(GameResult):
         return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
 
 
+@public
 def backtest(
     game: Game,
     models: Models | type,
@@ -77,12 +78,3 @@ def backtest(
     models = [models] if isinstance(models, type) else models
     result = sync.run_game(game, models, store=store, feed=feed, host=host, max_ticks=max_ticks)
     return Backtest(**{name: getattr(result, name) for name in GameResult.__dataclass_fields__}, store=store)
-
-
-class _Callable(ModuleType):
-    """Lets `crunch_game.backtest(...)` work, whether this module or its function was imported first."""
-
-    __call__ = staticmethod(backtest)
-
-
-sys.modules[__name__].__class__ = _Callable
