@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from crunch_game.hosts.forkserver import FAILED, NOT_STARTED
+from crunch_game.hosts.forkserver import NOT_STARTED
+from crunch_game.hosts.worker import FAILED
 from crunch_game.wording import mebibytes
 
 if TYPE_CHECKING:

@@ -1,19 +1,20 @@
-"""One selector on a thread of its own: writes a round's frame to every model, collects answers and deadlines.
+"""The engine: one thread with one selector that writes a round's frame to every model and collects the answers.
 
-It wakes the event loop once per round, so that a busy loop spoils nobody's budget, and it takes what has arrived
-when a deadline is noticed as in time, so that nobody pays for the coordinator's own lateness. Only this thread
-touches the sockets; the event loop's side hands it functions to run (`Engine.do`).
+It wakes the event loop once per round, so that code that blocks the loop spoils nobody's budget. What has arrived when
+it notices a deadline is in time, so that nobody pays for the coordinator's own lateness. Only this thread touches the
+sockets; the event loop hands it functions to run (`Engine.do`).
 """
 
 from __future__ import annotations
 
+import heapq
 import logging
 import selectors
 import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -21,33 +22,42 @@ from typing import Final
 from crunch_game.errors import CrunchGameError
 from crunch_game.faults import said
 from crunch_game.hosts import framing
-from crunch_game.hosts.deadlines import Deadlines
-from crunch_game.hosts.exchange import Exchange, Gone, Link, Missed
-from crunch_game.hosts.processes import is_exiting
+from crunch_game.hosts.exchange import Exchange, Gone, Link
+from crunch_game.hosts.offspring import is_exiting
 from crunch_game.hosts.supervisor import Supervisor
+from crunch_game.hosts.turns import Missed
 
 __all__ = ["Engine"]
 
 logger = logging.getLogger("crunch_game")
 
-_CHUNK: Final = 1 << 16
-_BLOCKED: Final = 0.1
-"""Seconds that the event loop may take to hear of a result before its author is told."""
+_READ_BYTES: Final = 1 << 16
+_BLOCKED_SECONDS: Final = 0.1
+"""How long the event loop may take to hear of a result before its author is told."""
+_NEARLY_OVER_SECONDS: Final = 0.1
+"""How long before a deadline those who are still at their call are looked at."""
 
 
 class Engine:
-    """The thread. `wake(function)` must make the event loop call the function soon, from any thread."""
+    """The thread.
 
-    def __init__(self, wake: Callable[[Callable[[], None]], None], on_blocked: Callable[[float], None]) -> None:
-        self._wake = wake
+    Args:
+        call_soon: Makes the event loop call a function soon, from any thread.
+        on_blocked: Called on the event loop with the seconds that it took to hear of a result, if they are many.
+    """
+
+    def __init__(self, call_soon: Callable[[Callable[[], None]], None], on_blocked: Callable[[float], None]) -> None:
+        self._call_soon = call_soon
         self._on_blocked = on_blocked
         self._selector = selectors.DefaultSelector()
         self._tasks: deque[Callable[[], None]] = deque()
+        # A byte in this pair ends the selector's wait, so that a task is not left until the next answer.
         self._bell, self._ear = socket.socketpair()
         for end in (self._bell, self._ear):
             end.setblocking(False)
-        self._deadlines = Deadlines()
-        self.processes = Supervisor(self._selector, self._tell, self._end)
+        self._due: list[tuple[float, int, Exchange]] = []
+        """A heap of exchanges by when they must be looked at: shortly before their deadline, then at it."""
+        self.processes = Supervisor(self._selector, self._on_loop, self._end)
         """The models' processes; for the engine's thread, by way of `do`."""
         self._stopping = False
         self._failure: CrunchGameError | None = None
@@ -70,10 +80,13 @@ class Engine:
             self._bell.send(b"\0")
 
     def check(self) -> None:
-        """Must be asked by whoever has something done, and again when it is told what came of it.
+        """Raise if the engine has failed.
+
+        Call it before handing over work, and again when the result is here: a failed engine says of every process that
+        it is gone, which must not be taken for the models' own end.
 
         Raises:
-            CrunchGameError: The engine has failed. Every process has been said to be gone.
+            CrunchGameError: The engine has failed.
         """
         if self._failure is not None:
             raise self._failure
@@ -87,32 +100,31 @@ class Engine:
         self._selector.register(channel, selectors.EVENT_READ, link)
         self.processes.spawn(link, descriptors)
 
-    def ask(self, exchange: Exchange, frames: Mapping[Link, bytes]) -> None:
-        """Begin an exchange: each link gets its frame as soon as it is free."""
+    def ask(self, exchange: Exchange, frames: dict[Link, bytes]) -> None:
+        """Begin an exchange: each link gets its frame as soon as it is free. The dict is the exchange's from now on."""
         exchange.began = now = time.monotonic()
         exchange.deadline = now + exchange.timeout
-        exchange.waiting.update(frames)
-        self._deadlines.add(exchange)
-        for link, frame in frames.items():
-            if link.ended:
-                self._settle(link, exchange, Gone(None, unsent=True), now)
-            elif link.current is None:
-                self._send(link, exchange, frame, now)
-            else:
-                link.queue.append((exchange, frame))
+        exchange.waiting = frames
+        nearly_over = exchange.deadline - min(_NEARLY_OVER_SECONDS, exchange.timeout / 5)
+        heapq.heappush(self._due, (nearly_over, exchange.id, exchange))
         if not frames:
             self._deliver(exchange)
+        for link, frame in list(frames.items()):
+            if link.ended:
+                self._settle(link, exchange, Gone(None, unsent=True), now)
+            elif link.turns.add(exchange, now):
+                self._send(link, exchange, frame)
 
     def abandon(self, exchange: Exchange) -> None:
         """Nobody waits for the exchange any more: answers that still come are late ones."""
+        now = time.monotonic()
         for link in exchange.waiting:
-            self._expire(link, exchange)
+            link.turns.expire(exchange, now)
         exchange.waiting.clear()
         if exchange.results:
             self._deliver(exchange)
 
-    def _halt(self) -> None:
-        self._stopping = True
+    # The thread.
 
     def _run(self) -> None:
         try:
@@ -122,49 +134,30 @@ class Engine:
             logger.exception("the engine of crunch_game failed; rounds cannot go on")
             self._fail(error)
         finally:
-            self._release()
+            self._let_go_of_all("the runner was left")
+            self._selector.close()
+            self._bell.close()
+            self._ear.close()
 
-    def _fail(self, error: BaseException) -> None:
-        """Say that every process is gone, those too that are still asked for, until the author leaves the runner."""
-        self._failure = CrunchGameError(
-            f"the thread that speaks to the models failed ({said(error)}); leave this runner and begin another"
-        )
-        self._give_up(str(self._failure))
-        self._ear.setblocking(True)
-        while not self._stopping:
-            while self._tasks:
-                with suppress(Exception):
-                    self._tasks.popleft()()
-            if not self._stopping:
-                self._hear()
-
-    def _release(self) -> None:
-        self._give_up("the runner was left")
-        self._selector.close()
-        self._bell.close()
-        self._ear.close()
-
-    def _give_up(self, reason: str) -> None:
-        """Let go of the fork server and of every process: who still waits for one must not wait for ever."""
-        self.processes.give_up()
-        for link in self.processes.links:
-            link.broken = link.broken or reason
-            self._hang_up(link)  # to read once more may be what fails
-            self._end(link, None)
+    def _halt(self) -> None:
+        self._stopping = True
 
     def _turn(self) -> None:
-        self._dispatch(0.0 if self._tasks else self._deadlines.ahead())
-        if self._deadlines.overdue():
+        self._dispatch(0.0 if self._tasks else self._seconds_ahead())
+        if self._overdue():
             self._dispatch(0.0)  # what has arrived by now is in time
-            while exchange := self._deadlines.overdue():
-                self._miss(exchange)
+            while exchange := self._overdue():
+                now = time.monotonic()
+                for link in list(exchange.waiting):
+                    self._settle(link, exchange, link.turns.expire(exchange, now), now)
         while self._tasks:
             self._tasks.popleft()()
 
     def _dispatch(self, timeout: float | None) -> None:
+        """Wait for what arrives, and take it."""
         ready = self._selector.select(timeout)
         now = time.monotonic()  # what is ready had arrived by now
-        partial: dict[int, Exchange] = {}
+        touched: dict[int, Exchange] = {}
         for key, mask in ready:
             link = key.data
             if not isinstance(link, Link):
@@ -173,9 +166,8 @@ class Engine:
             if mask & selectors.EVENT_WRITE:
                 self._flush(link)
             if mask & selectors.EVENT_READ:
-                for exchange in self._read(link, now):
-                    partial[exchange.id] = exchange
-        for exchange in partial.values():
+                self._read(link, now, touched)
+        for exchange in touched.values():
             if exchange.results and exchange.waiting:
                 self._deliver(exchange)
 
@@ -183,10 +175,51 @@ class Engine:
         with suppress(BlockingIOError):
             self._ear.recv(4096)
 
+    def _seconds_ahead(self) -> float | None:
+        """Seconds until an exchange must be looked at; None if there is none."""
+        while self._due and not self._due[0][2].waiting:
+            heapq.heappop(self._due)
+        return max(0.0, self._due[0][0] - time.monotonic()) if self._due else None
+
+    def _overdue(self) -> Exchange | None:
+        """An exchange whose deadline has passed; on the way, watchers hear of those whose time is nearly over."""
+        now = time.monotonic()
+        while self._due and (self._due[0][0] <= now or not self._due[0][2].waiting):
+            exchange = self._due[0][2]
+            if exchange.waiting and exchange.deadline <= now:
+                return exchange
+            heapq.heappop(self._due)
+            if exchange.waiting:
+                heapq.heappush(self._due, (exchange.deadline, exchange.id, exchange))
+                if slow := [link for link in exchange.waiting if link.turns.current is exchange]:
+                    slow[0].watcher.slow(slow, exchange)
+        return None
+
+    def _fail(self, error: BaseException) -> None:
+        """Say that every process is gone, those too that are still asked for, until the author leaves the runner."""
+        self._failure = CrunchGameError(
+            f"the thread that speaks to the models failed ({said(error)}); leave this runner and begin another"
+        )
+        self._let_go_of_all(str(self._failure))
+        self._ear.setblocking(True)
+        while not self._stopping:
+            while self._tasks:
+                with suppress(Exception):
+                    self._tasks.popleft()()
+            if not self._stopping:
+                self._hear()
+
+    def _let_go_of_all(self, reason: str) -> None:
+        """Let go of the fork server and of every process: who still waits for one must not wait for ever."""
+        self.processes.give_up()
+        for link in self.processes.links:
+            link.broken = link.broken or reason
+            self._hang_up(link)  # to read once more may be what fails
+            self._end(link, None)
+
     # Calls.
 
-    def _send(self, link: Link, exchange: Exchange, frame: bytes | memoryview, now: float) -> None:
-        link.current, link.asked, link.expired = exchange, now, False
+    def _send(self, link: Link, exchange: Exchange, frame: bytes | memoryview) -> None:
         if link.socket is None:
             return  # it is ending; its exit settles what it was asked
         try:
@@ -205,28 +238,25 @@ class Engine:
             self._selector.modify(link.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, link)
 
     def _flush(self, link: Link) -> None:
-        """Write what the socket did not take before."""
-        if link.socket is None or link.unsent is None or link.current is None:
+        """Write what the socket did not take before, though nobody may wait for the answer any more."""
+        if link.socket is None or link.unsent is None:
             return
-        unsent, link.unsent, expired = link.unsent, None, link.expired
+        unsent, link.unsent = link.unsent, None
         self._selector.modify(link.socket, selectors.EVENT_READ, link)
-        self._send(link, link.current, unsent, link.asked)
-        link.expired = expired
+        if (exchange := next(iter(link.turns.running), None)) is not None:
+            self._send(link, exchange, unsent)
 
-    def _read(self, link: Link, now: float) -> Iterable[Exchange]:
-        """Take what has arrived; the exchanges to deliver from early are returned."""
-        touched: list[Exchange] = []
+    def _read(self, link: Link, now: float, touched: dict[int, Exchange]) -> None:
+        """Take what has arrived; exchanges that want their results as they come are put into `touched`."""
         try:
             while link.socket is not None:
-                data = link.socket.recv(_CHUNK)
+                data = link.socket.recv(_READ_BYTES)
                 if not data:
                     self._break(link, None)
                     break
                 for frame in link.reader.feed(data):
-                    exchange = self._take(link, frame, now)
-                    if exchange is not None:
-                        touched.append(exchange)
-                if len(data) < _CHUNK:
+                    self._take(link, frame, now, touched)
+                if len(data) < _READ_BYTES:
                     break
         except BlockingIOError:
             pass
@@ -234,32 +264,32 @@ class Engine:
             self._break(link, None)
         except framing.ProtocolError as error:
             self._break(link, str(error))
-        return touched
 
-    def _take(self, link: Link, frame: framing.Frame, now: float) -> Exchange | None:
-        """One answer; its exchange if that wants results as they come."""
-        exchange = link.current
+    def _take(self, link: Link, frame: framing.Frame, now: float, touched: dict[int, Exchange]) -> None:
+        """One answer. It carries the id of its call, so that it is never taken for another's."""
+        turns = link.turns
+        exchange = next(iter(turns.running), None)
         if exchange is None or frame.call != exchange.id or link.unsent is not None:
             raise framing.ProtocolError("it answered a call that it was not asked")
-        link.current = None
+        in_time = turns.answered(exchange, now)
         if exchange.shared is not None:
             self._has_read(link, exchange)
-        if link.expired:
-            self._tell(lambda: link.watcher.late(link))
-            exchange = None
+        if not in_time:
+            self._on_loop(lambda: link.watcher.late(link))
         else:
             self._settle(link, exchange, frame, now)
-        if link.queue:
-            self._send(link, *link.queue.popleft(), now)
-        return exchange if exchange is not None and exchange.each else None
+            if exchange.each:
+                touched[exchange.id] = exchange
+        if turns.queue and (following := turns.next(now)) is not None:
+            self._send(link, following, following.waiting[link])
 
-    def _settle(self, link: Link, exchange: Exchange, what: framing.Frame | Missed | Gone, now: float) -> None:
-        waiting = exchange.waiting
-        if link not in waiting:
+    def _settle(
+        self, link: Link, exchange: Exchange, what: framing.Frame | Missed[Exchange] | Gone, now: float
+    ) -> None:
+        if exchange.waiting.pop(link, None) is None:
             return
-        waiting.remove(link)
         exchange.results.append((link, what, now - exchange.began))
-        if not waiting:
+        if not exchange.waiting:
             self._deliver(exchange)
 
     def _has_read(self, link: Link, exchange: Exchange) -> None:
@@ -268,41 +298,25 @@ class Engine:
         if not exchange.readers and not exchange.waiting:
             exchange.shared = None
 
-    def _miss(self, exchange: Exchange) -> None:
-        now = time.monotonic()
-        for link in list(exchange.waiting):
-            busy = link.current
-            if busy in (None, exchange):
-                missed = Missed(exchange=exchange.id)
-            else:
-                missed = Missed(busy.method, now - link.asked, busy.id)
-            self._expire(link, exchange)
-            self._settle(link, exchange, missed, now)
-
-    def _expire(self, link: Link, exchange: Exchange) -> None:
-        if link.current is exchange:
-            link.expired = True
-        else:
-            link.queue = deque(waiting for waiting in link.queue if waiting[0] is not exchange)
-
     def _deliver(self, exchange: Exchange) -> None:
         batch, exchange.results = exchange.results, []
         last = not exchange.waiting
         if last and not exchange.readers:
             exchange.shared = None
-        self._tell(lambda: exchange.deliver(batch, last))
+        self._on_loop(lambda: exchange.deliver(batch, last))
 
-    def _tell(self, function: Callable[[], None]) -> None:
+    def _on_loop(self, function: Callable[[], None]) -> None:
+        """Have the event loop call the function, and tell if it took long to get there."""
         posted = time.monotonic()
 
-        def told() -> None:
+        def called() -> None:
             late = time.monotonic() - posted
             function()
-            if late > _BLOCKED:
+            if late > _BLOCKED_SECONDS:
                 self._on_blocked(late)
 
         with suppress(RuntimeError):  # the event loop is closed: nobody is left to be told
-            self._wake(told)
+            self._call_soon(called)
 
     # Processes.
 
@@ -321,21 +335,19 @@ class Engine:
             link.socket = None
 
     def _end(self, link: Link, code: int | None) -> None:
+        """The process is gone: settle what it was asked, and what waited for it."""
         now = time.monotonic()
-        self._read(link, now)  # an answer that was given before the end counts
+        touched: dict[int, Exchange] = {}
+        self._read(link, now, touched)  # an answer that was given before the end counts
         if link.ended:
             return
         link.ended = True
         self._hang_up(link)
         self.processes.forget(link)
-        current, queue = link.current, link.queue
-        link.current, link.queue = None, deque()
-        if current is not None:
-            self._has_read(link, current)
-        told = current is not None and not link.expired
-        gone = Gone(code, link.broken, busy_with=current.method if current is not None else None)
-        if current is not None and told:
-            self._settle(link, current, gone, now)
-        for exchange, _ in queue:
-            self._settle(link, exchange, replace(gone, unsent=True), now)
-        self._tell(lambda: link.watcher.gone(link, gone, told=told))
+        running, current = next(iter(link.turns.running), None), link.turns.current
+        gone = Gone(code, link.broken, busy_with=running.method if running is not None else None)
+        if running is not None:
+            self._has_read(link, running)
+        for exchange in link.turns.end():
+            self._settle(link, exchange, gone if exchange is current else replace(gone, unsent=True), now)
+        self._on_loop(lambda: link.watcher.gone(link, gone, told=current is not None))

@@ -24,10 +24,9 @@ import msgspec
 from crunch_game.contract import Contract
 from crunch_game.faults import own_frames, said
 from crunch_game.hosts import installed, output
-from crunch_game.hosts.birth import FAILED, become_model
 from crunch_game.hosts.folders import discard
-from crunch_game.hosts.offspring import adopt, children, end
-from crunch_game.hosts.processes import is_exiting
+from crunch_game.hosts.offspring import adopt, children, end, is_exiting
+from crunch_game.hosts.worker import FAILED, become_model
 from crunch_game.importing import run_main
 
 if TYPE_CHECKING:
@@ -36,13 +35,14 @@ if TYPE_CHECKING:
 __all__ = [
     "FAILED",
     "NOT_STARTED",
+    "PACKET",
     "Boot",
+    "Booted",
+    "DumpFrames",
     "Exited",
     "Imported",
     "Importing",
     "Kill",
-    "Look",
-    "Ready",
     "Report",
     "Spawn",
     "Started",
@@ -50,7 +50,9 @@ __all__ = [
 ]
 
 PACKET: Final = 1 << 17
+"""Bytes that one message may have, either way."""
 _LEFT_BEHIND: Final = 0
+"""Stands for a token where a child is no model's process."""
 NOT_STARTED: Final = 127
 """The exit code that is told of a process which the system would not make."""
 
@@ -81,7 +83,7 @@ class Kill(msgspec.Struct, tag=True):
     token: int
 
 
-class Look(msgspec.Struct, tag=True):
+class DumpFrames(msgspec.Struct, tag=True):
     """Have a model's process write to its stderr where it is."""
 
     token: int
@@ -100,7 +102,7 @@ class Imported(msgspec.Struct, tag=True):
     threads: int
 
 
-class Ready(msgspec.Struct, tag=True):
+class Booted(msgspec.Struct, tag=True):
     """Everything is imported, or the base class could not be: `error` and its traceback say why."""
 
     error: str | None = None
@@ -125,11 +127,11 @@ class Exited(msgspec.Struct, tag=True):
     peak: int = 0
 
 
-Report = Importing | Imported | Ready | Started | Exited
+Report = Importing | Imported | Booted | Started | Exited
 
 _encode = msgspec.msgpack.Encoder().encode
 _boots = msgspec.msgpack.Decoder(Boot)
-_orders = msgspec.msgpack.Decoder(Spawn | Kill | Look)
+_orders = msgspec.msgpack.Decoder(Spawn | Kill | DumpFrames)
 
 
 def main(descriptor: int) -> None:
@@ -147,7 +149,7 @@ def main(descriptor: int) -> None:
             run_main(boot.main)
             contract = Contract(boot.base, returns=dict.fromkeys(boot.overridden, object))
         except BaseException as error:  # noqa: BLE001 - the author must hear of whatever an import raises
-            control.send(_encode(Ready(said(error), own_frames(error))))
+            control.send(_encode(Booted(said(error), own_frames(error))))
             return
         booting = False
         _preload(control, boot.preload)
@@ -161,7 +163,7 @@ def main(descriptor: int) -> None:
         del boot, handlers
         gc.collect()
         gc.freeze()
-        control.send(_encode(Ready()))
+        control.send(_encode(Booted()))
         descriptors = _Server(control).run()
     if descriptors is not None:
         become_model(descriptors, pipe, contract, sandbox)

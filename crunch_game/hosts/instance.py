@@ -1,4 +1,7 @@
-"""One model's process as the runner's instance: its logs, and what came of a call as a Reply."""
+"""One model's process as the runner's instance: what came of a call, as a Reply with its reason.
+
+What a process says of itself is the word of a stranger, of any length and kind, and is read as that.
+"""
 
 from __future__ import annotations
 
@@ -11,36 +14,49 @@ from pathlib import Path
 from typing import Final
 
 import anyio
+import msgspec
 
 from crunch_game.faults import shortened
-from crunch_game.hosts import channel, framing, lastwords, wire
+from crunch_game.hosts import framing, lastwords, wire
 from crunch_game.hosts.base import Call, Instance, LoadFailure, Reply, Setup
-from crunch_game.hosts.claims import told_of, warnings_of
 from crunch_game.hosts.deaths import Coroner
-from crunch_game.hosts.exchange import Exchange, Gone, Link, LinkWatcher, Missed
+from crunch_game.hosts.exchange import Exchange, Gone, Link, LinkWatcher, channel_pair
 from crunch_game.hosts.folders import discard
-from crunch_game.hosts.forkserver import FAILED
 from crunch_game.hosts.logs import Keeper, file_name
+from crunch_game.hosts.turns import Missed
+from crunch_game.hosts.worker import FAILED
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
-from crunch_game.policy import ANSWERED, Event
+from crunch_game.policy import ANSWERED, Event, State
 
-__all__ = ["Process"]
+__all__ = ["Process", "fault_in", "warnings_in"]
 
-_MOST: Final = 32_768
-"""Bytes of stderr that a fault is made of: a dump has a hundred frames, and names every extension module."""
-_WORDS: Final = 1 << 20
-"""Bytes that a frame may have besides an answer: faults and warnings are no answers."""
+_MAX_STDERR_BYTES: Final = 32_768
+"""Of stderr that a fault is made of: a dump has a hundred frames, and names every extension module."""
+_MAX_FAULT_BYTES: Final = 1 << 20
+"""Of a frame besides an answer: faults and warnings are no answers, and are not limited as answers are."""
+_MAX_WARNINGS: Final = 20
+_MAX_KIND_CHARACTERS: Final = 100
+
+# What the runner says of a model; no model says it of itself.
+_RUNNERS_KINDS: Final = frozenset({"timeout", "died", "invalid", "unsupported", "protocol", *State})
+_KINDS: Final = {framing.UNSUPPORTED: "unsupported", framing.UNSENDABLE: "invalid"}
+_faults = msgspec.msgpack.Decoder(tuple[str, str, str | None])
+_warnings = msgspec.msgpack.Decoder(list[str])
+_UNREADABLE: Final = (msgspec.MsgspecError, ValueError)  # ValueError: its text is no UTF-8
 
 
 @dataclass
-class _Look:
-    """When the model was looked at, in which exchange, what its log's position was, and what was seen."""
+class _SlowCall:
+    """A call that was nearly out of time: where its model was then is in the log, from `position` on.
+
+    `frames` is what was read there, once it has been read.
+    """
 
     exchange: int
     position: int
     when: str
-    seen: str | None = None
+    frames: str | None = None
 
 
 class Process(Instance):
@@ -69,7 +85,7 @@ class Process(Instance):
         answer_limit: int,
     ) -> None:
         super().__init__(submission)
-        self.link = Link(watcher, answer_limit + _WORDS)
+        self.link = Link(watcher, answer_limit + _MAX_FAULT_BYTES)
         self.ended = anyio.Event()
         self.home = folder / f"{self.link.token}"
         self._setup = setup
@@ -81,8 +97,8 @@ class Process(Instance):
         stem = str(self.link.token) if logs is None else file_name(submission.id)
         self._out, self._err = (keeper.keep((logs or folder) / f"{stem}.{name}.log") for name in ("out", "err"))
         self._read_to = self._err.end()
-        self._look: _Look | None = None
-        self._struck: bool | None = None
+        self._slow: _SlowCall | None = None
+        self._killed_for_memory: bool | None = None
 
     def open(self) -> tuple[socket.socket, list[int]]:
         """Our end of its channel, and the descriptors that it gets: the other end, stdout and stderr.
@@ -91,7 +107,7 @@ class Process(Instance):
             OSError: The system has no more of them.
         """
         self.home.mkdir()
-        ours, theirs = channel.pair()
+        ours, theirs = channel_pair()
         descriptors = [theirs.detach()]
         try:
             descriptors.extend(log.open() for log in (self._out, self._err))
@@ -109,31 +125,35 @@ class Process(Instance):
             self._keeper.let_go(log, remove=not self._keep)
 
     def note_slow(self, exchange: Exchange) -> None:
-        """Say in its log why the lines follow that tell where it is. Not on the event loop: the disk may be slow."""
+        """Head, in its log, the lines that will tell where it is. Not for the event loop: the disk may be slow."""
         after = time.monotonic() - exchange.began
         text = f"[crunch_game] {exchange.method} has taken {after:.3g} s of its {exchange.timeout:g} s and is here:\n"
-        self._look = _Look(exchange.id, self._err.append(text), f"here after {after:.3g} s")
+        self._slow = _SlowCall(exchange.id, self._err.append(text), f"here after {after:.3g} s")
 
-    def loaded(self, what: framing.Frame | Missed | Gone, timeout: float) -> tuple[str, ...]:
+    def loaded(self, what: framing.Frame | Missed[Exchange] | Gone, timeout: float) -> tuple[str, ...]:
         """The warnings of a load that succeeded.
 
         Raises:
             LoadFailure: It did not.
         """
         if isinstance(what, framing.Frame):
-            if (warnings := warnings_of(what)) is not None:
+            if (warnings := warnings_in(what)) is not None:
                 return warnings
             raise LoadFailure(self._fault(what))
         if isinstance(what, Gone):
             raise LoadFailure(self.death(what, "while it was loading"))
         text = f"loading it took longer than {timeout:g} s (setup_timeout)"
-        raise LoadFailure(self._late(what, text))
+        raise LoadFailure(self._late(what, "timeout", text))
 
-    def reply(self, what: framing.Frame | Missed | Gone, elapsed: float, call: Call) -> Reply:
+    def reply(self, what: framing.Frame | Missed[Exchange] | Gone, elapsed: float, call: Call) -> Reply:
         """What the process made of a call."""
         if isinstance(what, framing.Frame):
+            if what.kind == framing.UNSUPPORTED:
+                event, fault = self._setup.absence(call.method.name, self._fault(what).message)
+                return Reply(event, None, fault, elapsed)
             if what.kind != framing.VALUE:
-                return self._refusal(what, elapsed, call)
+                event = Event.RAISED if what.kind == framing.FAULT else Event.INVALID
+                return Reply(event, None, self._fault(what), elapsed)
             try:
                 framing.check_length(len(what.body), self._answer_limit)
                 return Reply(ANSWERED, wire.decode(what.body), None, elapsed)
@@ -142,29 +162,21 @@ class Process(Instance):
             except wire.Undecodable as error:
                 return _invalid(f"the answer cannot be read: {shortened(str(error))}", elapsed)
         if isinstance(what, Missed):
-            return Reply(Event.DEADLINE, None, self._late(what, _missed(what, call)), elapsed)
+            return Reply(Event.DEADLINE, None, self._late(what, *what.kind_and_reason(call.timeout)), elapsed)
         if what.unsent:
             text = f"its process ended before the call reached it (it was busy with {what.busy_with})"
             return Reply(Event.DROPPED, None, Fault("died", text, exit=what.exit), elapsed)
         return Reply(Event.DIED, None, self.death(what, f"during {what.busy_with}"), elapsed)
 
-    def _refusal(self, frame: framing.Frame, elapsed: float, call: Call) -> Reply:
-        fault = self._fault(frame)
-        if frame.kind == framing.UNSUPPORTED:
-            event, fault = self._setup.absence(call.method.name, fault.message)
-        else:
-            event = Event.RAISED if frame.kind == framing.FAULT else Event.INVALID
-        return Reply(event, None, fault, elapsed)
-
     def _fault(self, frame: framing.Frame) -> Fault:
-        kind, message, traceback = told_of(frame)
+        kind, message, traceback = fault_in(frame)
         stderr = lastwords.lines_of(self._unread()) if frame.kind == framing.FAULT else None
         return Fault(kind, message, traceback, stderr)
 
     def examine(self, gone: Gone) -> None:
-        """Ask what can be asked only while its end is fresh."""
-        if self._struck is None and gone.exit == -signal.SIGKILL and gone.reason is None:
-            self._struck = self._coroner.memory.struck()
+        """Ask the system what it can say only while the end is fresh: whether memory had run out."""
+        if self._killed_for_memory is None and gone.exit == -signal.SIGKILL and gone.reason is None:
+            self._killed_for_memory = self._coroner.memory.struck()
 
     def death(self, gone: Gone, when: str = "between two calls") -> Fault:
         """How and when the process ended."""
@@ -179,7 +191,7 @@ class Process(Instance):
         how = self._coroner.verdict(
             gone.exit,
             started=self.link.pid is not None,
-            struck=bool(self._struck),
+            struck=bool(self._killed_for_memory),
             peak=self.link.peak,
             stderr=stderr,
             dump=dump,
@@ -187,29 +199,49 @@ class Process(Instance):
         )
         return Fault("died", f"its process ended {when}: {how}", frames, stderr, gone.exit)
 
-    def _late(self, missed: Missed, message: str) -> Fault:
-        """The deadline passed: where it was shortly before."""
-        look = self._look if self._look is not None and self._look.exchange == missed.exchange else None
-        unread = self._unread()
-        if look is not None and look.seen is None:
-            age = self._read_to - look.position
-            since = unread[-age:] if age <= len(unread) else self._err.read(look.position, look.position + _MOST)
+    def _late(self, missed: Missed[Exchange], kind: str, message: str) -> Fault:
+        """The deadline passed: the fault tells where the model was shortly before."""
+        slow, unread = self._slow, self._unread()
+        if slow is None or missed.at is None or slow.exchange != missed.at.id:
+            return Fault(kind, message, None, lastwords.lines_of(unread))
+        if slow.frames is None:
+            start, age = slow.position, self._read_to - slow.position
+            since = unread[-age:] if age <= len(unread) else self._err.read(start, start + _MAX_STDERR_BYTES)
             dump = lastwords.dump_of(since)
-            look.seen = dump.frames and f"{dump.frames}\n({look.when})" if dump is not None else None
-        kind = "timeout" if missed.busy_with is None else "busy"
-        return Fault(kind, message, look.seen if look is not None else None, lastwords.lines_of(unread))
+            slow.frames = dump.frames and f"{dump.frames}\n({slow.when})" if dump is not None else None
+        return Fault(kind, message, slow.frames, lastwords.lines_of(unread))
 
     def _unread(self) -> bytes:
         """The last that it wrote to stderr, if that was after the last fault."""
         since, self._read_to = self._read_to, self._err.end()
-        return self._err.read(max(since, self._read_to - _MOST), self._read_to)
+        return self._err.read(max(since, self._read_to - _MAX_STDERR_BYTES), self._read_to)
 
 
 def _invalid(message: str, elapsed: float) -> Reply:
     return Reply(Event.INVALID, None, Fault("invalid", message), elapsed)
 
 
-def _missed(missed: Missed, call: Call) -> str:
-    if missed.busy_with is None:
-        return f"no answer within {call.timeout:g} s"
-    return f"not asked within {call.timeout:g} s: it has been busy with {missed.busy_with} for {missed.busy_for:.3g} s"
+def fault_in(frame: framing.Frame) -> tuple[str, str, str | None]:
+    """Kind, message and traceback of a frame that is no value, each of a length that can be kept and shown.
+
+    The kind of what was raised is the name of an exception, never one of the runner's own words.
+    """
+    try:
+        kind, message, traceback = _faults.decode(frame.body)
+    except _UNREADABLE:
+        return "invalid", "it answered with a message that cannot be read", None
+    if frame.kind != framing.FAULT:
+        kind = _KINDS.get(frame.kind, "invalid")
+    elif kind in _RUNNERS_KINDS or not kind.isidentifier() or len(kind) > _MAX_KIND_CHARACTERS:
+        kind = "Exception"
+    return kind, shortened(message), traceback and shortened(traceback)
+
+
+def warnings_in(frame: framing.Frame) -> tuple[str, ...] | None:
+    """The first warnings of a model that says it is ready; None where it does not say so, or says no warnings."""
+    if frame.kind != framing.READY:
+        return None
+    try:
+        return tuple(map(shortened, _warnings.decode(frame.body)[:_MAX_WARNINGS]))
+    except _UNREADABLE:
+        return None

@@ -124,9 +124,9 @@ class ForkServer:
                     if threads > 1:
                         return library  # a process with threads must not be forked
                     importing = None
-                case forkserver.Ready(None):
+                case forkserver.Booted(None):
                     return None
-                case forkserver.Ready(error, traceback):
+                case forkserver.Booted(error, traceback):
                     raise self._no_base(f"{error}\n{traceback or ''}")
                 case _ if importing is not None:
                     return importing  # its import hangs, or ended the server

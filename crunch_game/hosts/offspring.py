@@ -1,4 +1,4 @@
-"""A process's children, those too that it inherits from them: to find them, and to end them."""
+"""What the kernel knows of processes: which are this one's children, inherited ones too, and which are at their end."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Final
 
 from crunch_game.hosts.syscalls import prctl
 
-__all__ = ["adopt", "children", "end"]
+__all__ = ["adopt", "children", "end", "is_exiting"]
 
 _CHILD_SUBREAPER: Final = 36
+_PF_EXITING: Final = 0x4
 
 
 def adopt() -> None:
@@ -49,3 +50,12 @@ def end(pid: int, spared: Container[int] = ()) -> bool:
     except PermissionError:
         return False
     return True
+
+
+def is_exiting(pid: int) -> bool:
+    """Whether a process is at its end by itself, or past it; to tell one that only closed its channel."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return True
+    return fields[0] in (b"Z", b"X") or bool(int(fields[6]) & _PF_EXITING)

@@ -21,20 +21,18 @@ from crunch_game.errors import ContractError, GameError
 from crunch_game.hosts import forkserver, framing, wire
 from crunch_game.hosts.answering import CallBody
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
-from crunch_game.hosts.birth import DESCRIPTORS
 from crunch_game.hosts.deaths import Coroner
 from crunch_game.hosts.engine import Engine
-from crunch_game.hosts.exchange import Exchange, Gone, Link, Result
+from crunch_game.hosts.exchange import Exchange, Gone, Link, Result, Results, loop_caller
 from crunch_game.hosts.folders import discard
 from crunch_game.hosts.instance import Process
 from crunch_game.hosts.launcher import ForkServer, boot_of, reference_of
 from crunch_game.hosts.lifeline import Lifeline
 from crunch_game.hosts.logs import LEAST_LIMIT, Keeper
 from crunch_game.hosts.preload import libraries_of, with_late_parts
-from crunch_game.hosts.results import Results, waker
 from crunch_game.hosts.sandbox import Sandbox
 from crunch_game.hosts.shared import INLINE, Shared
-from crunch_game.hosts.worker import SetupBody
+from crunch_game.hosts.worker import DESCRIPTORS, SetupBody
 from crunch_game.importing import place_of
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
@@ -44,11 +42,11 @@ from crunch_game.public import public
 __all__ = ["ProcessHost"]
 
 _SANDBOX: Final = Sandbox()
-_SIDE_BY_SIDE: Final = 2
-"""Models that are loaded at once, for each processor: one waits for the disk or the fork server, while one computes."""
-_TURN: Final = 0.25
-"""Seconds after which a model that is still being loaded gives up its turn."""
-_DESCRIPTORS: Final = 1 << 16
+_LOADS_PER_PROCESSOR: Final = 2
+"""Models that are loaded at once: one waits for the disk or the fork server, while one computes."""
+_LOAD_TURN_SECONDS: Final = 0.25
+"""After which a model that is still being loaded lets the next one begin."""
+_WANTED_DESCRIPTORS: Final = 1 << 16
 
 
 @public
@@ -122,14 +120,14 @@ class ProcessHost:
         if self._logs is not None:
             self._logs.mkdir(parents=True, exist_ok=True)
         self._reviving = anyio.Lock()
-        self._turns = anyio.Semaphore(_SIDE_BY_SIDE * (os.cpu_count() or 1))
+        self._loading = anyio.Semaphore(_LOADS_PER_PROCESSOR * (os.cpu_count() or 1))
         self._init = _sendable((list(setup.init_args), dict(setup.init_kwargs)), "the models' init arguments")
         preload = self._preload
         if preload == "auto":
             preload = with_late_parts(await anyio.to_thread.run_sync(libraries_of, submissions))
         self._shelves = {shelf for submission in submissions if (shelf := _shelf(submission))}
         self._boot = boot_of(setup, submissions, list(preload), self._sandbox)
-        self._engine = Engine(waker(), watcher.loop_blocked)
+        self._engine = Engine(loop_caller(), watcher.loop_blocked)
         self._engine.start()
         self._keeper.start()
         self._server = await self._new_server()
@@ -152,7 +150,7 @@ class ProcessHost:
         sent = self._init if init is None else _sendable(init, "the model's init arguments")
         while True:
             self._engine.check()
-            async with self._turns:
+            async with self._loading:
                 server = await self._have_server()
                 process, channel, descriptors = self._process(submission)
                 results = Results("setup", timeout, each=False)
@@ -161,7 +159,7 @@ class ProcessHost:
                     frame = framing.frame(framing.SETUP, results.exchange.id, body)
                     self._engine.do(partial(self._engine.spawn, process.link, channel, descriptors))
                     self._engine.do(partial(self._engine.ask, results.exchange, {process.link: frame}))
-                    with anyio.move_on_after(_TURN):  # who takes long must not hold up the others
+                    with anyio.move_on_after(_LOAD_TURN_SECONDS):  # who takes long must not hold up the others
                         await results.wait()
             async with self._ended_unless_loaded(process):
                 [(_, what, _)] = [result async for batch in results for result in batch]
@@ -219,12 +217,12 @@ class ProcessHost:
                 self._engine.check()
                 yield [(processes[link], processes[link].reply(result, s, call)) for link, result, s in batch]
         finally:
-            results.forsake(self._unheard)
+            results.give_up(self._notice)
             if not results.complete:
                 self._engine.do(lambda: self._engine.abandon(results.exchange))
 
-    def _unheard(self, batch: list[Result]) -> None:
-        """Results of a call that nobody waits for any more: who answered is free, and who died is dead."""
+    def _notice(self, batch: list[Result]) -> None:
+        """Results that come after their call was given up: they still say which models are free, and which died."""
         for link, what, _ in batch:
             if isinstance(what, framing.Frame):
                 self.late(link)
@@ -288,14 +286,17 @@ class ProcessHost:
     # The engine's news: the first on its own thread, the others on the event loop.
 
     def slow(self, links: Sequence[Link], exchange: Exchange) -> None:
-        """They are still at a call whose time is nearly over: have them say where they are, and it said why."""
-        self._keeper.do(partial(self._look, links, exchange))
+        """They are still at a call whose time is nearly over: have their frames written to their logs, with a heading.
 
-    def _look(self, links: Sequence[Link], exchange: Exchange) -> None:
+        The thread that keeps the logs writes the heading, since the disk may be slow and the engine must not wait.
+        """
+        self._keeper.do(partial(self._dump_frames, links, exchange))
+
+    def _dump_frames(self, links: Sequence[Link], exchange: Exchange) -> None:
         for link in links:
             if (process := self._instances.get(link)) is not None:
                 process.note_slow(exchange)
-        self._engine.do(partial(self._engine.processes.look, links))
+        self._engine.do(partial(self._engine.processes.dump_frames, links))
 
     def late(self, link: Link) -> None:
         """A late answer came in; the model is free again."""
@@ -314,14 +315,14 @@ class ProcessHost:
 
 
 def _allow_descriptors() -> None:
-    """Each model takes one; what is allowed at first, often 1,024, is for programs that look at them with select()."""
+    """Raise this process's limit of open files: often 1,024, for the sake of select(), and each model takes one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:
         raise GameError(
             f"this process may have no more than {hard} files open, and a model's process needs {DESCRIPTORS}; "
             "raise the hard limit (ulimit -Hn)"
         )
-    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    wanted = _WANTED_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_WANTED_DESCRIPTORS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 

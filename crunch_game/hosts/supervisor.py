@@ -6,14 +6,20 @@ import os
 import selectors
 import signal
 import socket
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from typing import Any
+
+import msgspec
 
 from crunch_game.hosts import forkserver, output
 from crunch_game.hosts.exchange import Link
-from crunch_game.hosts.serverline import ServerLine
 
 __all__ = ["Supervisor"]
+
+_reports = msgspec.msgpack.Decoder(forkserver.Report)
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class Supervisor:
@@ -21,24 +27,26 @@ class Supervisor:
 
     Args:
         selector: Where the fork server, and what orphans are watched by, are registered.
-        tell: Calls a function on the event loop.
+        on_loop: Calls a function on the event loop.
         ended: Called with a link whose process is gone, and its exit code, or None if that is not known.
     """
 
     def __init__(
         self,
         selector: selectors.BaseSelector,
-        tell: Callable[[Callable[[], None]], None],
+        on_loop: Callable[[Callable[[], None]], None],
         ended: Callable[[Link, int | None], None],
     ) -> None:
         self._selector = selector
-        self._tell = tell
+        self._on_loop = on_loop
         self._ended = ended
         self._links: dict[int, Link] = {}
-        self._line = ServerLine(selector, self._hear, self._lose)
+        self._server: socket.socket | None = None
+        self._orders: deque[tuple[bytes, list[int]]] = deque()
+        """What was not sent to the fork server yet, with the descriptors that go along."""
         self._report: Callable[[forkserver.Report], None] = lambda report: None
         self._gone: Callable[[], None] = lambda: None
-        self._is_over = False
+        self._given_up = False
 
     @property
     def links(self) -> list[Link]:
@@ -50,26 +58,31 @@ class Supervisor:
     ) -> None:
         """Speak to this fork server from now on; `report` and `gone` are called on the event loop."""
         self._report, self._gone = report, gone
-        self._line.connect(server)
-        if self._is_over:
+        server.setblocking(False)
+        self._server = server
+        self._selector.register(server, selectors.EVENT_READ, self._converse)
+        if self._given_up:
             self.give_up()
 
     def hang_up(self) -> None:
         """Hang up on the fork server: it ends every model's process, and itself."""
-        self._line.close()
+        if self._server is not None:
+            self._selector.unregister(self._server)
+            self._server.close()
+            self._server = None
 
     def give_up(self) -> None:
-        """Hang up for good: what was ordered is forgotten, and who serves hears of it, now or later."""
-        self._is_over = True
-        self._line.close()
-        self._line.drop()
-        self._tell(self._gone)
+        """Hang up for good: unsent orders are dropped, and this fork server, like any that follows, is told gone."""
+        self._given_up = True
+        self.hang_up()
+        self._drop_orders()
+        self._on_loop(self._gone)
 
     def spawn(self, link: Link, descriptors: Sequence[int]) -> None:
         """Have a process forked for the link; it gets the descriptors: its channel's end, stdout and stderr."""
         self._links[link.token] = link
-        self._line.order(forkserver.Spawn(link.token), descriptors)
-        if not self._line.connected:
+        self._order(forkserver.Spawn(link.token), descriptors)
+        if self._server is None:
             self._ended(link, None)
 
     def kill(self, link: Link) -> None:
@@ -77,25 +90,25 @@ class Supervisor:
         if link.ended:
             return
         if not link.orphaned:
-            self._line.order(forkserver.Kill(link.token))
+            self._order(forkserver.Kill(link.token))
             return
         assert link.pid is not None
-        if _signal(link, 0):  # while it is there, its number is its group's
+        if _signal_orphan(link, 0):  # while it is there, its number is its group's
             with suppress(ProcessLookupError):
                 os.killpg(link.pid, signal.SIGKILL)
-            _signal(link, signal.SIGKILL)
+            _signal_orphan(link, signal.SIGKILL)
         if link.pidfd is None:
             self._ended(link, None)  # nothing else will tell of it
 
-    def look(self, links: Iterable[Link]) -> None:
+    def dump_frames(self, links: Iterable[Link]) -> None:
         """Have the links' processes write to their stderr where they are."""
         for link in links:
             if link.ended:
                 continue
             if link.orphaned:
-                _signal(link, output.LOOK)
+                _signal_orphan(link, output.LOOK)
             else:
-                self._line.order(forkserver.Look(link.token))
+                self._order(forkserver.DumpFrames(link.token))
 
     def adopt(self) -> None:
         """Watch the processes whose fork server is gone, so that they can be ended too."""
@@ -121,6 +134,47 @@ class Supervisor:
             os.close(link.pidfd)
             link.pidfd = None
 
+    # The fork server: orders go out as it can take them, reports come in.
+
+    def _order(self, message: Any, descriptors: Iterable[int] = ()) -> None:
+        """Send a message, unless there is no fork server; its descriptors are closed then, or once it is sent."""
+        self._orders.append((_encode(message), list(descriptors)))
+        if self._server is None:
+            self._drop_orders()
+        self._flush()
+
+    def _flush(self) -> None:
+        while self._orders and self._server is not None:
+            message, descriptors = self._orders[0]
+            try:
+                socket.send_fds(self._server, [message], descriptors)
+            except BlockingIOError:
+                self._selector.modify(self._server, selectors.EVENT_READ | selectors.EVENT_WRITE, self._converse)
+                return
+            except ConnectionError:
+                self._lose()
+                return
+            self._orders.popleft()
+            for descriptor in descriptors:
+                os.close(descriptor)
+        if self._server is not None and self._selector.get_key(self._server).events & selectors.EVENT_WRITE:
+            self._selector.modify(self._server, selectors.EVENT_READ, self._converse)
+
+    def _converse(self) -> None:
+        """Send what waits, and take the reports that are here."""
+        self._flush()
+        while self._server is not None:
+            try:
+                message = self._server.recv(forkserver.PACKET)
+            except BlockingIOError:
+                return
+            except ConnectionError:
+                message = b""
+            if not message:
+                self._lose()
+                return
+            self._hear(_reports.decode(message))
+
     def _hear(self, report: forkserver.Report) -> None:
         if isinstance(report, forkserver.Started):
             if report.token in self._links:
@@ -131,15 +185,23 @@ class Supervisor:
                 self._ended(self._links[report.token], report.code)
         else:
             callback = self._report
-            self._tell(lambda: callback(report))
+            self._on_loop(lambda: callback(report))
 
     def _lose(self) -> None:
         """Go on without the fork server: its children are watched, and ended, by descriptors of our own."""
-        self._tell(self._gone)
+        self.hang_up()
+        self._drop_orders()
+        self._on_loop(self._gone)
         self.adopt()
 
+    def _drop_orders(self) -> None:
+        for _, descriptors in self._orders:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        self._orders.clear()
 
-def _signal(link: Link, number: int) -> bool:
+
+def _signal_orphan(link: Link, number: int) -> bool:
     """Signal an orphaned process, and say whether it was there: by its number only where it has no descriptor."""
     assert link.pid is not None
     try:

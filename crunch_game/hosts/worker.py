@@ -1,7 +1,8 @@
-"""The process of one model: load it, then answer calls until the runner is gone."""
+"""The process of one model, from the fork on: load it, then answer calls until the runner is gone."""
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import pickle
@@ -9,6 +10,7 @@ import random
 import socket
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -17,18 +19,27 @@ import msgspec
 from crunch_game.contract import Contract
 from crunch_game.errors import LoadError
 from crunch_game.faults import fault_of, own_frames, shortened
-from crunch_game.hosts import framing, output, wire
-from crunch_game.hosts.answering import Told, answer_calls
+from crunch_game.hosts import framing, lifeline, output, wire
+from crunch_game.hosts.answering import Inbox, Refusal, answer_calls
 from crunch_game.hosts.barriers import barrier_of
 from crunch_game.hosts.calling import Callee
-from crunch_game.hosts.inbox import Inbox
+from crunch_game.hosts.offspring import adopt
 from crunch_game.importing import import_code
 from crunch_game.loading import Loader, make_model
 
 if TYPE_CHECKING:
     from crunch_game.hosts.sandbox import Sandbox
 
-__all__ = ["SetupBody", "reseed", "serve"]
+__all__ = ["DESCRIPTORS", "FAILED", "SetupBody", "become_model", "reseed", "serve"]
+
+FAILED: Final = 70
+"""The exit code of a model's process in which our own code failed."""
+_CHANNEL: Final = 256
+_LIFELINE: Final = _CHANNEL + 1
+DESCRIPTORS: Final = _LIFELINE + 1
+"""Open files that a process must be allowed, to become a model's."""
+_MAX_NAME_CHARACTERS: Final = 100
+"""Of an exception's name: a participant may have made it."""
 
 
 class SetupBody(msgspec.Struct, array_like=True):
@@ -51,15 +62,47 @@ class SetupBody(msgspec.Struct, array_like=True):
     lenient: bool = False
 
 
-class _Setup(msgspec.Struct, array_like=True):
+class _SetupFrame(msgspec.Struct, array_like=True):
     kind: int
     call: int
     body: SetupBody
 
 
-_read_setup = wire.reader(_Setup)
-_LONGEST_NAME: Final = 100
-"""Characters of an exception's name: a participant may have made it."""
+_read_setup = wire.reader(_SetupFrame)
+
+
+def become_model(descriptors: Sequence[int], pipe: str, contract: Contract, sandbox: Sandbox | None) -> NoReturn:
+    """Serve a model for the rest of a forked process's life.
+
+    Nothing of the fork server is left to it, and its output goes to its logs, before the first line of a participant
+    is run.
+
+    Args:
+        descriptors: Its end of the channel, stdout and stderr.
+        pipe: The lifeline's path.
+        contract: What it must be able to do.
+        sandbox: What it may do, or None.
+    """
+    try:
+        # A group of its own, and no session: where the kernel shares the processors among sessions (autogroups), each
+        # model would weigh as much as the coordinator, and niceness would count for nothing.
+        os.setpgid(0, 0)
+        adopt()
+        channel, out, err = descriptors
+        output.point(out, err)
+        if channel != _CHANNEL:  # last: any of the others may have had this number
+            os.dup2(channel, _CHANNEL, inheritable=False)
+        os.closerange(3, _CHANNEL)
+        os.closerange(_LIFELINE, os.sysconf("SC_OPEN_MAX"))
+        lifeline.hold(pipe, _LIFELINE)
+        os.nice(5)
+        gc.enable()
+        sys.dont_write_bytecode = True
+        reseed()
+        serve(socket.socket(fileno=_CHANNEL), contract, sandbox)
+    finally:
+        output.fail()
+        os._exit(FAILED)
 
 
 def serve(channel: socket.socket, contract: Contract, sandbox: Sandbox | None) -> NoReturn:
@@ -71,7 +114,7 @@ def serve(channel: socket.socket, contract: Contract, sandbox: Sandbox | None) -
         callee = worker.set_up(setup, channel)
         if callee is not None:
             answer_calls(inbox, callee, worker.answer_limit, worker.refusal)
-        inbox.receive()  # a submission that is no model has nothing to answer, and waits for its end
+        inbox.receive()  # what could not be loaded has nothing to answer; it waits to be ended
     os._exit(0)
 
 
@@ -96,13 +139,13 @@ class _Worker:
         channel.sendall(reply)
         return self._callee
 
-    def refusal(self, error: BaseException) -> tuple[int, Told]:
-        """What to say of an error instead of an answer; what was printed before it is in the logs then."""
+    def refusal(self, error: BaseException) -> tuple[int, Refusal]:
+        """What to say of an error instead of an answer, and the kind of frame; what was printed is in the logs then."""
         output.flush()
         kind, (name, message, traceback) = self._reason(error)
-        return kind, (name[:_LONGEST_NAME], shortened(message), traceback and shortened(traceback))
+        return kind, (name[:_MAX_NAME_CHARACTERS], shortened(message), traceback and shortened(traceback))
 
-    def _reason(self, error: BaseException) -> tuple[int, Told]:
+    def _reason(self, error: BaseException) -> tuple[int, Refusal]:
         if isinstance(error, wire.Unsendable):
             return framing.UNSENDABLE, ("invalid", f"the answer cannot be sent: {error}", None)
         if self._callee is not None and self._callee.lacks(error):

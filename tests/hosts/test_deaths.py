@@ -13,8 +13,9 @@ import pytest
 
 from crunch_game import Sandbox
 from crunch_game.hosts.deaths import Coroner
-from crunch_game.hosts.forkserver import FAILED, NOT_STARTED
+from crunch_game.hosts.forkserver import NOT_STARTED
 from crunch_game.hosts.lastwords import Dump, Farewell
+from crunch_game.hosts.worker import FAILED
 
 FREE = Coroner(None)
 LIMITED = Coroner(Sandbox(memory=300 << 20, cpu=5, file_size=8 << 20))

@@ -26,10 +26,9 @@ from hypothesis import strategies as st
 
 from crunch_game import ModelRunner, Policy, ProcessHost, Status
 from crunch_game.hosts import forkserver, framing, process, wire
-from crunch_game.hosts.channel import pair
-from crunch_game.hosts.claims import told_of, warnings_of
 from crunch_game.hosts.engine import Engine
-from crunch_game.hosts.exchange import Exchange, Gone, Link
+from crunch_game.hosts.exchange import Exchange, Gone, Link, channel_pair
+from crunch_game.hosts.instance import fault_in, warnings_in
 from crunch_game.policy import State
 
 PATIENCE = 30.0
@@ -297,11 +296,11 @@ def survive(frame: framing.Frame) -> None:
         with suppress(wire.Undecodable):
             wire.decode(frame.body)
     else:
-        kind, message, traceback = told_of(frame)
+        kind, message, traceback = fault_in(frame)
         assert max(map(len, (kind, message, traceback or ""))) <= LONGEST
         assert kind.isidentifier()
         assert frame.kind != framing.FAULT or kind not in {"timeout", "died", "stopped"}
-        warnings = warnings_of(frame)
+        warnings = warnings_in(frame)
         assert warnings is None or sum(map(len, warnings)) <= 20 * LONGEST
 
 
@@ -326,7 +325,7 @@ def test_nor_does_it_talk_for_long(kind):
 
 @pytest.mark.parametrize("word", ["timeout", "died", "invalid", "stopped", "", "two words", "k" * 101, *State])
 def test_a_model_says_of_itself_nothing_that_the_runner_says_of_it(word):
-    assert told_of(framing.Frame(framing.FAULT, 1, msgspec.Raw(pack([str(word), "m", None]))))[0] == "Exception"
+    assert fault_in(framing.Frame(framing.FAULT, 1, msgspec.Raw(pack([str(word), "m", None]))))[0] == "Exception"
 
 
 def flood(channel: socket.socket, begin: bytes, chunk: bytes) -> None:
@@ -632,7 +631,7 @@ class Model(Game):
 
 @pytest.mark.anyio
 async def test_a_model_can_send_the_coordinator_no_descriptor_whose_end_it_would_wait_for(tmp_path, monkeypatch):
-    ours, theirs = pair()
+    ours, theirs = channel_pair()
     with ours, theirs:
         try:
             ours.getsockopt(socket.SOL_SOCKET, 83)

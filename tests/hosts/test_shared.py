@@ -10,7 +10,7 @@ import pytest
 
 from crunch_game import ModelRunner, Policy, Status
 from crunch_game.hosts import framing, wire
-from crunch_game.hosts.inbox import Inbox
+from crunch_game.hosts.answering import Inbox
 from crunch_game.hosts.shared import Shared, mapped
 
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from crunch_game.hosts.processes import is_exiting
+from crunch_game.hosts.offspring import is_exiting
 
 
 def test_a_process_that_runs_is_not_exiting_one_that_ended_is():
