@@ -16,9 +16,9 @@ from grpc.aio import AioRpcError
 from crunch_game.crunchdao import backoff, replies
 from crunch_game.crunchdao.connection import Connection
 from crunch_game.crunchdao.credentials import Credentials, Refused
-from crunch_game.crunchdao.exchange import Exchange, Order
 from crunch_game.crunchdao.instance import Node
 from crunch_game.crunchdao.messages import CREATED, SETUP, Code, SetupResponse
+from crunch_game.crunchdao.pending import PendingCall, PendingRound
 from crunch_game.crunchdao.requests import Requests, setup_request
 from crunch_game.errors import ContractError
 from crunch_game.faults import said
@@ -31,12 +31,13 @@ __all__ = ["NodeHost", "need_asyncio"]
 
 logger = logging.getLogger("crunch_game")
 
-_BLOCKED: Final = 0.1
-_LOOK: Final = 2.0
-"""Seconds that a node has to say whether it has an instance."""
-_REST: Final = 1.0
-"""Seconds that a node has to end its instance."""
-_MANY: Final = 1_000
+_BLOCKED_SECONDS: Final = 0.1
+"""How late the event loop may notice a deadline before its author is told."""
+_LOOK_TIMEOUT_SECONDS: Final = 2.0
+"""For a node to say whether it has an instance."""
+_REST_TIMEOUT_SECONDS: Final = 1.0
+"""For a node to end its instance."""
+_MAX_SPOILED: Final = 1_000
 
 
 @public
@@ -100,9 +101,9 @@ class NodeHost:
             try:
                 await connection.open()
                 if deployment in self._spoiled:
-                    await connection.rest(_REST)
+                    await connection.rest(_REST_TIMEOUT_SECONDS)
                     del self._spoiled[deployment]
-                if not replies.has_instance(await connection.look(_LOOK, wait_for_ready=False)):
+                if not replies.has_instance(await connection.look(_LOOK_TIMEOUT_SECONDS, wait_for_ready=False)):
                     self._spoil(submission)  # until the answer is here: without it, what is made has no history
                 answer = await connection.request(SETUP, self._setup)
                 self._spoiled.pop(deployment, None)
@@ -112,7 +113,7 @@ class NodeHost:
             except DecodeError:
                 raise LoadFailure(Fault("invalid", "its node answered with a message that cannot be read")) from None
             except AioRpcError as error:
-                connection.trouble = replies.told(error)
+                connection.trouble = replies.reason_of(error)
                 if error.code() in _FINAL:
                     raise LoadFailure(Fault("refused", connection.trouble)) from None
                 if await connection.wants_credentials(error):
@@ -127,36 +128,39 @@ class NodeHost:
         self, call: Call, asked: Mapping[Instance, Mapping[str, Any] | None], *, each: bool
     ) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
         """Send every node its request, and take what comes by the deadline."""
-        requests, exchange = Requests(call), Exchange(call, each=each)
+        requests, round_ = Requests(call), PendingRound(call, each=each)
+        calls: dict[Node, PendingCall] = {}
         for instance, extra in asked.items():
             assert isinstance(instance, Node)
-            exchange.pending[instance] = Order(exchange, requests, extra)
-        for node, order in list(exchange.pending.items()):
-            node.ask(order)
+            calls[instance] = PendingCall(round_, instance, requests, extra)
+        for node, pending in calls.items():
+            node.ask(pending)
         try:
-            while exchange.pending:
-                if not exchange.news.is_set():
-                    await self._news(exchange)
-                if batch := exchange.collected():
+            while round_.pending:
+                if not round_.news.is_set() and await self._is_over(round_):
+                    for node, pending in calls.items():
+                        if pending.is_pending:
+                            node.miss(pending)
+                if batch := round_.collected():
                     yield batch
-            if batch := exchange.collected():
+            if batch := round_.collected():
                 yield batch
         finally:
-            for node, order in list(exchange.pending.items()):
-                node.forsake(order)
+            for node, pending in calls.items():
+                if pending.is_pending:
+                    node.give_up(pending)
 
-    async def _news(self, exchange: Exchange) -> None:
-        """Wait for a reply or the deadline. What has arrived when the deadline is noticed is in time."""
-        with anyio.move_on_after(max(0.0, exchange.call.timeout - exchange.elapsed)):
-            await exchange.news.wait()
-            return
-        late = exchange.elapsed - exchange.call.timeout
-        if late > _BLOCKED:
+    async def _is_over(self, round_: PendingRound) -> bool:
+        """Wait for a reply or the deadline, and say whether it was that. What has arrived by then is in time."""
+        with anyio.move_on_after(max(0.0, round_.call.timeout - round_.elapsed)):
+            await round_.news.wait()
+            return False
+        late = round_.elapsed - round_.call.timeout
+        if late > _BLOCKED_SECONDS:
             self._watcher.loop_blocked(late)
-        for _ in range(_PASSES):
+        for _ in range(_LAST_LOOP_TURNS):
             await asyncio.sleep(0)
-        for node, order in list(exchange.pending.items()):
-            node.miss(order)
+        return True
 
     async def stop(self, instance: Instance) -> None:
         """End the node's instance, and disconnect."""
@@ -183,13 +187,13 @@ class NodeHost:
         if node.is_forgotten:
             return
         try:
-            await node.connection.rest(_REST)
+            await node.connection.rest(_REST_TIMEOUT_SECONDS)
         except (AioRpcError, Refused):
             self._spoil(node.submission)
 
     def _spoil(self, submission: Submission) -> None:
         self._spoiled[submission.id, submission.deployment_id] = None
-        while len(self._spoiled) > _MANY:
+        while len(self._spoiled) > _MAX_SPOILED:
             del self._spoiled[next(iter(self._spoiled))]
 
     async def close(self) -> None:
@@ -200,8 +204,8 @@ class NodeHost:
 
 
 _FINAL: Final = (StatusCode.UNIMPLEMENTED, StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED)
-_PASSES: Final = 10
-"""Turns of the event loop in which an answer that has arrived becomes a reply."""
+_LAST_LOOP_TURNS: Final = 10
+"""Of the event loop, in which an answer that has arrived becomes a reply."""
 
 
 def _late(connection: Connection, timeout: float) -> Fault:

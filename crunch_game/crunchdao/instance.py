@@ -1,11 +1,10 @@
-"""One model node as the runner's instance: one call at a time, its answers, and its connection lost and found."""
+"""One model node as the runner's instance: its calls and their answers, and its connection lost and found."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections import deque
 from functools import partial
 from typing import Any, Final
 
@@ -15,10 +14,11 @@ from grpc.aio import AioRpcError
 from crunch_game.crunchdao import backoff, replies
 from crunch_game.crunchdao.connection import Connection
 from crunch_game.crunchdao.credentials import Refused
-from crunch_game.crunchdao.exchange import Order
 from crunch_game.crunchdao.messages import CALL
+from crunch_game.crunchdao.pending import PendingCall
 from crunch_game.faults import said
 from crunch_game.hosts.base import Instance, Reply, Watcher
+from crunch_game.hosts.turns import Turns
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 from crunch_game.policy import Event
@@ -27,12 +27,13 @@ __all__ = ["Node"]
 
 logger = logging.getLogger("crunch_game")
 
-_GLANCE: Final = 0.25
-"""Seconds that a connection may be gone before it counts as lost."""
-_LOOK: Final = 2.0
-_MOST_OVERDUE: Final = 4
-_BUSY: Final = 0.1
-"""Seconds at most between two questions whether a node is still busy with somebody else's call."""
+_LOST_AFTER_SECONDS: Final = 0.25
+"""How long a connection may be gone before it counts as lost."""
+_LOOK_TIMEOUT_SECONDS: Final = 2.0
+_MAX_OVERDUE_CALLS: Final = 4
+"""Answers that may be awaited though they are late, before the node is thought never to give the oldest."""
+_MAX_RETRY_PAUSE_SECONDS: Final = 0.1
+"""Between two questions whether a node is still busy."""
 
 
 class Node(Instance):
@@ -48,16 +49,16 @@ class Node(Instance):
         super().__init__(submission)
         self.connection = connection
         self._watcher = watcher
-        self._line: deque[Order] = deque()
-        self._current: tuple[Order, asyncio.Task[Reply | None], float] | None = None
-        self._overdue: dict[asyncio.Task[Reply | None], tuple[str, float]] = {}
+        self._turns: Turns[PendingCall] = Turns(_MAX_OVERDUE_CALLS)
+        self._asking: dict[PendingCall, asyncio.Task[Reply | None]] = {}
+        self._retry: asyncio.TimerHandle | None = None
         self._named: set[str] = set()
+        """Methods whose optional parameters this model wants by keyword."""
         self._lost: Fault | None = None
         self._forgotten = False
         self._closed = False
-        self._retry: asyncio.TimerHandle | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._ending: list[asyncio.Task[Any]] = []
 
     @property
     def is_lost(self) -> bool:
@@ -78,146 +79,124 @@ class Node(Instance):
         self._closed = True
         if self._retry is not None:
             self._retry.cancel()
-        self._tasks = {*self._overdue, *filter(None, (self._keeper, self._current and self._current[1]))}
-        for task in self._tasks:
+        self._ending = [*self._asking.values(), *filter(None, [self._keeper])]
+        for task in self._ending:
             task.cancel()
-        for order in [*self._line, *([self._current[0]] if self._current else [])]:
-            if order.exchange.pending.get(self) is order:
-                fault = Fault("stopped", "it was ended before it answered")
-                order.exchange.take(self, Reply(Event.DROPPED, None, fault, order.exchange.elapsed))
-        self._line.clear()
+        for call in self._turns.end():
+            self._reply(call, Event.DROPPED, Fault("stopped", "it was ended before it answered"))
 
     async def close(self) -> None:
         """Drop what is under way, and disconnect."""
         if not self._closed:
             self.drop()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._ending, return_exceptions=True)
         # A call that is kept, be it by a traceback, keeps its channel.
-        self._tasks.clear()
-        self._overdue.clear()
-        self._current = self._keeper = None
+        self._ending.clear()
+        self._asking.clear()
+        self._keeper = None
         await self.connection.close()
 
     # Calls: one at a time.
 
-    def ask(self, order: Order) -> None:
-        """Put an order in the line; its exchange gets the reply, by the deadline."""
-        self._line.append(order)
+    def ask(self, call: PendingCall) -> None:
+        """Ask the model when it is this call's turn; its round gets the reply, by the deadline."""
+        if self._closed:
+            self._reply(call, Event.DROPPED, Fault("stopped", "it was ended before it was asked"))
+        elif self._turns.add(call, time.monotonic()):
+            self._begin(call)
+
+    def miss(self, call: PendingCall) -> None:
+        """The call's budget is over."""
+        missed = self._turns.expire(call, time.monotonic())
+        event = Event.UNREACHED if missed.by_somebody_else else Event.DEADLINE
+        self._reply(call, event, missed.fault(call.round.call.timeout))
+        self._go_on()
+
+    def give_up(self, call: PendingCall) -> None:
+        """Nobody waits for the call any more: an answer that still comes is a late one."""
+        self._turns.expire(call, time.monotonic())
+        call.round.pending.remove(call)
+        if self._turns.is_idle:
+            self._watcher.happened(self, Event.LATE, None)
         self._go_on()
 
     def _go_on(self) -> None:
-        """Take the next order, if there is one and the node is free."""
+        """Ask what waits, if the node is free; it is thought free, too, if answers are late for good."""
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
-        while self._line and self._current is None and not self._closed:
-            order = self._line.popleft()
-            if order.exchange.pending.get(self) is not order:
-                continue
-            if self.is_lost:
-                order.exchange.take(self, self._unreached(order))
-                continue
-            task = asyncio.get_running_loop().create_task(self._talk(order))
-            self._current = order, task, time.monotonic()
-            task.add_done_callback(partial(self._done, order))
+        if (surplus := self._turns.surplus) is not None:
+            self._asking[surplus].cancel()
+        while (call := self._turns.next(time.monotonic())) is not None:
+            self._begin(call)
 
-    async def _talk(self, order: Order) -> Reply | None:
+    def _begin(self, call: PendingCall) -> None:
+        if self.is_lost:
+            self._turns.answered(call, time.monotonic())
+            # Told again, in case that it was told before anyone knew this instance.
+            event, why = (Event.FORGOTTEN, replies.FORGOTTEN) if self._forgotten else (Event.LOST, self._lost)
+            self._watcher.happened(self, event, why)
+            self._reply(call, Event.UNREACHED, self._lost or replies.FORGOTTEN)
+            return
+        task = asyncio.get_running_loop().create_task(self._talk(call))
+        self._asking[call] = task
+        task.add_done_callback(partial(self._done, call))
+
+    def _reply(self, call: PendingCall, event: Event, fault: Fault | None) -> None:
+        call.round.take(call, Reply(event, None, fault, call.round.elapsed))
+
+    async def _talk(self, call: PendingCall) -> Reply | None:
         """Ask the model; None when its node is busy."""
-        named = order.named_request if order.method in self._named else None
-        reply = await self._answer(order, named or order.request)
+        named = call.named_request if call.method in self._named else None
+        reply = await self._answer(call, named or call.request)
         if named is None and reply is not None and replies.wants_fewer(reply):
-            named = order.named_request
-            if named is not None and order.exchange.pending.get(self) is order:
-                self._named.add(order.method)
-                return await self._answer(order, named)
+            named = call.named_request
+            if named is not None and call.is_pending:
+                self._named.add(call.method)
+                return await self._answer(call, named)
         return reply
 
-    async def _answer(self, order: Order, request: bytes) -> Reply | None:
+    async def _answer(self, call: PendingCall, request: bytes) -> Reply | None:
         try:
             data = await self.connection.request(CALL, request)
         except AioRpcError as error:
             if replies.is_busy(error):
                 return None
-            reply = replies.refused(error, order.exchange.elapsed)
+            reply = replies.reply_of_error(error, call.round.elapsed)
         except Refused as error:
-            reply = Reply(Event.UNREACHED, None, Fault("refused", str(error)), order.exchange.elapsed)
+            reply = Reply(Event.UNREACHED, None, Fault("refused", str(error)), call.round.elapsed)
         else:
-            reply = replies.answered(data, order.exchange.elapsed)
+            reply = replies.reply_of_answer(data, call.round.elapsed)
         if reply.fault is replies.FORGOTTEN:
             self._forget()
         elif reply.event is Event.UNREACHED and reply.fault is not None:
             self._suspect(reply.fault)
         return reply
 
-    def _done(self, order: Order, task: asyncio.Task[Reply | None]) -> None:
+    def _done(self, call: PendingCall, task: asyncio.Task[Reply | None]) -> None:
         """What came of asking: it may be late, and the node may have been busy."""
-        late = self._overdue.pop(task, None) is not None
-        if not late:
-            self._current = None
-        if task.cancelled() or self._closed:
+        self._asking.pop(call, None)
+        if self._closed:
             return
         try:
             reply = task.result()
+        except asyncio.CancelledError:  # its answer is late for good
+            reply = Reply(Event.DROPPED, None, None, call.round.elapsed)
         except Exception as error:  # nothing that asking comes to may cost a round its end
             logger.exception("asking the node of %s failed", self.submission.id)
             fault = Fault("unreachable", f"its node could not be asked: {said(error)}")
-            reply = Reply(Event.UNREACHED, None, fault, order.exchange.elapsed)
-        if late:
-            if not self._overdue and self._current is None:
-                self._watcher.happened(self, Event.LATE, None)
-        elif order.exchange.pending.get(self) is order:
-            if reply is None:
-                self._wait(order)
-                return
-            order.exchange.take(self, reply)
-        self._go_on()
-
-    def _wait(self, order: Order) -> None:
-        """The node is busy: ask again soon, or once the late answer that keeps it busy is here."""
-        self._line.appendleft(order)
-        pause = min(_BUSY, 0.005 * 2.0 ** min(order.attempts, 10))
-        order.attempts += 1
-        order.crowded_out = not self._overdue
-        self._retry = asyncio.get_running_loop().call_later(pause, self._go_on)
-
-    def miss(self, order: Order) -> None:
-        """The order's budget is over."""
+            reply = Reply(Event.UNREACHED, None, fault, call.round.elapsed)
         now = time.monotonic()
-        if self._current is not None and self._current[0] is order:
-            self._let_be()
-            order.exchange.take(self, order.missed(None, asked=True))
-        else:
-            busy = [(method, now - since) for method, since in self._overdue.values()]
-            if self._current is not None:
-                busy.append((self._current[0].method, now - self._current[2]))
-            order.exchange.take(self, order.missed(busy[0] if busy else None, asked=False))
-        self._go_on()
-
-    def _let_be(self) -> None:
-        """Go on without the answer to the current call. It may still come, or never: not all are waited for."""
-        assert self._current is not None
-        order, task, since = self._current
-        self._overdue[task] = order.method, since
-        self._current = None
-        if len(self._overdue) > _MOST_OVERDUE:
-            next(iter(self._overdue)).cancel()
-
-    def forsake(self, order: Order) -> None:
-        """Nobody waits for the order any more: an answer that still comes is a late one."""
-        del order.exchange.pending[self]
-        if self._current is not None and self._current[0] is order:
-            self._let_be()
-        elif not self._overdue and self._current is None:
+        if reply is None and self._turns.refused(call, now):
+            pause = min(_MAX_RETRY_PAUSE_SECONDS, 0.005 * 2.0 ** min(call.refusals, 10))
+            call.refusals += 1
+            self._retry = asyncio.get_running_loop().call_later(pause, self._go_on)
+            return
+        if reply is not None and self._turns.answered(call, now):
+            call.round.take(call, reply)
+        elif self._turns.is_idle:
             self._watcher.happened(self, Event.LATE, None)
         self._go_on()
-
-    def _unreached(self, order: Order) -> Reply:
-        # Told again, in case that it was told before anyone knew this instance.
-        if self._forgotten:
-            self._watcher.happened(self, Event.FORGOTTEN, replies.FORGOTTEN)
-        else:
-            self._watcher.happened(self, Event.LOST, self._lost)
-        return Reply(Event.UNREACHED, None, self._lost or replies.FORGOTTEN, order.exchange.elapsed)
 
     # The connection.
 
@@ -240,7 +219,7 @@ class Node(Instance):
         while True:
             if why is None:
                 await self.connection.dropped()
-            trouble = await self._look(_GLANCE, wait_for_ready=False)
+            trouble = await self._look(_LOST_AFTER_SECONDS, wait_for_ready=False)
             if trouble is not None:
                 self._lost = why or trouble
                 self._watcher.happened(self, Event.LOST, self._lost)
@@ -258,7 +237,7 @@ class Node(Instance):
         while True:
             await asyncio.sleep(backoff.delay(attempt))
             attempt += 1
-            trouble = await self._look(_LOOK, wait_for_ready=True)
+            trouble = await self._look(_LOOK_TIMEOUT_SECONDS, wait_for_ready=True)
             if trouble is None:
                 return
             self._lost = trouble
@@ -271,7 +250,7 @@ class Node(Instance):
             if not replies.has_instance(data):
                 self._forget()
         except AioRpcError as error:
-            return None if replies.is_busy(error) else Fault("unreachable", replies.told(error))
+            return None if replies.is_busy(error) else Fault("unreachable", replies.reason_of(error))
         except (Refused, DecodeError, OSError) as error:
             return Fault("refused" if isinstance(error, Refused) else "unreachable", str(error))
         return None

@@ -17,12 +17,12 @@ from crunch_game.hosts.wire import Undecodable
 from crunch_game.outcomes import Fault
 from crunch_game.policy import Event
 
-__all__ = ["FORGOTTEN", "answered", "has_instance", "is_busy", "refused", "told", "wants_fewer"]
+__all__ = ["FORGOTTEN", "has_instance", "is_busy", "reason_of", "reply_of_answer", "reply_of_error", "wants_fewer"]
 
 FORGOTTEN = Fault("forgotten", "its node was started again and has lost the instance")
 
 
-def answered(data: bytes, elapsed: float) -> Reply:
+def reply_of_answer(data: bytes, elapsed: float) -> Reply:
     """The reply that a node's answer to a call is."""
     try:
         response = CallResponse.FromString(data)
@@ -52,7 +52,7 @@ def _value(variant: Any, elapsed: float) -> Reply:
         return _fault(Event.INVALID, "invalid", f"the answer cannot be read: {shortened(str(error))}", elapsed)
 
 
-def refused(error: AioRpcError, elapsed: float) -> Reply:
+def reply_of_error(error: AioRpcError, elapsed: float) -> Reply:
     """The reply that an error of gRPC is: nobody's strike, unless the model's own code is behind it."""
     details = error.details() or ""
     if error.code() is StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in details:
@@ -60,10 +60,10 @@ def refused(error: AioRpcError, elapsed: float) -> Reply:
         return _fault(Event.INVALID, "invalid", text, elapsed)
     if error.code() is StatusCode.UNKNOWN:
         return _fault(Event.RAISED, "UNKNOWN", details or "its node failed, and does not say how", elapsed)
-    return _fault(Event.UNREACHED, "unreachable", told(error), elapsed)
+    return _fault(Event.UNREACHED, "unreachable", reason_of(error), elapsed)
 
 
-def told(error: AioRpcError) -> str:
+def reason_of(error: AioRpcError) -> str:
     """Why a node cannot be asked, as a sentence."""
     details = error.details() or "it says nothing more"
     if error.code() in (StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED):

@@ -99,6 +99,13 @@ class Turns(Generic[CallT]):
         """Whether the model is at no call."""
         return not self.running
 
+    @property
+    def surplus(self) -> CallT | None:
+        """The oldest overdue call, where there are so many that no other is asked before it is over."""
+        if self.current is not None or len(self.running) <= self._max_overdue:
+            return None
+        return next(iter(self.running))
+
     def add(self, call: CallT, now: float) -> bool:
         """Whether the call is to be asked now; else it waits for its turn, behind those that wait already."""
         if self.queue or self.current is not None or len(self.running) > self._max_overdue:

@@ -739,9 +739,9 @@ async def test_nothing_is_left_when_the_game_is_over(on_nodes, seen):
 
 
 def test_bytes_that_are_no_message_are_no_answer():
-    from crunch_game.crunchdao.replies import answered, has_instance
+    from crunch_game.crunchdao.replies import has_instance, reply_of_answer
 
-    reply = answered(b"\xff", 0.1)
+    reply = reply_of_answer(b"\xff", 0.1)
     assert (reply.event, reply.fault.message) == ("invalid", "its node answered with a message that cannot be read")
     with pytest.raises(DecodeError):
         has_instance(b"\xff")
