@@ -7,7 +7,7 @@ from html import escape
 from typing import Literal
 
 from crunch_game import sync
-from crunch_game.errors import GameError
+from crunch_game.errors import UsageError
 from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
 from crunch_game.hosts.base import Host
@@ -69,11 +69,11 @@ def backtest(
         max_ticks: Stop after that many rows.
 
     Raises:
-        GameError: The feed is a live one, and would never end.
+        UsageError: The feed is a live one, and would never end.
     """
     history = feed or game.feed
     if history is not None and history.live:
-        raise GameError(f"the feed of {game.name} is live; give a backtest a history: feed=ReplayFeed(...)")
+        raise UsageError(f"the feed of {game.name} is live; give a backtest a history: feed=ReplayFeed(...)")
     store = MemoryStore()
     models = [models] if isinstance(models, type) else models
     result = sync.run_game(game, models, store=store, feed=feed, host=host, max_ticks=max_ticks)

@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 
 from crunch_game import events, rounds
 from crunch_game.contract import Contract
-from crunch_game.errors import ContractError, GameError
+from crunch_game.errors import ContractError, GameError, UsageError
 from crunch_game.hosts.base import Call, Host, Setup
 from crunch_game.importing import alias_main
 from crunch_game.lineup import Lineup
@@ -95,7 +95,7 @@ class ModelRunner:
 
     async def __aenter__(self) -> Self:
         if self._tasks is not None:
-            raise ContractError("a ModelRunner is entered once; make another one")
+            raise UsageError("a ModelRunner is entered once; make another one")
         alias_main()
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
@@ -140,7 +140,7 @@ class ModelRunner:
     def models(self) -> Mapping[str, Model]:
         """Every model of the roster by id, stopped and failed ones too."""
         if self._lineup is None:
-            raise ContractError(_NOT_RUNNING)
+            raise UsageError(_NOT_RUNNING)
         return _Models(self._lineup)
 
     async def stop(self, model_id: str, reason: str, *, report: bool = True) -> None:
@@ -204,6 +204,7 @@ class ModelRunner:
         Raises:
             ContractError: The contract has no such method, or the arguments do not fit it. No model was called.
             UnknownModel: An id was never in the game.
+            UsageError: The runner is not running.
         """
         began = time.monotonic()
         players, call = self._prepare(method, args, kwargs, models, per_model, timeout)
@@ -278,7 +279,7 @@ class ModelRunner:
     @property
     def _entered(self) -> Lineup:
         if self._lineup is None or self._lineup.closed:
-            raise ContractError(_NOT_RUNNING)
+            raise UsageError(_NOT_RUNNING)
         return self._lineup
 
     def _emit(self, event: events.RunnerEvent) -> None:

@@ -12,7 +12,7 @@ import pytest
 import walk
 
 from crunch_game import Backtest, MemoryStore, Predict, ReplayFeed, backtest
-from crunch_game.errors import GameError
+from crunch_game.errors import UsageError
 from crunch_game.sync import run_game
 
 GAMES = Path(walk.__file__).parent
@@ -90,13 +90,13 @@ def test_a_live_feed_would_never_end():
 
         def rows(self, since=None, on_event=None): ...
 
-    with pytest.raises(GameError) as caught:
+    with pytest.raises(UsageError) as caught:
         backtest(walk.game(feed=Live()), walk.Mean)
     assert str(caught.value) == "the feed of walk is live; give a backtest a history: feed=ReplayFeed(...)"
 
 
 def test_no_feed_at_all():
-    with pytest.raises(GameError, match=r"^the game walk has no feed of its own"):
+    with pytest.raises(UsageError, match=r"^the game walk has no feed of its own"):
         backtest(walk.game(feed=None), walk.Mean)
 
 

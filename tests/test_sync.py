@@ -9,7 +9,7 @@ import pytest
 import walk
 
 from crunch_game import MemoryStore, Policy, Status
-from crunch_game.errors import ContractError, GameError, UnknownModel
+from crunch_game.errors import ContractError, GameError, UnknownModel, UsageError
 from crunch_game.events import ModelReady
 from crunch_game.sync import ModelRunner, run_game
 
@@ -101,7 +101,7 @@ def test_a_game_is_played_while_this_threads_own_loop_is_busy(host):
 
 
 def test_a_games_error_is_not_in_a_group():
-    with pytest.raises(GameError, match=r"^the game walk has no feed of its own"):
+    with pytest.raises(UsageError, match=r"^the game walk has no feed of its own"):
         run_game(walk.game(feed=None), walk.MODELS)
 
     def per_model(model, standing):

@@ -23,7 +23,7 @@ from crunch_game.cli.orchestrator import orchestrator
 from crunch_game.cli.output import AsJson
 from crunch_game.cli.replay import replay as replay_capsule
 from crunch_game.cli.watch import Watch
-from crunch_game.errors import GameError
+from crunch_game.errors import UsageError
 from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
 from crunch_game.rosters.directory import DirectoryRoster
@@ -98,7 +98,7 @@ def leaderboard(store: StoreUrl, as_json: AsJson = False) -> None:
     with open_store(store, create=False) as opened:
         kept = opened.noted("leaderboard")
     if kept is None:
-        raise GameError(f"the store {store} has no leaderboard yet; one comes with the first score")
+        raise UsageError(f"the store {store} has no leaderboard yet; one comes with the first score")
     if as_json:
         output.print_json(kept)
         return
@@ -117,7 +117,7 @@ def check(
     """Load a submission in a process of its own, play a few rounds, and say what is wrong with it."""
     described = references.game_at(game)
     if not submission.exists():
-        raise GameError(f"there is no submission at {str(submission)!r}")
+        raise UsageError(f"there is no submission at {str(submission)!r}")
     findings = anyio.run(examine, described, submission, references.feed_at(replay), rounds)
     _tell_findings(submission, findings, as_json=as_json)
 
@@ -150,7 +150,7 @@ def _play(game: Game, models: Path, url: str, feed: Feed | None, max_ticks: int 
     empty = not roster.scan()
     chosen = game.feed if feed is None else feed
     if chosen is None:
-        raise GameError(f"the game {game.name} has no feed of its own; give history with --replay FILE")
+        raise UsageError(f"the game {game.name} has no feed of its own; give history with --replay FILE")
     anyio.run(_check_first_row, game, chosen)
     with open_store(url) as store:
         claim(store, game.name)  # before a table is begun

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from crunch_game import events
-from crunch_game.errors import GameError
+from crunch_game.errors import UsageError
 from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
 from crunch_game.models import Submission
@@ -33,11 +33,11 @@ async def examine(game: Game, submission: Path, feed: Feed | None, rounds: int) 
     """The findings about a submission, the first ones first; none when it is fine.
 
     Raises:
-        GameError: There is no history to play.
+        UsageError: There is no history to play.
     """
     history = feed or game.feed
     if history is None or history.live:
-        raise GameError(f"the game {game.name} has no history of its own to check with; give one with --replay FILE")
+        raise UsageError(f"the game {game.name} has no history of its own to check with; give one with --replay FILE")
     ear = _Ear(game)
     store = MemoryStore()
     models = StaticRoster([Submission.of(submission)])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import crunch_game
 from crunch_game.cli.references import game_at
-from crunch_game.errors import GameError
+from crunch_game.errors import ResourceError
 from crunch_game.game import Game
 
 __all__ = ["demo_game", "demo_models"]
@@ -17,7 +17,7 @@ def demo_game() -> Game:
     """The demo game.
 
     Raises:
-        GameError: It is not there.
+        ResourceError: It is not there.
     """
     sys.path.insert(0, str(_folder()))
     return game_at("daily_density.game:game")
@@ -33,4 +33,4 @@ def _folder() -> Path:
     for folder in (package / "examples" / "daily_density", package.parent / "examples" / "daily_density"):
         if folder.is_dir():
             return folder
-    raise GameError("the demo game is not installed; reinstall crunch-game")
+    raise ResourceError("the demo game is not installed; reinstall crunch-game")

@@ -10,7 +10,7 @@ import anyio
 import typer
 
 from crunch_game.cli import serving
-from crunch_game.errors import GameError
+from crunch_game.errors import UsageError
 from crunch_game.models import Submission
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def node(
 ) -> None:
     """Serve one submission as a model node of the CrunchDAO network, until Ctrl-C."""
     if ":" not in submission and not Path(submission).exists():
-        raise GameError(f"there is no submission at {submission!r}")
+        raise UsageError(f"there is no submission at {submission!r}")
     host = serving.host_of(sandboxed=sandbox, network=network, logs=logs)
     named = Submission.of(submission)
     named = replace(named, id=model_id or named.id)

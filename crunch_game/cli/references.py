@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from crunch_game.errors import CrunchGameError, GameError
+from crunch_game.errors import CrunchGameError, GameError, UsageError
 from crunch_game.faults import said
 from crunch_game.feeds.replay import ReplayFeed
 from crunch_game.game import Game
@@ -19,7 +19,8 @@ def game_at(reference: str) -> Game:
     """The game that "package.module:game" or a file's `game` is.
 
     Raises:
-        GameError: There is none.
+        UsageError: It is not written as a game is, or there is no such file.
+        GameError: There is none in it, or importing it raised.
     """
     path = Path(reference.partition(":")[0])
     if path.suffix == ".py" or path.is_file():
@@ -29,7 +30,9 @@ def game_at(reference: str) -> Game:
         sys.path.insert(0, str(Path.cwd()))
         module = _module(name)
     else:
-        raise GameError(f"{reference!r} is no game: write package.module:game, or the path of a file that has a `game`")
+        raise UsageError(
+            f"{reference!r} is no game: write package.module:game, or the path of a file that has a `game`"
+        )
     found = getattr(module, attribute, None)
     if not isinstance(found, Game):
         what = "has no" if found is None else "has no Game called"
@@ -44,7 +47,7 @@ def feed_at(path: Path | None) -> ReplayFeed | None:
 
 def _file(path: Path) -> Any:
     if not path.is_file():
-        raise GameError(f"there is no file {str(path)!r}")
+        raise UsageError(f"there is no file {str(path)!r}")
     sys.path.insert(0, str(_root(path.resolve())))  # its imports are found as if it were run
     parts = path.resolve().relative_to(sys.path[0]).with_suffix("").parts
     return _module(".".join(parts))

@@ -11,7 +11,7 @@ import anyio
 import typer
 
 from crunch_game.cli.output import escape, screen
-from crunch_game.errors import GameError
+from crunch_game.errors import ResourceError
 from crunch_game.hosts.framing import MAX_FRAME
 from crunch_game.hosts.process import ProcessHost
 from crunch_game.hosts.sandbox import Sandbox
@@ -34,14 +34,14 @@ def host_of(*, sandboxed: bool, network: bool, logs: Path | None) -> ProcessHost
     """Where models run. What lies in the working directory can be imported, as with `python -m`.
 
     Raises:
-        GameError: The folder for logs cannot be made.
+        ResourceError: The folder for logs cannot be made.
     """
     try:
         if logs is not None:
             logs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = error.strerror or error
-        raise GameError(
+        raise ResourceError(
             f"the folder {str(logs)!r} cannot be made for the logs: {reason}; give another with --logs"
         ) from None
     sys.path.insert(0, str(Path.cwd()))

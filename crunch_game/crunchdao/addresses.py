@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from ipaddress import ip_address
 
-from crunch_game.errors import GameError
+from crunch_game.errors import ResourceError, UsageError
 
 __all__ = ["check", "is_loopback", "is_unspecified", "parsed", "written"]
 
@@ -14,12 +14,12 @@ def parsed(address: str) -> tuple[str, int]:
     """The host and the port of "HOST:PORT"; an IPv6 host stands in brackets.
 
     Raises:
-        GameError: It is no address.
+        UsageError: It is no address.
     """
     host, colon, port = address.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not host or not port.isdecimal() or int(port) > 65_535 or (":" in host and not bracketed):
-        raise GameError(f"{address!r} is no address; write HOST:PORT, for example 127.0.0.1:50051 or [::1]:50051")
+        raise UsageError(f"{address!r} is no address; write HOST:PORT, for example 127.0.0.1:50051 or [::1]:50051")
     return (host[1:-1] if bracketed else host), int(port)
 
 
@@ -32,7 +32,7 @@ def check(who: str, host: str, port: int) -> None:
     """Find out whether an address can be had, in words that gRPC has none of.
 
     Raises:
-        GameError: It cannot.
+        ResourceError: It cannot.
     """
     try:
         for family, kind, protocol, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
@@ -41,7 +41,9 @@ def check(who: str, host: str, port: int) -> None:
                 probe.bind(place)
     except OSError as error:
         reason = error.strerror or error
-        raise GameError(f"the {who} cannot listen on {written(host, port)}: {reason}; give another address") from None
+        raise ResourceError(
+            f"the {who} cannot listen on {written(host, port)}: {reason}; give another address"
+        ) from None
 
 
 def is_loopback(host: str) -> bool:

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from cryptography.x509 import load_der_x509_certificate
 
 from crunch_game.crunchdao.delegation import Refused, verify
-from crunch_game.errors import GameError
+from crunch_game.errors import ResourceError
 from crunch_game.models import Submission
 from crunch_game.public import public
 
@@ -93,7 +93,7 @@ class SecureCredentials:
         key: Its private key, PEM.
 
     Raises:
-        GameError: They cannot be read, or do not belong together.
+        ResourceError: They cannot be read, or do not belong together.
     """
 
     ca: bytes = field(repr=False)
@@ -109,7 +109,7 @@ class SecureCredentials:
         """`ca.crt`, `tls.crt` and `tls.key` of a folder.
 
         Raises:
-            GameError: One is missing, cannot be read, or does not belong to the others.
+            ResourceError: One is missing, cannot be read, or does not belong to the others.
         """
         return cls(*(_read(Path(path) / name) for name in ("ca.crt", "tls.crt", "tls.key")))
 
@@ -126,7 +126,7 @@ class SecureCredentials:
                 file.write_bytes(self.key + b"\n" + self.certificate)
                 context.load_cert_chain(file)
         except (ssl.SSLError, ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise GameError(f"the credentials cannot be used: {error}") from None
+            raise ResourceError(f"the credentials cannot be used: {error}") from None
         return context
 
     async def secure(self, host: str, port: int, submission: Submission) -> Secured:
@@ -151,7 +151,7 @@ class GatewayCredentials:
         ca: The authority of the gateway's certificate, PEM; the system's unless given.
 
     Raises:
-        GameError: The key cannot be read, or is no RSA key.
+        ResourceError: The key cannot be read, or is no RSA key.
     """
 
     key: bytes = field(repr=False)
@@ -166,7 +166,7 @@ class GatewayCredentials:
         """The `tls.key` of a folder.
 
         Raises:
-            GameError: It is missing, cannot be read, or is no RSA key.
+            ResourceError: It is missing, cannot be read, or is no RSA key.
         """
         return cls(_read(Path(path) / "tls.key"))
 
@@ -175,9 +175,9 @@ class GatewayCredentials:
         try:
             key = load_pem_private_key(self.key, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise GameError(f"the gateway's key cannot be used: {error}") from None
+            raise ResourceError(f"the gateway's key cannot be used: {error}") from None
         if not isinstance(key, rsa.RSAPrivateKey):
-            raise GameError(f"the gateway's key is a {type(key).__name__}; it must be an RSA key")
+            raise ResourceError(f"the gateway's key is a {type(key).__name__}; it must be an RSA key")
         return key
 
     @cached_property
@@ -221,7 +221,7 @@ def _read(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise GameError(f"the credentials cannot be read: {error}") from None
+        raise ResourceError(f"the credentials cannot be read: {error}") from None
 
 
 async def _certificate(host: str, port: int, context: ssl.SSLContext, name: str) -> bytes:

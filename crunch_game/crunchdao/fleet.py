@@ -19,7 +19,7 @@ from crunch_game.crunchdao.frames import CONNECTION_FAILED, Report, RunState, go
 from crunch_game.crunchdao.identity import NodeIdentity
 from crunch_game.crunchdao.node import ModelNode
 from crunch_game.crunchdao.workplace import Workplace
-from crunch_game.errors import GameError, UnknownModel
+from crunch_game.errors import ResourceError, UnknownModel, UsageError
 from crunch_game.hosts.logs import file_name
 from crunch_game.models import Source, Submission
 from crunch_game.outcomes import Fault
@@ -93,12 +93,12 @@ class Fleet:
         """Serve a new one; gives its id.
 
         Raises:
-            GameError: There is a model of that id.
+            UsageError: There is a model of that id.
         """
         submission = _versioned(model)
         async with self._one_at_a_time:
             if submission.id in self._models:
-                raise GameError(f"there is a model {submission.id!r} already; replace it, or choose another id")
+                raise UsageError(f"there is a model {submission.id!r} already; replace it, or choose another id")
             await self._bring_in(submission, announce=announce)
         return submission.id
 
@@ -131,12 +131,12 @@ class Fleet:
         """Serve one again that is stopped.
 
         Raises:
-            GameError: It is not.
+            UsageError: It is not.
         """
         async with self._one_at_a_time:
             model = self.model(model_id)
             if model.submission is None or model.stage in _PLAYING:
-                raise GameError(f"the model {model_id!r} is {model.stage}; only one that is stopped is readmitted")
+                raise UsageError(f"the model {model_id!r} is {model.stage}; only one that is stopped is readmitted")
             self._quarantine.pop((model.id, model.deployment_id), None)
             await self._bring_in(model.submission, announce=True)
 
@@ -156,7 +156,7 @@ class Fleet:
                 return  # it was given up, it left, or it has new code
             try:
                 model.node = await self._serve(node.submission)
-            except GameError as error:
+            except ResourceError as error:
                 await self._refuse(model, error, announce=announce)
                 return
             message = model.run(model.node.port)
@@ -195,7 +195,7 @@ class Fleet:
             return
         try:
             node = await self._serve(submission)
-        except GameError as error:
+        except ResourceError as error:
             self._models[submission.id] = Deployment(submission, nowhere, None, Stage.STOPPED)
             await self._refuse(self._models[submission.id], error, announce=announce)
             return
@@ -219,7 +219,7 @@ class Fleet:
         self._nodes.add(node)
         return node
 
-    async def _refuse(self, model: Deployment, error: GameError, *, announce: bool) -> None:
+    async def _refuse(self, model: Deployment, error: ResourceError, *, announce: bool) -> None:
         """One whose node cannot be had is stopped; the others go on."""
         self._note(model.id, f"it cannot be served: {error}")
         await self._stop(model, str(error), announce=announce)
@@ -277,11 +277,11 @@ class Fleet:
 
         Raises:
             UnknownModel: There is no such model.
-            GameError: It has no node here.
+            UsageError: It has no node here.
         """
         node = self.model(model_id).node
         if node is None:
-            raise GameError(f"the model {model_id!r} has no node that runs here")
+            raise UsageError(f"the model {model_id!r} has no node that runs here")
         return node
 
     # What is told.

@@ -20,7 +20,7 @@ from crunch_game.crunchdao.instance import Node
 from crunch_game.crunchdao.messages import CREATED, SETUP, Code, SetupResponse
 from crunch_game.crunchdao.pending import PendingCall, PendingRound
 from crunch_game.crunchdao.requests import Requests, setup_request
-from crunch_game.errors import ContractError
+from crunch_game.errors import UsageError
 from crunch_game.faults import said
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
 from crunch_game.models import Submission
@@ -235,12 +235,12 @@ def need_asyncio() -> None:
     """Say clearly that trio will not do.
 
     Raises:
-        ContractError: The event loop is not asyncio's.
+        UsageError: The event loop is not asyncio's.
     """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        raise ContractError(
+        raise UsageError(
             "models on CrunchDAO's network need asyncio, because gRPC does; run the game with anyio.run(main), "
             'or backend="asyncio"'
         ) from None

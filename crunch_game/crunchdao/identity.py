@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from crunch_game.crunchdao.delegation import MESSAGE, SIGNATURE, WALLET, Refused, verify
-from crunch_game.errors import GameError
+from crunch_game.errors import ResourceError
 from crunch_game.models import Submission
 
 __all__ = ["NodeIdentity", "Vouched", "Word"]
@@ -56,7 +56,7 @@ class NodeIdentity:
         word: The wallet's word for the key; None where nobody asks for it.
 
     Raises:
-        GameError: They cannot be read, or do not belong together.
+        ResourceError: They cannot be read, or do not belong together.
     """
 
     certificate: bytes = field(repr=False)
@@ -69,14 +69,14 @@ class NodeIdentity:
         """`tls.crt`, `tls.key` and `ca.crt` of a folder, and `cruncher_msg.json` if it is there.
 
         Raises:
-            GameError: One is missing, cannot be read, or does not belong to the others.
+            ResourceError: One is missing, cannot be read, or does not belong to the others.
         """
         certificate, key, authority = (_read(Path(path) / name) for name in ("tls.crt", "tls.key", "ca.crt"))
         file = Path(path) / "cruncher_msg.json"
         try:
             word = msgspec.json.decode(_read(file), type=Word) if file.exists() else None
         except msgspec.MsgspecError as error:
-            raise GameError(f"the wallet's word in {file} cannot be read: {error}") from None
+            raise ResourceError(f"the wallet's word in {file} cannot be read: {error}") from None
         return cls(certificate, key, authority, word)
 
     def __post_init__(self) -> None:
@@ -85,17 +85,17 @@ class NodeIdentity:
             public = x509.load_pem_x509_certificate(self.certificate).public_key()
             x509.load_pem_x509_certificates(self.authority)
         except (ValueError, TypeError) as error:
-            raise GameError(f"the node's credentials cannot be read: {error}") from None
+            raise ResourceError(f"the node's credentials cannot be read: {error}") from None
         if not isinstance(public, RSAPublicKey):
-            raise GameError("the node's certificate has no RSA key, and coordinators accept no other")
+            raise ResourceError("the node's certificate has no RSA key, and coordinators accept no other")
         if public != own:
-            raise GameError("the node's certificate and its private key do not belong together")
+            raise ResourceError("the node's certificate and its private key do not belong together")
 
     def check(self, model_id: str) -> None:
         """Find out whether coordinators will believe the wallet's word.
 
         Raises:
-            GameError: They will not: it is broken, expired, for another key or another model.
+            ResourceError: They will not: it is broken, expired, for another key or another model.
         """
         if self.word is None:
             return
@@ -104,7 +104,7 @@ class NodeIdentity:
         try:
             verify(self.word.metadata(), Submission(model_id, "", info=self.infos()), own)
         except Refused as error:
-            raise GameError(f"coordinators would refuse the node of {model_id}: {error}") from None
+            raise ResourceError(f"coordinators would refuse the node of {model_id}: {error}") from None
 
     def server_credentials(self) -> Any:
         """For gRPC's secure port: only those whom the authority vouches for are let in."""
@@ -140,4 +140,4 @@ def _read(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise GameError(f"the node's credentials cannot be read: {error}") from None
+        raise ResourceError(f"the node's credentials cannot be read: {error}") from None

@@ -25,7 +25,7 @@ from crunch_game.crunchdao.messages import (
 )
 from crunch_game.crunchdao.served import Served
 from crunch_game.crunchdao.workplace import Workplace
-from crunch_game.errors import GameError
+from crunch_game.errors import ResourceError
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 
@@ -59,7 +59,7 @@ class ModelNode:
         on_end: Called with the fault when the instance's process ended by itself.
 
     Raises:
-        GameError: Coordinators would not believe the identity.
+        ResourceError: Coordinators would not believe the identity.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class ModelNode:
         """Listen; `port` 0 takes a free one. Unless told otherwise it warns when strangers can reach it.
 
         Raises:
-            GameError: The address cannot be had.
+            ResourceError: The address cannot be had.
         """
         self._health = health.aio.HealthServicer()
         identity = self._identity
@@ -113,7 +113,7 @@ class ModelNode:
             else:
                 self.port = server.add_secure_port(address, identity.server_credentials())
         except RuntimeError as error:
-            raise GameError(f"the node cannot listen on {address}: {error}") from None
+            raise ResourceError(f"the node cannot listen on {address}: {error}") from None
         if warn and identity is None and not is_loopback(host):
             address = written(host, self.port)
             logger.warning("the node of %s listens on %s, and asks nobody who he is", self.submission.id, address)

@@ -20,7 +20,7 @@ from crunch_game.crunchdao.frames import Report
 from crunch_game.crunchdao.identity import NodeIdentity
 from crunch_game.crunchdao.switchboard import Switchboard
 from crunch_game.crunchdao.workplace import Workplace
-from crunch_game.errors import ContractError, GameError
+from crunch_game.errors import UsageError
 from crunch_game.hosts.framing import MAX_FRAME
 from crunch_game.hosts.process import ProcessHost
 from crunch_game.loading import Loader
@@ -60,7 +60,8 @@ class DevOrchestrator:
         on_event: Called with a frozen record of `crunch_game.events` for what happens.
 
     Raises:
-        GameError: The folder is not there, or (on entering) the port is taken.
+        GameError: The folder is not there.
+        ResourceError: On entering: the port is taken.
         ContractError: The base class is none, or (on entering) cannot be imported by other processes.
     """
 
@@ -102,7 +103,7 @@ class DevOrchestrator:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            raise GameError("the orchestrator runs on asyncio, as gRPC does; start it with asyncio.run") from None
+            raise UsageError("the orchestrator runs on asyncio, as gRPC does; start it with asyncio.run") from None
         check("orchestrator", self.host, self.port)
         begun: asyncio.Future[None] = loop.create_future()
         following = asyncio.create_task(self._follow(begun))
@@ -154,7 +155,7 @@ class DevOrchestrator:
         """A model joins: it is served, and announced unless that frame is to be lost. Gives its id.
 
         Raises:
-            GameError: There is a model of that id.
+            UsageError: There is a model of that id.
         """
         return await self._entered.join(model, announce=announce)
 
@@ -244,7 +245,7 @@ class DevOrchestrator:
     @property
     def _entered(self) -> Fleet:
         if self._fleet is None:
-            raise ContractError("the orchestrator is not running; use it inside: async with DevOrchestrator(...)")
+            raise UsageError("the orchestrator is not running; use it inside: async with DevOrchestrator(...)")
         return self._fleet
 
 

@@ -97,7 +97,7 @@ class CrunchRoster:
         """The models that run, now and after every change.
 
         Raises:
-            ContractError: The event loop is not asyncio's.
+            UsageError: The event loop is not asyncio's.
             GameError: The orchestrator refuses the crunch id.
         """
         need_asyncio()

@@ -60,7 +60,7 @@ class Switchboard:
         """Listen; `port` 0 takes a free one.
 
         Raises:
-            GameError: The address cannot be had.
+            ResourceError: The address cannot be had.
         """
         check("orchestrator", host, port)
         # A coordinator whose own code blocks it for a minute is not dropped for that. Only web pages have an origin.

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, cast
 import anyio
 import msgspec
 
-from crunch_game.errors import ContractError, GameError
+from crunch_game.errors import ContractError, GameError, ResourceError, UsageError
 from crunch_game.hosts import forkserver, framing, wire
 from crunch_game.hosts.answering import CallBody
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
@@ -98,12 +98,13 @@ class ProcessHost:
 
         Raises:
             ContractError: The base class cannot be imported in another process.
-            GameError: This process may have too few open files.
+            ResourceError: It is not Linux, or this process may have too few open files.
+            UsageError: A script starts its runner while the models' processes import it.
         """
         if not hasattr(os, "pidfd_open"):
-            raise ContractError('the process host needs Linux and Python\'s os.pidfd_open; use host="inline"')
+            raise ResourceError('the process host needs Linux and Python\'s os.pidfd_open; use host="inline"')
         if forkserver.booting:
-            raise ContractError(
+            raise UsageError(
                 "a script that runs models starts its runner under: if __name__ == '__main__':  "
                 "(the models' processes import the script)"
             )
@@ -318,7 +319,7 @@ def _allow_descriptors() -> None:
     """Raise this process's limit of open files: often 1,024, for the sake of select(), and each model takes one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:
-        raise GameError(
+        raise ResourceError(
             f"this process may have no more than {hard} files open, and a model's process needs {DESCRIPTORS}; "
             "raise the hard limit (ulimit -Hn)"
         )

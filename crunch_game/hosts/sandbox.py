@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from crunch_game.errors import GameError
+from crunch_game.errors import GameError, UsageError
 from crunch_game.hosts import landlock, privileges, seccomp, semaphores, surroundings
 from crunch_game.hosts.syscalls import Unavailable
 from crunch_game.public import public
@@ -103,11 +103,11 @@ class Sandbox:
                 what every model may read.
 
         Raises:
-            GameError: The process has other threads, which would stay outside the sandbox.
+            UsageError: The process has other threads, which would stay outside the sandbox.
             OSError: The kernel has a mechanism, but it failed. The process must not continue.
         """
         if _count_threads() > 1:
-            raise GameError("a sandbox must be entered before any thread is started: it would stay outside")
+            raise UsageError("a sandbox must be entered before any thread is started: it would stay outside")
         common = surroundings.readable(network=self.network, processes=self.processes)
         surrounding, listed = surroundings.without(common, submission_folders)
         # Private mappings of /dev/zero are memory that RLIMIT_DATA does not count.

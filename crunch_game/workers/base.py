@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio
 
-from crunch_game.errors import GameError
+from crunch_game.errors import UsageError
 from crunch_game.events import TROUBLE, GameEvent
 from crunch_game.feeds.base import Feed, FeedEvent, FeedGap, FeedTrouble, RowDropped
 from crunch_game.game import Game
@@ -52,7 +52,7 @@ def safely(listener: Listener) -> Listener:
 def feed_of(game: Game, feed: Feed | None) -> Feed:
     chosen = feed or game.feed
     if chosen is None:
-        raise GameError(f"the game {game.name} has no feed of its own; give one, for example a replay of history")
+        raise UsageError(f"the game {game.name} has no feed of its own; give one, for example a replay of history")
     return chosen
 
 
@@ -60,13 +60,13 @@ def claim(store: Store, name: str) -> None:
     """Make the store this game's.
 
     Raises:
-        GameError: It is another game's.
+        UsageError: It is another game's.
     """
     owner = store.noted("game")
     if owner is None:
         store.note("game", {"name": name})
     elif owner["name"] != name:
-        raise GameError(f"the store keeps the game {owner['name']!r}, not {name!r}; give each game a store of its own")
+        raise UsageError(f"the store keeps the game {owner['name']!r}, not {name!r}; give each game a store of its own")
 
 
 async def in_thread(function: Callable[..., Any], *args: Any) -> Any:

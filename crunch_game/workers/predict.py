@@ -61,7 +61,7 @@ class PredictWorker:
         ticks, rounds, predictions, missed, late: What was done so far.
 
     Raises:
-        GameError: There is no feed.
+        UsageError: There is no feed.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class PredictWorker:
 
         Raises:
             FeedError: The feed cannot be read. Every row that it gave before is played and stored.
-            GameError: The store is another game's.
+            UsageError: The store is another game's.
         """
         await in_thread(claim, self._store, self.game.name)
         last = await in_thread(self._store.last_row)

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from crunch_game import GameError
+from crunch_game import ResourceError, UsageError
 from crunch_game.crunchdao.addresses import check, is_loopback, is_unspecified, parsed, written
 
 
@@ -28,7 +28,7 @@ def test_an_address_is_read_and_written(text, host, port):
     "text", ["", "50051", ":50051", "localhost", "localhost:", "::1:50051", "a:b", "a:65536", "a:-1"]
 )
 def test_what_is_no_address_is_a_sentence(text):
-    with pytest.raises(GameError) as caught:
+    with pytest.raises(UsageError) as caught:
         parsed(text)
 
     assert str(caught.value) == (f"{text!r} is no address; write HOST:PORT, for example 127.0.0.1:50051 or [::1]:50051")
@@ -55,7 +55,7 @@ def test_an_address_that_cannot_be_had_is_a_sentence():
             ("203.0.113.7", 50051, "Cannot assign requested address"),
             ("nowhere.invalid", 50051, None),
         ):
-            with pytest.raises(GameError) as caught:
+            with pytest.raises(ResourceError) as caught:
                 check("node", host, port)
             assert str(caught.value).startswith(f"the node cannot listen on {host}:{port}: {why or ''}")
             assert str(caught.value).endswith("; give another address")

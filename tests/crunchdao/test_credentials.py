@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from nodes import free_port, node
 from orchestra import orchestrator
 
-from crunch_game import GameError, Policy, Submission
+from crunch_game import Policy, ResourceError, Submission
 from crunch_game.crunchdao.credentials import GatewayCredentials, Insecure, SecureCredentials, Secured, speaks_tls
 from crunch_game.crunchdao.host import NodeHost
 from crunch_game.crunchdao.roster import CrunchRoster
@@ -425,18 +425,20 @@ def test_credentials_come_from_a_directory(tmp_path):
 
 
 def test_credentials_that_cannot_be_used_say_why(tmp_path):
-    with pytest.raises(GameError, match=r"the credentials cannot be read: .*ca\.crt"):
+    with pytest.raises(ResourceError, match=r"the credentials cannot be read: .*ca\.crt"):
         SecureCredentials.from_directory(tmp_path)
-    with pytest.raises(GameError, match="the credentials cannot be used: "):
+    with pytest.raises(ResourceError, match="the credentials cannot be used: "):
         SecureCredentials(CA.certificate, OURS, pem(rsa_key("stranger")))
-    with pytest.raises(GameError, match="the credentials cannot be used: "):
+    with pytest.raises(ResourceError, match="the credentials cannot be used: "):
         SecureCredentials(b"no", OURS, pem(COORDINATOR))
     locked = COORDINATOR.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
-    with pytest.raises(GameError, match="the credentials cannot be used: Password was not given but private key is"):
+    with pytest.raises(
+        ResourceError, match="the credentials cannot be used: Password was not given but private key is"
+    ):
         SecureCredentials(CA.certificate, OURS, locked)
-    with pytest.raises(GameError, match="the gateway's key cannot be used: "):
+    with pytest.raises(ResourceError, match="the gateway's key cannot be used: "):
         GatewayCredentials(b"no")
-    with pytest.raises(GameError, match="it must be an RSA key"):
+    with pytest.raises(ResourceError, match="it must be an RSA key"):
         GatewayCredentials(pem(elliptic_key()))
 
 

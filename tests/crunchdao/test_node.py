@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from callers import EXIT_3, Caller, answer, said
 
-from crunch_game import GameError, ProcessHost, Sandbox, Submission
+from crunch_game import ProcessHost, ResourceError, Sandbox, Submission
 from crunch_game.crunchdao.node import ModelNode
 from crunch_game.crunchdao.workplace import Workplace
 
@@ -448,7 +448,7 @@ async def test_a_port_that_is_taken_is_a_sentence(serve):
     _, served = await serve(PLAIN)
     other = ModelNode(served.node.submission, None)
 
-    with pytest.raises(GameError) as caught:
+    with pytest.raises(ResourceError) as caught:
         await other.open(port=served.node.port)
 
     where = f"127.0.0.1:{served.node.port}"

@@ -15,7 +15,7 @@ from authority import Authority, Wallet, elliptic_key, node_name, pem, rsa_key, 
 from callers import PATIENCE, Caller, Ear, answer, said
 from websockets.asyncio.client import connect
 
-from crunch_game import GameError, Submission, events
+from crunch_game import ResourceError, Submission, events
 from crunch_game.crunchdao.credentials import SecureCredentials
 from crunch_game.crunchdao.delegation import Refused, verify
 from crunch_game.crunchdao.deployment import Stage
@@ -231,7 +231,7 @@ async def test_a_word_that_expires_stops_a_model_that_recovers(announced, identi
 async def test_a_word_that_nobody_would_believe_is_refused_at_once(submission, tmp_path, written, message):
     identity = NodeIdentity.from_directory(files(tmp_path, CERTIFICATE, NODE, word(written)))
 
-    with pytest.raises(GameError) as caught:
+    with pytest.raises(ResourceError) as caught:
         ModelNode(submission, None, identity=identity)
 
     assert str(caught.value).startswith("coordinators would refuse the node of alice: ")
@@ -249,15 +249,15 @@ def test_credentials_that_do_not_belong_together_are_refused_at_once(tmp_path):
             "the node's certificate has no RSA key, and coordinators accept no other",
         ),
     ):
-        with pytest.raises(GameError) as caught:
+        with pytest.raises(ResourceError) as caught:
             NodeIdentity(certificate, pem(key), CA.certificate)
         assert str(caught.value).startswith(message)
 
     folder = files(tmp_path, CERTIFICATE, NODE, {"message_b64": "e30="})
-    with pytest.raises(GameError, match=r"the wallet's word in .*cruncher_msg.json cannot be read: "):
+    with pytest.raises(ResourceError, match=r"the wallet's word in .*cruncher_msg.json cannot be read: "):
         NodeIdentity.from_directory(folder)
     (folder / "tls.key").unlink()
-    with pytest.raises(GameError, match=r"the node's credentials cannot be read: .*tls.key"):
+    with pytest.raises(ResourceError, match=r"the node's credentials cannot be read: .*tls.key"):
         NodeIdentity.from_directory(folder)
 
 

@@ -18,7 +18,7 @@ from callers import EXIT_3, PATIENCE, Caller, Ear, answer, said
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from crunch_game import ContractError, GameError, Submission, UnknownModel, events
+from crunch_game import ContractError, GameError, ResourceError, Submission, UnknownModel, UsageError, events
 from crunch_game.crunchdao.announcements import Announced
 from crunch_game.crunchdao.deployment import Stage
 from crunch_game.crunchdao.orchestrator import DevOrchestrator
@@ -211,7 +211,7 @@ async def test_a_model_can_be_readmitted_from_quarantine(write):
     ear = Ear()
 
     async with orchestrator_of(write, on_event=ear) as orchestrator, coordinator(orchestrator) as (one, _):
-        with pytest.raises(GameError, match="the model 'alice' is running; only one that is stopped is readmitted"):
+        with pytest.raises(UsageError, match="the model 'alice' is running; only one that is stopped is readmitted"):
             await orchestrator.readmit("alice")
         await one.report("alice")
         await ear.next(events.ModelStopped)
@@ -321,7 +321,7 @@ async def test_models_join_leave_and_are_replaced_on_command(write):
         assert models == {}
         assert await orchestrator.join(write.folder / "alice.py") == "alice"
         [(_, _, _, port)] = await one.told()
-        with pytest.raises(GameError, match="there is a model 'alice' already"):
+        with pytest.raises(UsageError, match="there is a model 'alice' already"):
             await orchestrator.join(write.folder / "alice.py")
 
         await orchestrator.replace(Submission("alice", write.folder / "other.py", "2"))
@@ -412,7 +412,7 @@ async def test_a_node_of_somebody_else_is_announced_and_given_up(write):
         assert await one.told() == [("zoe", "RUNNING", "127.0.0.1", "50051")]
         async with coordinator(orchestrator) as (_, models):
             assert models.keys() == {"zoe"}
-        with pytest.raises(GameError, match="the model 'zoe' has no node that runs here"):
+        with pytest.raises(UsageError, match="the model 'zoe' has no node that runs here"):
             await orchestrator.kill("zoe")
 
         await one.report("zoe", "CONNECTION_FAILED", "nobody is there")
@@ -475,7 +475,7 @@ async def test_leaving_ends_every_process_and_every_port(write, tmp_path):
 async def test_a_taken_port_leaves_nothing_behind(write):
     write("alice", counting(1))
     async with orchestrator_of(write) as orchestrator:
-        with pytest.raises(GameError, match=f"cannot listen on 127.0.0.1:{orchestrator.port}: .*in use"):
+        with pytest.raises(ResourceError, match=f"cannot listen on 127.0.0.1:{orchestrator.port}: .*in use"):
             async with orchestrator_of(write, port=orchestrator.port):
                 pass
 
@@ -495,7 +495,7 @@ def test_a_folder_that_is_not_there_is_a_sentence(tmp_path):
 
 
 async def test_an_orchestrator_that_is_not_entered_says_how(write):
-    with pytest.raises(ContractError, match="use it inside: async with DevOrchestrator"):
+    with pytest.raises(UsageError, match="use it inside: async with DevOrchestrator"):
         await orchestrator_of(write).leave("alice")
 
 
@@ -539,5 +539,5 @@ def test_on_trio_it_says_that_it_cannot(write):
         async with orchestrator_of(write):
             pass
 
-    with pytest.raises(GameError, match="the orchestrator runs on asyncio, as gRPC does"):
+    with pytest.raises(UsageError, match="the orchestrator runs on asyncio, as gRPC does"):
         trio.run(begin)

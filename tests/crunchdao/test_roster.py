@@ -11,7 +11,7 @@ import trio
 from nodes import free_port, node
 from orchestra import Orchestrator, orchestrator
 
-from crunch_game import ContractError, GameError, ModelRunner, Policy
+from crunch_game import GameError, ModelRunner, Policy, UsageError
 from crunch_game.crunchdao.roster import CrunchRoster
 from crunch_game.events import (
     ModelJoined,
@@ -309,7 +309,7 @@ async def test_a_model_that_runs_nowhere_says_so(running, log):
 
 
 def test_trio_is_told_that_asyncio_is_needed():
-    with pytest.raises(ContractError, match="need asyncio, because gRPC does"):
+    with pytest.raises(UsageError, match="need asyncio, because gRPC does"):
         trio.run(ModelRunner("birds.TrackerBase", CrunchRoster("bird-game")).__aenter__)
 
 

@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from crunch_game import GameError
+from crunch_game import ResourceError
 from crunch_game.crunchdao.announcements import Announced
 from crunch_game.crunchdao.frames import RunState, gone
 from crunch_game.crunchdao.switchboard import Switchboard
@@ -245,7 +245,7 @@ async def test_dropped_coordinators_come_back_to_the_same_port(board):
 
 
 async def test_a_taken_port_is_a_sentence(board):
-    with pytest.raises(GameError) as caught:
+    with pytest.raises(ResourceError) as caught:
         await Switchboard("x", list, lambda report: False).open("127.0.0.1", board.board.port)
 
     where = f"127.0.0.1:{board.board.port}"

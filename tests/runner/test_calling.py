@@ -11,7 +11,7 @@ import numpy
 import pandas
 import pytest
 
-from crunch_game import ContractError, ModelRunner, Policy, Status, UnknownModel
+from crunch_game import ContractError, ModelRunner, Policy, Status, UnknownModel, UsageError
 from crunch_game.events import FieldFault, LoopBlocked, ModelReady, ModelStopped
 from crunch_game.policy import State
 
@@ -436,11 +436,11 @@ async def test_a_model_that_died_in_a_cancelled_call_is_restarted_all_the_same(s
 
 async def test_a_runner_is_entered_once_and_says_so(field, running):
     runner = running(field(a=""), host="inline")
-    with pytest.raises(ContractError, match="the ModelRunner is not running; use it inside: async with"):
+    with pytest.raises(UsageError, match="the ModelRunner is not running; use it inside: async with"):
         await runner.predict(1)
     async with runner:
         pass
-    with pytest.raises(ContractError, match="a ModelRunner is entered once; make another one"):
+    with pytest.raises(UsageError, match="a ModelRunner is entered once; make another one"):
         await runner.__aenter__()
 
 
@@ -448,7 +448,7 @@ async def test_a_runner_is_entered_once_and_says_so(field, running):
 async def test_a_runner_that_was_left_cannot_be_asked(field, running, host):
     async with running(field(a=""), host=host) as runner:
         pass
-    with pytest.raises(ContractError, match="the ModelRunner is not running; use it inside: async with"):
+    with pytest.raises(UsageError, match="the ModelRunner is not running; use it inside: async with"):
         await runner.predict(1)
     assert runner.models["a"].state is State.READY  # what became of the models can still be read
 

@@ -377,7 +377,7 @@ def test_a_limit_of_open_files_that_no_model_can_be_started_with_is_refused_at_o
     game = script(tmp_path, f"{GAME}\n\nif __name__ == '__main__':\n{textwrap.indent(few, '    ')}")
     _, err = game.communicate(timeout=60)
     assert err.splitlines()[-1] == (
-        "crunch_game.GameError: this process may have no more than 96 files open, and a model's process needs 258; "
+        "crunch_game.ResourceError: this process may have no more than 96 files open, and a model's process needs 258; "
         "raise the hard limit (ulimit -Hn)"
     )
 

@@ -331,7 +331,7 @@ def test_what_a_library_makes_of_a_refusal_still_names_the_network(ground: Path,
 def test_a_process_with_threads_cannot_enter(ground: Path) -> None:
     before = "import threading, time; threading.Thread(target=threading.Event().wait, daemon=True).start()"
     assert (
-        "GameError: a sandbox must be entered before any thread is started" in inside(ground, "", before=before).stderr
+        "UsageError: a sandbox must be entered before any thread is started" in inside(ground, "", before=before).stderr
     )
 
 

@@ -24,7 +24,7 @@ from crunch_game import (
     open_store,
     run_game,
 )
-from crunch_game.errors import FeedError, GameError
+from crunch_game.errors import FeedError, UsageError
 from crunch_game.events import ModelStopped, RoundPlayed, TickPlayed
 from crunch_game.sync import run_game as run_blocking
 from crunch_game.workers import Standings
@@ -326,14 +326,14 @@ async def test_a_store_belongs_to_one_game(store, played):
     await run_game(walk.game(), walk.MODELS, store=store, host="inline", max_ticks=2)
     before = played(store)
     with pytest.raises(
-        GameError, match=r"^the store keeps the game 'walk', not 'run'; give each game a store of its own$"
+        UsageError, match=r"^the store keeps the game 'walk', not 'run'; give each game a store of its own$"
     ):
         await run_game(walk.game(name="run"), walk.MODELS, store=store, host="inline")
     assert played(store) == before
 
 
 async def test_a_game_without_a_feed_says_so():
-    with pytest.raises(GameError) as caught:
+    with pytest.raises(UsageError) as caught:
         await run_game(walk.game(feed=None), walk.MODELS)
     assert str(caught.value) == "the game walk has no feed of its own; give one, for example a replay of history"
 
