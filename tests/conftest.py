@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import anyio
 import pytest
+from hypothesis import HealthCheck, settings
 
 from crunch_game import Submission
+
+# How long an example takes is the machine's affair, and no law of what is tested.
+settings.register_profile("laws", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("laws"), max_examples=20)
+settings.load_profile("laws")
 
 PATIENCE = 30.0
 """Seconds after which what a test waits for is taken to never come."""
@@ -18,6 +24,39 @@ GAMES = Path(__file__).parent / "games"
 """Authors' modules that submissions import; the models' processes get the coordinator's sys.path."""
 
 sys.path.insert(0, str(GAMES))
+
+
+STARTS = frozenset({"subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
+"""What Python says before it starts a process."""
+
+_playing: list[pytest.Item] = []
+"""The test that is being set up, run or torn down."""
+
+
+def _forbid(event: str, arguments: tuple[object, ...]) -> None:
+    if event in STARTS and _playing and _playing[-1].get_closest_marker("processes") is None:
+        raise RuntimeError(f"{event}: a test that starts a process has the mark `processes`, for `make quick`")
+
+
+sys.addaudithook(_forbid)  # so that no test that starts one can stay unmarked
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that takes a host, or none, by name has the mark where the name is that of processes."""
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        if parameters.get("host") == "process":
+            item.add_marker(pytest.mark.processes)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Keep in mind which test is being run."""
+    _playing.append(item)
+    try:
+        return (yield)
+    finally:
+        _playing.pop()
 
 
 @pytest.fixture(params=["asyncio", "trio"])

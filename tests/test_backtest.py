@@ -27,6 +27,7 @@ def result() -> Backtest:
     return backtest(walk.game(), walk.MODELS)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("host", ["inline", "process"])
 def test_it_is_what_a_run_of_the_game_gives(result, host):
     store = MemoryStore()
@@ -108,6 +109,7 @@ def test_a_row_without_an_answer_is_no_error():
     assert coverage["Moody"] < coverage["Mean"] == 1.0
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "imports",
     [

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT))
 
-pytestmark = pytest.mark.timeout(300)  # the tiny run starts thirty processes, and the machine may be busy
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]  # the tiny run starts thirty of them
 
 from benchmarks import __main__ as entry  # noqa: E402 - the benchmarks are no part of the package
 from benchmarks import floor, pages, session, table  # noqa: E402

@@ -145,6 +145,7 @@ FAILURES = {
 }
 
 
+@pytest.mark.processes
 @both
 @asynchronous
 async def test_every_kind_of_failing_call_is_saved_and_no_other(submit, running):
@@ -167,6 +168,7 @@ async def test_every_kind_of_failing_call_is_saved_and_no_other(submit, running)
     assert list(running([]).policy.capsules.glob(".*")) == []  # nothing half written is left
 
 
+@pytest.mark.processes
 @asynchronous
 async def test_a_capsule_says_which_deployment_failed_at_what(submit, running):
     path = submit("alice", "raise KeyError('x')")
@@ -190,6 +192,7 @@ async def test_a_capsule_says_which_deployment_failed_at_what(submit, running):
     assert failed.stat().st_mode & 0o077 == 0  # a submission is its participant's
 
 
+@pytest.mark.processes
 @asynchronous
 async def test_what_a_model_was_told_is_in_it_in_order_up_to_the_failure(submit, running):
     path = submit("moody", "if self.n == 3: raise ValueError\nreturn 1.0", "self.n = getattr(self, 'n', 0) + 1")
@@ -200,6 +203,7 @@ async def test_what_a_model_was_told_is_in_it_in_order_up_to_the_failure(submit,
     assert read(capsule).manifest.calls_before == 0
 
 
+@pytest.mark.processes
 @asynchronous
 async def test_a_tick_that_failed_is_a_call_before_the_next_one(submit, running):
     path = submit("moody", "raise ValueError", "if prices['BTC'] == 0: raise KeyError('dear')")
@@ -210,6 +214,7 @@ async def test_a_tick_that_failed_is_a_call_before_the_next_one(submit, running)
     assert [status for _, _, status in told(predicts[-1])] == ["raised", "ok"]
 
 
+@pytest.mark.processes
 @asynchronous
 async def test_a_models_own_arguments_are_in_its_capsule_and_nobody_elses(running, tmp_path):
     folder = tmp_path / "models"
@@ -230,6 +235,7 @@ async def test_a_models_own_arguments_are_in_its_capsule_and_nobody_elses(runnin
     assert all(b"for bob" not in content for content in contents(last.path))
 
 
+@pytest.mark.processes
 @asynchronous
 async def test_what_the_coordinator_keeps_to_itself_is_in_no_capsule(submit, running, monkeypatch, tmp_path):
     monkeypatch.setenv("CRUNCH_SECRET", "hush-environment")
@@ -248,6 +254,7 @@ def contents(path: Path) -> list[bytes]:
         return [archive.read(name) for name in archive.namelist()]
 
 
+@pytest.mark.processes
 @asynchronous
 async def test_a_submission_that_cannot_be_loaded_is_saved_too(submit, running):
     for name, above, status, timeout in (
@@ -263,6 +270,7 @@ async def test_a_submission_that_cannot_be_loaded_is_saved_too(submit, running):
         assert read(path).values.failing is None
 
 
+@pytest.mark.processes
 @both
 @asynchronous
 async def test_streamed_outcomes_are_saved_as_well(submit, running):
@@ -272,6 +280,7 @@ async def test_streamed_outcomes_are_saved_as_well(submit, running):
     assert len(saved(runner)) == 1
 
 
+@pytest.mark.processes
 @asynchronous
 async def test_a_fresh_instance_was_told_what_on_join_told_it_and_nothing_of_its_predecessors(submit, running):
     path = submit("dies", "os._exit(1)", "self.n = getattr(self, 'n', 0) + 1")
@@ -291,6 +300,7 @@ async def test_a_fresh_instance_was_told_what_on_join_told_it_and_nothing_of_its
     assert [args[0][0]["BTC"] for _, args, _ in told(second)] == [-1.0, 1.0]
 
 
+@pytest.mark.processes
 @asynchronous
 async def test_a_call_that_never_reached_a_busy_model_is_no_failure_to_save_and_nothing_it_was_told(submit, running):
     path = submit("naps", "time.sleep(2 if self.n == 1 else 0)\nraise ValueError", "self.n = getattr(self, 'n', 0) + 1")
@@ -306,6 +316,7 @@ async def test_a_call_that_never_reached_a_busy_model_is_no_failure_to_save_and_
     assert [args[0][0]["BTC"] for _, args, _ in told(raised)] == [0.0, 2.0]
 
 
+@pytest.mark.processes
 @asynchronous
 async def test_a_call_that_a_late_model_took_up_and_hung_in_is_saved_and_not_the_one_behind_it(submit, running):
     path = submit("slow", "time.sleep({'x0': 1.5}.get(asset, 60))")
@@ -318,6 +329,7 @@ async def test_a_call_that_a_late_model_took_up_and_hung_in_is_saved_and_not_the
 # Which failures are saved
 
 
+@pytest.mark.processes
 @asynchronous
 async def test_the_first_failures_in_a_row_are_saved_and_a_success_begins_a_new_row(submit, running):
     path = submit("moody", "if self.n == 6: return 1.0\nraise ValueError", "self.n = getattr(self, 'n', 0) + 1")
@@ -326,6 +338,7 @@ async def test_the_first_failures_in_a_row_are_saved_and_a_success_begins_a_new_
     assert [len(told(path)) for path in saved(runner)] == [1, 2, 3, 7, 8, 9]
 
 
+@pytest.mark.processes
 @asynchronous
 async def test_new_code_begins_anew_and_no_code_fills_the_disk(submit, running, monkeypatch):
     monkeypatch.setattr(recorder, "_IN_ALL", 4)
@@ -340,6 +353,7 @@ async def test_new_code_begins_anew_and_no_code_fills_the_disk(submit, running, 
     assert len(set(deployments)) == 2
 
 
+@pytest.mark.processes
 @asynchronous
 async def test_a_folder_that_is_full_takes_no_more(submit, running, folder, monkeypatch):
     monkeypatch.setattr(writing, "_MOST_BYTES", 100)
@@ -349,6 +363,7 @@ async def test_a_folder_that_is_full_takes_no_more(submit, running, folder, monk
     assert lost(runner) == [f"{folder} holds 0 GiB of capsules; remove some for more"] * 2
 
 
+@pytest.mark.processes
 @asynchronous
 async def test_a_capsule_that_cannot_be_written_is_told_and_the_game_goes_on(submit, running, tmp_path):
     (tmp_path / "file").touch()
@@ -378,6 +393,7 @@ async def test_arguments_that_have_no_form_are_told_of(running, tmp_path):
 # What it costs
 
 
+@pytest.mark.processes
 def test_it_costs_nothing_when_it_is_off():
     program = (
         "import sys; from crunch_game.sync import ModelRunner\n"
@@ -405,6 +421,7 @@ async def test_arguments_are_encoded_once_a_round_and_only_if_they_are_kept(runn
     assert len(saved(runner)) == 5
 
 
+@pytest.mark.processes
 @both
 @asynchronous
 async def test_a_round_never_waits_for_the_writing(submit, running, monkeypatch):
@@ -426,6 +443,7 @@ async def test_a_round_never_waits_for_the_writing(submit, running, monkeypatch)
     assert len(saved(runner)) == 3
 
 
+@pytest.mark.processes
 @both
 @asynchronous
 async def test_what_waits_to_be_written_is_bounded_and_leaving_does_not_wait_for_ever(submit, running, monkeypatch):
@@ -591,6 +609,7 @@ def test_code_that_was_changed_after_it_was_loaded_is_said_to_be(project):
     assert code.changed
 
 
+@pytest.mark.processes
 @asynchronous
 async def test_a_capsule_of_code_that_was_changed_or_removed_says_so(submit, running):
     changed, removed = submit("changed", "raise ValueError"), submit("removed", "raise ValueError")
@@ -603,6 +622,7 @@ async def test_a_capsule_of_code_that_was_changed_or_removed_says_so(submit, run
     assert (read(other).manifest.code.name, read(other).manifest.code.changed) == (None, False)
 
 
+@pytest.mark.processes
 @asynchronous
 async def test_a_class_of_a_module_is_saved_with_its_module(running, tmp_path, monkeypatch):
     package = tmp_path / "others"

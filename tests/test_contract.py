@@ -706,6 +706,7 @@ def test_an_annotation_that_values_cannot_be_checked_against_is_told_before_the_
     assert f"Base.predict: the annotation of 'return' cannot be checked: {why}" in str(caught.value)
 
 
+@pytest.mark.processes
 def test_a_game_without_checks_loads_no_pydantic():
     program = (
         "import sys; from crunch_game.contract import Contract; from crunch_game.tracker import TrackerBase;"

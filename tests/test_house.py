@@ -308,11 +308,13 @@ def loaded_by(statement: str) -> set[str]:
     return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("module", ["crunch_game.hosts.worker", "crunch_game.hosts.forkserver"])
 def test_a_models_process_imports_nothing_heavy(module):
     assert loaded_by(f"import {module}") & HEAVY == set()
 
 
+@pytest.mark.processes
 def test_a_participants_import_loads_the_base_class_and_nothing_else():
     loaded = loaded_by("import crunch_game; crunch_game.TrackerBase")
 
@@ -322,6 +324,7 @@ def test_a_participants_import_loads_the_base_class_and_nothing_else():
     assert "msgspec" not in loaded
 
 
+@pytest.mark.processes
 def test_reading_a_contract_and_loading_a_model_loads_nothing_heavy(tmp_path):
     file = tmp_path / "alice.py"
     file.write_text("import crunch_game\nclass Alice(crunch_game.TrackerBase):\n    def predict(self): return 1\n")

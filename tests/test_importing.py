@@ -393,6 +393,7 @@ print(sys.dont_write_bytecode)
 """
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("entry", ["main", "__init__"])
 def test_no_bytecode_is_written_beside_a_submission(tmp_path, entry):
     folder = write(
@@ -407,6 +408,7 @@ def test_no_bytecode_is_written_beside_a_submission(tmp_path, entry):
     assert not list(folder.rglob("__pycache__"))
 
 
+@pytest.mark.processes
 def test_a_redeployment_of_the_same_second_and_size_is_not_stale(tmp_path):
     folder = write(tmp_path / "alice", main="import helper\nX = 1, helper.X", helper="X = 1")
     program = """
@@ -450,6 +452,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.processes
 def test_a_submission_may_import_the_script_that_runs(tmp_path):
     write(tmp_path, game=SCRIPT, alice="from game import Base\nclass Model(Base): pass")
     command = [sys.executable, tmp_path / "game.py", tmp_path / "alice.py"]
@@ -459,6 +462,7 @@ def test_a_submission_may_import_the_script_that_runs(tmp_path):
     assert json.loads(printed) == [{"path": str(tmp_path / "game.py")}, True]
 
 
+@pytest.mark.processes
 def test_a_script_run_as_a_module_is_known_by_its_name(tmp_path):
     write(tmp_path, game=SCRIPT, alice="from game import Base\nclass Model(Base): pass")
     command = [sys.executable, "-m", "game", "alice.py"]
@@ -468,6 +472,7 @@ def test_a_script_run_as_a_module_is_known_by_its_name(tmp_path):
     assert json.loads(printed) == [{"name": "game"}, True]
 
 
+@pytest.mark.processes
 def test_a_prompt_has_no_main_for_others():
     assert fresh("from crunch_game.importing import main_of; print(main_of())") == "{}\n"
 
@@ -481,6 +486,7 @@ print(__main__.__name__, __main__.Base.__module__, game.Base is __main__.Base)
 """
 
 
+@pytest.mark.processes
 def test_another_process_gets_the_script_without_running_its_main_part(tmp_path):
     write(tmp_path, game="class Base: pass\nif __name__ == '__main__':\n    1 / 0")
 
@@ -490,6 +496,7 @@ def test_another_process_gets_the_script_without_running_its_main_part(tmp_path)
     assert by_path == by_name == "__mp_main__ __mp_main__ True\n"
 
 
+@pytest.mark.processes
 def test_without_a_main_nothing_is_run():
     assert fresh("from crunch_game.importing import run_main; run_main({}); import __main__; print(__name__)") == (
         "__main__\n"

@@ -16,6 +16,8 @@ import crunch_game
 from crunch_game import MemoryStore
 from crunch_game.sync import run_game
 
+pytestmark = pytest.mark.processes
+
 DEMO = Path(__file__).parents[1] / "examples" / "daily_density"
 DAYS = {"month": 30, "quarter": 91, "year": 365}
 

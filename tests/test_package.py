@@ -110,6 +110,7 @@ def test_what_is_read_by_its_annotations_is_read_by_any_name() -> None:
     assert run.stdout == "Fault(kind='timeout', message='late', traceback=None, stderr=None, exit=-9)\n"
 
 
+@pytest.mark.processes
 def test_importing_the_package_loads_nothing_heavy() -> None:
     script = "import sys, crunch_game; crunch_game.TrackerBase; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()

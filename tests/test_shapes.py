@@ -10,7 +10,7 @@ import shapes
 
 from crunch_game import CRPS, Contract, Game, MemoryStore, Predict, ReplayFeed, Row, Status, run_game
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.processes]
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 SLOW_GAME = "policy=walk.Policy(timeout=0.3)"
 ABOVE = (
     "from walk import Walk\n\n\nclass Mine(Walk):\n    def tick(self, prices):\n        self.price = prices['BTC']\n\n"

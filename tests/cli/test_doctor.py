@@ -19,6 +19,8 @@ from crunch_game import Sandbox
 from crunch_game.cli import machine
 from crunch_game.hosts.probes import Barrier
 
+pytestmark = pytest.mark.processes
+
 PROGRAM = Path(sys.executable).parent / "crunch-game"
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: models' processes do")
 

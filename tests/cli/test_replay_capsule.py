@@ -18,6 +18,8 @@ from crunch_game.capsules.capsule import read
 from crunch_game.capsules.replaying import Replay
 from crunch_game.sync import ModelRunner
 
+pytestmark = pytest.mark.processes
+
 PROGRAM = Path(sys.executable).parent / "crunch-game"
 GAMES = Path(__file__).parents[1] / "games"
 COUNTING = "self.n = getattr(self, 'n', 0) + 1"

@@ -15,6 +15,8 @@ import walk
 from crunch_game import MemoryStore, open_store
 from crunch_game.sync import run_game
 
+pytestmark = pytest.mark.processes
+
 HONEST = {"constant_normal", "ewma_volatility", "empirical_mixture", "momentum"}
 
 

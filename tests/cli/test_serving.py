@@ -23,6 +23,8 @@ from crunch_game.cli.orchestrator import Board
 from crunch_game.crunchdao import messages, variants
 from crunch_game.crunchdao.orchestrator import DevOrchestrator
 
+pytestmark = pytest.mark.processes
+
 GAMES = str(Path(__file__).parents[1] / "games")
 
 

@@ -172,6 +172,7 @@ def test_arguments_that_are_wrong(command, arguments, sentence, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.processes
 def test_the_installed_program_ends_the_same_way(installed, game, models, csv):
     ended = installed("run", game(), "--models", models, "--store", "pg://x", "--json")
     assert (ended.code, list(ended.document), ended.stderr) == (2, ["error"], "")
@@ -181,12 +182,14 @@ def test_the_installed_program_ends_the_same_way(installed, game, models, csv):
     assert installed("leaderboard", "--help").code == 0
 
 
+@pytest.mark.processes
 def test_the_program_is_light_until_it_is_used():
     program = "import sys, crunch_game.cli; print([m for m in ('typer', 'rich', 'pydantic') if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert json.loads(run.stdout.replace("'", '"')) == []
 
 
+@pytest.mark.processes
 def test_ctrl_c_while_it_starts_is_quiet():
     program = """
 import os, signal, sys
@@ -202,6 +205,7 @@ main()
     assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("further", [(), ("--json",)], ids=["people", "json"])
 def test_ctrl_c_while_the_game_is_imported_is_quiet(installed, game, models, further):
     path = game("import os, signal\nos.kill(os.getpid(), signal.SIGINT)")

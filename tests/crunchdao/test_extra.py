@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.parametrize("library", ["base58", "cryptography", "google.protobuf", "grpc", "websockets"])
 @pytest.mark.parametrize("name", ["CrunchRoster", "NodeHost", "SecureCredentials"])

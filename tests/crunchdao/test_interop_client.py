@@ -14,7 +14,7 @@ from crunch_game import Submission, events
 from crunch_game.crunchdao.deployment import Stage
 from crunch_game.crunchdao.orchestrator import DevOrchestrator
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.processes, pytest.mark.anyio, pytest.mark.timeout(600)]
 
 ECHO = """
 import os

@@ -28,7 +28,11 @@ from crunch_game.events import (
 from crunch_game.outcomes import Status
 from crunch_game.policy import State, Strikes
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(1800)]  # the first test sets the node's environment up
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.anyio,
+    pytest.mark.timeout(1800),
+]  # the first test sets the node's environment up
 
 GAMES = Path(__file__).parents[1] / "games"
 

@@ -19,7 +19,7 @@ from crunch_game.crunchdao.deployment import Stage
 from crunch_game.crunchdao.orchestrator import DevOrchestrator
 from crunch_game.crunchdao.roster import CrunchRoster
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.processes]
 
 CODE = """
 import os

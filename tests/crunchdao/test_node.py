@@ -19,7 +19,7 @@ from crunch_game import ProcessHost, ResourceError, Sandbox, Submission
 from crunch_game.crunchdao.node import ModelNode
 from crunch_game.crunchdao.workplace import Workplace
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.processes]
 
 HEAD = "import os, sys, time\nfrom pathlib import Path\nfrom arena import Base\n\n"
 

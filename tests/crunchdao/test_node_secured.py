@@ -91,6 +91,7 @@ def believed(metadata) -> None:
     verify(metadata, Submission("alice", "127.0.0.1:1", info=info), spki(NODE))
 
 
+@pytest.mark.processes
 async def test_who_is_known_is_served_and_shown_whose_node_it_is(node):
     async with Caller(node.port, channel(KNOWN), NAMED) as caller:
         assert said(await caller.setup())[0] == "SUCCESS"
@@ -100,6 +101,7 @@ async def test_who_is_known_is_served_and_shown_whose_node_it_is(node):
         assert await caller.health() == "SERVING"
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "who", [None, OTHER_CA.issue("coordinator", COORDINATOR), CA.issue("coordinator", COORDINATOR, timedelta(days=-1))]
 )
@@ -110,12 +112,14 @@ async def test_strangers_are_not_let_in(node, who):
         assert caught.value.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
 
 
+@pytest.mark.processes
 async def test_plain_text_is_not_answered(node):
     async with Caller(node.port) as caller:
         with pytest.raises(grpc.aio.AioRpcError):
             await caller.setup(timeout=3)
 
 
+@pytest.mark.processes
 async def test_a_busy_node_shows_whose_it_is_too(node):
     async with Caller(node.port, channel(KNOWN), NAMED) as caller:
         setup = caller.setup()
@@ -129,6 +133,7 @@ async def test_a_busy_node_shows_whose_it_is_too(node):
         await setup
 
 
+@pytest.mark.processes
 async def test_nobody_is_warned_of_a_secured_node(node, caplog):
     await node.close()
     await node.open("0.0.0.0")
@@ -136,6 +141,7 @@ async def test_nobody_is_warned_of_a_secured_node(node, caplog):
     assert caplog.messages == []
 
 
+@pytest.mark.processes
 async def test_the_published_coordinator_plays_with_secured_nodes(peer, identity, submission, tmp_path):
     credentials = files(tmp_path / "coordinator", KNOWN, COORDINATOR)
 
@@ -148,6 +154,7 @@ async def test_the_published_coordinator_plays_with_secured_nodes(peer, identity
             assert await one.call("predict", 7) == {"alice": ["SUCCESS", 7, None]}
 
 
+@pytest.mark.processes
 async def test_our_runner_plays_with_secured_nodes(running, identity, submission):
     async with DevOrchestrator("arena", "arena.Base", identities={"alice": identity}) as network:
         await network.join(submission)
@@ -174,6 +181,7 @@ def announced():
     return following
 
 
+@pytest.mark.processes
 async def test_a_word_that_has_expired_stops_its_model_and_no_other(announced, tmp_path):
     models = tmp_path / "models"
     models.mkdir()
@@ -198,6 +206,7 @@ async def test_a_word_that_has_expired_stops_its_model_and_no_other(announced, t
         assert await told() == [("carol", "RUNNING")]
 
 
+@pytest.mark.processes
 async def test_a_word_that_expires_stops_a_model_that_recovers(announced, identity, submission, monkeypatch):
     async with DevOrchestrator("arena", "arena.Base", identities={"alice": identity}) as network:
         await network.join(submission)

@@ -23,7 +23,7 @@ from crunch_game.crunchdao.announcements import Announced
 from crunch_game.crunchdao.deployment import Stage
 from crunch_game.crunchdao.orchestrator import DevOrchestrator
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.processes]
 
 HEAD = "import os, sys\nfrom pathlib import Path\nfrom arena import Base\n\n"
 

@@ -22,7 +22,7 @@ from crunch_game import NodeHost, Policy, Submission
 from crunch_game.crunchdao.roster import CrunchRoster
 from crunch_game.outcomes import Status
 
-SECONDS = float(os.environ.get("CRUNCH_GAME_SOAK", "20"))
+SECONDS = float(os.environ.get("CRUNCH_GAME_SOAK", "8"))
 MODELS = int(os.environ.get("CRUNCH_GAME_SOAK_MODELS", "12"))
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(SECONDS + 300)]

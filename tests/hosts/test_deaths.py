@@ -108,6 +108,7 @@ def test_what_the_kernel_counted_is_told():
     assert FREE.verdict(-9, peak=300 << 20).endswith("of its control group; it had used 300 MiB")
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("signal_", [signal.SIGSEGV, signal.SIGTERM, signal.SIGKILL])
 def test_a_code_is_what_the_system_gives(signal_):
     process = subprocess.run([sys.executable, "-c", f"import os; os.kill(os.getpid(), {signal_})"], check=False)
@@ -155,6 +156,7 @@ print(died(killed), died(grows), died(killed), died(grows))
 """
 
 
+@pytest.mark.processes
 def test_who_was_ended_because_memory_ran_out_is_told_from_who_was_killed(control_group):
     command = [sys.executable, "-c", OUT_OF_MEMORY, str(control_group / "cgroup.procs")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env={"PYTHONPATH": ":".join(sys.path)})

@@ -51,6 +51,7 @@ def discards() -> None:
     discard(home)
 
 
+@pytest.mark.processes
 def test_folders_that_may_not_be_read_are_removed_and_what_links_lead_to_is_not():
     assert as_nobody(discards) == 0
 
@@ -119,6 +120,7 @@ class Digs(TrackerBase):
 """
 
 
+@pytest.mark.processes
 @pytest.mark.anyio
 async def test_a_model_that_digs_deep_ends_no_game(tmp_path):
     for name, text in {"digs": DIGS, "plays": DIGS.replace("1_200", "0")}.items():

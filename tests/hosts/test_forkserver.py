@@ -20,7 +20,7 @@ PATIENCE = 30.0
 """Seconds after which what a test waits for is taken to never come."""
 
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="the process host needs Linux")
-pytestmark = needs_linux
+pytestmark = [needs_linux, pytest.mark.processes]
 
 MODEL = """
 import ctypes, gc, os, signal, sys, time

@@ -33,6 +33,7 @@ outer()
 """
 
 
+@pytest.mark.processes
 def test_a_crash_tells_its_frames_the_innermost_last(tmp_path):
     dump = dump_of(left_by(tmp_path, CRASHES), fatal=True)
 
@@ -44,6 +45,7 @@ def test_a_crash_tells_its_frames_the_innermost_last(tmp_path):
     assert frames[:3] == [f"{place}, line 9, in <module>", f"{place}, line 5, in outer", f"{place}, line 7, in inner"]
 
 
+@pytest.mark.processes
 def test_the_lines_before_a_crash_are_its_last_words(tmp_path):
     assert lines_of(left_by(tmp_path, CRASHES)) == "last words\nFatal Python error: Segmentation fault"
 
@@ -54,6 +56,7 @@ def test_the_names_of_extension_modules_are_no_last_words():
     assert dump_of(raw, fatal=True).frames is None
 
 
+@pytest.mark.processes
 def test_recursion_without_end_is_short_and_said_to_be_cut(tmp_path):
     deep = "import sys\nsys.setrecursionlimit(10**8)\nclass A:\n    def __repr__(self): return repr(self)\nrepr(A())\n"
     dump = dump_of(left_by(tmp_path, f"import faulthandler\nfaulthandler.enable()\n{deep}"), fatal=True)
@@ -95,6 +98,7 @@ def test_without_a_dump_there_is_none():
     assert dump_of(b"") is None
 
 
+@pytest.mark.processes
 def test_names_that_are_not_ascii_are_what_they_were(tmp_path):
     crash = "import ctypes, faulthandler\nfaulthandler.enable()\ndef größe():\n    ctypes.string_at(0)\ngröße()\n"
     dump = dump_of(left_by(tmp_path, crash, "modèle_🎲.py"), fatal=True)
@@ -126,6 +130,7 @@ def test_nothing_is_none(raw):
 FAREWELL = "import os\nfrom crunch_game.hosts.output import fail\nprint('words', file=os.sys.stderr)\n"
 
 
+@pytest.mark.processes
 def test_why_a_process_ended_by_itself_is_told_apart_from_its_last_words(tmp_path):
     raised = "def ring():\n    raise TimeoutError('too\\n\\nlate')\n"
     raw = left_by(tmp_path, f"{FAREWELL}{raised}try:\n    ring()\nfinally:\n    fail()\n    os._exit(70)\n")

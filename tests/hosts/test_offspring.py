@@ -6,7 +6,11 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from crunch_game.hosts.offspring import is_exiting
+
+pytestmark = pytest.mark.processes
 
 
 def test_a_process_that_runs_is_not_exiting_one_that_ended_is():

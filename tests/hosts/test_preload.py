@@ -138,6 +138,7 @@ def test_statements_are_told_from_what_looks_like_them(text, names):
 LONG = 1 << 18
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "text",
     [
@@ -295,6 +296,7 @@ with open({file!r}, "a") as file:
 """
 
 
+@pytest.mark.processes
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("word", "by"), [("models.mallory", ["model"]), ("mallory", ["model"]), ("curious", [])], ids=lambda each: str(each)
@@ -326,6 +328,7 @@ def test_submissions_without_files_import_nothing(tmp_path):
     assert libraries_of([]) == []
 
 
+@pytest.mark.processes
 def test_neither_the_code_nor_the_libraries_are_run(tmp_path):
     file = tmp_path / "alice.py"
     file.write_text("import pandas\nraise SystemExit\n")
@@ -345,6 +348,7 @@ def test_what_a_library_imports_late_comes_with_it():
     assert with_late_parts(["scipy"]) == ["scipy"]
 
 
+@pytest.mark.processes
 @pytest.mark.anyio
 async def test_no_call_pays_for_what_a_library_imports_late(tmp_path):
     """All of a field would pay in the same call: a thousand models were late three times in a row."""

@@ -11,7 +11,7 @@ import pytest
 
 from crunch_game import ModelRunner, Policy, ProcessHost, Sandbox, Status, TrackerBase
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.processes]
 
 MODEL = """
 import os, socket, subprocess, tempfile

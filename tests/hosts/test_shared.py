@@ -143,6 +143,7 @@ class Slow(Base):
 """
 
 
+@pytest.mark.processes
 @pytest.mark.anyio
 async def test_a_model_keeps_no_memory_by_what_it_was_sent_and_takes_none_from_others(tmp_path):
     (tmp_path / "hoards.py").write_text(HOARDS)

@@ -259,6 +259,7 @@ def test_a_table_without_pyarrow_names_the_extra(monkeypatch):
     assert str(caught.value) == "a DataFrame needs pyarrow: pip install 'crunch-game[tables]'"
 
 
+@pytest.mark.processes
 def test_plain_values_need_neither_numpy_nor_pandas():
     program = (
         "import sys; from crunch_game.hosts.wire import decode, encode; decode(encode({'a': [1.5, (2,), {3}]}));"

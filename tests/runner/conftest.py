@@ -11,6 +11,16 @@ import pytest
 
 from crunch_game import ModelRunner, Policy, ProcessHost, Sandbox
 
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of this folder start processes, unless they are told to play inline."""
+    for item in items:
+        inline = hasattr(item, "callspec") and item.callspec.params.get("host") == "inline"
+        if HERE in item.path.parents and not inline:
+            item.add_marker(pytest.mark.processes)
+
 
 @pytest.fixture
 def files(tmp_path):

@@ -341,7 +341,8 @@ async def test_a_model_taken_away_in_the_middle_of_a_round_is_skipped_in_it(
     a, b = submit("a", GATED.format(str(files / "never"))), submit("b", GATED.format(str(gate)))
     others = Submission("b", b)
     roster = snapshots(Submission("a", a, "v1"), others)
-    async with running(roster) as runner, anyio.create_task_group() as tasks:
+    policy = Policy(timeout=3 if what == "redeploy" else 10)  # until which the old code may answer
+    async with running(roster, policy=policy) as runner, anyio.create_task_group() as tasks:
 
         async def ask():
             asked = await runner.predict(1)

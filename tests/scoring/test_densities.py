@@ -199,6 +199,7 @@ def loaded_by(code: str) -> set[str]:
     return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
 
 
+@pytest.mark.processes
 def test_a_model_process_needs_next_to_nothing_for_densities() -> None:
     heavy = {"pydantic", "pydantic_core", "numpy", "scipy", "scoringrules", "msgspec", "sqlalchemy"}
     assert not heavy & loaded_by("import crunch_game.scoring")

@@ -151,6 +151,7 @@ def test_a_new_file_locked_for_too_long_is_a_sentence(tmp_path: Path, monkeypatc
     other.close()
 
 
+@pytest.mark.processes
 def test_importing_the_package_is_light() -> None:
     code = "import sys, crunch_game.storage, crunch_game.storage.base; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

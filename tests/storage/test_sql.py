@@ -63,6 +63,7 @@ def minutes(n: int) -> timedelta:
     return timedelta(minutes=n)
 
 
+@pytest.mark.processes
 def test_what_was_accepted_survives_a_kill_and_no_write_is_half_done(tmp_path: Path) -> None:
     url, start = f"sqlite:///{tmp_path / 'game.db'}", 0
     chance = random.Random(1)
@@ -97,6 +98,7 @@ def assert_whole(rounds: list[int] | list[float], members: list[int] | list[floa
     assert sorted(n for n in rounds for _ in range(MODELS)) == sorted(members)
 
 
+@pytest.mark.processes
 def test_two_processes_write_at_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'game.db'}"
     children = [writer(url, key, rounds=40, models=20) for key in ("BTC", "ETH", "SOL")]  # they create it together too
@@ -121,6 +123,7 @@ for url in sys.stdin:
 """
 
 
+@pytest.mark.processes
 def test_many_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
     command = [sys.executable, "-c", OPENER]
     pipe = subprocess.PIPE

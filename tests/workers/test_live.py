@@ -198,6 +198,7 @@ async def test_who_joins_late_is_told_every_row_exactly_once_while_they_keep_arr
     assert sum(p.model_id == "Other" for p in answers) >= 50
 
 
+@pytest.mark.processes
 async def test_who_is_restarted_is_told_every_row_exactly_once(push, log, tmp_path):
     feed, store, count = push(), MemoryStore(), [0]
     game = diaries(feed=feed, predictions=[Predict(every=0.001, horizon="1h")])
@@ -241,6 +242,7 @@ class Answer(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.processes
 async def test_a_game_is_fed_by_an_endpoint_scored_and_ranked(store, log):
     def parse(document):
         return Row(datetime.fromtimestamp(document["time"], UTC), {"BTC": document["BTC"]})

@@ -84,6 +84,7 @@ async def test_stopped_and_started_again_the_union_is_an_uninterrupted_run(store
     assert result.leaderboard == reference.leaderboard
 
 
+@pytest.mark.processes
 async def test_stop_ends_after_the_row_in_hand(store, played, uninterrupted):
     workers = []
 
@@ -99,6 +100,7 @@ async def test_stop_ends_after_the_row_in_hand(store, played, uninterrupted):
     assert played(store) == uninterrupted[0]
 
 
+@pytest.mark.processes
 async def test_stop_does_not_wait_for_models_that_load(store, tmp_path):
     sleeper = tmp_path / "sleeper.py"
     sleeper.write_text("import time\ntime.sleep(3600)\n")
@@ -114,6 +116,7 @@ async def test_stop_does_not_wait_for_models_that_load(store, tmp_path):
     assert (result.ticks, store.rows()) == (0, [])
 
 
+@pytest.mark.processes
 def test_a_killed_game_goes_on_as_if_nothing_had_been(tmp_path, played, uninterrupted):
     url, chance, kills = f"sqlite:///{tmp_path / 'game.db'}", random.Random(7), 0
     while True:
@@ -173,6 +176,7 @@ def test_killed_between_any_two_writes_the_union_is_an_uninterrupted_run(played)
         assert played(store) == played(whole)
 
 
+@pytest.mark.processes
 def test_scores_may_be_made_in_another_process(tmp_path, played, uninterrupted):
     url = f"sqlite:///{tmp_path / 'game.db'}"
     program = (
@@ -243,6 +247,7 @@ async def test_a_listener_that_raises_stops_nothing(played, uninterrupted, caplo
     assert caplog.messages[-1].endswith("; the game goes on")
 
 
+@pytest.mark.processes
 async def test_a_stopped_model_stays_stopped_over_a_restart_until_it_has_new_code(tmp_path, log):
     store = MemoryStore()
     broken = tmp_path / "models" / "broken.py"

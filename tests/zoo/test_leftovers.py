@@ -16,6 +16,8 @@ import leftovers
 import pytest
 from leftovers import nothing_left
 
+pytestmark = pytest.mark.processes
+
 
 @contextmanager
 def process() -> Iterator[None]:
