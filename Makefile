@@ -1,5 +1,6 @@
 # make demo   plays the demo game
 # make test   builds the package, installs the wheel, and passes every check on it
+# make quick  passes the tests that start no process, on the tree as it stands
 # make bench  measures every row of docs/performance.md, peers included (ONLY="rounds storage" REPEAT=1 for some of it)
 # All set up what they need, with uv when it is there and pip when not.
 
@@ -8,10 +9,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 EXTRAS := scoring
-# Two at once: most tests wait for processes, and a machine with more cores would only measure its own crowding.
-PYTEST_ARGS ?= -n 2 --dist worksteal
-# What fails in the crowd is run once more, alone: budgets are budgets of time, and a test must not pay for its neighbours.
-ALONE = CRUNCH_GAME_TEST_WHEEL=1 $(BIN)/pytest --last-failed --last-failed-no-failures none
+# More than there are processors: most tests wait for processes, sockets and budgets, and can do so together.
+PYTEST_ARGS ?= -n 4 --dist worksteal
 
 ifdef UV
 NEW_VENV = $(UV) venv --quiet --seed --allow-existing --python $(PYTHON) $(VENV)
@@ -25,13 +24,16 @@ endif
 
 SOURCES := pyproject.toml README.md $(shell find crunch_game examples -type f -not -name '*.pyc' -not -path '*/.*')
 
-.PHONY: demo test bench check wheel clean
+.PHONY: demo test quick bench check wheel clean
 
 demo: $(VENV)/.installed
 	$(BIN)/crunch-game demo
 
 test: $(VENV)/.tools wheel
 	$(MAKE) --no-print-directory check
+
+quick: $(VENV)/.quick
+	PYTHONPATH=$(CURDIR) $(BIN)/pytest $(PYTEST_ARGS) -m 'not processes' --hypothesis-profile quick
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(REPEAT),--repeat $(REPEAT)) $(BENCH_ARGS)
@@ -40,7 +42,7 @@ check:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	CRUNCH_GAME_TEST_WHEEL=1 $(BIN)/pytest $(PYTEST_ARGS) || $(ALONE)
+	CRUNCH_GAME_TEST_WHEEL=1 $(BIN)/pytest $(PYTEST_ARGS)
 
 $(VENV)/bin/python:
 	$(NEW_VENV)
@@ -48,6 +50,10 @@ $(VENV)/bin/python:
 $(VENV)/.installed: $(VENV)/bin/python constraints.txt $(SOURCES)
 	$(FORGET) 2>/dev/null || true
 	$(INSTALL) '.[$(EXTRAS)]' ./examples/daily_density
+	touch $@
+
+$(VENV)/.quick: $(VENV)/.tools pyproject.toml
+	$(INSTALL) '.[scoring,crunchdao,tables,testing]' ./examples/daily_density
 	touch $@
 
 $(VENV)/.bench: $(VENV)/.installed
@@ -60,7 +66,7 @@ $(VENV)/.tools: $(VENV)/bin/python constraints.txt pyproject.toml
 
 wheel: $(VENV)/.tools
 	rm -rf dist
-	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m build --no-isolation --outdir dist .
 	$(BIN)/twine check --strict dist/*
 	$(FORGET) 2>/dev/null || true
 	$(INSTALL) "$$(ls $(CURDIR)/dist/*.whl)[scoring,crunchdao,tables,testing]" ./examples/daily_density

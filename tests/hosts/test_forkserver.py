@@ -105,6 +105,12 @@ class Model(TrackerBase):
 
 
 @pytest.fixture
+def anyio_backend() -> str:
+    """One is enough here: processes end alike whatever loop waits for them; the runner's tests play on both."""
+    return "asyncio"
+
+
+@pytest.fixture
 def model(tmp_path: Path) -> Path:
     path = tmp_path / "model.py"
     path.write_text(MODEL)

@@ -143,6 +143,12 @@ class Slow(Base):
 """
 
 
+@pytest.fixture
+def anyio_backend() -> str:
+    """One is enough here: what is shared is the same whatever loop sends it; the runner's tests play on both."""
+    return "asyncio"
+
+
 @pytest.mark.processes
 @pytest.mark.anyio
 async def test_a_model_keeps_no_memory_by_what_it_was_sent_and_takes_none_from_others(tmp_path):
