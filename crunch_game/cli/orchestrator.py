@@ -120,5 +120,5 @@ def _row(model: Deployment) -> list[str]:
         f"{told.ip}:{told.port}" if served is not None else "-",
         f"{served.calls:,}" if served is not None else "-",
         f"{served.failures:,}" if served is not None else "-",
-        escape(model.words),
+        escape(model.last_note),
     ]

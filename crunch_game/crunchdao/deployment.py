@@ -1,4 +1,4 @@
-"""One model of an orchestrator: its code, the node that serves it, and what coordinators are told of it."""
+"""One deployment of a development orchestrator: its code, its node, and its announcement."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from crunch_game.crunchdao.announcements import Announced
-from crunch_game.crunchdao.frames import RunState
+from crunch_game.crunchdao.frames import Announced, RunState
 from crunch_game.crunchdao.node import ModelNode
 from crunch_game.models import Submission
 from crunch_game.policy import restart_delay
 
 __all__ = ["Deployment", "Stage", "announced"]
 
-_STEADY = 60.0
-"""Seconds of life after which an end counts as the first again."""
+_STABLE_SECONDS = 60.0
+"""After running this long, the next end of an instance is restarted as soon as the first."""
 
 
 class Stage(StrEnum):
-    """Where a model stands."""
+    """The stage of a deployment."""
 
     RUNNING = "running"
     RECOVERING = "recovering"
-    STOPPED = "stopped"  # it may come back as it is
-    QUARANTINED = "quarantined"  # it comes back with new code only
+    STOPPED = "stopped"  # the same code may be served again
+    QUARANTINED = "quarantined"  # only new code, or `readmit`, is served again
 
 
 @dataclass
@@ -35,20 +34,20 @@ class Deployment:
     """One version of one model.
 
     Attributes:
-        submission: Its code; None when its node is somebody else's.
-        announcement: What coordinators were told last.
-        node: Serves it, unless that is somebody else's, or it is stopped.
-        stage: Where it stands.
-        words: What happened to it last, for people.
-        ends: How often its instance ended by itself lately.
-        since: Seconds on the clock at which it began to run.
+        submission: Its code; None if its node is not one of ours.
+        announcement: What coordinators were last told.
+        node: Its node; None if it is stopped, or its node is not one of ours.
+        stage: Whether it runs.
+        last_note: The last thing that happened to it, in a sentence.
+        ends: How often in succession its instance ended by itself.
+        since: When it began to run, on the monotonic clock.
     """
 
     submission: Submission | None
     announcement: Announced
     node: ModelNode | None
     stage: Stage = Stage.RUNNING
-    words: str = ""
+    last_note: str = ""
     ends: int = 0
     since: float = field(default_factory=time.monotonic)
 
@@ -63,32 +62,32 @@ class Deployment:
         return self.announcement.deployment_id
 
     def ended(self) -> float:
-        """Count an end of its instance; the seconds to wait before it runs again."""
+        """Count an end of its instance, and return the seconds to wait before the next one."""
         now = time.monotonic()
-        self.ends = 1 if now - self.since >= _STEADY else self.ends + 1
+        self.ends = 1 if now - self.since >= _STABLE_SECONDS else self.ends + 1
         return restart_delay(self.ends)
 
     def rename(self, submission: Submission, infos: dict[str, Any] | None) -> Announced:
-        """The same code has other names; what coordinators are to be told."""
+        """Rename the deployment, whose code stays the same, and return its announcement."""
         self.submission = submission
         self.announcement = replace(self.announcement, infos=infos)
         return self.announcement
 
     def run(self, port: int) -> Announced:
-        """It runs behind that port; what coordinators are to be told."""
+        """Become RUNNING at that port, and return the announcement."""
         self.stage, self.since = Stage.RUNNING, time.monotonic()
         self.announcement = replace(self.announcement, state=RunState.RUNNING, port=port)
         return self.announcement
 
     def recover(self) -> Announced:
-        """It is away for a while; what coordinators are to be told."""
+        """Become RECOVERING, and return the announcement."""
         self.stage = Stage.RECOVERING
         self.announcement = replace(self.announcement, state=RunState.RECOVERING)
         return self.announcement
 
 
 def announced(submission: Submission, ip: str, port: int) -> Announced:
-    """A submission that runs there, in the words of the network; its `info` may say whose it is."""
+    """Announce a submission that runs at an address; its `info` may name the cruncher and the wallet."""
     name = submission.name or submission.id
     infos: dict[str, str | None] = {"model_name": name, "cruncher_id": submission.id, "cruncher_name": name}
     infos |= {"cruncher_wallet_pubkey": None, "cruncher_hotkey": None}

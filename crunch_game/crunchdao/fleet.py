@@ -1,4 +1,4 @@
-"""The models of an orchestrator: each served by a node, announced, replaced, recovered, given up."""
+"""The deployments of a development orchestrator: served, announced, replaced, recovered and stopped."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from typing import Any
 
 from crunch_game import events
 from crunch_game.crunchdao.addresses import is_unspecified
-from crunch_game.crunchdao.announcements import Announced
 from crunch_game.crunchdao.deployment import Deployment, Stage, announced
-from crunch_game.crunchdao.frames import CONNECTION_FAILED, Report, RunState, gone
+from crunch_game.crunchdao.frames import CONNECTION_FAILED, Announced, FailureReport, RunState, stop_announcements
 from crunch_game.crunchdao.identity import NodeIdentity
 from crunch_game.crunchdao.node import ModelNode
 from crunch_game.crunchdao.workplace import Workplace
@@ -25,19 +24,28 @@ from crunch_game.models import Source, Submission
 from crunch_game.outcomes import Fault
 from crunch_game.rosters.versions import version_of
 
-__all__ = ["Fleet", "Serving"]
+__all__ = ["Fleet", "NodeOptions"]
 
 logger = logging.getLogger("crunch_game")
 
-_GRACE = 1.0
-"""Seconds that answers under way have when their node is closed in good order."""
-_UNWRITTEN = "what happens to the models cannot be written to %s: %s; they go on without"
+_GRACE_SECONDS = 1.0
+"""How long a node that is closed in good order may still answer."""
+_LOG_WARNING = "what happens to the models cannot be written to %s: %s; they go on without"
 _PLAYING = (Stage.RUNNING, Stage.RECOVERING)
 
 
 @dataclass(frozen=True)
-class Serving:
-    """How nodes serve: where they listen, the address that is announced, their limits in seconds, logs, identities."""
+class NodeOptions:
+    """What all nodes have in common.
+
+    Attributes:
+        host: Where they listen.
+        announce: The address that coordinators are told.
+        setup_timeout: Seconds for loading a model.
+        call_timeout: Seconds for one call.
+        logs: The folder of the models' logs.
+        identities: By model id, for the nodes that are secured.
+    """
 
     host: str
     announce: str
@@ -47,24 +55,24 @@ class Serving:
     identities: Mapping[str, NodeIdentity]
 
     def announced(self, submission: Submission, port: int) -> Announced:
-        """What coordinators are told of a submission that is served behind that port."""
+        """Announce a submission that is served at that port."""
         identity = self.identities.get(submission.id)
         owned = submission if identity is None else replace(submission, info={**submission.info, **identity.infos()})
         return announced(owned, self.announce, port)
 
 
 class Fleet:
-    """Models that come and go, one change at a time. `tell` reaches the coordinators; on asyncio."""
+    """The deployments, which change one at a time. `tell` sends announcements to the coordinators. On asyncio."""
 
     def __init__(
         self,
         workplace: Workplace,
-        serving: Serving,
+        options: NodeOptions,
         tell: Callable[..., None],
         on_event: Callable[[events.RunnerEvent], Any],
     ) -> None:
         self._workplace = workplace
-        self._serving = serving
+        self._options = options
         self._tell = tell
         self._on_event = on_event
         self._models: dict[str, Deployment] = {}
@@ -72,25 +80,23 @@ class Fleet:
         self._quarantine: dict[tuple[str, str], str] = {}
         self._one_at_a_time = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._unwritten = False
+        self._log_failed = False
         self.models: Mapping[str, Deployment] = MappingProxyType(self._models)
-        self.reports: list[Report] = []
+        self.reports: list[FailureReport] = []
 
     def running(self) -> list[Announced]:
-        """What an `init` tells."""
+        """Return what an `init` frame announces."""
         return [model.announcement for model in self._models.values() if model.stage is Stage.RUNNING]
 
     async def close(self) -> None:
-        """End every node and every model."""
+        """Close every node, which ends its model."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(node.close() for node in self._nodes))
 
-    # What can happen to a model.
-
-    async def join(self, model: Source | Submission, *, announce: bool = True) -> str:
-        """Serve a new one; gives its id.
+    async def join(self, model: Source | Submission) -> str:
+        """Serve a new model, and return its id.
 
         Raises:
             UsageError: There is a model of that id.
@@ -99,72 +105,68 @@ class Fleet:
         async with self._one_at_a_time:
             if submission.id in self._models:
                 raise UsageError(f"there is a model {submission.id!r} already; replace it, or choose another id")
-            await self._bring_in(submission, announce=announce)
+            await self._add(submission)
         return submission.id
 
-    async def leave(self, model_id: str, *, announce: bool = True) -> None:
-        """Stop one, and forget it."""
+    async def leave(self, model_id: str) -> None:
+        """Stop a model, and forget it."""
         async with self._one_at_a_time:
             model = self.model(model_id)
-            await self._end(model, announce=announce)
+            await self._end(model)
             del self._models[model_id]
         self._emit(events.ModelLeft(model_id, model.deployment_id))
 
-    async def replace(self, model: Source | Submission, *, announce: bool = True) -> None:
-        """Serve new code for one; the old is stopped after that."""
+    async def replace(self, model: Source | Submission) -> None:
+        """Serve a model's new code, then stop the old deployment."""
         submission = _versioned(model)
         async with self._one_at_a_time:
             old = self.model(submission.id)
-            await self._bring_in(submission, announce=announce)
-            await self._end(old, announce=announce)
+            await self._add(submission)
+            await self._end(old)
         self._emit(events.ModelRedeployed(submission.id, submission.deployment_id, old.deployment_id))
 
     async def rename(self, submission: Submission) -> None:
-        """Tell new names of one; its code is the same."""
+        """Announce a model's new names; its code is the same."""
         async with self._one_at_a_time:
             model = self.model(submission.id)
-            message = model.rename(submission, self._serving.announced(submission, 0).infos)
+            message = model.rename(submission, self._options.announced(submission, 0).infos)
             if model.stage is Stage.RUNNING:
                 self._tell(message)
 
     async def readmit(self, model_id: str) -> None:
-        """Serve one again that is stopped.
+        """Serve a stopped model again.
 
         Raises:
-            UsageError: It is not.
+            UsageError: It is not stopped.
         """
         async with self._one_at_a_time:
             model = self.model(model_id)
             if model.submission is None or model.stage in _PLAYING:
                 raise UsageError(f"the model {model_id!r} is {model.stage}; only one that is stopped is readmitted")
             self._quarantine.pop((model.id, model.deployment_id), None)
-            await self._bring_in(model.submission, announce=True)
+            await self._add(model.submission)
 
-    async def recover(self, model_id: str, *, away: float, announce: bool = True) -> None:
-        """Lose the node of one, and serve it again elsewhere after that many seconds."""
+    async def recover(self, model_id: str, *, away: float) -> None:
+        """Close a model's node, and serve the same deployment at another port after `away` seconds."""
         model, node = self.model(model_id), self.node(model_id)
         async with self._one_at_a_time:
             if model.node is not node:
                 return
             await self._close(model)
-            message = model.recover()
-            if announce:
-                self._tell(message)
+            self._tell(model.recover())
         await asyncio.sleep(away)
         async with self._one_at_a_time:
             if model.stage is not Stage.RECOVERING or self._models.get(model_id) is not model:
-                return  # it was given up, it left, or it has new code
+                return  # it was given up, left or was replaced meanwhile
             try:
                 model.node = await self._serve(node.submission)
             except ResourceError as error:
-                await self._refuse(model, error, announce=announce)
+                await self._stop_unservable(model, error)
                 return
-            message = model.run(model.node.port)
-            if announce:
-                self._tell(message)
+            self._tell(model.run(model.node.port))
 
-    def tell(self, announcement: Announced) -> None:
-        """Announce one whose node is somebody else's."""
+    def announce(self, announcement: Announced) -> None:
+        """Announce a deployment whose node is not one of ours."""
         if announcement.state == RunState.STOPPED:
             self._models.pop(announcement.model_id, None)
         else:
@@ -172,8 +174,8 @@ class Fleet:
             self._models[announcement.model_id] = Deployment(None, announcement, None, stage)
         self._tell(announcement)
 
-    def hear(self, report: Report) -> bool:
-        """A coordinator gave a model up; whether there is such a model."""
+    def receive(self, report: FailureReport) -> bool:
+        """Stop the model that a coordinator gave up; false if there is no such model."""
         model = self._models.get(report.model_id)
         if model is None or model.stage not in _PLAYING:
             return False
@@ -182,65 +184,61 @@ class Fleet:
         self.reports.append(report)
         reason = f"{report.failure_code}: {report.failure_reason or 'no reason was given'}"
         self._note(model.id, f"a coordinator gave it up: {reason}")
-        self._do(self._give_up(model, reason, quarantine=report.failure_code != CONNECTION_FAILED))
+        self._start(self._give_up(model, reason, quarantine=report.failure_code != CONNECTION_FAILED))
         return True
 
-    # How it comes about.
-
-    async def _bring_in(self, submission: Submission, *, announce: bool) -> None:
-        nowhere = self._serving.announced(submission, 0)
+    async def _add(self, submission: Submission) -> None:
+        not_served = self._options.announced(submission, 0)
         why = self._quarantine.get((submission.id, submission.deployment_id))
         if why is not None:
-            self._models[submission.id] = Deployment(submission, nowhere, None, Stage.QUARANTINED, why)
+            self._models[submission.id] = Deployment(submission, not_served, None, Stage.QUARANTINED, why)
             return
         try:
             node = await self._serve(submission)
         except ResourceError as error:
-            self._models[submission.id] = Deployment(submission, nowhere, None, Stage.STOPPED)
-            await self._refuse(self._models[submission.id], error, announce=announce)
+            self._models[submission.id] = Deployment(submission, not_served, None, Stage.STOPPED)
+            await self._stop_unservable(self._models[submission.id], error)
             return
-        model = Deployment(submission, self._serving.announced(submission, node.port), node)
+        model = Deployment(submission, self._options.announced(submission, node.port), node)
         self._models[submission.id] = model
-        if announce:
-            self._tell(model.announcement)
+        self._tell(model.announcement)
         self._emit(events.ModelJoined(submission.id, submission.deployment_id))
 
     async def _serve(self, submission: Submission) -> ModelNode:
         node = ModelNode(
             submission,
             self._workplace,
-            identity=self._serving.identities.get(submission.id),
-            setup_timeout=self._serving.setup_timeout,
-            call_timeout=self._serving.call_timeout,
+            identity=self._options.identities.get(submission.id),
+            setup_timeout=self._options.setup_timeout,
+            call_timeout=self._options.call_timeout,
             tell=lambda sentence: self._note(submission.id, sentence),
-            on_end=lambda fault: self._do(self._revive(node, fault)),
+            on_end=lambda fault: self._start(self._revive(node, fault)),
         )
-        await node.open(self._serving.host, warn=False)
+        await node.open(self._options.host, warn=False)
         self._nodes.add(node)
         return node
 
-    async def _refuse(self, model: Deployment, error: ResourceError, *, announce: bool) -> None:
-        """One whose node cannot be had is stopped; the others go on."""
+    async def _stop_unservable(self, model: Deployment, error: ResourceError) -> None:
         self._note(model.id, f"it cannot be served: {error}")
-        await self._stop(model, str(error), announce=announce)
+        await self._stop(model, str(error))
 
-    async def _end(self, model: Deployment, *, announce: bool) -> None:
-        told = announce and model.stage in _PLAYING
-        stopping, stopped = gone(model.announcement)
-        if told:
+    async def _end(self, model: Deployment) -> None:
+        announced = model.stage in _PLAYING
+        stopping, stopped = stop_announcements(model.announcement)
+        if announced:
             self._tell(stopping)
         await self._close(model)
-        if told:
+        if announced:
             self._tell(stopped)
 
     async def _close(self, model: Deployment) -> None:
         node, model.node = model.node, None
         if node is not None:
-            await node.close(_GRACE)
+            await node.close(_GRACE_SECONDS)
             self._nodes.discard(node)
 
     async def _revive(self, node: ModelNode, fault: Fault) -> None:
-        """An instance ended by itself: the deployment is away for a moment, and comes back with a fresh one."""
+        """Serve a deployment again whose instance ended by itself."""
         model = self._models.get(node.submission.id)
         if model is None or model.node is not node or model.stage is not Stage.RUNNING:
             return
@@ -254,15 +252,15 @@ class Fleet:
                 return
             if quarantine:
                 self._quarantine[model.id, model.deployment_id] = reason
-            await self._stop(model, reason, announce=True, stage=Stage.QUARANTINED if quarantine else Stage.STOPPED)
+            await self._stop(model, reason, Stage.QUARANTINED if quarantine else Stage.STOPPED)
 
-    async def _stop(self, model: Deployment, reason: str, *, announce: bool, stage: Stage = Stage.STOPPED) -> None:
-        await self._end(model, announce=announce)
-        model.stage, model.words = stage, reason
+    async def _stop(self, model: Deployment, reason: str, stage: Stage = Stage.STOPPED) -> None:
+        await self._end(model)
+        model.stage, model.last_note = stage, reason
         self._emit(events.ModelStopped(model.id, model.deployment_id, reason))
 
     def model(self, model_id: str) -> Deployment:
-        """The model of that id.
+        """Return the deployment of that model.
 
         Raises:
             UnknownModel: There is none.
@@ -273,7 +271,7 @@ class Fleet:
         return self._models[model_id]
 
     def node(self, model_id: str) -> ModelNode:
-        """The node of that model.
+        """Return the node of that model.
 
         Raises:
             UnknownModel: There is no such model.
@@ -284,8 +282,6 @@ class Fleet:
             raise UsageError(f"the model {model_id!r} has no node that runs here")
         return node
 
-    # What is told.
-
     def _emit(self, event: events.RunnerEvent) -> None:
         try:
             self._on_event(event)
@@ -294,29 +290,27 @@ class Fleet:
 
     def _note(self, model_id: str, sentence: str) -> None:
         if model_id in self._models:
-            self._models[model_id].words = sentence.partition("\n")[0]
-        if self._serving.logs is None:
+            self._models[model_id].last_note = sentence.partition("\n")[0]
+        if self._options.logs is None:
             return
         try:
-            self._write(self._serving.logs, model_id, sentence)
-            self._unwritten = False
+            # Created each time: an operator may have removed the folder while models play.
+            self._options.logs.mkdir(parents=True, exist_ok=True)
+            with (self._options.logs / f"{file_name(model_id)}.log").open("a", encoding="utf-8") as log:
+                log.write(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S} {sentence}\n")
+            self._log_failed = False
         except OSError as error:
-            if not self._unwritten:
-                logger.warning(_UNWRITTEN, self._serving.logs, error.strerror or error)
-            self._unwritten = True
+            if not self._log_failed:
+                logger.warning(_LOG_WARNING, self._options.logs, error.strerror or error)
+            self._log_failed = True
 
-    def _write(self, logs: Path, model_id: str, sentence: str) -> None:
-        logs.mkdir(parents=True, exist_ok=True)  # somebody may have tidied up
-        with (logs / f"{file_name(model_id)}.log").open("a", encoding="utf-8") as log:
-            log.write(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S} {sentence}\n")
-
-    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
 def _versioned(model: Source | Submission) -> Submission:
-    """The submission; one that its giver does not tell apart is told apart by its contents."""
+    """Return the submission; a source that is no Submission has its content's hash as deployment id."""
     submission = Submission.of(model)
     return submission if submission is model else replace(submission, deployment_id=version_of(submission.source))

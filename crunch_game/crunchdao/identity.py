@@ -1,9 +1,7 @@
-"""Who a secured model node is: its TLS key, whom it lets in, and its participant's wallet that vouches for the key."""
+"""The identity of a secured model node: its TLS key, the clients that it accepts, and its wallet attestation."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,46 +12,22 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from crunch_game.crunchdao.delegation import MESSAGE, SIGNATURE, WALLET, Refused, verify
+from crunch_game.crunchdao.delegation import Refused, WalletAttestation, verify
 from crunch_game.errors import ResourceError
 from crunch_game.models import Submission
 
-__all__ = ["NodeIdentity", "Vouched", "Word"]
-
-
-class Word(msgspec.Struct, frozen=True):
-    """A wallet's word for a TLS key, as CrunchDAO's tool writes it to `cruncher_msg.json`."""
-
-    message_b64: str
-    signature_b64: str
-    wallet_pubkey_b58: str
-
-    def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What a node shows with each answer."""
-        return ((MESSAGE, self.message_b64), (SIGNATURE, self.signature_b64), (WALLET, self.wallet_pubkey_b58))
-
-    @property
-    def hotkey(self) -> str | None:
-        """The hotkey that the wallet vouches for; None where there is none, or the word cannot be read."""
-        try:
-            return msgspec.json.decode(base64.b64decode(self.message_b64), type=_Said).hotkey
-        except (binascii.Error, msgspec.MsgspecError):
-            return None
-
-
-class _Said(msgspec.Struct):
-    hotkey: str | None = None
+__all__ = ["AttestationInterceptor", "NodeIdentity"]
 
 
 @dataclass(frozen=True)
 class NodeIdentity:
-    """What a node needs for mTLS with a wallet as its witness.
+    """What a node needs for mTLS, and to prove whose node it is.
 
     Args:
         certificate: Its certificate, PEM, with an RSA key.
         key: The private key, PEM.
-        authority: Who signs the certificates of those it lets in, PEM.
-        word: The wallet's word for the key; None where nobody asks for it.
+        authority: The authority that signs the certificates of the clients it accepts, PEM.
+        attestation: The wallet's signature for the key; None where coordinators do not verify it.
 
     Raises:
         ResourceError: They cannot be read, or do not belong together.
@@ -62,11 +36,11 @@ class NodeIdentity:
     certificate: bytes = field(repr=False)
     key: bytes = field(repr=False)
     authority: bytes = field(repr=False)
-    word: Word | None = None
+    attestation: WalletAttestation | None = None
 
     @classmethod
     def from_directory(cls, path: str | Path) -> NodeIdentity:
-        """`tls.crt`, `tls.key` and `ca.crt` of a folder, and `cruncher_msg.json` if it is there.
+        """Read `tls.crt`, `tls.key` and `ca.crt` of a folder, and `cruncher_msg.json` if it exists.
 
         Raises:
             ResourceError: One is missing, cannot be read, or does not belong to the others.
@@ -74,10 +48,10 @@ class NodeIdentity:
         certificate, key, authority = (_read(Path(path) / name) for name in ("tls.crt", "tls.key", "ca.crt"))
         file = Path(path) / "cruncher_msg.json"
         try:
-            word = msgspec.json.decode(_read(file), type=Word) if file.exists() else None
+            attestation = msgspec.json.decode(_read(file), type=WalletAttestation) if file.exists() else None
         except msgspec.MsgspecError as error:
             raise ResourceError(f"the wallet's word in {file} cannot be read: {error}") from None
-        return cls(certificate, key, authority, word)
+        return cls(certificate, key, authority, attestation)
 
     def __post_init__(self) -> None:
         try:
@@ -92,39 +66,42 @@ class NodeIdentity:
             raise ResourceError("the node's certificate and its private key do not belong together")
 
     def check(self, model_id: str) -> None:
-        """Find out whether coordinators will believe the wallet's word.
+        """Verify the attestation as coordinators will.
 
         Raises:
-            ResourceError: They will not: it is broken, expired, for another key or another model.
+            ResourceError: They would refuse it: it is damaged, expired, or for another key or model.
         """
-        if self.word is None:
+        if self.attestation is None:
             return
         public = x509.load_pem_x509_certificate(self.certificate).public_key()
         own = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         try:
-            verify(self.word.metadata(), Submission(model_id, "", info=self.infos()), own)
+            verify(self.attestation.metadata(), Submission(model_id, "", info=self.infos()), own)
         except Refused as error:
             raise ResourceError(f"coordinators would refuse the node of {model_id}: {error}") from None
 
     def server_credentials(self) -> Any:
-        """For gRPC's secure port: only those whom the authority vouches for are let in."""
+        """Return credentials for gRPC's secure port. Only clients with a certificate of the authority are accepted."""
         return grpc.ssl_server_credentials([(self.key, self.certificate)], self.authority, require_client_auth=True)
 
     def infos(self) -> dict[str, str | None]:
-        """What an orchestrator announces of it."""
-        if self.word is None:
+        """Return what an orchestrator announces about it."""
+        if self.attestation is None:
             return {}
-        return {"cruncher_wallet_pubkey": self.word.wallet_pubkey_b58, "cruncher_hotkey": self.word.hotkey}
+        return {
+            "cruncher_wallet_pubkey": self.attestation.wallet_pubkey_b58,
+            "cruncher_hotkey": self.attestation.hotkey,
+        }
 
 
-class Vouched(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Shows the wallet's word ahead of each answer, and of refusals too."""
+class AttestationInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Sends the wallet attestation before each answer, errors included: coordinators verify both."""
 
-    def __init__(self, word: Word) -> None:
-        self._metadata = word.metadata()
+    def __init__(self, attestation: WalletAttestation) -> None:
+        self._metadata = attestation.metadata()
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
-        """The handler, with the word in front."""
+        """Return the handler, wrapped."""
         handler = await continuation(details)
         if handler is None or handler.unary_unary is None:
             return handler

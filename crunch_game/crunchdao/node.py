@@ -11,7 +11,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from crunch_game.crunchdao.addresses import check, is_loopback, written
-from crunch_game.crunchdao.identity import NodeIdentity, Vouched
+from crunch_game.crunchdao.identity import AttestationInterceptor, NodeIdentity
 from crunch_game.crunchdao.messages import (
     CALL,
     MAX_MESSAGE,
@@ -101,8 +101,9 @@ class ModelNode:
         """
         self._health = health.aio.HealthServicer()
         identity = self._identity
-        vouched = [Vouched(identity.word)] if identity is not None and identity.word is not None else []
-        server = grpc.aio.server(options=_OPTIONS, interceptors=vouched)
+        attestation = identity.attestation if identity is not None else None
+        interceptors = [AttestationInterceptor(attestation)] if attestation is not None else []
+        server = grpc.aio.server(options=_OPTIONS, interceptors=interceptors)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         server.add_generic_rpc_handlers((self._handlers(),))
         address = written(host, port)

@@ -13,10 +13,9 @@ from typing import Any, Self
 from crunch_game import events
 from crunch_game.contract import Contract
 from crunch_game.crunchdao.addresses import check, is_loopback, written
-from crunch_game.crunchdao.announcements import Announced
 from crunch_game.crunchdao.deployment import Deployment
-from crunch_game.crunchdao.fleet import Fleet, Serving
-from crunch_game.crunchdao.frames import Report
+from crunch_game.crunchdao.fleet import Fleet, NodeOptions
+from crunch_game.crunchdao.frames import Announced, FailureReport
 from crunch_game.crunchdao.identity import NodeIdentity
 from crunch_game.crunchdao.switchboard import Switchboard
 from crunch_game.crunchdao.workplace import Workplace
@@ -24,7 +23,7 @@ from crunch_game.errors import UsageError
 from crunch_game.hosts.framing import MAX_FRAME
 from crunch_game.hosts.process import ProcessHost
 from crunch_game.loading import Loader
-from crunch_game.models import Source, Submission
+from crunch_game.models import Submission
 from crunch_game.public import public
 from crunch_game.rosters.base import Roster
 from crunch_game.rosters.directory import DirectoryRoster
@@ -37,32 +36,32 @@ logger = logging.getLogger("crunch_game")
 
 @public
 class DevOrchestrator:
-    """Runs models without Docker and tells coordinators of them: a whole local network, and a simulator for tests.
+    """A local CrunchDAO network without Docker: serves the models of a folder, and announces them to coordinators.
 
-    Each submission is served by a node on a port of its own. The nodes live in this process, the models in processes of
-    the process host. On asyncio, used as `async with`.
+    Each submission is served by a node on a port of its own. The nodes run in this process, the models in processes of
+    the process host. On asyncio, used as `async with`. `crunch_game.testing.SimulatedNetwork` can also make it fail.
 
     Args:
         crunch_id: What coordinators must ask for: the game's name.
         contract: The game's base class.
-        models: A folder, which is watched, or a Roster. Others can `join` at any time.
-        host: Where it and its nodes listen. Nobody is asked who he is: keep it on loopback.
+        models: A folder, which is watched, or a Roster.
+        host: Where it and its nodes listen. They authenticate nobody: keep it on loopback.
         port: Where coordinators connect; 0 takes a free one.
-        announce: The address of the nodes that coordinators are told; `host` unless given, and where that is every
-            address of the machine, the one by which the coordinator came.
+        announce: The address of the nodes that coordinators are told; by default `host` or, if that means all
+            addresses of the machine, the one that the coordinator connected to.
         loader: How a submission becomes a model.
-        identities: By model id, who its node is where it is secured; the wallet and the hotkey are announced. A model
-            whose identity coordinators would not believe is stopped.
-        process_host: Where models run; a `ProcessHost()` unless given.
+        identities: By model id, the identities of nodes that are secured; wallet and hotkey are announced. A model
+            whose identity coordinators would refuse is stopped.
+        process_host: Where models run; by default a `ProcessHost()`.
         setup_timeout: Seconds for loading a model.
         call_timeout: Seconds after which a call is ended, and the model's process with it.
-        logs: The folder for what happens to each model (`ID.log`), and, without a `process_host`, for what it prints.
-        on_event: Called with a frozen record of `crunch_game.events` for what happens.
+        logs: The folder for what happens to each model (`ID.log`) and, without a `process_host`, for what it prints.
+        on_event: Called with a record of `crunch_game.events` for whatever happens.
 
     Raises:
-        GameError: The folder is not there.
+        GameError: The folder does not exist.
         ResourceError: On entering: the port is taken.
-        ContractError: The base class is none, or (on entering) cannot be imported by other processes.
+        ContractError: The base class is not one, or (on entering) cannot be imported by other processes.
     """
 
     def __init__(
@@ -86,14 +85,14 @@ class DevOrchestrator:
         self.host = host
         self.port = port
         logs = Path(logs) if logs is not None else None
-        self._serving = Serving(host, announce or host, setup_timeout, call_timeout, logs, dict(identities or {}))
+        self._options = NodeOptions(host, announce or host, setup_timeout, call_timeout, logs, dict(identities or {}))
         self._contract = Contract.of(contract)
         self._roster = _roster_of(models)
         self._loader = loader
         self._process_host = process_host or ProcessHost(logs=logs, answer_limit=MAX_FRAME)
         self._on_event = on_event
-        self._switchboard = Switchboard(
-            crunch_id, lambda: self._entered.running(), lambda report: self._entered.hear(report)
+        self.switchboard = Switchboard(
+            crunch_id, lambda: self.fleet.running(), lambda report: self.fleet.receive(report)
         )
         self._fleet: Fleet | None = None
         self._listed: Mapping[str, Submission] = {}
@@ -109,10 +108,14 @@ class DevOrchestrator:
         following = asyncio.create_task(self._follow(begun))
         try:
             await begun
-            await self._listen()
+            await self.switchboard.open(self.host, self.port)
         except BaseException:
             await self._end(following)
             raise
+        self.port = self.switchboard.port
+        if not is_loopback(self.host):
+            where = written(self.host, self.port)
+            logger.warning("the orchestrator listens on %s, its nodes beside it; nobody is asked who he is", where)
         self._following = following
         return self
 
@@ -124,86 +127,27 @@ class DevOrchestrator:
     async def _end(self, following: asyncio.Task[None]) -> None:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
-        await self._switchboard.close()
+        await self.switchboard.close()
         await self._stack.aclose()
-
-    async def _listen(self) -> None:
-        await self._switchboard.open(self.host, self.port)
-        self.port = self._switchboard.port
-        if not is_loopback(self.host):
-            where = written(self.host, self.port)
-            logger.warning("the orchestrator listens on %s, its nodes beside it; nobody is asked who he is", where)
 
     @property
     def models(self) -> Mapping[str, Deployment]:
         """Every model by id; stopped ones too."""
-        return self._entered.models
+        return self.fleet.models
 
     @property
-    def reports(self) -> list[Report]:
-        """What coordinators gave up, and why, in order."""
-        return self._entered.reports
+    def reports(self) -> list[FailureReport]:
+        """The models that coordinators gave up, and why, in order."""
+        return self.fleet.reports
 
     @property
     def coordinators(self) -> int:
         """How many coordinators are connected."""
-        return self._switchboard.coordinators
+        return self.switchboard.coordinators
 
-    # What can be made to happen.
-
-    async def join(self, model: Source | Submission, *, announce: bool = True) -> str:
-        """A model joins: it is served, and announced unless that frame is to be lost. Gives its id.
-
-        Raises:
-            UsageError: There is a model of that id.
-        """
-        return await self._entered.join(model, announce=announce)
-
-    async def leave(self, model_id: str, *, announce: bool = True) -> None:
-        """A model leaves: it is announced as stopped, twice as on the network, and its node ends."""
-        await self._entered.leave(model_id, announce=announce)
-
-    async def replace(self, model: Source | Submission, *, announce: bool = True) -> None:
-        """New code for a model: the new deployment is announced before the old one is stopped."""
-        await self._entered.replace(model, announce=announce)
-
-    async def readmit(self, model_id: str) -> None:
-        """A model that was given up runs again as it is, out of quarantine."""
-        await self._entered.readmit(model_id)
-
-    async def recover(self, model_id: str, *, away: float = 0.0, announce: bool = True) -> None:
-        """A model's machine is lost: the same deployment comes back behind another port, after `away` seconds."""
-        await self._entered.recover(model_id, away=away, announce=announce)
-
-    async def kill(self, model_id: str) -> None:
-        """A model's node is gone without a word; it stays announced."""
-        await self._entered.node(model_id).close()
-
-    async def restart(self, model_id: str | None = None, *, away: float = 0.0) -> None:
-        """A node, or the orchestrator itself, goes away and comes back behind the same port after `away` seconds.
-
-        Nothing of it is announced: a node's instance is lost, and the orchestrator's coordinators find their
-        connections broken.
-        """
-        if model_id is None:
-            await self._switchboard.close()
-            await asyncio.sleep(away)
-            await self._switchboard.open(self.host, self.port)
-            return
-        node = self._entered.node(model_id)
-        await node.close()
-        await asyncio.sleep(away)
-        await node.open(self.host, node.port, warn=False)
-
-    def drop(self) -> None:
-        """Every connection to a coordinator breaks; the orchestrator stays."""
-        self._switchboard.drop()
-
-    def tell(self, announcement: Announced) -> None:
-        """Announce a model whose node is somebody else's, or nobody's."""
-        self._entered.tell(announcement)
-
-    # The roster.
+    def publish(self, *announcements: Announced) -> None:
+        """Send announcements to every coordinator. For subclasses that lose or change some."""
+        self.switchboard.tell(*announcements)
 
     async def _follow(self, begun: asyncio.Future[None]) -> None:
         try:
@@ -221,16 +165,16 @@ class DevOrchestrator:
                 begun.set_exception(error)
 
     async def _begin(self, snapshot: Mapping[str, Submission]) -> None:
-        if self._serving.logs is not None:
-            self._serving.logs.mkdir(parents=True, exist_ok=True)
+        if self._options.logs is not None:
+            self._options.logs.mkdir(parents=True, exist_ok=True)
         workplace = await self._stack.enter_async_context(
             Workplace(self._contract, loader=self._loader, host=self._process_host, submissions=list(snapshot.values()))
         )
-        self._fleet = Fleet(workplace, self._serving, self._switchboard.tell, self._on_event)
+        self._fleet = Fleet(workplace, self._options, self.publish, self._on_event)
         self._stack.push_async_callback(self._fleet.close)
 
     async def _adopt(self, snapshot: Mapping[str, Submission]) -> None:
-        before, self._listed, fleet = self._listed, dict(snapshot), self._entered
+        before, self._listed, fleet = self._listed, dict(snapshot), self.fleet
         for model_id in (before.keys() - snapshot.keys()) & fleet.models.keys():
             await fleet.leave(model_id)
         for model_id, submission in snapshot.items():
@@ -243,9 +187,15 @@ class DevOrchestrator:
                 await fleet.rename(submission)
 
     @property
-    def _entered(self) -> Fleet:
+    def fleet(self) -> Fleet:
+        """The deployments.
+
+        Raises:
+            ContractError: The orchestrator is not entered.
+        """
         if self._fleet is None:
-            raise UsageError("the orchestrator is not running; use it inside: async with DevOrchestrator(...)")
+            name = type(self).__name__
+            raise UsageError(f"the orchestrator is not running; use it inside: async with {name}(...)")
         return self._fleet
 
 

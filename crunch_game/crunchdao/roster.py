@@ -1,9 +1,8 @@
-"""CrunchRoster: the models that an orchestrator announces over its WebSocket."""
+"""CrunchRoster: the models that CrunchDAO's orchestrator announces over its WebSocket."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -17,8 +16,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from crunch_game.crunchdao import backoff
-from crunch_game.crunchdao.announcements import Announcements, Frame
+from crunch_game.crunchdao.announcements import Announcements
 from crunch_game.crunchdao.credentials import Credentials
+from crunch_game.crunchdao.frames import CONNECTION_FAILED, FailureReport, FailureReportFrame, IncomingFrame
 from crunch_game.crunchdao.host import NodeHost, need_asyncio
 from crunch_game.errors import GameError
 from crunch_game.events import RosterFound, RosterLost
@@ -32,15 +32,15 @@ __all__ = ["CrunchRoster"]
 
 logger = logging.getLogger("crunch_game")
 
-_PATIENCE: Final = 5.0
-"""Seconds that the game waits for the orchestrator's first word before it begins without a model."""
+_FIRST_FRAME_TIMEOUT: Final = 5.0
+"""Seconds to wait for the orchestrator's first frame; after that the game begins without models."""
 
 
 @public
 class CrunchRoster:
     """The models of one crunch, as CrunchDAO's orchestrator announces them. Needs asyncio.
 
-    While the orchestrator cannot be reached, models that play go on; once it is back, what it says is the truth.
+    While the orchestrator cannot be reached, the models that it announced last continue to play.
 
     Args:
         crunch_id: The game's id there.
@@ -72,29 +72,29 @@ class CrunchRoster:
         self._host = NodeHost(credentials)
         self._announced = Announcements()
         self._reports: deque[tuple[Submission, str, str]] = deque()
-        self._news = asyncio.Event()
-        self._outbox = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._reports_waiting = asyncio.Event()
         self._tell: Callable[[RosterLost | RosterFound], None] = lambda event: None
         self._attempt = 0
         self._lost = False
-        self._ever = False
+        self._initialized = False
 
     def host(self) -> Host:
-        """The host of the models: their nodes."""
+        """Return the host that asks the models' nodes."""
         return self._host
 
     def listen(self, tell: Callable[[RosterLost | RosterFound], None]) -> None:
-        """Tell when the orchestrator is lost and found from now on."""
+        """Call `tell` whenever the orchestrator is lost or found from now on."""
         self._tell = tell
 
     def stopped(self, submission: Submission, cause: Cause, reason: str, fault: Fault | None) -> None:
-        """Report that a deployment is out, unless nothing is to be reported."""
+        """Report to the orchestrator that a deployment is out."""
         if self._report_failures:
             self._reports.append((submission, _code(cause, fault), reason))
-            self._outbox.set()
+            self._reports_waiting.set()
 
     async def follow(self) -> AsyncGenerator[Mapping[str, Submission]]:
-        """The models that run, now and after every change.
+        """Yield the models that run, now and after every change.
 
         Raises:
             UsageError: The event loop is not asyncio's.
@@ -102,16 +102,16 @@ class CrunchRoster:
         """
         need_asyncio()
         connecting = asyncio.get_running_loop().create_task(self._stay_connected())
-        connecting.add_done_callback(lambda task: self._news.set())
+        connecting.add_done_callback(lambda task: self._changed.set())
         try:
-            with anyio.move_on_after(_PATIENCE):
-                await self._news.wait()
+            with anyio.move_on_after(_FIRST_FRAME_TIMEOUT):
+                await self._changed.wait()
             while True:
-                self._news.clear()
+                self._changed.clear()
                 if connecting.done():
                     connecting.result()
                 yield self._announced.snapshot()
-                await self._news.wait()
+                await self._changed.wait()
         finally:
             connecting.cancel()
             with anyio.CancelScope(shield=True):
@@ -121,7 +121,7 @@ class CrunchRoster:
         while True:
             try:
                 async with connect(self.url, **_OPTIONS) as socket:
-                    await self._converse(socket)
+                    await self._use_connection(socket)
                 trouble = "the orchestrator closed the connection"
             except (OSError, WebSocketException, TimeoutError) as error:
                 trouble = str(error) or type(error).__name__
@@ -131,58 +131,63 @@ class CrunchRoster:
             await asyncio.sleep(backoff.delay(self._attempt))
             self._attempt += 1
 
-    async def _converse(self, socket: ClientConnection) -> None:
-        """Take what the orchestrator announces, and tell it what is to be reported, until one side ends."""
+    async def _use_connection(self, socket: ClientConnection) -> None:
+        """Apply what the orchestrator announces and send it reports, until the connection ends."""
         reporting = asyncio.get_running_loop().create_task(self._report(socket))
         try:
             async for message in socket:
-                self._take(message)
+                self._apply(message)
         finally:
             reporting.cancel()
             await asyncio.wait([reporting])
             await socket.close()
 
-    def _take(self, message: str | bytes) -> None:
+    def _apply(self, message: str | bytes) -> None:
         try:
-            frame = Frame.read(message)
+            frame = IncomingFrame.read(message)
         except msgspec.MsgspecError as error:
-            self._unread(str(error))
+            self._warn_unreadable(str(error))
             return
         if frame.error is not None:
             raise GameError(f"the orchestrator at {self.url} refuses the crunch id {self.crunch_id!r}: {frame.error}")
         if frame.event == "init":
-            self._announced.init(frame.announced(self._unread))
+            self._announced.init(frame.announced(self._warn_unreadable))
             self._ready(frame)
         elif frame.event == "update":
-            self._announced.update(frame.announced(self._unread))
-        self._news.set()
+            self._announced.update(frame.announced(self._warn_unreadable))
+        self._changed.set()
 
-    def _unread(self, what: str) -> None:
+    def _warn_unreadable(self, what: str) -> None:
         logger.warning("the orchestrator at %s sent what cannot be read: %s", self.url, what)
 
-    def _ready(self, frame: Frame) -> None:
+    def _ready(self, frame: IncomingFrame) -> None:
         self._attempt = 0
         if self._lost:
             self._lost = False
             self._tell(RosterFound())
-        if not frame.data and not self._ever:
+        if not frame.data and not self._initialized:
             logger.warning(
                 "the orchestrator at %s runs no model for the crunch id %r; is the id right?", self.url, self.crunch_id
             )
-        self._ever = True
-        self._outbox.set()
+        self._initialized = True
+        self._reports_waiting.set()
 
     async def _report(self, socket: ClientConnection) -> None:
-        """Send what is to be reported, as long as the orchestrator still announces the deployment."""
+        """Send the reports of deployments that the orchestrator still announces."""
         with suppress(ConnectionClosed):
             while True:
-                await self._outbox.wait()
-                self._outbox.clear()
-                while self._reports and self._ever and not self._lost:
+                await self._reports_waiting.wait()
+                self._reports_waiting.clear()
+                while self._reports and self._initialized and not self._lost:
                     submission, code, reason = self._reports[0]
                     announced = self._announced.find(submission.id, submission.deployment_id)
                     if announced is not None:
-                        await socket.send(_report(announced.model_id, announced.ip, code, reason))
+                        report = FailureReport(
+                            model_id=announced.model_id, failure_code=code, failure_reason=reason, ip=announced.ip
+                        )
+                        # One report a frame: if one matches no model, the orchestrator drops those after it.
+                        frame = FailureReportFrame("report_failure", [report])
+                        await socket.send(msgspec.json.encode(frame).decode())
                     self._reports.popleft()
 
 
@@ -197,26 +202,20 @@ _OPTIONS: Final[Mapping[str, Any]] = {
 _CODES: Final[Mapping[Cause, str]] = {
     Cause.FAILURES: "MULTIPLE_FAILED",
     Cause.TIMEOUTS: "MULTIPLE_TIMEOUT",
-    Cause.UNREACHABLE: "CONNECTION_FAILED",
+    Cause.UNREACHABLE: CONNECTION_FAILED,
     Cause.NOT_LOADED: "MULTIPLE_FAILED",
     Cause.AUTHOR: "LOW_PERFORMANCE",
 }
 _LOAD_CODES: Final[Mapping[str, str]] = {
     "BAD_IMPLEMENTATION": "BAD_IMPLEMENTATION",
     "timeout": "MULTIPLE_TIMEOUT",
-    "unreachable": "CONNECTION_FAILED",
-    "refused": "CONNECTION_FAILED",
+    "unreachable": CONNECTION_FAILED,
+    "refused": CONNECTION_FAILED,
 }
 
 
 def _code(cause: Cause, fault: Fault | None) -> str:
-    """The orchestrator's word for why a model is out."""
+    """Return the orchestrator's code for why a model is out."""
     if cause is Cause.NOT_LOADED and fault is not None:
         return _LOAD_CODES.get(fault.kind, _CODES[cause])
     return _CODES[cause]
-
-
-def _report(model_id: str, ip: str | None, code: str, reason: str) -> str:
-    """One report in one message: an orchestrator drops what follows one that matches nothing."""
-    data = [{"model_id": model_id, "failure_code": code, "failure_reason": reason, "ip": ip}]
-    return json.dumps({"event": "report_failure", "data": data})

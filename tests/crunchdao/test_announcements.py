@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crunch_game.crunchdao.announcements import Announced, Announcements, Frame
+from crunch_game.crunchdao.announcements import Announcements
 from crunch_game.crunchdao.connection import address_of
+from crunch_game.crunchdao.frames import Announced, IncomingFrame
 from crunch_game.models import Submission
 
 
@@ -97,7 +98,7 @@ def test_only_what_was_started_and_not_stopped_since_plays(history):
 
 def test_a_frame_is_read_entry_by_entry():
     unread: list[str] = []
-    frame = Frame.read(
+    frame = IncomingFrame.read(
         json.dumps({"event": "init", "data": [{"model_id": 1}, msgspec.to_builtins(one("d1")), 7], "more": 1})
     )
 

@@ -12,7 +12,7 @@ from callers import PATIENCE, Ear
 
 from crunch_game import Submission, events
 from crunch_game.crunchdao.deployment import Stage
-from crunch_game.crunchdao.orchestrator import DevOrchestrator
+from crunch_game.testing import SimulatedNetwork
 
 pytestmark = [pytest.mark.processes, pytest.mark.anyio, pytest.mark.timeout(600)]
 
@@ -62,7 +62,7 @@ def submission(tmp_path):
 async def network():
     """A local network of the game "arena", and what it told."""
     ear = Ear()
-    async with DevOrchestrator("arena", "arena.Base", on_event=ear) as orchestrator:
+    async with SimulatedNetwork("arena", "arena.Base", on_event=ear) as orchestrator:
         orchestrator.ear = ear
         yield orchestrator
 
@@ -106,7 +106,7 @@ async def test_every_kind_of_value_goes_both_ways(network, submission, peer):
         await one.until(alice="1")
         for value in values:
             [(status, result, _)] = (await one.call("take", value)).values()
-            assert status == "SUCCESS", network.models["alice"].words
+            assert status == "SUCCESS", network.models["alice"].last_note
             if value is told:
                 assert json.loads(result["$table"])["data"] == json.loads(told["$table"])["data"]
             else:

@@ -14,10 +14,10 @@ import pytest
 from callers import EXIT_3, Ear
 
 from crunch_game import Policy, Status, Submission, events
-from crunch_game.crunchdao.announcements import Announced
 from crunch_game.crunchdao.deployment import Stage
-from crunch_game.crunchdao.orchestrator import DevOrchestrator
+from crunch_game.crunchdao.frames import Announced
 from crunch_game.crunchdao.roster import CrunchRoster
+from crunch_game.testing import SimulatedNetwork
 
 pytestmark = [pytest.mark.anyio, pytest.mark.processes]
 
@@ -62,7 +62,7 @@ def submission(tmp_path):
 async def network():
     """A local network of the game "arena"."""
     ear = Ear()
-    async with DevOrchestrator("arena", "arena.Base", on_event=ear) as orchestrator:
+    async with SimulatedNetwork("arena", "arena.Base", on_event=ear) as orchestrator:
         orchestrator.ear = ear
         yield orchestrator
 
@@ -184,7 +184,7 @@ async def test_a_node_in_a_process_of_its_own_is_killed_and_comes_back_behind_th
             return process, int(re.search(rb":(\d+)", await process.stdout.readline())[1])
 
         process, port = await start()
-        network.tell(Announced("1", "alice", "RUNNING", "127.0.0.1", port, {"model_name": "Alice's"}))
+        network.announce(Announced("1", "alice", "RUNNING", "127.0.0.1", port, {"model_name": "Alice's"}))
         async with running(CrunchRoster("arena", port=network.port), "arena.Base") as runner:
             await runner.tick(1)
             assert values(await runner.predict(3)) == {"alice": [3, 0, 1, 1]}

@@ -18,13 +18,13 @@ from websockets.asyncio.client import connect
 
 from crunch_game import ResourceError, Submission, events
 from crunch_game.crunchdao.credentials import SecureCredentials
-from crunch_game.crunchdao.delegation import Refused, verify
+from crunch_game.crunchdao.delegation import Refused, WalletAttestation, verify
 from crunch_game.crunchdao.deployment import Stage
-from crunch_game.crunchdao.identity import NodeIdentity, Word
+from crunch_game.crunchdao.identity import NodeIdentity
 from crunch_game.crunchdao.node import ModelNode
-from crunch_game.crunchdao.orchestrator import DevOrchestrator
 from crunch_game.crunchdao.roster import CrunchRoster
 from crunch_game.crunchdao.workplace import Workplace
+from crunch_game.testing import SimulatedNetwork
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
@@ -41,7 +41,7 @@ def word(headers: dict[str, str]) -> dict[str, str]:
     return {"message_b64": message, "signature_b64": signature, "wallet_pubkey_b58": wallet}
 
 
-WORD = Word(**word(WALLET.vouch(NODE)))
+WORD = WalletAttestation(**word(WALLET.vouch(NODE)))
 
 
 def files(folder: Path, certificate: bytes, key, written: dict | None = None) -> Path:
@@ -149,7 +149,7 @@ async def test_nobody_is_warned_of_a_secured_node(node, caplog):
 async def test_the_published_coordinator_plays_with_secured_nodes(peer, identity, submission, tmp_path):
     credentials = files(tmp_path / "coordinator", KNOWN, COORDINATOR)
 
-    async with DevOrchestrator("arena", "arena.Base", identities={"alice": identity}) as network:
+    async with SimulatedNetwork("arena", "arena.Base", identities={"alice": identity}) as network:
         await network.join(submission)
         infos = network.models["alice"].announcement.infos
         assert (infos["cruncher_wallet_pubkey"], infos["cruncher_hotkey"]) == (WALLET.address, "hot")
@@ -160,7 +160,7 @@ async def test_the_published_coordinator_plays_with_secured_nodes(peer, identity
 
 @pytest.mark.processes
 async def test_our_runner_plays_with_secured_nodes(running, identity, submission):
-    async with DevOrchestrator("arena", "arena.Base", identities={"alice": identity}) as network:
+    async with SimulatedNetwork("arena", "arena.Base", identities={"alice": identity}) as network:
         await network.join(submission)
         credentials = SecureCredentials(CA.certificate, KNOWN, pem(COORDINATOR))
         async with running(CrunchRoster("arena", port=network.port, credentials=credentials), "arena.Base") as runner:
@@ -191,9 +191,11 @@ async def test_a_word_that_has_expired_stops_its_model_and_no_other(announced, t
     models.mkdir()
     for name in ("alice", "bob"):
         (models / f"{name}.py").write_text(CODE)
-    expired = NodeIdentity(CERTIFICATE, pem(NODE), CA.certificate, Word(**word(WALLET.vouch(NODE, expires_at=1))))
+    expired = NodeIdentity(
+        CERTIFICATE, pem(NODE), CA.certificate, WalletAttestation(**word(WALLET.vouch(NODE, expires_at=1)))
+    )
     ear = Ear()
-    network = DevOrchestrator(
+    network = SimulatedNetwork(
         "arena", "arena.Base", models, identities={"alice": expired}, logs=tmp_path / "logs", on_event=ear
     )
 
@@ -201,7 +203,7 @@ async def test_a_word_that_has_expired_stops_its_model_and_no_other(announced, t
         assert await told() == [("bob", "RUNNING")]
         why = "coordinators would refuse the node of alice: the wallet's word has expired: expires_at is 1"
         assert (await ear.next(events.ModelStopped)).reason == why
-        assert (network.models["alice"].stage, network.models["alice"].words) == (Stage.STOPPED, why)
+        assert (network.models["alice"].stage, network.models["alice"].last_note) == (Stage.STOPPED, why)
         assert why in (tmp_path / "logs" / "alice.log").read_text()
 
         (models / "alice.py").write_text(CODE + "    more = 1\n")
@@ -212,7 +214,7 @@ async def test_a_word_that_has_expired_stops_its_model_and_no_other(announced, t
 
 @pytest.mark.processes
 async def test_a_word_that_expires_stops_a_model_that_recovers(announced, identity, submission, monkeypatch):
-    async with DevOrchestrator("arena", "arena.Base", identities={"alice": identity}) as network:
+    async with SimulatedNetwork("arena", "arena.Base", identities={"alice": identity}) as network:
         await network.join(submission)
         async with announced(network) as told:
             assert await told() == [("alice", "RUNNING")]
@@ -224,7 +226,7 @@ async def test_a_word_that_expires_stops_a_model_that_recovers(announced, identi
                 [("alice", state)] for state in ("RECOVERING", *["STOPPED"] * 2)
             ]
             assert network.models["alice"].stage is Stage.STOPPED
-            assert "the wallet's word has expired" in network.models["alice"].words
+            assert "the wallet's word has expired" in network.models["alice"].last_note
 
 
 # What is wrong is said before anybody is served.

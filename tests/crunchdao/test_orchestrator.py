@@ -19,9 +19,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from crunch_game import ContractError, GameError, ResourceError, Submission, UnknownModel, UsageError, events
-from crunch_game.crunchdao.announcements import Announced
 from crunch_game.crunchdao.deployment import Stage
+from crunch_game.crunchdao.frames import Announced
 from crunch_game.crunchdao.orchestrator import DevOrchestrator
+from crunch_game.testing import SimulatedNetwork
 
 pytestmark = [pytest.mark.anyio, pytest.mark.processes]
 
@@ -81,7 +82,7 @@ class Coordinator:
 
 
 @asynccontextmanager
-async def coordinator(orchestrator: DevOrchestrator):
+async def coordinator(orchestrator: SimulatedNetwork):
     """A coordinator, and the models that its init told."""
     async with connect(f"ws://127.0.0.1:{orchestrator.port}/arena") as connection:
         one = Coordinator(connection)
@@ -90,8 +91,8 @@ async def coordinator(orchestrator: DevOrchestrator):
         yield one, {each["model_id"]: each for each in init["data"]}
 
 
-def orchestrator_of(write, **options) -> DevOrchestrator:
-    return DevOrchestrator("arena", "arena.Base", write.folder, **options)
+def orchestrator_of(write, **options) -> SimulatedNetwork:
+    return SimulatedNetwork("arena", "arena.Base", write.folder, **options)
 
 
 async def count(port: int, *, ticks: int = 1) -> int:
@@ -176,7 +177,7 @@ async def test_a_model_that_is_given_up_is_stopped_until_it_has_new_code(write):
         stopped = await ear.next(events.ModelStopped)
         assert str(stopped) == "alice is stopped: MULTIPLE_FAILED: 3 failures of predict in a row"
         assert orchestrator.models["alice"].stage is Stage.QUARANTINED
-        assert orchestrator.models["alice"].words == stopped.reason
+        assert orchestrator.models["alice"].last_note == stopped.reason
         async with coordinator(orchestrator) as (_, later):
             assert later == {}
 
@@ -266,7 +267,7 @@ async def test_what_a_model_prints_and_why_it_fails_is_in_its_logs(write, tmp_pa
         await caller.setup()
         await caller.call("predict", 0)
         assert (logs / "alice.out.log").read_text() == "asked 0\n"
-        assert orchestrator.models["alice"].words == "predict failed: ZeroDivisionError: division by zero"
+        assert orchestrator.models["alice"].last_note == "predict failed: ZeroDivisionError: division by zero"
 
     log = (logs / "alice.log").read_text()
     assert "predict failed: ZeroDivisionError: division by zero\nTraceback (most recent call last):\n" in log
@@ -306,7 +307,7 @@ async def test_calls_are_answered_while_nothing_can_be_written_to_the_logs(write
         ]
 
 
-def node_port(orchestrator: DevOrchestrator, model_id: str) -> int:
+def node_port(orchestrator: SimulatedNetwork, model_id: str) -> int:
     return int(orchestrator.models[model_id].announcement.port)
 
 
@@ -317,7 +318,7 @@ async def test_models_join_leave_and_are_replaced_on_command(write):
     write("alice", counting(1))
     write("other", counting(5))
 
-    async with DevOrchestrator("arena", "arena.Base") as orchestrator, coordinator(orchestrator) as (one, models):
+    async with SimulatedNetwork("arena", "arena.Base") as orchestrator, coordinator(orchestrator) as (one, models):
         assert models == {}
         assert await orchestrator.join(write.folder / "alice.py") == "alice"
         [(_, _, _, port)] = await one.told()
@@ -339,7 +340,7 @@ async def test_models_join_leave_and_are_replaced_on_command(write):
 async def test_a_lost_frame_is_made_good_by_the_next_init(write):
     write("alice", counting(1))
 
-    async with DevOrchestrator("arena", "arena.Base") as orchestrator, coordinator(orchestrator) as (one, _):
+    async with SimulatedNetwork("arena", "arena.Base") as orchestrator, coordinator(orchestrator) as (one, _):
         await orchestrator.join(write.folder / "alice.py", announce=False)
         await orchestrator.join(Submission("bob", write.folder / "alice.py"))
         assert (await one.told())[0][0] == "bob"
@@ -408,7 +409,7 @@ async def test_a_node_of_somebody_else_is_announced_and_given_up(write):
     ear = Ear()
 
     async with orchestrator_of(write, on_event=ear) as orchestrator, coordinator(orchestrator) as (one, _):
-        orchestrator.tell(foreign)
+        orchestrator.announce(foreign)
         assert await one.told() == [("zoe", "RUNNING", "127.0.0.1", "50051")]
         async with coordinator(orchestrator) as (_, models):
             assert models.keys() == {"zoe"}
@@ -439,7 +440,7 @@ async def test_a_name_that_changes_is_announced_again(write):
 
     with send, receive:
         async with (
-            DevOrchestrator("arena", "arena.Base", Roster()) as orchestrator,
+            SimulatedNetwork("arena", "arena.Base", Roster()) as orchestrator,
             coordinator(orchestrator) as (one, models),
         ):
             named = Submission("alice", source, "1", "Alice's", {"cruncher_hotkey": "hot", "cruncher_id": 7})
@@ -485,7 +486,7 @@ async def test_a_base_class_that_no_process_can_import_is_a_sentence(write):
         pass
 
     with pytest.raises(ContractError, match="is defined inside a function"):
-        async with DevOrchestrator("arena", Local, write.folder):
+        async with SimulatedNetwork("arena", Local, write.folder):
             pass
 
 
@@ -496,6 +497,8 @@ def test_a_folder_that_is_not_there_is_a_sentence(tmp_path):
 
 async def test_an_orchestrator_that_is_not_entered_says_how(write):
     with pytest.raises(UsageError, match="use it inside: async with DevOrchestrator"):
+        _ = DevOrchestrator("arena", "arena.Base", write.folder).models
+    with pytest.raises(UsageError, match="use it inside: async with SimulatedNetwork"):
         await orchestrator_of(write).leave("alice")
 
 

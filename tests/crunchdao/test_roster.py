@@ -239,7 +239,7 @@ async def test_the_orchestrator_may_come_later_than_the_game(running, log):
 
 
 async def test_a_game_begins_without_the_orchestrator_if_it_must(running, log, monkeypatch):
-    monkeypatch.setattr("crunch_game.crunchdao.roster._PATIENCE", 0.1)
+    monkeypatch.setattr("crunch_game.crunchdao.roster._FIRST_FRAME_TIMEOUT", 0.1)
     there = Orchestrator()
     there.port = free_port()
     async with running(roster(there)) as runner:

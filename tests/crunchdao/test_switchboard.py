@@ -12,8 +12,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from crunch_game import ResourceError
-from crunch_game.crunchdao.announcements import Announced
-from crunch_game.crunchdao.frames import RunState, gone
+from crunch_game.crunchdao.frames import Announced, RunState, stop_announcements
 from crunch_game.crunchdao.switchboard import Switchboard
 
 pytestmark = pytest.mark.anyio
@@ -93,7 +92,7 @@ async def test_whoever_connects_is_told_what_runs_in_the_words_of_the_network(bo
 
 async def test_changes_reach_every_coordinator_in_order_a_frame_each(board):
     async with coordinator(board) as (first, _), coordinator(board) as (second, _):
-        board.board.tell(announced("alice"), *gone(announced("alice")))
+        board.board.tell(announced("alice"), *stop_announcements(announced("alice")))
 
         for connection in (first, second):
             frames = [json.loads(await connection.recv()) for _ in range(3)]
@@ -135,7 +134,7 @@ async def test_each_coordinator_is_told_the_address_by_which_it_came_in_place_of
         for connection, here in ((one, "127.0.0.1"), (other, "127.0.0.2")):
             told = json.loads(await connection.recv())["data"]
             assert [each["ip"] for each in told] == [here, "10.0.0.1", None]
-        board.board.tell(*gone(board.running[0]))
+        board.board.tell(*stop_announcements(board.running[0]))
         for connection, here in ((one, "127.0.0.1"), (other, "127.0.0.2")):
             told = [json.loads(await connection.recv())["data"][0]["ip"] for _ in range(2)]
             assert told == [here, "localhost"]
