@@ -1,4 +1,4 @@
-"""`crunch-game orchestrator`: a folder of submissions as a local network, and a table of what becomes of them."""
+"""`crunch-game orchestrator`: serves a folder of submissions as a local network, and shows a table of them."""
 
 from __future__ import annotations
 
@@ -74,21 +74,21 @@ async def _run(fleet: DevOrchestrator, board: Board) -> None:
 
 
 class Board:
-    """The models of an orchestrator on the screen; its `hear` is the orchestrator's listener."""
+    """A table of an orchestrator's models, on the screen. `hear` is to be the orchestrator's `on_event`."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._fleet: DevOrchestrator | None = None
 
     def of(self, fleet: DevOrchestrator) -> Live:
-        """Show this one, for as long as the context lasts."""
+        """Return a context in which this orchestrator is shown."""
         self._fleet = fleet
         url = f"ws://{fleet.host}:{fleet.port}/{fleet.crunch_id}"
         self._console.print(f"[bold]{escape(url)}[/]   (Ctrl-C ends it)", soft_wrap=True)
         return Live(get_renderable=self._table, console=self._console, refresh_per_second=4)
 
     def hear(self, event: Any) -> None:
-        """What a person should know at once is printed above the table; before there is one, the table tells it."""
+        """Print an event above the table. Events before the table is shown are not printed: its rows show them."""
         if self._fleet is not None:
             color = "red" if isinstance(event, _BAD) else "dim"
             self._console.print(f"[{color}]{escape(str(event))}[/]", soft_wrap=True)
@@ -99,7 +99,7 @@ class Board:
         table = Table(
             box=None, pad_edge=False, padding=(0, 2, 0, 0), caption=caption, caption_justify="left", expand=True
         )
-        # Without expand rich has no regard for the ratio, and takes from every column alike.
+        # Without `expand`, rich ignores `ratio` and narrows all columns alike.
         table.add_column("model", no_wrap=True, max_width=self._console.width // 3)
         for name in ("state", "node"):
             table.add_column(name, no_wrap=True)
@@ -112,13 +112,13 @@ class Board:
 
 
 def _row(model: Deployment) -> list[str]:
-    served = model.node.served if model.node is not None else None
-    told = model.announcement
+    service = model.node.service if model.node is not None else None
+    announced = model.announcement
     return [
         escape(model.id),
         f"[{_COLORS[model.stage]}]{model.stage}[/]",
-        f"{told.ip}:{told.port}" if served is not None else "-",
-        f"{served.calls:,}" if served is not None else "-",
-        f"{served.failures:,}" if served is not None else "-",
+        f"{announced.ip}:{announced.port}" if service is not None else "-",
+        f"{service.calls:,}" if service is not None else "-",
+        f"{service.failures:,}" if service is not None else "-",
         escape(model.last_note),
     ]

@@ -6,18 +6,18 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["LONGEST", "SHORTEST", "delay"]
+__all__ = ["MAX_SECONDS", "MIN_SECONDS", "delay"]
 
-SHORTEST: Final = 0.1
-LONGEST: Final = 0.5
+MIN_SECONDS: Final = 0.1
+MAX_SECONDS: Final = 0.5
 
 
 def delay(attempt: int, chance: Callable[[], float] = random.random) -> float:
-    """Seconds before the next attempt: from 0.1 on, growing, at most 0.5, and no two clients in step.
+    """Return the seconds before the next attempt: from 0.1, growing to at most 0.5, with jitter.
 
     Args:
-        attempt: How many have failed since the last success, from 0.
-        chance: A number from 0 to 1.
+        attempt: How many attempts have failed since the last success.
+        chance: Returns a number from 0 to 1. The jitter keeps clients from reconnecting in step.
     """
-    least = min(LONGEST * 0.8, SHORTEST * 1.5 ** min(attempt, 10))
+    least = min(MAX_SECONDS * 0.8, MIN_SECONDS * 1.5 ** min(attempt, 10))
     return least * (1 + 0.25 * chance())

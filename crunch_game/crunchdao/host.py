@@ -17,7 +17,7 @@ from crunch_game.crunchdao import backoff, replies
 from crunch_game.crunchdao.connection import Connection
 from crunch_game.crunchdao.credentials import Credentials, Refused
 from crunch_game.crunchdao.instance import Node
-from crunch_game.crunchdao.messages import CREATED, SETUP, Code, SetupResponse
+from crunch_game.crunchdao.messages import CREATED, SETUP, ReplyCode, SetupResponse
 from crunch_game.crunchdao.pending import PendingCall, PendingRound
 from crunch_game.crunchdao.requests import Requests, setup_request
 from crunch_game.errors import UsageError
@@ -224,7 +224,7 @@ def _made(data: bytes) -> bool:
         DecodeError: It is no model node.
     """
     status = SetupResponse.FromString(data).status
-    if status.code != Code.SUCCESS:
+    if status.code != ReplyCode.SUCCESS:
         raise LoadFailure(
             Fault(status.code or "UNKNOWN", status.message or f"its node says {status.code or 'nothing'}")
         )

@@ -1,4 +1,7 @@
-"""The protobuf messages of a model node, built at run time: protobuf 5, 6 and 7 all read one description."""
+"""The protobuf messages of a model node.
+
+They are built at run time, because generated code works with one major version of protobuf only, and we admit 5 to 7.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,9 @@ __all__ = [
     "Argument",
     "CallRequest",
     "CallResponse",
-    "Code",
     "Empty",
     "KwArgument",
+    "ReplyCode",
     "RestResponse",
     "SetupRequest",
     "SetupResponse",
@@ -39,19 +42,19 @@ REST: Final = f"/{SERVICE}/Rest"
 """Empty → RestResponse"""
 
 MAX_MESSAGE: Final = 64 * 1024 * 1024
-"""Bytes that one message may have, either way."""
+"""Bytes of one message, in either direction."""
 
 CREATED: Final = "Instance created successfully"
-"""What a Setup says that made a fresh instance."""
+"""The message of a Setup that made an instance."""
 EXISTS: Final = "Instance already exists"
-"""What a Setup says that found one: the only sign that its history is still in it."""
+"""The message of a Setup that found an instance: the only sign that this one still has its history."""
 
 UNSENT: Final = "the answer cannot be sent: "
-"""How a node of ours begins when a model answered what has no form on the wire."""
+"""How the message of one of our nodes begins when the model's answer cannot be encoded."""
 
 
 class VariantType(IntEnum):
-    """How a Variant's bytes are to be read."""
+    """The encoding of a Variant's bytes."""
 
     NONE = 0
     DOUBLE = 1
@@ -62,7 +65,7 @@ class VariantType(IntEnum):
     JSON = 6
 
 
-class Code(StrEnum):
+class ReplyCode(StrEnum):
     """The codes of a Status."""
 
     SUCCESS = "SUCCESS"
@@ -98,10 +101,10 @@ _MESSAGES = {
         "RestResponse": "commons.Status status = 1",
     },
 }
-"""The fields by package and message: type, name and number as in a .proto file; a star is `repeated`."""
+"""By package and message, the fields as in a .proto file: type, name and number. A star means `repeated`."""
 
 
-def _described(package: str) -> descriptor_pb2.FileDescriptorProto:
+def _file(package: str) -> descriptor_pb2.FileDescriptorProto:
     file = descriptor_pb2.FileDescriptorProto(name=f"{package}.proto", package=package, syntax="proto3")
     if package == "commons":
         kinds = file.enum_type.add(name="VariantType")
@@ -110,11 +113,11 @@ def _described(package: str) -> descriptor_pb2.FileDescriptorProto:
     else:
         file.dependency.append("commons.proto")
     for message, fields in _MESSAGES[package].items():
-        described = file.message_type.add(name=message)
+        message_type = file.message_type.add(name=message)
         for field in fields.split(";"):
             kind, name, _, number = field.split()
             label = _Field.LABEL_REPEATED if kind.endswith("*") else _Field.LABEL_OPTIONAL
-            added = described.field.add(name=name, number=int(number), label=label)
+            added = message_type.field.add(name=name, number=int(number), label=label)
             kind = kind.rstrip("*")
             if kind in _SCALARS:
                 added.type = _SCALARS[kind]
@@ -124,10 +127,10 @@ def _described(package: str) -> descriptor_pb2.FileDescriptorProto:
     return file
 
 
-# A pool of their own: the generated code of the peers, imported beside this, fills the default one.
+# Not the default pool: CrunchDAO's generated code, if imported beside this, registers the same names there.
 _pool = descriptor_pool.DescriptorPool()
 for _package in _MESSAGES:
-    _pool.AddSerializedFile(_described(_package).SerializeToString())
+    _pool.AddSerializedFile(_file(_package).SerializeToString())
 
 
 def _class(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""A model node: one submission served over gRPC as CrunchDAO's coordinators want it, with health that is true."""
+"""A model node: one submission, served over gRPC as CrunchDAO's coordinators expect it, with its health."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from crunch_game.crunchdao.messages import (
     SERVICE,
     SETUP,
     CallRequest,
-    Code,
     Empty,
+    ReplyCode,
     SetupRequest,
 )
-from crunch_game.crunchdao.served import Served
+from crunch_game.crunchdao.served import NodeService
 from crunch_game.crunchdao.workplace import Workplace
 from crunch_game.errors import ResourceError
 from crunch_game.models import Submission
@@ -36,14 +36,14 @@ logger = logging.getLogger("crunch_game")
 _OPTIONS: Final = [
     ("grpc.max_send_message_length", MAX_MESSAGE),
     ("grpc.max_receive_message_length", MAX_MESSAGE),
-    ("grpc.so_reuseport", 0),  # else a second node on the same port would take half of the calls
+    ("grpc.so_reuseport", 0),  # else a second node could listen on the same port, and get half of the calls
 ]
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class ModelNode:
-    """Serves one submission: Setup makes its instance, Call asks it, one call at a time, and Rest forgets it.
+    """Serves one submission: Setup makes its instance, Call asks it, one call at a time, and Rest ends it.
 
     On asyncio. The instance runs in a process of the workplace. Health is NOT_SERVING from the moment that this process
     ended by itself until the next Setup has made a fresh instance.
@@ -51,15 +51,15 @@ class ModelNode:
     Args:
         submission: The code.
         workplace: Where it runs; entered, and left, by the caller.
-        identity: Who the node is, and whom it lets in; without one it speaks plain text with everyone.
+        identity: For mTLS; without one, the node speaks plain text with everyone.
         setup_timeout: Seconds for loading.
-        call_timeout: Seconds after which a call is ended, and the model's process with it; the deadline of a caller
-            only ends his waiting.
-        tell: Told in sentences what happens to the model, tracebacks too.
+        call_timeout: Seconds for a call, after which the model's process is ended. (A client's deadline ends only
+            its waiting.)
+        tell: Called with sentences, and tracebacks, about what happens to the model.
         on_end: Called with the fault when the instance's process ended by itself.
 
     Raises:
-        ResourceError: Coordinators would not believe the identity.
+        ResourceError: Coordinators would refuse the identity.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class ModelNode:
         self._identity = identity
         if identity is not None:
             identity.check(submission.id)
-        self.served = Served(
+        self.service = NodeService(
             submission,
             workplace,
             setup_timeout=setup_timeout,
@@ -89,12 +89,12 @@ class ModelNode:
         self._on_end = on_end
         self._server: Any = None
         self._health: Any = None
-        self._work: asyncio.Task[Any] | None = None
+        self._request: asyncio.Task[Any] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._chores: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def open(self, host: str = "127.0.0.1", port: int = 0, *, warn: bool = True) -> None:
-        """Listen; `port` 0 takes a free one. Unless told otherwise it warns when strangers can reach it.
+        """Listen; `port` 0 takes a free one. With `warn`, log a warning if other machines can reach it.
 
         Raises:
             ResourceError: The address cannot be had.
@@ -123,73 +123,70 @@ class ModelNode:
         self._server = server
 
     async def close(self, grace: float | None = None) -> None:
-        """Stop serving, and end the instance. Answers under way have `grace` seconds; without, they are cut off."""
+        """Stop serving, and end the instance. A call under way has `grace` seconds to be answered, by default none."""
         if self._server is not None:
             server, self._server = self._server, None
             self._closing = asyncio.create_task(self._close(server, grace))
         if self._closing is not None:
-            await asyncio.shield(self._closing)  # it is done to its end, whoever gives up waiting for it
+            await asyncio.shield(self._closing)  # a caller that is cancelled must not leave it half closed
 
     async def _close(self, server: Any, grace: float | None) -> None:
         await self._health.enter_graceful_shutdown()
         await server.stop(grace)
-        if self._work is not None:
-            self._work.cancel()
-        await asyncio.gather(*filter(None, (self._work, *self._chores)), return_exceptions=True)
-        await self.served.close()
+        if self._request is not None:
+            self._request.cancel()
+        await asyncio.gather(*filter(None, (self._request, *self._tasks)), return_exceptions=True)
+        await self.service.close()
 
     def _handlers(self) -> Any:
-        def unary(behavior: Callable[[Any, Any], Awaitable[Any]], request: Any) -> Any:
+        def unary(request: Any, handle: Callable[[Any, Any], Awaitable[Any]]) -> Any:
             return grpc.unary_unary_rpc_method_handler(
-                behavior,
+                handle,
                 request_deserializer=request.FromString,
                 response_serializer=lambda response: response.SerializeToString(),
             )
 
+        async def call(request: Any, context: Any) -> Any:
+            return await self._exclusively(context, lambda: self.service.call(request))
+
+        async def rest(request: Any, context: Any) -> Any:
+            return await self._exclusively(context, self.service.rest)
+
         handlers = {
-            SETUP: unary(self._setup, SetupRequest),
-            CALL: unary(self._call, CallRequest),
-            REST: unary(self._rest, Empty),
+            SETUP: unary(SetupRequest, self._setup),
+            CALL: unary(CallRequest, call),
+            REST: unary(Empty, rest),
         }
         return grpc.method_handlers_generic_handler(
             SERVICE, {path.rpartition("/")[2]: handler for path, handler in handlers.items()}
         )
 
     async def _setup(self, request: Any, context: Any) -> Any:
-        response = await self._alone(context, lambda: self.served.setup(request))
-        self.served.told()
-        if response.status.code == Code.SUCCESS:
+        response = await self._exclusively(context, lambda: self.service.setup(request))
+        self.service.setup_answered()
+        if response.status.code == ReplyCode.SUCCESS:
             await self._set_health(_SERVING)
         return response
 
-    async def _call(self, request: Any, context: Any) -> Any:
-        return await self._alone(context, lambda: self.served.call(request))
-
-    async def _rest(self, request: Any, context: Any) -> Any:
-        return await self._alone(context, self.served.rest)
-
-    async def _alone(self, context: Any, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        """Do one thing at a time. It is done to its end, even when the caller has gone."""
-        if self._work is not None:
+    async def _exclusively(self, context: Any, handle: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """Handle one request at a time, to its end even if the client goes away: the instance must not be lost."""
+        if self._request is not None:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "Server busy")
-        self._work = asyncio.create_task(work())
-        self._work.add_done_callback(self._free)
-        return await asyncio.shield(self._work)
+        self._request = asyncio.create_task(handle())
+        self._request.add_done_callback(self._free)
+        return await asyncio.shield(self._request)
 
-    def _free(self, work: asyncio.Task[Any]) -> None:
-        self._work = None
-        if not work.cancelled():
-            work.exception()  # if nobody waits for it any more, nobody is surprised by it
+    def _free(self, request: asyncio.Task[Any]) -> None:
+        self._request = None
+        if not request.cancelled():
+            request.exception()  # else asyncio would log it as never retrieved if the client has gone
 
     def _lost(self, fault: Fault) -> None:
-        self._do(self._set_health(_NOT_SERVING))
+        task = asyncio.create_task(self._set_health(_NOT_SERVING))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         self._on_end(fault)
 
     async def _set_health(self, status: Any) -> None:
         for service in ("", SERVICE):
             await self._health.set(service, status)
-
-    def _do(self, chore: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(chore)
-        self._chores.add(task)
-        task.add_done_callback(self._chores.discard)

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
-from crunch_game.crunchdao.messages import MAX_MESSAGE, UNSENT, CallResponse, Code
+from crunch_game.crunchdao.messages import MAX_MESSAGE, UNSENT, CallResponse, ReplyCode
 from crunch_game.crunchdao.variants import decode
 from crunch_game.faults import shortened
 from crunch_game.hosts.base import Reply
@@ -29,11 +29,11 @@ def reply_of_answer(data: bytes, elapsed: float) -> Reply:
     except DecodeError:
         return _fault(Event.INVALID, "invalid", "its node answered with a message that cannot be read", elapsed)
     code, message = response.status.code, response.status.message
-    if code == Code.SUCCESS:
+    if code == ReplyCode.SUCCESS:
         return _value(response.methodResponse, elapsed)
-    if code == Code.FAILED_PRECONDITION:
+    if code == ReplyCode.FAILED_PRECONDITION:
         return Reply(Event.UNREACHED, None, FORGOTTEN, elapsed)
-    if code in (Code.BAD_IMPLEMENTATION, Code.INVALID_ARGUMENT):
+    if code in (ReplyCode.BAD_IMPLEMENTATION, ReplyCode.INVALID_ARGUMENT):
         return _fault(Event.UNSUPPORTED, "unsupported", message or "the model lacks the method", elapsed)
     unsendable = _UNSENDABLE.fullmatch(message)
     if unsendable is not None:
@@ -88,7 +88,7 @@ def has_instance(data: bytes) -> bool:
     Raises:
         DecodeError: It is no model node.
     """
-    return bool(CallResponse.FromString(data).status.code != Code.FAILED_PRECONDITION)
+    return bool(CallResponse.FromString(data).status.code != ReplyCode.FAILED_PRECONDITION)
 
 
 def wants_fewer(reply: Reply) -> bool:

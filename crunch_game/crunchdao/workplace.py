@@ -1,4 +1,4 @@
-"""Where the models of nodes run: one process host for any number of them, so that what they import is loaded once."""
+"""Where the models of nodes run: one process host for all of them, so that libraries are imported once."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = ["Workplace"]
 
 
 class Workplace:
-    """Loads models of one base class, each in a process of its own, and asks them one by one. On asyncio.
+    """Loads models of one base class, each in a process of its own, and asks one at a time. On asyncio.
 
     Args:
         contract: The base class.
         loader: How a submission becomes a model.
         host: The process host; it is opened and closed here.
-        submissions: Those known so far, whose libraries are imported once for all.
+        submissions: Those known so far: the libraries that they import are imported once.
 
     Raises:
         ContractError: (on entering) The base class cannot be imported by other processes.
@@ -64,7 +64,7 @@ class Workplace:
         await self._host.close()
 
     def offers(self, class_name: str) -> bool:
-        """Whether that dotted name leads to the base class; nothing is imported to find out."""
+        """Whether the dotted name is one of the base class. Imports nothing: the name comes from a client."""
         module, _, path = class_name.rpartition(".")
         return class_name == self.contract.name or getattr(sys.modules.get(module), path, None) is self.contract.base
 
@@ -75,7 +75,7 @@ class Workplace:
         init: tuple[list[Any], dict[str, Any]],
         on_end: Callable[[Fault], None],
     ) -> Loaded:
-        """Load a model, with these arguments for its constructor or factory; `on_end` hears of its death.
+        """Load a model with these arguments for its constructor or factory, and call `on_end` when it dies.
 
         Raises:
             LoadFailure: It could not be loaded.
@@ -88,14 +88,16 @@ class Workplace:
     async def ask(
         self, instance: Instance, method: str, args: list[Any], kwargs: dict[str, Any], timeout: float
     ) -> Reply:
-        """What one model makes of one call.
+        """Ask one model for one method.
 
         Raises:
             ContractError: The arguments cannot be sent.
         """
-        call = Call(self._method(method), args, kwargs, timeout)
+        # The client may ask for a method that our base class lacks, since the model may have it.
+        promised = self.contract.methods.get(method) or Method(self.contract.name, method, _anything, Any, True)
+        call = Call(promised, args, kwargs, timeout)
         async with aclosing(self._host.ask(call, {instance: None}, each=False)) as batches:
-            [(_, reply)] = [told async for batch in batches for told in batch]
+            [(_, reply)] = [replied async for batch in batches for replied in batch]
         return reply
 
     async def stop(self, instance: Instance) -> None:
@@ -103,14 +105,8 @@ class Workplace:
         self._ends.pop(instance, None)
         await self._host.stop(instance)
 
-    def _method(self, name: str) -> Method:
-        """The contract's method, or for one that it lacks a stand-in: the model may have it all the same."""
-        return self.contract.methods.get(name) or Method(self.contract.name, name, _anything, Any, True)
-
-    # What the host tells.
-
     def happened(self, instance: Instance, event: Event, fault: Fault | None) -> None:
-        """Hear of an instance outside a call."""
+        """End an instance that died outside a call, as a `Watcher` of the host."""
         if event is Event.DIED and instance in self._ends:
             self._ends.pop(instance)(fault or Fault("died", "its process ended"))
             task = asyncio.create_task(self._host.stop(instance))
@@ -118,7 +114,7 @@ class Workplace:
             task.add_done_callback(self._tasks.discard)
 
     def loop_blocked(self, seconds: float) -> None:
-        """Here nobody's budget depends on the event loop."""
+        """Ignore it: a node has no budgets."""
 
 
 def _anything(self: Any, *args: Any, **kwargs: Any) -> Any: ...

@@ -112,7 +112,7 @@ def test_on_a_narrow_screen_only_what_happened_last_is_cut(models, width):
         async with DevOrchestrator("walk", "walk.Walk", models) as fleet:
             for model in fleet.models.values():
                 model.last_note = "predict failed: " + "and so on " * 30
-                model.node.served.calls, model.node.served.failures = 1_234_567, 1_234
+                model.node.service.calls, model.node.service.failures = 1_234_567, 1_234
             console.print(board.of(fleet).get_renderable())
 
     asyncio.run(show())

@@ -102,28 +102,28 @@ class Node:
         async with self.busy:
             self.setups.append(request)
             if self.instance is not None:
-                return m.SetupResponse(status=m.Status(code=m.Code.SUCCESS, message=m.EXISTS))
+                return m.SetupResponse(status=m.Status(code=m.ReplyCode.SUCCESS, message=m.EXISTS))
             args, kwargs = values(request.instanceArguments, request.instanceKwArguments)
             try:
                 made = self.make(*args, **kwargs)
                 self.instance = await made if asyncio.iscoroutine(made) else made
             except ImportError as error:
-                return m.SetupResponse(status=m.Status(code=m.Code.BAD_IMPLEMENTATION, message=error.msg))
+                return m.SetupResponse(status=m.Status(code=m.ReplyCode.BAD_IMPLEMENTATION, message=error.msg))
             except Exception as error:  # noqa: BLE001 - as the published node does
-                return m.SetupResponse(status=m.Status(code=m.Code.SETUP_FAILED, message=str(error)))
+                return m.SetupResponse(status=m.Status(code=m.ReplyCode.SETUP_FAILED, message=str(error)))
             if self.lost_setups:
                 self.lost_setups -= 1
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
-            return m.SetupResponse(status=m.Status(code=m.Code.SUCCESS, message=m.CREATED))
+            return m.SetupResponse(status=m.Status(code=m.ReplyCode.SUCCESS, message=m.CREATED))
 
     async def _call(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
         await self._greet(context)
         async with self.busy:
             if self.instance is None:
-                return _said(m.Code.FAILED_PRECONDITION, "Setup has not been called yet")
+                return _said(m.ReplyCode.FAILED_PRECONDITION, "Setup has not been called yet")
             if not request.methodName:
                 self.looks += 1
-                return _said(m.Code.INVALID_ARGUMENT, "methodName cannot be empty")
+                return _said(m.ReplyCode.INVALID_ARGUMENT, "methodName cannot be empty")
             self.requests.append(request)
             if self.bend is not None:
                 bent = self.bend(request, context)
@@ -132,22 +132,24 @@ class Node:
             self.calls.append((request.methodName, args, kwargs))
             method = getattr(self.instance, request.methodName, None)
             if method is None:
-                return _said(m.Code.BAD_IMPLEMENTATION, f'Method "{request.methodName}" not found in class "Tracker"')
+                return _said(
+                    m.ReplyCode.BAD_IMPLEMENTATION, f'Method "{request.methodName}" not found in class "Tracker"'
+                )
             try:
                 answer = method(*args, **kwargs)
                 answer = await answer if asyncio.iscoroutine(answer) else answer
             except Exception as error:  # noqa: BLE001 - as the published node does
-                return _said(m.Code.MODEL_FAILED, f"The model raised an exception: {error}")
+                return _said(m.ReplyCode.MODEL_FAILED, f"The model raised an exception: {error}")
             if answer is None:
-                return _said(m.Code.SUCCESS)
-            return m.CallResponse(status=m.Status(code=m.Code.SUCCESS), methodResponse=encode(answer))
+                return _said(m.ReplyCode.SUCCESS)
+            return m.CallResponse(status=m.Status(code=m.ReplyCode.SUCCESS), methodResponse=encode(answer))
 
     async def _rest(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
         await self._greet(context)
         async with self.busy:
             self.rests += 1
             self.instance = None
-            return m.RestResponse(status=m.Status(code=m.Code.SUCCESS))
+            return m.RestResponse(status=m.Status(code=m.ReplyCode.SUCCESS))
 
 
 def _said(code: str, message: str = "") -> Any:

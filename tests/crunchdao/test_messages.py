@@ -33,7 +33,7 @@ def test_a_setup_is_the_bytes_that_a_node_of_the_peers_reads():
 def test_an_answer_begins_with_its_status(name):
     answer = getattr(messages, name).FromString(b"\n\x0b\n\x07SUCCESS\x12\x00")
 
-    assert (answer.status.code, answer.status.message) == (messages.Code.SUCCESS, "")
+    assert (answer.status.code, answer.status.message) == (messages.ReplyCode.SUCCESS, "")
 
 
 def test_no_answer_is_an_answer_of_none():

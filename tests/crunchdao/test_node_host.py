@@ -133,8 +133,8 @@ async def test_a_model_that_takes_fewer_positional_arguments_gets_the_optional_o
         args, _ = variants.values(request.methodArguments, request.methodKwArguments)
         if len(args) > 1:
             text = "The model raised an exception: Old.tick() takes 2 positional arguments but 3 were given"
-            return m.CallResponse(status=m.Status(code=m.Code.MODEL_FAILED, message=text))
-        return m.CallResponse(status=m.Status(code=m.Code.SUCCESS))
+            return m.CallResponse(status=m.Status(code=m.ReplyCode.MODEL_FAILED, message=text))
+        return m.CallResponse(status=m.Status(code=m.ReplyCode.SUCCESS))
 
     async with node(Old, bend=drop_unknown) as old, node(Tracker) as new, on_nodes(old, new) as runner:
         for _ in range(2):
@@ -230,7 +230,7 @@ async def test_an_answer_is_the_annotated_type(on_nodes, answer, value):
 )
 async def test_an_answer_of_the_wrong_type_is_invalid_and_says_why(on_nodes, bent, told):
     def bend(request, context):
-        return m.CallResponse(status=m.Status(code=m.Code.SUCCESS), methodResponse=bent)
+        return m.CallResponse(status=m.Status(code=m.ReplyCode.SUCCESS), methodResponse=bent)
 
     async with node(Tracker, bend=bend) as alice, on_nodes(alice) as runner:
         outcome = (await runner.predict())["alice"]
@@ -258,7 +258,7 @@ async def test_an_answer_of_the_wrong_type_is_invalid_and_says_why(on_nodes, ben
 )
 async def test_the_exceptions_text_that_is_on_the_wire_is_kept(on_nodes, message, status, told):
     def bend(request, context):
-        return m.CallResponse(status=m.Status(code=m.Code.MODEL_FAILED, message=message))
+        return m.CallResponse(status=m.Status(code=m.ReplyCode.MODEL_FAILED, message=message))
 
     async with node(Tracker, bend=bend) as alice, on_nodes(alice) as runner:
         outcome = (await runner.predict())["alice"]
@@ -807,7 +807,7 @@ async def test_a_call_without_optional_arguments_is_itself_though_others_had_to_
     def bend(request, context):
         args, _ = variants.values(request.methodArguments, request.methodKwArguments)
         text = "The model raised an exception: tick() takes 2 positional arguments but 3 were given"
-        code = m.Code.MODEL_FAILED if len(args) > 1 else m.Code.SUCCESS
+        code = m.ReplyCode.MODEL_FAILED if len(args) > 1 else m.ReplyCode.SUCCESS
         return m.CallResponse(status=m.Status(code=code, message=text if len(args) > 1 else ""))
 
     async with node(Tracker, bend=bend) as alice, on_nodes(alice) as runner:
