@@ -14,37 +14,20 @@ import socket
 import struct
 import threading
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
 import anyio
 import msgspec
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from stage import LONGEST, PATIENCE, answer, framed, pack, survive
 
 from crunch_game import ModelRunner, Policy, ProcessHost, Status
 from crunch_game.hosts import forkserver, framing, process, wire
 from crunch_game.hosts.engine import Engine
-from crunch_game.hosts.exchange import Exchange, Gone, Link, channel_pair
-from crunch_game.hosts.instance import fault_in, warnings_in
+from crunch_game.hosts.exchange import Gone, channel_pair
 from crunch_game.policy import State
-
-PATIENCE = 30.0
-LONGEST = 40_000
-"""Characters that each text of a fault may have."""
-
-pack = msgspec.msgpack.encode
-
-
-def framed(payload: bytes, announced: int | None = None) -> bytes:
-    return struct.pack("<I", len(payload) if announced is None else announced) + payload
-
-
-def answer(kind: int, call: int, body: bytes) -> bytes:
-    return framed(b"\x94" + pack(kind) + pack(call) + body + b"\xc0")
-
 
 # What is sent.
 
@@ -167,80 +150,6 @@ def is_answer(sent: bytes, call: int) -> bool:
 # The engine alone, ten thousand times.
 
 
-class Stage:
-    """The engine's thread, and the fork server and the processes as played by the test."""
-
-    def __init__(self) -> None:
-        self.news: dict[int, list] = {}
-        self.ended: set[Link] = set()
-        self._heard = threading.Condition()
-        self.engine = Engine(self._wake, lambda seconds: None)
-        self.server, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._killer = threading.Thread(target=self._play, daemon=True)
-        self._killer.start()
-        self.engine.start()
-        self.engine.do(lambda: self.engine.processes.serve(theirs, lambda report: None, lambda: None))
-
-    def _wake(self, function: Callable[[], None]) -> None:
-        with self._heard:
-            function()
-            self._heard.notify_all()
-
-    def _play(self) -> None:
-        """The fork server: who is to be killed, is gone."""
-        orders = msgspec.msgpack.Decoder(forkserver.Spawn | forkserver.Kill)
-        with suppress(OSError):
-            while message := self.server.recv(1 << 17):
-                order = orders.decode(message)
-                if isinstance(order, forkserver.Kill):
-                    self.server.send(pack(forkserver.Exited(order.token, -9)))
-
-    def process(self) -> tuple[Link, socket.socket]:
-        link = Link(self)
-        ours, theirs = socket.socketpair()
-        self.engine.do(lambda: self.engine.spawn(link, ours, []))
-        return link, theirs
-
-    def gone(self, link: Link, gone: Gone, *, told: bool) -> None:
-        """As a watcher."""
-        self.ended.add(link)
-
-    def ask(self, links: list[Link], timeout: float) -> Exchange:
-        results: list = []
-
-        def deliver(batch, last):
-            results.extend(batch)
-            if last:
-                self.news[exchange.id] = results
-
-        exchange = Exchange("predict", timeout, deliver)
-        frames = dict.fromkeys(links, answer(framing.CALL, exchange.id, b"\xc0"))
-        self.engine.do(lambda: self.engine.ask(exchange, frames))
-        return exchange
-
-    def results(self, exchange: Exchange) -> dict[Link, object]:
-        with self._heard:
-            assert self._heard.wait_for(lambda: exchange.id in self.news, PATIENCE), "the round did not end"
-        return {link: what for link, what, _ in self.news.pop(exchange.id)}
-
-    def until(self, look: Callable[[], bool]) -> None:
-        with self._heard:
-            assert self._heard.wait_for(look, PATIENCE)
-
-    def close(self) -> None:
-        assert self.engine._thread.is_alive(), "the engine has crashed"
-        self.engine.stop()
-        self.server.close()
-        self._killer.join()
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    stage = Stage()
-    yield stage
-    stage.close()
-
-
 FORGERS, ROUNDS = 250, 40
 
 
@@ -290,44 +199,6 @@ def test_what_a_process_sends_is_its_own_answer_to_its_own_call_or_nothing(stage
         channel.close()
 
 
-def survive(frame: framing.Frame) -> None:
-    """What the runner does with a frame must end in a value, or in words of a length that can be shown."""
-    if frame.kind == framing.VALUE:
-        with suppress(wire.Undecodable):
-            wire.decode(frame.body)
-    else:
-        kind, message, traceback = fault_in(frame)
-        assert max(map(len, (kind, message, traceback or ""))) <= LONGEST
-        assert kind.isidentifier()
-        assert frame.kind != framing.FAULT or kind not in {"timeout", "died", "stopped"}
-        warnings = warnings_in(frame)
-        assert warnings is None or sum(map(len, warnings)) <= 20 * LONGEST
-
-
-@settings(deadline=None)
-@given(
-    st.sampled_from([framing.READY, framing.FAULT, framing.UNSENDABLE, framing.UNSUPPORTED, framing.CALL, 99, -1]),
-    st.binary(),
-)
-@example(framing.FAULT, pack(["ValueError", "no", None]))
-@example(framing.FAULT, b"\x93\xa1\xff\xa1b\xc0")
-@example(framing.READY, b"\x91\xa1\xff")
-@example(framing.READY, pack(5))
-def test_whatever_a_process_says_of_itself_is_words_of_a_bounded_length(kind, body):
-    survive(framing.Frame(kind, 1, msgspec.Raw(body)))
-
-
-@pytest.mark.parametrize("kind", [framing.READY, framing.FAULT, framing.UNSENDABLE])
-def test_nor_does_it_talk_for_long(kind):
-    text = "w" * (1 << 20)
-    survive(framing.Frame(kind, 1, msgspec.Raw(pack([text] * (50 if kind == framing.READY else 3)))))
-
-
-@pytest.mark.parametrize("word", ["timeout", "died", "invalid", "stopped", "", "two words", "k" * 101, *State])
-def test_a_model_says_of_itself_nothing_that_the_runner_says_of_it(word):
-    assert fault_in(framing.Frame(framing.FAULT, 1, msgspec.Raw(pack([str(word), "m", None]))))[0] == "Exception"
-
-
 def flood(channel: socket.socket, begin: bytes, chunk: bytes) -> None:
     channel.sendall(begin)
     for _ in range(4 * framing.MAX_FRAME // len(chunk)):
@@ -355,7 +226,7 @@ def test_a_flood_is_buffered_for_no_longer_than_a_frame_may_be(stage):
         tracemalloc.stop()
     assert [type(results[link]) for link, _ in links] == [Gone, framing.Frame]
     assert peak < 4 * framing.MAX_FRAME
-    stage.until(lambda: stage.ended == {link for link, _ in links})
+    stage.until(lambda: set(stage.gone_with) == {link for link, _ in links})
 
 
 # The whole runner, whose processes are played by the test.
@@ -585,7 +456,6 @@ REAL = {
 }
 
 
-@pytest.mark.processes
 @pytest.mark.anyio
 async def test_a_model_that_writes_to_its_channel_answers_for_itself_or_ends(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
@@ -630,7 +500,6 @@ class Model(Game):
 """
 
 
-@pytest.mark.processes
 @pytest.mark.anyio
 async def test_a_model_can_send_the_coordinator_no_descriptor_whose_end_it_would_wait_for(tmp_path, monkeypatch):
     ours, theirs = channel_pair()
