@@ -1,7 +1,7 @@
 """What happens to a model: one pure table, the strikes that are counted per method, and their limits.
 
-Hosts and the runner feed `Health.after` the events they see; it answers with the outcome of the call, whether it
-counts, and the state that follows. Nothing here reads a clock, sends, starts or stops anything.
+Hosts, rounds and the lineup say what they saw; `Health.after` answers with the outcome of the call, whether it counts,
+and the state that follows. Nothing here reads a clock, sends, starts or stops anything.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from crunch_game.wording import counted
 
 __all__ = [
     "ANSWERED",
+    "ASKED",
     "TABLE",
     "Cause",
     "Event",
@@ -33,6 +34,7 @@ __all__ = [
     "Step",
     "Strikes",
     "is_field_fault",
+    "reached",
     "restart_delay",
 ]
 
@@ -118,9 +120,12 @@ class State(StrEnum):
 class Event(StrEnum):
     """What can happen to a model."""
 
-    LOADED = "loaded"  # a fresh instance is ready to play
+    LOADED = "loaded"  # a fresh instance of the same code begins to play
+    REDEPLOYED = "redeployed"  # a fresh instance of new code begins to play
     LOAD_FAILED = "load failed"
     ASKED = "asked"  # a round begins
+    WITHDRAWN = "withdrawn"  # the call was not sent after all
+    COUNTED = "counted"  # the round has ended, and with it the call's strike, or its success, is settled
     ANSWERED = "answered"
     INVALID = "invalid"
     RAISED = "raised"
@@ -159,9 +164,21 @@ class Step(NamedTuple):
 
 
 _PLAYING = (State.READY, State.BUSY)
-# Every call asks for these, and before Python 3.12 an enum's members are slow to look up.
-ANSWERED = Event.ANSWERED
-_READMIT, _LOADED, _RESTARTING = Event.READMIT, Event.LOADED, State.RESTARTING
+_WAITING = (State.JOINING, State.RESTARTING)
+_ENDED = (State.FAILED, State.STOPPED)
+_IN_THE_GAME = tuple(state for state in State if state is not State.LEFT)
+
+# Every call takes these two. They are looked up once, since before Python 3.12 an enum's members are slow to look up.
+ASKED, ANSWERED = Event.ASKED, Event.ANSWERED
+
+_ANSWERS: Mapping[Event, Status] = {
+    Event.ANSWERED: Status.OK,
+    Event.INVALID: Status.INVALID,
+    Event.RAISED: Status.RAISED,
+    Event.UNSUPPORTED: Status.UNSUPPORTED,
+    Event.UNREACHED: Status.UNREACHABLE,
+}
+"""How a call ends whose instance is free again after it."""
 
 
 def _table() -> dict[tuple[State, Event], Step]:
@@ -171,55 +188,50 @@ def _table() -> dict[tuple[State, Event], Step]:
         for state in states:
             table[state, event] = Step(status, status.kind if status else "none", to or state)
 
-    playing = _PLAYING
-    waiting = (State.JOINING, State.RESTARTING)
-    ended = (State.FAILED, State.STOPPED)
-    every = tuple(state for state in State if state is not State.LEFT)
-
     # A call. Only a model that plays is sent it; a busy one is waited for.
-    on(playing, Event.ASKED, State.BUSY)
-    on((*waiting, *ended), Event.ASKED, None, Status.SKIPPED)
+    on(_PLAYING, Event.ASKED, State.BUSY)
+    on((*_WAITING, *_ENDED), Event.ASKED, None, Status.SKIPPED)
     on((State.UNREACHABLE,), Event.ASKED, None, Status.UNREACHABLE)
-    on(playing, Event.ANSWERED, State.READY, Status.OK)
-    on(playing, Event.INVALID, State.READY, Status.INVALID)
-    on(playing, Event.RAISED, State.READY, Status.RAISED)
-    on(playing, Event.UNSUPPORTED, State.READY, Status.UNSUPPORTED)
-    on(playing, Event.DEADLINE, None, Status.TIMEOUT)
-    on(playing, Event.LATE, State.READY)
+    on((State.BUSY,), Event.WITHDRAWN, State.READY)
+    for event, status in _ANSWERS.items():
+        on(_PLAYING, event, State.READY, status)
+    on(_PLAYING, Event.DEADLINE, None, Status.TIMEOUT)
+    on(_PLAYING, Event.LATE, State.READY)
+    on(_PLAYING, Event.DROPPED, None, Status.SKIPPED)
+    on(_IN_THE_GAME, Event.COUNTED, None)
 
-    # A call whose model went away, or was taken away, meanwhile ends without a strike: the cause has its own.
-    on(playing, Event.DROPPED, None, Status.SKIPPED)
-    on(playing, Event.UNREACHED, State.READY, Status.UNREACHABLE)
-    for event in (
-        Event.ANSWERED,
-        Event.INVALID,
-        Event.RAISED,
-        Event.UNSUPPORTED,
-        Event.DEADLINE,
-        Event.DROPPED,
-        Event.UNREACHED,
-    ):
-        on((*waiting, *ended), event, None, Status.SKIPPED)
+    # A call whose model went away meanwhile ends without a strike: what took the model away has its own.
+    for event in (*_ANSWERS, Event.DEADLINE, Event.DROPPED):
+        on((*_WAITING, *_ENDED), event, None, Status.SKIPPED)
         on((State.UNREACHABLE,), event, None, Status.UNREACHABLE)
-    on((*waiting, *ended), Event.DIED, None, Status.SKIPPED)
+    on((*_WAITING, *_ENDED), Event.DIED, None, Status.SKIPPED)
     on((State.UNREACHABLE,), Event.DIED, State.RESTARTING, Status.UNREACHABLE)
 
-    on(waiting, Event.LOADED, State.READY)
-    on(waiting, Event.LOAD_FAILED, State.FAILED)
-    on(playing, Event.DIED, State.RESTARTING, Status.DIED)
-    on(playing, Event.RESTART, State.RESTARTING)
+    # An instance that was replaced, or whose model left, is out of the game. It may still answer what it was asked
+    # before: that is the call's outcome, and nobody's strike.
+    for event, status in _ANSWERS.items():
+        table[State.LEFT, event] = Step(status, "none", State.LEFT)
+    for event in (Event.DEADLINE, Event.DROPPED, Event.DIED, Event.LOST):
+        table[State.LEFT, event] = Step(Status.SKIPPED, "none", State.LEFT)
+
+    # A life. A fresh instance may take the place of one that plays, or is lost: its roster says that it moved.
+    on((*_WAITING, *_PLAYING, State.UNREACHABLE), Event.LOADED, State.READY)
+    on(_IN_THE_GAME, Event.REDEPLOYED, State.READY)
+    on(_WAITING, Event.LOAD_FAILED, State.FAILED)
+    on(_PLAYING, Event.DIED, State.RESTARTING, Status.DIED)
+    on(_PLAYING, Event.RESTART, State.RESTARTING)
 
     # A connection. Losing it is nobody's strike.
-    on(playing, Event.LOST, State.UNREACHABLE, Status.UNREACHABLE)
+    on(_PLAYING, Event.LOST, State.UNREACHABLE, Status.UNREACHABLE)
     on((State.UNREACHABLE,), Event.LOST, None, Status.UNREACHABLE)
     on((State.UNREACHABLE,), Event.FOUND, State.READY)
     on((State.UNREACHABLE,), Event.RESTART, State.RESTARTING)
-    on((*playing, State.UNREACHABLE), Event.FORGOTTEN, State.RESTARTING)
+    on((*_PLAYING, State.UNREACHABLE), Event.FORGOTTEN, State.RESTARTING)
     on((State.UNREACHABLE,), Event.GIVEN_UP, State.STOPPED)
 
-    on(every, Event.STOP, State.STOPPED)
-    on(every, Event.READMIT, State.JOINING)
-    on(every, Event.LEAVE, State.LEFT)
+    on(_IN_THE_GAME, Event.STOP, State.STOPPED)
+    on(_IN_THE_GAME, Event.READMIT, State.JOINING)
+    on(_IN_THE_GAME, Event.LEAVE, State.LEFT)
     return table
 
 
@@ -246,6 +258,7 @@ class Health(msgspec.Struct, frozen=True, gc=False):
         reason: Why it is not playing, or None.
         deaths: How often it died lately; the next restart waits the longer for it.
         loaded: Seconds on the runner's clock at which the instance became ready, or None.
+        strike_epoch: Grows whenever the strikes are wiped off: a call from an earlier epoch counts no more.
     """
 
     state: State = State.JOINING
@@ -254,37 +267,57 @@ class Health(msgspec.Struct, frozen=True, gc=False):
     reason: str | None = None
     deaths: int = 0
     loaded: float | None = None
+    strike_epoch: int = 0
 
-    def after(self, event: Event, now: float, reason: str | None = None) -> tuple[Health, Step]:
-        """The health that follows, and the step of the table that was taken."""
+    def after(
+        self, event: Event, now: float, reason: str | None = None, strikes: Mapping[str, Strikes] | None = None
+    ) -> tuple[Health, Step]:
+        """The health that follows, and the step of the table that was taken.
+
+        Args:
+            event: What happened.
+            now: Seconds on the runner's clock.
+            reason: Why the model does not play from now on, if that is what follows.
+            strikes: The strikes from now on: those that COUNTED settles, or those that the fresh instance of LOADED
+                or REDEPLOYED has earned before it began to play.
+        """
         step = _STEPS.get((self.state, event))
         if step is None:
             return self, Step(None, "none", self.state)
+        if event in _SET_STRIKES:
+            return self._with_strikes(event, step.state, now, strikes), step
         state = step.state
-        if event is _READMIT:
-            return Health(state, now), step
         if state is self.state:
             return self, step
-        loaded, deaths = now if event is _LOADED else self.loaded, self.deaths
+        deaths = self.deaths
         if state is _RESTARTING:
-            steady = loaded is not None and now - loaded >= _STEADY
+            steady = self.loaded is not None and now - self.loaded >= _STEADY
             deaths = 1 if steady else deaths + 1
-        return Health(state, now, self.strikes, None if state in _PLAYING else reason, deaths, loaded), step
+        reason = None if state in _PLAYING else reason
+        return Health(state, now, self.strikes, reason, deaths, self.loaded, self.strike_epoch), step
 
-    def counted(self, method: str, kind: Kind) -> Health:
-        """The health with one more strike of the method, or with none when it succeeded."""
+    def _with_strikes(self, event: Event, state: State, now: float, strikes: Mapping[str, Strikes] | None) -> Health:
+        """What follows from an event that settles the strikes, or wipes them off."""
+        own = self.strikes if strikes is None else strikes
+        if event is Event.COUNTED:
+            return structs.replace(self, strikes=own)
+        if event is Event.LOADED:
+            return structs.replace(self, state=state, since=now, strikes=own, reason=None, loaded=now)
+        loaded = now if event is Event.REDEPLOYED else None
+        return Health(state, now, strikes or {}, loaded=loaded, strike_epoch=self.strike_epoch + 1)
+
+    def counted(self, method: str, kind: Kind) -> Mapping[str, Strikes]:
+        """The strikes with one more of the method, or with none of it when it succeeded: what COUNTED takes."""
         strikes = self.strikes.get(method)
         if kind == "none" or (kind == "success" and strikes is None):
-            return self
+            return self.strikes
         others = {name: value for name, value in self.strikes.items() if name != method}
         if kind == "success":
-            return structs.replace(self, strikes=others)
+            return others
         strikes = strikes or Strikes()
         if kind == "failure":
-            strikes = replace(strikes, failures=strikes.failures + 1)
-        else:
-            strikes = replace(strikes, timeouts=strikes.timeouts + 1)
-        return structs.replace(self, strikes={**others, method: strikes})
+            return {**others, method: replace(strikes, failures=strikes.failures + 1)}
+        return {**others, method: replace(strikes, timeouts=strikes.timeouts + 1)}
 
     def over(self, method: str, policy: Policy) -> str | None:
         """Why the model must be stopped, once the method has reached a limit; else None."""
@@ -300,6 +333,8 @@ class Health(msgspec.Struct, frozen=True, gc=False):
         return None
 
 
+_RESTARTING = State.RESTARTING
+_SET_STRIKES = frozenset({Event.COUNTED, Event.LOADED, Event.REDEPLOYED, Event.READMIT})
 _STEADY = 60.0
 """Seconds of life after which a death counts as the first again."""
 
@@ -307,6 +342,13 @@ _STEADY = 60.0
 def restart_delay(deaths: int) -> float:
     """Seconds to wait before a model that died is started again: at once, then 0.2, 0.4, ... up to 60."""
     return 0.0 if deaths <= 1 else min(60.0, 0.1 * 2.0 ** min(deaths - 1, 16))
+
+
+def reached(state: State) -> Kind:
+    """What a model's state says of the network between: whether it counts for it, against it, or for nothing."""
+    if state is State.UNREACHABLE:
+        return "failure"
+    return "success" if state in _PLAYING else "none"
 
 
 def is_field_fault(kinds: Iterable[Kind], policy: Policy) -> bool:

@@ -4,49 +4,46 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from itertools import chain, repeat
 from typing import Any, NamedTuple
 
-from msgspec.structs import replace
-
-from crunch_game import events
 from crunch_game.checking import Mismatch
 from crunch_game.errors import ContractError
+from crunch_game.events import FieldFault
 from crunch_game.hosts.base import Call, Host, Instance, Reply
-from crunch_game.lineup import Lineup
+from crunch_game.lineup import Observer, Player, Verdict
 from crunch_game.outcomes import Fault, Kind, Outcome, Status
-from crunch_game.policy import ANSWERED, Cause, Event, Health, Policy, State, Step, is_field_fault
-from crunch_game.seats import Player
+from crunch_game.policy import ANSWERED, ASKED, TABLE, Cause, Event, Health, Policy, State, Step, is_field_fault
 
 __all__ = ["play"]
 
-_GONE = frozenset({Event.DIED, Event.DROPPED, Event.LOST, Event.DEADLINE})
-# As policy.ANSWERED: every call asks for them.
-_UNREACHED, _OK = Event.UNREACHED, Status.OK
+_OK = Status.OK  # looked up once, as policy.ANSWERED
 
 
 async def play(
     call: Call,
     players: Mapping[Player, Mapping[str, Any] | None],
     host: Host,
-    lineup: Lineup,
     policy: Policy,
-    emit: Callable[[events.RunnerEvent], None],
+    observers: Iterable[Observer],
+    enact: Callable[[list[Verdict], FieldFault | None], None],
     *,
     each: bool,
 ) -> AsyncGenerator[list[Outcome]]:
     """Ask the players; the values of `players` are further keyword arguments for one.
 
     Gives outcomes in batches, one for every player by the deadline; as they come when `each` is true. Strikes are
-    counted once the last is in, since only then it shows whether the game itself is at fault.
+    counted once the last is in, since only then it shows whether the game itself is at fault; what follows from them
+    is for `enact` to do.
     """
-    round_ = _Round(call, lineup, policy, emit)
+    followers = [follow for observer in observers if (follow := observer.follow(call, players)) is not None]
+    tally = _Tally(call, policy)
     skipped, asked = [], {}
     now = time.monotonic()
     for player, extra in players.items():
-        outcome = round_.begin(player, now)
+        outcome = tally.begin(player, now)
         if outcome is not None:
             skipped.append(outcome)
         elif player.instance is not None:
@@ -58,62 +55,64 @@ async def play(
     try:
         async with aclosing(host.ask(call, asked, each=each)) as batches:
             async for batch in batches:
-                yield [round_.end(instance, reply) for instance, reply in batch]
+                outcomes = [tally.end(instance, reply) for instance, reply in batch]
+                for follow in followers:
+                    follow(outcomes)
+                yield outcomes
     except ContractError:
-        round_.withdraw()
+        tally.withdraw()
         raise
     finally:
-        round_.settle()
+        # Here, since who streams a round may leave it before its end; what has ended counts all the same.
+        enact(*tally.settle())
 
 
 class _Asked(NamedTuple):
     player: Player
     deployment_id: str
-    slate: int
     before: Health
 
 
 class _Ended(NamedTuple):
     player: Player
-    slate: int
-    before: State
+    before: Health
     step: Step
     fault: Fault | None
 
 
-class _Round:
-    """What is known of one round while it goes on."""
+class _Tally:
+    """What is known of one round while it goes on, and what follows from it in the end."""
 
-    def __init__(self, call: Call, lineup: Lineup, policy: Policy, emit: Callable[[events.RunnerEvent], None]) -> None:
+    def __init__(self, call: Call, policy: Policy) -> None:
         self._method, self._budget, self._read = call.method.name, call.timeout, call.method.read
-        self._lineup = lineup
         self._policy = policy
-        self._emit = emit
         self._asked: dict[Instance, _Asked] = {}
         self._ended: list[_Ended] = []
         self._succeeded = 0
         """Successes that change nothing; they are not among those that ended."""
+        self._afar: list[Verdict] = []
+        """What happened to players by way of an instance that was asked before it was theirs."""
 
     def begin(self, player: Player, now: float) -> Outcome | None:
         """Mark the player as asked; the outcome at once when it cannot be."""
         before, instance = player.health, player.instance
-        health, step = before.after(Event.ASKED, now)
+        step = player.take(ASKED, now)
         if step.status is not None:
             return self._outcome(player, player.deployment_id, step.status, None, _why_not(player), 0.0)
         assert instance is not None
-        self._asked[instance] = _Asked(player, player.deployment_id, player.slate, before)
-        player.health = health
+        self._asked[instance] = _Asked(player, player.deployment_id, before)
         return None
 
     def withdraw(self) -> None:
-        """Nobody was asked after all."""
-        for player, _, slate, before in self._asked.values():
-            if player.slate == slate and player.health.state is State.BUSY:
-                player.health = replace(player.health, state=before.state, since=before.since)
+        """Nobody was asked after all. Who was busy before is so still."""
+        now = time.monotonic()
+        for instance, (player, _, before) in self._asked.items():
+            if player.instance is instance and before.state is not State.BUSY:
+                player.take(Event.WITHDRAWN, now)
 
     def end(self, instance: Instance, reply: Reply) -> Outcome:
         """The outcome of one player's reply."""
-        player, deployment_id, slate, _ = self._asked.pop(instance)
+        player, deployment_id, _ = self._asked.pop(instance)
         event, value, fault, elapsed = reply.event, reply.value, reply.fault, reply.elapsed
         if event is ANSWERED:
             try:
@@ -122,80 +121,85 @@ class _Round:
                 event, value = Event.INVALID, None
                 fault = Fault("invalid", f"the answer does not fit {self._method}'s contract: {error}")
         if player.instance is not instance:
-            if event in (Event.DIED, Event.LOST):
-                self._lineup.happened(instance, event, fault)
-            return self._from_afar(player, deployment_id, event, value, fault, elapsed)
-        if event is _UNREACHED:
-            self._lineup.unreached(player)
-        health = player.health
-        player.health, step = health.after(event, time.monotonic(), fault.message if fault else None)
+            return self._end_afar(instance, player, deployment_id, event, value, fault, elapsed)
+        before = player.health
+        step = player.take(event, time.monotonic(), fault.message if fault else None)
         status = step.status
-        if status is _OK and not health.strikes:
+        if status is _OK and not before.strikes:
             self._succeeded += 1
         else:
-            self._ended.append(_Ended(player, slate, health.state, step, fault))
+            self._ended.append(_Ended(player, before, step, fault))
         return Outcome(
             player.model.id, deployment_id, self._method, status or Status.SKIPPED, value, fault, elapsed, self._budget
         )
 
-    def _from_afar(
-        self, player: Player, deployment_id: str, event: Event, value: Any, fault: Fault | None, elapsed: float
+    def _end_afar(
+        self,
+        instance: Instance,
+        player: Player,
+        deployment_id: str,
+        event: Event,
+        value: Any,
+        fault: Fault | None,
+        elapsed: float,
     ) -> Outcome:
         """The outcome of an instance that was replaced or ended while it was asked; it counts for nobody."""
-        if event in _GONE:
-            return self._outcome(player, deployment_id, Status.SKIPPED, None, _why_not(player), elapsed)
-        return self._outcome(player, deployment_id, _STATUS.get(event, Status.OK), value, fault, elapsed)
+        seat = player.seat
+        if seat.instance is instance and event in (Event.DIED, Event.LOST):
+            # on_join asked it, and it has taken over since: no round of its own will tell of its end.
+            self._afar.append(Verdict(seat, event, fault))
+        status = TABLE[State.LEFT, event].status or Status.SKIPPED
+        if status is Status.SKIPPED:
+            value, fault = None, _why_not(seat)
+        return self._outcome(player, deployment_id, status, value, fault, elapsed)
 
     def _outcome(
         self, player: Player, deployment_id: str, status: Status, value: Any, fault: Fault | None, elapsed: float
     ) -> Outcome:
         return Outcome(player.model.id, deployment_id, self._method, status, value, fault, elapsed, self._budget)
 
-    def settle(self) -> None:
-        """Count the strikes, unless the game is at fault; then do what the new states ask for."""
+    def settle(self) -> tuple[list[Verdict], FieldFault | None]:
+        """Count the strikes, unless the game is at fault; what the new states ask for, and that fault."""
+        verdicts = self._afar
         if not self._ended:
-            return
-        method = self._method
+            return verdicts, None
         at_fault = is_field_fault(self._kinds(), self._policy)
-        if at_fault:
-            self._tell_field_fault()
-        for player, slate, before, step, fault in self._ended:
-            if player.slate != slate:
-                continue
-            late = step.status is Status.TIMEOUT
-            if not at_fault and step.strike != "none":
-                player.health = player.health.counted(method, step.strike)
-                over = player.health.over(method, self._policy)
-                if over is not None:
-                    reason = f"{over}; the last: {fault.message}" if fault else over
-                    cause = Cause.TIMEOUTS if late else Cause.FAILURES
-                    self._lineup.apply(player, Event.STOP, fault, reason, cause)
-                    continue
-            if late and self._policy.on_timeout == "restart":
-                self._lineup.apply(player, Event.RESTART, fault)
-            elif step.state not in (before, State.READY, State.BUSY) and player.health.state is step.state:
-                self._lineup.enact(player, fault)
-        self._ended.clear()
+        now = time.monotonic()
+        for ended in self._ended:
+            # A player whose strikes were wiped off meanwhile has a new life: what ended was of the old one.
+            if ended.player.health.strike_epoch == ended.before.strike_epoch:
+                verdict = self._verdict(ended, now, count=not at_fault)
+                if verdict is not None:
+                    verdicts.append(verdict)
+        return verdicts, self._field_fault() if at_fault else None
+
+    def _verdict(self, ended: _Ended, now: float, *, count: bool) -> Verdict | None:
+        """Count one strike, or success; what is to be done about the player."""
+        player, before, step, fault = ended
+        late = step.status is Status.TIMEOUT
+        if count and step.strike != "none":
+            player.take(Event.COUNTED, now, strikes=player.health.counted(self._method, step.strike))
+            over = player.health.over(self._method, self._policy)
+            if over is not None:
+                reason = f"{over}; the last: {fault.message}" if fault else over
+                return Verdict(player, Event.STOP, fault, reason, Cause.TIMEOUTS if late else Cause.FAILURES)
+        if late and self._policy.on_timeout == "restart":
+            return Verdict(player, Event.RESTART, fault)
+        moved = step.state not in (before.state, State.READY, State.BUSY)
+        # Somebody may have enacted it already, or taken the player elsewhere since.
+        return Verdict(player, None, fault) if moved and player.health.state is step.state else None
 
     def _kinds(self) -> Iterator[Kind]:
         """What every call of the round counts as."""
         return chain(repeat("success", self._succeeded), (ended.step.strike for ended in self._ended))
 
-    def _tell_field_fault(self) -> None:
+    def _field_fault(self) -> FieldFault:
+        """The fault of the game, told by the most frequent one among the models."""
         failed = [ended.fault for ended in self._ended if ended.step.strike in ("failure", "timeout") and ended.fault]
         asked = sum(kind != "none" for kind in self._kinds())
         [(message, _)] = Counter(fault.message for fault in failed).most_common(1)
         typical = next(fault for fault in failed if fault.message == message)
-        self._emit(events.FieldFault(self._method, len(failed), asked, typical))
-
-
-_STATUS: Mapping[Event, Status] = {
-    ANSWERED: Status.OK,
-    Event.INVALID: Status.INVALID,
-    Event.RAISED: Status.RAISED,
-    Event.UNSUPPORTED: Status.UNSUPPORTED,
-    Event.UNREACHED: Status.UNREACHABLE,
-}
+        return FieldFault(self._method, len(failed), asked, typical)
 
 
 def _why_not(player: Player) -> Fault:

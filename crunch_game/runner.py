@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import logging
 import os
@@ -10,7 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Itera
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import anyio
 from anyio.abc import TaskGroup
@@ -20,17 +21,13 @@ from crunch_game.contract import Contract
 from crunch_game.errors import ContractError, GameError, UsageError
 from crunch_game.hosts.base import Call, Host, Setup
 from crunch_game.importing import alias_main
-from crunch_game.lineup import Lineup
+from crunch_game.lineup import Fresh, Lineup, Observer, Player
 from crunch_game.loading import AutoLoader, Loader
 from crunch_game.models import Model, Source, Submission
 from crunch_game.outcomes import Outcome, Round
 from crunch_game.policy import Cause, Policy
 from crunch_game.public import public
 from crunch_game.rosters.base import Roster
-from crunch_game.seats import Player, onboarding
-
-if TYPE_CHECKING:
-    from crunch_game.capsules.recorder import Recorder
 
 __all__ = ["JoinHook", "ModelRunner", "Models", "PerModel", "Selection"]
 
@@ -91,7 +88,8 @@ class ModelRunner:
         self._hooks: list[JoinHook] = []
         self._lineup: Lineup | None = None
         self._tasks: TaskGroup | None = None
-        self._recorder: Recorder | None = None
+        self._fresh: Fresh | None = None
+        """The instance that only this runner reaches: the one that an `on_join` is given."""
 
     async def __aenter__(self) -> Self:
         if self._tasks is not None:
@@ -99,9 +97,10 @@ class ModelRunner:
         alias_main()
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
-        self._recorder = _recorder_of(self.policy, self._setup, self._emit, self._tasks)
-        hooks = _Bound(self._hooks, self)
-        self._lineup = Lineup(self._roster, self._host, self._setup, self.policy, hooks, self._emit, self._tasks)
+        observers = _observers_of(self.policy, self._setup, self._emit, self._tasks)
+        self._lineup = Lineup(
+            self._roster, self._host, self._setup, self.policy, self._introduce, self._emit, observers, self._tasks
+        )
         try:
             await self._tasks.start(self._lineup.follow)
             with anyio.move_on_after(self._ready_timeout):
@@ -171,11 +170,19 @@ class ModelRunner:
     def on_join(self, hook: JoinHook) -> JoinHook:
         """Await `hook(model, runner)` for every fresh instance before it plays, after a restart too.
 
-        Calls that it makes to that model reach the fresh instance, so that history can be replayed to it. If it
-        raises, the model counts as failed to load. Works as a decorator.
+        The runner that the hook is given is this one, but that its calls to that model reach the fresh instance, so
+        that history can be replayed to it; nobody else's do, nor do those of this runner itself, also within the hook.
+        The hook may hand it to tasks that outlive it: once the instance plays, or has been given up, it is as any
+        other. If the hook raises, the model counts as failed to load. Works as a decorator.
         """
         self._hooks.append(hook)
         return hook
+
+    async def _introduce(self, fresh: Fresh) -> None:
+        bound = copy.copy(self)  # it shares everything but this
+        bound._fresh = fresh
+        for hook in self._hooks:
+            await hook(fresh.model, bound)
 
     # Calls.
 
@@ -261,11 +268,11 @@ class ModelRunner:
     def _play(
         self, call: Call, players: Mapping[Player, Mapping[str, Any] | None], *, each: bool
     ) -> AsyncGenerator[list[Outcome]]:
-        batches = rounds.play(call, players, self._host, self._entered, self.policy, self._emit, each=each)
-        return batches if self._recorder is None else self._recorder.follow(call, players, batches)
+        lineup = self._entered
+        return rounds.play(call, players, self._host, self.policy, lineup.observers, lineup.enact, each=each)
 
     def _selected(self, models: Selection | None) -> Iterator[Player]:
-        lineup, fresh = self._entered, onboarding.get()
+        lineup, fresh = self._entered, self._fresh
         if models is None:
             seats = list(lineup.seats.values())
         elif callable(models):
@@ -274,7 +281,7 @@ class ModelRunner:
             ids = [models] if isinstance(models, str) else models
             seats = [seat for seat in map(lineup.seat, dict.fromkeys(ids)) if seat is not None]
         for seat in seats:
-            yield fresh if fresh is not None and fresh.instance is not None and fresh.model is seat.model else seat
+            yield fresh if fresh is not None and fresh.instance is not None and fresh.seat is seat else seat
 
     @property
     def _entered(self) -> Lineup:
@@ -283,10 +290,6 @@ class ModelRunner:
         return self._lineup
 
     def _emit(self, event: events.RunnerEvent) -> None:
-        if isinstance(event, events.ModelLoadFailed) and self._recorder is not None and self._lineup is not None:
-            seat = self._lineup.seats.get(event.model_id)
-            if seat is not None and seat.submission.deployment_id == event.deployment_id:
-                self._recorder.load_failed(seat.submission, event.fault)
         if self._on_event is None:
             if isinstance(event, events.TROUBLE):
                 logger.warning("%s", event)
@@ -324,18 +327,6 @@ class _Models(Mapping[str, Model]):
         return repr(dict(self))
 
 
-class _Bound(Iterable[Callable[[Model], Awaitable[Any]]]):
-    """The hooks as they are when a model joins, with the runner as their second argument."""
-
-    def __init__(self, hooks: list[JoinHook], runner: ModelRunner) -> None:
-        self._hooks = hooks
-        self._runner = runner
-
-    def __iter__(self) -> Iterator[Callable[[Model], Awaitable[Any]]]:
-        for hook in self._hooks:
-            yield lambda model, hook=hook: hook(model, self._runner)  # type: ignore[misc]
-
-
 def _roster_of(models: Models) -> Roster:
     from crunch_game.rosters.directory import DirectoryRoster
     from crunch_game.rosters.static import StaticRoster
@@ -366,14 +357,14 @@ def _host_of(host: Host | str | None, roster: Roster) -> Host:
     return host
 
 
-def _recorder_of(
+def _observers_of(
     policy: Policy, setup: Setup, emit: Callable[[events.RunnerEvent], None], tasks: TaskGroup
-) -> Recorder | None:
+) -> list[Observer]:
     if policy.capsules is None:
-        return None
+        return []
     from crunch_game.capsules.recorder import Recorder
 
-    return Recorder(Path(policy.capsules), setup, policy.setup_timeout, emit, tasks)
+    return [Recorder(Path(policy.capsules), setup, policy.setup_timeout, emit, tasks)]
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -39,7 +39,7 @@ from crunch_game import (
 from crunch_game.capsules import packing, recorder, tapes, writing
 from crunch_game.capsules.capsule import LOAD, Code, legible, read
 from crunch_game.capsules.packing import pack, unpack
-from crunch_game.capsules.tapes import Tapes
+from crunch_game.capsules.tapes import CallHistory
 from crunch_game.hosts.base import Instance, Reply
 from crunch_game.hosts.wire import decode
 from crunch_game.policy import Event
@@ -399,10 +399,10 @@ def test_it_costs_nothing_when_it_is_off():
         "import sys; from crunch_game.sync import ModelRunner\n"
         "with ModelRunner('walk.Walk', ['walk:Mean'], host='inline') as runner:\n"
         "    runner.tick({'BTC': 1.0}); runner.predict('BTC', 1)\n"
-        "    print(runner._runner._recorder, *[name for name in sys.modules if 'capsule' in name])"
+        "    print(runner._runner._lineup.observers, *[name for name in sys.modules if 'capsule' in name])"
     )
     command = [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}\n{program}"]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "None\n"
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "()\n"
 
 
 @asynchronous
@@ -471,7 +471,7 @@ def instance():
 
 
 def test_what_is_kept_is_bounded_in_calls(instance, monkeypatch):
-    kept = Tapes()
+    kept = CallHistory()
     for number in range(2_000):
         kept.append(instance, "alice", kept.begin(number, "tick", b"\x01"), Status.OK)
     calls, before = kept.recent(instance, "alice").told()
@@ -480,7 +480,7 @@ def test_what_is_kept_is_bounded_in_calls(instance, monkeypatch):
 
 @given(sizes=st.lists(st.integers(0, 400), max_size=60), extras=st.lists(st.integers(0, 200), max_size=60))
 def test_what_is_kept_is_bounded_in_bytes_and_has_no_gaps(sizes, extras):
-    instance, kept = Instance(Submission("alice", "nowhere")), Tapes()
+    instance, kept = Instance(Submission("alice", "nowhere")), CallHistory()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tapes, "_BYTES", 2_000)
         patch.setattr(tapes, "_OVERHEAD", 0)
@@ -500,7 +500,7 @@ def test_an_instance_that_is_gone_is_not_kept_alive():
     import gc
     import weakref
 
-    kept, instance = Tapes(), Instance(Submission("alice", "nowhere"))
+    kept, instance = CallHistory(), Instance(Submission("alice", "nowhere"))
     call = kept.begin(1, "tick", b"\x01")
     kept.add_extra(call, "alice", b"\x01")
     kept.append(instance, "alice", call, Status.OK)

@@ -24,7 +24,7 @@ LEVELS = [
     {"policy", "models", "events"},
     {"importing", "loading"},
     {"hosts", "rosters", "feeds", "storage", "scoring", "datasets"},
-    {"seats", "reporting", "lineup", "rounds", "capsules", "runner", "schedule", "game"},
+    {"lineup", "rounds", "capsules", "runner", "schedule", "game"},
     {"workers", "_backtest", "sync", "testing", "crunchdao", "report"},
     {"cli"},
 ]

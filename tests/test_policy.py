@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+import crunch_game
 from crunch_game.errors import GameError
-from crunch_game.outcomes import Status
-from crunch_game.policy import TABLE, Event, Health, Policy, State, Step, Strikes, is_field_fault, restart_delay
+from crunch_game.outcomes import Kind, Status
+from crunch_game.policy import (
+    TABLE,
+    Event,
+    Health,
+    Policy,
+    State,
+    Step,
+    Strikes,
+    is_field_fault,
+    reached,
+    restart_delay,
+)
 
 PLAYING = {State.READY, State.BUSY}
 WAITING = {State.JOINING, State.RESTARTING}
@@ -43,10 +57,16 @@ ANSWERS = {
 READY = Health(State.READY, loaded=0.0)
 
 
+def count(health: Health, method: str, kind: Kind, now: float = 0.0) -> Health:
+    """The end of a round, in which a call of the method counts as that."""
+    health, _ = health.after(Event.COUNTED, now, strikes=health.counted(method, kind))
+    return health
+
+
 def take(health: Health, method: str, event: Event, policy: Policy, now: float = 0.0) -> tuple[Health, Step]:
     """One call's end, as a round takes it: the step, its strike, and the stop when that was one too many."""
     health, step = health.after(event, now, str(event))
-    health = health.counted(method, step.strike)
+    health = count(health, method, step.strike, now)
     over = health.over(method, policy)
     if over is not None:
         health, _ = health.after(Event.STOP, now, over)
@@ -123,11 +143,33 @@ class OneModel(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
-    @precondition(lambda self: self.paper.where in ("loading", "restarting"))
+    @precondition(lambda self: self.paper.where in ("loading", "restarting", "playing", "lost"))
     @rule()
-    def it_is_ready(self) -> None:
+    def a_fresh_instance_of_its_code_takes_over(self) -> None:
         self.happens(Event.LOADED)
         self.paper.ready(self.now)
+
+    @precondition(lambda self: self.paper.where != "left")
+    @rule()
+    def new_code_takes_over(self) -> None:
+        self.happens(Event.REDEPLOYED)
+        self.paper.afresh()
+        self.paper.ready(self.now)
+
+    @precondition(lambda self: self.paper.where not in ("left", "failed", "out"))
+    @rule(method=methods, kind=st.sampled_from(["failure", "timeout"]))
+    def a_fresh_instance_brings_the_strikes_of_its_on_join(self, method: str, kind: Kind) -> None:
+        what = f"{kind}s"
+        if self.paper.most[what] and self.paper.paper.get((method, what), 0) + 1 >= self.paper.most[what]:
+            return  # who reaches a limit in its on_join never takes over
+        self.health, _ = self.health.after(Event.LOADED, self.now, strikes=self.health.counted(method, kind))
+        self.paper.ready(self.now)
+        self.paper.paper[method, what] = self.paper.paper.get((method, what), 0) + 1
+
+    @precondition(lambda self: self.health.state is State.BUSY)
+    @rule()
+    def the_call_is_not_sent_after_all(self) -> None:
+        assert self.happens(Event.WITHDRAWN) == Step(None, "none", State.READY)
 
     @precondition(lambda self: self.paper.where in ("loading", "restarting"))
     @rule()
@@ -258,7 +300,8 @@ class OneModel(RuleBasedStateMachine):
     @rule(event=st.sampled_from(Event))
     def nothing_brings_it_back(self, event: Event) -> None:
         before = self.health
-        assert self.happens(event) == Step(None, "none", State.LEFT)
+        step = self.happens(event)
+        assert (step.strike, step.state) == ("none", State.LEFT)
         assert self.health is before
 
     @invariant()
@@ -353,7 +396,7 @@ def test_a_success_in_between_does():
 
 @pytest.mark.parametrize("event", [Event.UNSUPPORTED, Event.DROPPED, Event.UNREACHED])
 def test_what_does_not_count_neither_adds_nor_clears_strikes(event):
-    health = READY.counted("predict", "failure").counted("predict", "timeout")
+    health = count(count(READY, "predict", "failure"), "predict", "timeout")
     after, step = take(health, "predict", event, Policy())
     assert step.strike == "none"
     assert after.strikes == health.strikes
@@ -366,7 +409,7 @@ def test_a_lost_connection_is_no_strike():
 
 
 def test_strikes_survive_a_death_and_a_restart():
-    health = READY.counted("predict", "failure").counted("tick", "timeout")
+    health = count(count(READY, "predict", "failure"), "tick", "timeout")
     for event in (Event.DIED, Event.LOADED, Event.RESTART, Event.LOADED):
         health, _ = health.after(event, 1.0)
     assert health.strikes == {"predict": Strikes(failures=1), "tick": Strikes(timeouts=1)}
@@ -374,25 +417,50 @@ def test_strikes_survive_a_death_and_a_restart():
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.LEFT])
 def test_readmitting_clears_everything_wherever_the_model_stood(state):
-    health = Health(state, 1.0, {"predict": Strikes(3, 2)}, "why", deaths=4, loaded=0.5)
+    health = Health(state, 1.0, {"predict": Strikes(3, 2)}, "why", deaths=4, loaded=0.5, strike_epoch=7)
     after, step = health.after(Event.READMIT, 9.0)
-    assert after == Health(State.JOINING, since=9.0)
+    assert after == Health(State.JOINING, since=9.0, strike_epoch=8)
     assert step == Step(None, "none", State.JOINING)
 
 
-def test_counting_returns_a_new_health_and_leaves_the_old():
-    health = READY.counted("predict", "failure")
+@pytest.mark.parametrize("state", [state for state in State if state is not State.LEFT])
+def test_new_code_begins_with_its_own_strikes_wherever_the_old_stood(state):
+    health = Health(state, 1.0, {"predict": Strikes(3, 2)}, "why", deaths=4, loaded=0.5, strike_epoch=7)
+    for own in (None, {"tick": Strikes(1, 0)}):
+        after, step = health.after(Event.REDEPLOYED, 9.0, strikes=own)
+        assert after == Health(State.READY, since=9.0, strikes=own or {}, loaded=9.0, strike_epoch=8)
+        assert step == Step(None, "none", State.READY)
+
+
+def test_a_fresh_instance_of_the_same_code_goes_on_with_the_strikes_and_the_deaths():
+    health = Health(State.RESTARTING, 1.0, {"predict": Strikes(1, 1)}, "why", deaths=4, loaded=0.5, strike_epoch=7)
+    after, _ = health.after(Event.LOADED, 9.0)
+    assert after == Health(State.READY, 9.0, {"predict": Strikes(1, 1)}, None, 4, 9.0, strike_epoch=7)
+    after, _ = health.after(Event.LOADED, 9.0, strikes={})
+    assert after.strikes == {}
+
+
+def test_counting_returns_new_strikes_and_leaves_the_old():
+    health = count(READY, "predict", "failure")
     health.counted("predict", "failure")
     assert health.strikes == {"predict": Strikes(failures=1)}
-    assert health.counted("tick", "success") is health
-    assert health.counted("predict", "none") is health
+    assert health.counted("tick", "success") is health.strikes
+    assert health.counted("predict", "none") is health.strikes
+
+
+def test_counting_moves_no_model_and_no_clock():
+    for state in set(State) - {State.LEFT}:
+        health = Health(state, 1.0, reason="why", deaths=2, loaded=0.5, strike_epoch=3)
+        assert count(health, "tick", "timeout", now=9.0) == Health(
+            state, 1.0, {"tick": Strikes(timeouts=1)}, "why", 2, 0.5, 3
+        )
 
 
 @given(st.lists(st.tuples(methods, st.sampled_from(["success", "failure", "timeout", "none"])), max_size=60))
 def test_strikes_of_a_method_are_those_since_its_last_success(history):
     health = READY
     for method, kind in history:
-        health = health.counted(method, kind)
+        health = count(health, method, kind)
     for method in ("tick", "predict", "settle"):
         own = [kind for name, kind in history if name == method]
         since = own[len(own) - own[::-1].index("success") :] if "success" in own else own
@@ -445,8 +513,14 @@ def test_a_restart_after_a_timeout_waits_like_one_after_a_death():
 # The table.
 
 
-def test_nothing_follows_once_a_model_has_left():
-    assert not [pair for pair in TABLE if pair[0] is State.LEFT]
+def test_what_is_out_of_the_game_stays_out_and_what_it_still_answers_is_nobodys_strike():
+    after = {event: step for (state, event), step in TABLE.items() if state is State.LEFT}
+    assert set(after) == set(ANSWERS)
+    assert {(step.strike, step.state) for step in after.values()} == {("none", State.LEFT)}
+    for event in (Event.ANSWERED, Event.INVALID, Event.RAISED, Event.UNSUPPORTED, Event.UNREACHED):
+        assert after[event].status is ANSWERS[event]
+    for event in (Event.DEADLINE, Event.DIED, Event.DROPPED, Event.LOST):
+        assert after[event].status is Status.SKIPPED
 
 
 def test_every_model_that_has_not_left_can_leave_be_stopped_and_be_readmitted():
@@ -468,8 +542,8 @@ def test_a_call_that_is_under_way_ends_with_an_outcome_whatever_happens():
 
 
 def test_what_a_step_counts_as_is_its_outcomes_kind():
-    for step in TABLE.values():
-        assert step.strike == (step.status.kind if step.status else "none")
+    for (state, _), step in TABLE.items():
+        assert step.strike == (step.status.kind if step.status and state is not State.LEFT else "none")
 
 
 def test_only_a_model_that_plays_can_succeed_fail_or_be_late():
@@ -494,10 +568,11 @@ def test_a_call_whose_model_went_away_ends_without_a_strike(state):
         assert TABLE[state, event] == Step(Status.SKIPPED, "none", state)
 
 
-def test_a_stopped_or_failed_model_plays_again_only_by_way_of_joining():
+def test_a_stopped_or_failed_model_plays_again_only_by_way_of_joining_or_with_new_code():
     for state in ENDED:
-        following = {TABLE[state, event].state for event in Event if (state, event) in TABLE}
-        assert following <= {state, State.JOINING, State.STOPPED, State.LEFT}
+        following = {event: TABLE[state, event].state for event in Event if (state, event) in TABLE}
+        assert following.pop(Event.REDEPLOYED) is State.READY
+        assert set(following.values()) <= {state, State.JOINING, State.STOPPED, State.LEFT}
         assert [event for event in Event if (state, event) in TABLE and TABLE[state, event].state is State.JOINING] == [
             Event.READMIT
         ]
@@ -512,13 +587,29 @@ def test_only_loading_a_late_answer_and_a_found_connection_make_ready_outside_a_
     assert ways == {
         (State.JOINING, Event.LOADED),
         (State.RESTARTING, Event.LOADED),
+        (State.UNREACHABLE, Event.LOADED),
         (State.UNREACHABLE, Event.FOUND),
+        *((state, Event.REDEPLOYED) for state in State if state not in PLAYING | {State.LEFT}),
     }
 
 
 def test_the_table_cannot_be_changed():
     with pytest.raises(TypeError):
         TABLE[State.LEFT, Event.LOADED] = Step(None, "none", State.READY)
+
+
+def test_everything_that_the_table_knows_happens_somewhere_in_the_game():
+    """What only a test feeds to the table says nothing of what runs."""
+    home = Path(crunch_game.__file__).parent
+    fed = {"ASKED", "ANSWERED"}  # these two are imported by their name
+    for file in home.rglob("*.py"):
+        if file.name not in ("policy.py", "_policy.py"):
+            fed |= {
+                node.attr
+                for node in ast.walk(ast.parse(file.read_bytes()))
+                if isinstance(node, ast.Attribute) and getattr(node.value, "id", None) == Event.__name__
+            }
+    assert {event.name for event in Event} == fed
 
 
 @given(st.sampled_from(State), st.sampled_from(Event), st.floats(0, 1e6))
@@ -537,12 +628,14 @@ def test_the_health_goes_where_the_table_says_at_the_time_that_it_is_given(pair,
     after, step = health.after(event, now, "because")
     assert step == TABLE[pair]
     assert after.state is step.state
-    assert after.since == (now if step.state is not state or event is Event.READMIT else -1.0)
+    begins_anew = event in (Event.READMIT, Event.LOADED, Event.REDEPLOYED)
+    assert after.since == (now if step.state is not state or begins_anew else -1.0)
 
 
 @pytest.mark.parametrize(
     ("before", "event", "back"),
     [
+        (State.READY, Event.STOP, Event.REDEPLOYED),
         (State.JOINING, Event.LOAD_FAILED, Event.READMIT),
         (State.READY, Event.DIED, Event.LOADED),
         (State.BUSY, Event.RESTART, Event.LOADED),
@@ -590,6 +683,14 @@ def test_four_of_five_make_a_field_fault_by_default(failed, succeeded, fault):
 def test_nobody_called_is_nobodys_fault():
     assert not is_field_fault([], Policy(field_fault_min=0))
     assert not is_field_fault(["none"] * 9, Policy(field_fault_min=0))
+
+
+def test_the_network_is_judged_by_those_that_it_should_reach():
+    assert {state: reached(state) for state in State if reached(state) != "none"} == {
+        State.READY: "success",
+        State.BUSY: "success",
+        State.UNREACHABLE: "failure",
+    }
 
 
 # Policy.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -17,16 +17,15 @@ from anyio.abc import TaskGroup
 
 from crunch_game import events
 from crunch_game.capsules.capsule import Told
-from crunch_game.capsules.tapes import NOTHING, Kept, Recent, Tapes
+from crunch_game.capsules.tapes import NOTHING, CallHistory, Kept, Recent
 from crunch_game.capsules.writing import Capture, write
 from crunch_game.errors import CrunchGameError
 from crunch_game.faults import said
 from crunch_game.hosts.base import Call, Instance, Setup
 from crunch_game.hosts.wire import Unsendable, encode
-from crunch_game.models import Submission
-from crunch_game.outcomes import Fault, Outcome, Status
+from crunch_game.lineup import DeploymentFailed, News, Observer, Player
+from crunch_game.outcomes import Outcome, Status
 from crunch_game.policy import Health
-from crunch_game.seats import Player
 
 __all__ = ["Recorder"]
 
@@ -39,14 +38,12 @@ _PARTING: Final = 5.0
 """Seconds for writing when the runner is left."""
 
 _FAILED: Final = frozenset({Status.INVALID, Status.RAISED, Status.DIED, Status.TIMEOUT})
-_Asked = tuple[Instance | None, Health, Mapping[str, Any] | None]
 
 
-class Recorder:
+class Recorder(Observer):
     """Follows the rounds of one runner.
 
-    What models are told is kept: the last calls that promise no answer, such as `tick`, because later answers
-    depend on them.
+    It keeps the last calls that promise no answer, such as `tick`, because later answers depend on them.
 
     Args:
         folder: Where capsules are written.
@@ -70,31 +67,25 @@ class Recorder:
         self._emit = emit
         self._tasks = tasks
         self._rounds = 0
-        self._tapes = Tapes()
-        self._tallies: dict[tuple[str, str | None], _Tally] = {}
+        self._history = CallHistory()
+        self._quotas: dict[tuple[str, str | None], _Quota] = {}
         self._pending: deque[Capture] = deque()
         self._writing = False
 
-    async def follow(
-        self,
-        call: Call,
-        players: Mapping[Player, Mapping[str, Any] | None],
-        batches: AsyncGenerator[list[Outcome]],
-    ) -> AsyncGenerator[list[Outcome]]:
-        """Give a round's batches on as they are, and take note of them."""
+    def follow(
+        self, call: Call, players: Mapping[Player, Mapping[str, Any] | None]
+    ) -> Callable[[Sequence[Outcome]], None]:
+        """Note what comes of a round."""
         self._rounds += 1
-        # As it is before the round: by its end, who failed may have been replaced.
-        asked: dict[str, _Asked] = {
-            player.model.id: (player.instance, player.health, extra) for player, extra in players.items()
-        }
-        round_ = _Round(call, self._rounds)
-        async with aclosing(batches):
-            async for batch in batches:
-                self._note(round_, asked, batch)
-                yield batch
+        # Who is asked is remembered as it is now: by the round's end, who failed may have been replaced.
+        asked = {player.model.id: _Before(player.instance, player.health, extra) for player, extra in players.items()}
+        return partial(self._note, _Noted(call, self._rounds), asked)
 
-    def load_failed(self, submission: Submission, fault: Fault) -> None:
+    def hear(self, news: News) -> None:
         """Save a submission that could not be loaded."""
+        if not isinstance(news, DeploymentFailed):
+            return
+        submission, fault = news.submission, news.fault
         if self._is_saved(submission.id, submission.deployment_id, None):
             self._save(
                 Capture(
@@ -111,58 +102,47 @@ class Recorder:
                 )
             )
 
-    def _note(self, round_: _Round, asked: Mapping[str, _Asked], batch: Sequence[Outcome]) -> None:
-        keeps, tallies, append = round_.keeps, self._tallies, self._tapes.append
-        for outcome in batch:
+    def _note(self, noted: _Noted, asked: Mapping[str, _Before], outcomes: Sequence[Outcome]) -> None:
+        keeps, quotas, append = noted.keeps, self._quotas, self._history.append
+        for outcome in outcomes:
             status = outcome.status
             failed = status in _FAILED
             if not failed:
-                if status is not Status.OK or not (keeps or tallies):
+                if status is not Status.OK or not (keeps or quotas):
                     continue
-                if tallies:
-                    self._succeeded(outcome.model_id, outcome.method)
-            instance, health, extra = asked[outcome.model_id]
+                quota = quotas.get((outcome.model_id, outcome.method))
+                if quota is not None:
+                    quota.in_a_row = 0
+            before = asked[outcome.model_id]
             missed = status is Status.TIMEOUT and outcome.error is not None and outcome.error.kind == "busy"
-            if instance is None or missed:
+            if before.instance is None or missed:
                 continue  # what it was busy with has its capsule; this call never reached it
             if failed and self._is_saved(outcome.model_id, outcome.deployment_id, outcome.method):
-                self._capture(round_, instance, health, extra, outcome)
+                self._capture(noted, before.instance, before, outcome)
             if keeps:
-                kept = round_.kept or round_.begin(self._tapes)
-                if extra:
-                    self._tapes.add_extra(kept, outcome.model_id, _encoded(extra))
-                append(instance, outcome.model_id, kept, status)
-
-    def _succeeded(self, model_id: str, method: str) -> None:
-        tally = self._tallies.get((model_id, method))
-        if tally is not None:
-            tally.in_a_row = 0
+                kept = noted.kept or noted.begin(self._history)
+                if before.extra:
+                    self._history.add_extra(kept, outcome.model_id, _encoded(before.extra))
+                append(before.instance, outcome.model_id, kept, status)
 
     def _is_saved(self, model_id: str, deployment_id: str, method: str | None) -> bool:
         """Count a failure; whether it is one of those to save."""
-        tally = self._tallies.get((model_id, method))
-        if tally is None or tally.deployment_id != deployment_id:
-            tally = self._tallies[model_id, method] = _Tally(deployment_id)
-        if tally.in_a_row >= _IN_A_ROW or tally.in_all >= _IN_ALL:
+        quota = self._quotas.get((model_id, method))
+        if quota is None or quota.deployment_id != deployment_id:
+            quota = self._quotas[model_id, method] = _Quota(deployment_id)
+        if quota.in_a_row >= _IN_A_ROW or quota.in_all >= _IN_ALL:
             return False
-        tally.in_a_row += 1
-        tally.in_all += 1
+        quota.in_a_row += 1
+        quota.in_all += 1
         return True
 
-    def _capture(
-        self,
-        round_: _Round,
-        instance: Instance,
-        health: Health,
-        extra: Mapping[str, Any] | None,
-        outcome: Outcome,
-    ) -> None:
-        args, further = round_.args, _encoded(extra) if extra else NOTHING
+    def _capture(self, noted: _Noted, instance: Instance, before: _Before, outcome: Outcome) -> None:
+        args, further = noted.args, _encoded(before.extra) if before.extra else NOTHING
         assert outcome.error is not None
         if args is None or further is None:
             self._lost(outcome.model_id, outcome.deployment_id, outcome.method, "its arguments cannot be written down")
             return
-        loaded = health.since if health.loaded is None else health.loaded
+        loaded = before.health.since if before.health.loaded is None else before.health.loaded
         self._save(
             Capture(
                 model_id=outcome.model_id,
@@ -170,7 +150,7 @@ class Recorder:
                 source=instance.submission.source,
                 loaded=time.time() - (time.monotonic() - loaded),
                 failing=Told(outcome.method, msgspec.Raw(args), msgspec.Raw(further), outcome.status),
-                recent=self._tapes.recent(instance, outcome.model_id),
+                recent=self._history.recent(instance, outcome.model_id),
                 status=outcome.status,
                 fault=outcome.error,
                 budget=outcome.budget,
@@ -219,8 +199,16 @@ class Recorder:
         self._emit(events.CapsuleLost(model_id, deployment_id, method, reason))
 
 
-class _Round:
-    """What is known of one round while it goes on."""
+class _Before(NamedTuple):
+    """How a player stood before a round, and the further arguments that it got."""
+
+    instance: Instance | None
+    health: Health
+    extra: Mapping[str, Any] | None
+
+
+class _Noted:
+    """What is noted of one round while it goes on."""
 
     def __init__(self, call: Call, order: int) -> None:
         self.call = call
@@ -236,14 +224,14 @@ class _Round:
             self._encoded.append(_encoded((self.call.args, self.call.kwargs)))
         return self._encoded[0]
 
-    def begin(self, tapes: Tapes) -> Kept:
+    def begin(self, history: CallHistory) -> Kept:
         """Keep the call."""
-        self.kept = tapes.begin(self._order, self.call.method.name, self.args)
+        self.kept = history.begin(self._order, self.call.method.name, self.args)
         return self.kept
 
 
-class _Tally:
-    """The capsules of one method of one deployment."""
+class _Quota:
+    """How many failures of one method of one deployment have been saved."""
 
     __slots__ = ("deployment_id", "in_a_row", "in_all")
 

@@ -12,7 +12,7 @@ from crunch_game.capsules.capsule import Told
 from crunch_game.hosts.base import Instance
 from crunch_game.outcomes import Status
 
-__all__ = ["NOTHING", "Kept", "Recent", "Tapes"]
+__all__ = ["NOTHING", "CallHistory", "Kept", "Recent"]
 
 NOTHING: Final = b"\xc0"
 """None, encoded."""
@@ -64,11 +64,11 @@ class Kept:
         return self.size
 
 
-class _Tape:
-    __slots__ = ("calls", "count")
+class _Calls:
+    __slots__ = ("count", "last")
 
     def __init__(self) -> None:
-        self.calls: deque[Kept] = deque(maxlen=_CALLS)
+        self.last: deque[Kept] = deque(maxlen=_CALLS)
         self.count = 0
 
 
@@ -90,11 +90,11 @@ class Recent(NamedTuple):
         return found[::-1], self.total - len(found)
 
 
-class Tapes:
+class CallHistory:
     """The last calls of every instance."""
 
     def __init__(self) -> None:
-        self._tapes: WeakKeyDictionary[Instance, _Tape] = WeakKeyDictionary()
+        self._calls: WeakKeyDictionary[Instance, _Calls] = WeakKeyDictionary()
         self._kept: deque[Kept] = deque()
         self._size = 0
 
@@ -113,16 +113,16 @@ class Tapes:
         """The instance was told; so it ended."""
         if status is not Status.OK:
             kept.ended[model_id] = status
-        tape = self._tapes.get(instance)
-        if tape is None:
-            tape = self._tapes[instance] = _Tape()
-        tape.calls.append(kept)
-        tape.count += 1
+        calls = self._calls.get(instance)
+        if calls is None:
+            calls = self._calls[instance] = _Calls()
+        calls.last.append(kept)
+        calls.count += 1
 
     def recent(self, instance: Instance, model_id: str) -> Recent:
         """What the instance was last told."""
-        tape = self._tapes.get(instance)
-        return Recent(model_id, tuple(tape.calls), tape.count) if tape else Recent(model_id, (), 0)
+        calls = self._calls.get(instance)
+        return Recent(model_id, tuple(calls.last), calls.count) if calls else Recent(model_id, (), 0)
 
     def _grow(self, size: int) -> None:
         self._size += size

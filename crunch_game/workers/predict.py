@@ -22,7 +22,7 @@ from crunch_game.models import Model
 from crunch_game.outcomes import Outcome, Round, Status
 from crunch_game.policy import State
 from crunch_game.public import public
-from crunch_game.runner import ModelRunner, Models
+from crunch_game.runner import ModelRunner, Models, PerModel
 from crunch_game.schedule import due, next_slot
 from crunch_game.scoring.leaderboard import Standing
 from crunch_game.storage.base import ModelRecord, Prediction, Store
@@ -228,9 +228,11 @@ class PredictWorker:
         self._tell(RoundPlayed(ask.key, now, played))
         return [_prediction(ask, arguments, now, outcome) for outcome in played.values()]
 
-    async def _call(self, method: str, *args: Any, models: Sequence[str] | None = None, **kwargs: Any) -> Round:
-        per_model = None if self.game.per_model is None else partial(self._extra, method)
-        return await self.runner.call(method, *args, models=models, per_model=per_model, **kwargs)
+    async def _call(self, method: str, *args: Any, **kwargs: Any) -> Round:
+        return await self.runner.call(method, *args, per_model=self._per_model(method), **kwargs)
+
+    def _per_model(self, method: str) -> PerModel | None:
+        return None if self.game.per_model is None else partial(self._extra, method)
 
     def _extra(self, method: str, model: Model) -> Mapping[str, Any]:
         return self.game.extra_for(self.game.contract.method(method), model, self._standing_of(model.id))
@@ -244,7 +246,9 @@ class PredictWorker:
         done: datetime | None = None
         while rows := [row for row in self._history.between(done or since, latest.time) if row.time != done]:
             for row in rows:
-                told = await self._call("tick", *self.game.tick_arguments(row), models=[model.id])
+                told = await runner.call(
+                    "tick", *self.game.tick_arguments(row), models=[model.id], per_model=self._per_model("tick")
+                )
                 if all(outcome.status is Status.SKIPPED for outcome in told.values()):
                     return
                 done = row.time

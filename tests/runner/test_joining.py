@@ -127,7 +127,7 @@ async def test_what_on_join_leaves_running_goes_on_with_the_model_that_plays(sub
     async with anyio.create_task_group() as tasks:
         runner = running([submit("slow", slow)])
 
-        async def background(model):
+        async def background(model, runner):
             outcomes.append((await runner.tick())[model.id])
             await log.until(ModelReady, "slow", 2)
             outcomes.append((await runner.predict(2))[model.id])
@@ -135,7 +135,7 @@ async def test_what_on_join_leaves_running_goes_on_with_the_model_that_plays(sub
         @runner.on_join
         async def leave_something_running(model, runner):
             if not outcomes:
-                tasks.start_soon(background, model)
+                tasks.start_soon(background, model, runner)
                 await anyio.wait_all_tasks_blocked()
 
         async with runner:
