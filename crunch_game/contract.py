@@ -106,6 +106,8 @@ class Method:
         self.returns: Any = self._hints.get("return", Any)
         self.silent = self.returns in (None, types.NoneType)
         """Whether it answers nothing (`-> None`): whatever a model returns is then ignored."""
+        self.returns_table = _is_table(self.returns)
+        """Whether it answers with a pandas DataFrame, always or sometimes."""
         self._finite = not allow_inf_nan
         parameters = self.signature.parameters.values()
         self._positions = [p.name for p in parameters if p.kind in _POSITIONAL]
@@ -293,6 +295,16 @@ class _Accepted:
 
 
 _UNSET: Any = object()
+
+
+def _is_table(annotation: Any) -> bool:
+    """Whether it is pandas' DataFrame, or a union or an Annotated with it."""
+    pandas = sys.modules.get("pandas")  # who annotates with it has imported it
+    if pandas is None:
+        return False
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType, typing.Annotated):
+        return any(map(_is_table, typing.get_args(annotation)))
+    return annotation is pandas.DataFrame
 
 
 def find_class(base: type | str) -> type:

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -23,8 +24,10 @@ from crunch_game.crunchdao.requests import Requests, setup_request
 from crunch_game.errors import UsageError
 from crunch_game.faults import said
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
+from crunch_game.hosts.tables import TableReader
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
+from crunch_game.policy import Event
 from crunch_game.public import public
 
 __all__ = ["NodeHost", "need_asyncio"]
@@ -65,6 +68,7 @@ class NodeHost:
         """
         need_asyncio()
         self._setup = setup_request(setup)
+        self._tables = TableReader()
         self._watcher = watcher
 
     async def start(self, submission: Submission, timeout: float) -> Loaded:
@@ -142,13 +146,18 @@ class NodeHost:
                         if pending.is_pending:
                             node.miss(pending)
                 if batch := round_.collected():
-                    yield batch
+                    yield await self._tables.read(batch, partial(self._unheard, batch))
             if batch := round_.collected():
-                yield batch
+                yield await self._tables.read(batch, partial(self._unheard, batch))
         finally:
             for node, pending in calls.items():
                 if pending.is_pending:
                     node.give_up(pending)
+
+    def _unheard(self, batch: Sequence[tuple[Instance, Reply]]) -> None:
+        """Tell that who gave these replies is free: nobody waits for them any more."""
+        for node, _ in batch:
+            self._watcher.happened(node, Event.LATE, None)
 
     async def _is_over(self, round_: PendingRound) -> bool:
         """Wait for a reply or the deadline, and say whether it was that. What has arrived by then is in time."""
@@ -198,6 +207,8 @@ class NodeHost:
 
     async def close(self) -> None:
         """Disconnect from every node; their instances stay, and know what they have seen."""
+        if hasattr(self, "_tables"):
+            self._tables.close()
         nodes, self._nodes = self._nodes, set()
         if nodes:
             await asyncio.gather(*(node.close() for node in nodes))

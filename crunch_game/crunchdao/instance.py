@@ -166,7 +166,8 @@ class Node(Instance):
         except Refused as error:
             reply = Reply(Event.UNREACHED, None, Fault("refused", str(error)), call.round.elapsed)
         else:
-            reply = replies.reply_of_answer(data, call.round.elapsed)
+            table = call.round.call.method.returns_table
+            reply = replies.reply_of_answer(data, call.round.elapsed, table=table)
         if reply.fault is replies.FORGOTTEN:
             self._forget()
         elif reply.event is Event.UNREACHED and reply.fault is not None:

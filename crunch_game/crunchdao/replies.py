@@ -10,7 +10,7 @@ from grpc import StatusCode
 from grpc.aio import AioRpcError
 
 from crunch_game.crunchdao.messages import MAX_MESSAGE, UNSENT, CallResponse, ReplyCode
-from crunch_game.crunchdao.variants import decode
+from crunch_game.crunchdao.variants import decode_answer
 from crunch_game.faults import shortened
 from crunch_game.hosts.base import Reply
 from crunch_game.hosts.wire import Undecodable
@@ -22,15 +22,15 @@ __all__ = ["FORGOTTEN", "has_instance", "is_busy", "reason_of", "reply_of_answer
 FORGOTTEN = Fault("forgotten", "its node was started again and has lost the instance")
 
 
-def reply_of_answer(data: bytes, elapsed: float) -> Reply:
-    """The reply that a node's answer to a call is."""
+def reply_of_answer(data: bytes, elapsed: float, *, table: bool = False) -> Reply:
+    """The reply that a node's answer to a call is; `table` is whether the contract promises a table."""
     try:
         response = CallResponse.FromString(data)
     except DecodeError:
         return _fault(Event.INVALID, "invalid", "its node answered with a message that cannot be read", elapsed)
     code, message = response.status.code, response.status.message
     if code == ReplyCode.SUCCESS:
-        return _value(response.methodResponse, elapsed)
+        return _value(response.methodResponse, elapsed, table)
     if code == ReplyCode.FAILED_PRECONDITION:
         return Reply(Event.UNREACHED, None, FORGOTTEN, elapsed)
     if code in (ReplyCode.BAD_IMPLEMENTATION, ReplyCode.INVALID_ARGUMENT):
@@ -45,9 +45,9 @@ def reply_of_answer(data: bytes, elapsed: float) -> Reply:
     return _fault(Event.RAISED, code or "UNKNOWN", message or f"its node says {code or 'nothing'}", elapsed)
 
 
-def _value(variant: Any, elapsed: float) -> Reply:
+def _value(variant: Any, elapsed: float, table: bool) -> Reply:
     try:
-        return Reply(Event.ANSWERED, decode(variant), None, elapsed)
+        return Reply(Event.ANSWERED, decode_answer(variant, table=table), None, elapsed)
     except Undecodable as error:
         return _fault(Event.INVALID, "invalid", f"the answer cannot be read: {shortened(str(error))}", elapsed)
 

@@ -7,22 +7,17 @@ import json
 import struct
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from crunch_game.crunchdao import pages
 from crunch_game.crunchdao.messages import Argument, KwArgument, Variant, VariantType
-from crunch_game.hosts import tables
-from crunch_game.hosts.wire import Undecodable, Unsendable, to_wire
+from crunch_game.hosts.wire import NO_TABLE, SentTable, Undecodable, Unsendable, to_wire
 
-__all__ = ["MAX_CELLS", "arguments", "decode", "encode", "keywords", "values"]
+__all__ = ["arguments", "decode", "decode_answer", "encode", "keywords", "values"]
 
 _DOUBLE = struct.Struct("<d")
 _INT = struct.Struct("<q")
-
-MAX_CELLS: Final = 8 << 20
-"""Cells that a table may have: as many as 64 MiB hold when they are written out as numbers."""
 
 
 def encode(value: Any) -> Any:
@@ -51,7 +46,7 @@ def encode(value: Any) -> Any:
 
 
 def decode(variant: Any) -> Any:
-    """The value that a Variant stands for.
+    """The value that a Variant stands for, from whoever may send tables: the coordinator.
 
     Raises:
         Undecodable: Its bytes are not what its type says.
@@ -79,6 +74,23 @@ def decode(variant: Any) -> Any:
                 raise Undecodable("ARROW is not known; use PARQUET")
     except (struct.error, ValueError, RecursionError) as error:
         raise Undecodable(f"a value of type {kind.name} could not be read: {error}") from None
+
+
+def decode_answer(variant: Any, *, table: bool) -> Any:
+    """The same from a model: a table is not read here, and is a SentTable where one is promised.
+
+    Args:
+        variant: What its node sent.
+        table: Whether the contract promises a table.
+
+    Raises:
+        Undecodable: As `decode`, or it is a table that nobody promised.
+    """
+    if variant.type != VariantType.PARQUET:
+        return decode(variant)
+    if not table:
+        raise Undecodable(NO_TABLE)
+    return SentTable(variant.value, is_parquet=True)
 
 
 def arguments(args: Iterable[Any]) -> list[Any]:
@@ -193,14 +205,8 @@ def _read_parquet(data: bytes) -> Any:
     except ImportError:
         raise Undecodable("a table needs pyarrow: pip install 'crunch-game[tables]'") from None
     try:
-        buffer = pyarrow.py_buffer(data)
-        with parquet.ParquetFile(buffer) as file:
-            texts = pages.check(file, data, MAX_CELLS, tables.LARGEST)
-        # A text that is repeated stays one as long as its column is read as a dictionary: then they can be measured.
-        for dictionaries in (texts, None):
-            with parquet.ParquetFile(buffer, read_dictionary=dictionaries) as file:
-                table = file.read()
-            tables.check(table, 2 * MAX_CELLS)
+        table = parquet.ParquetFile(pyarrow.BufferReader(data)).read()
+        table.validate(full=True)
         return table.to_pandas()
-    except Exception as error:  # noqa: BLE001 - a forged table can make Arrow and pandas raise anything
+    except Exception as error:  # noqa: BLE001 - a damaged table can make Arrow and pandas raise anything
         raise ValueError(str(error)) from None

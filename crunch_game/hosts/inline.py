@@ -13,7 +13,7 @@ from crunch_game.errors import ContractError, LoadError
 from crunch_game.faults import fault_of, own_frames
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
 from crunch_game.hosts.calling import Callee
-from crunch_game.hosts.wire import Unsendable, decode, encode
+from crunch_game.hosts.wire import Undecodable, Unsendable, decode, decode_answer, encode
 from crunch_game.importing import Scope, import_code
 from crunch_game.loading import make_model
 from crunch_game.models import Submission
@@ -92,15 +92,18 @@ class InlineHost:
 
     def _reply(self, instance: _Inline, call: Call, body: bytes, extra: bytes | None) -> Reply:
         args, kwargs = decode(body)
+        read = decode if call.method.returns_table else decode_answer
         if extra is not None:
             kwargs.update(decode(extra))
         began = self._clock()
         try:
             with instance.scope:
                 answer = instance.callee.call(call.method.name, args, kwargs)
-            event, value, fault = ANSWERED, decode(encode(answer)), None
+            event, value, fault = ANSWERED, read(encode(answer)), None
         except Unsendable as error:
             event, value, fault = Event.INVALID, None, Fault("invalid", str(error))
+        except Undecodable as error:
+            event, value, fault = Event.INVALID, None, Fault("invalid", f"the answer cannot be read: {error}")
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - nothing is awaited here: whatever is raised is the model's

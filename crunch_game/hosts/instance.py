@@ -156,7 +156,8 @@ class Process(Instance):
                 return Reply(event, None, self._fault(what), elapsed)
             try:
                 framing.check_length(len(what.body), self._answer_limit)
-                return Reply(ANSWERED, wire.decode(what.body), None, elapsed)
+                table = wire.sent_table(what.body) if call.method.returns_table else None
+                return Reply(ANSWERED, table or wire.decode_answer(what.body), None, elapsed)
             except wire.Unsendable as error:
                 return _invalid(f"the answer cannot be sent: {error}", elapsed)
             except wire.Undecodable as error:

@@ -32,6 +32,7 @@ from crunch_game.hosts.logs import LEAST_LIMIT, Keeper
 from crunch_game.hosts.preload import libraries_of, with_late_parts
 from crunch_game.hosts.sandbox import Sandbox
 from crunch_game.hosts.shared import INLINE, Shared
+from crunch_game.hosts.tables import TableReader
 from crunch_game.hosts.worker import DESCRIPTORS, SetupBody
 from crunch_game.importing import place_of
 from crunch_game.models import Submission
@@ -113,6 +114,7 @@ class ProcessHost:
         self._watcher = watcher
         self._folder = Path(tempfile.mkdtemp(prefix="crunch_game-"))
         self._lifeline = Lifeline(self._folder)
+        self._tables = TableReader()
         # A process whose log has reached the sandbox's limit of one file could print no more.
         largest = self._sandbox.file_size if self._sandbox is not None else self._log_limit
         self._keeper = Keeper(max(LEAST_LIMIT, min(self._log_limit, largest)))
@@ -216,7 +218,11 @@ class ProcessHost:
         try:
             async for batch in results:
                 self._engine.check()
-                yield [(processes[link], processes[link].reply(result, s, call)) for link, result, s in batch]
+                replies: Sequence[tuple[Instance, Reply]]
+                replies = [(processes[link], processes[link].reply(result, s, call)) for link, result, s in batch]
+                if call.method.returns_table:
+                    replies = await self._tables.read(replies, partial(self._notice, batch))
+                yield replies
         finally:
             results.give_up(self._notice)
             if not results.complete:
@@ -252,6 +258,7 @@ class ProcessHost:
             await anyio.to_thread.run_sync(self._keeper.stop)
             await anyio.to_thread.run_sync(self._engine.stop)
         self._lifeline.cut()
+        self._tables.close()
         await anyio.to_thread.run_sync(discard, self._folder)
 
     async def _have_server(self) -> ForkServer:

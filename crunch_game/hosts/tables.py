@@ -1,125 +1,136 @@
-"""What a stranger's Arrow table is when it is written out, known before it is: a few bytes can say gigabytes."""
+"""Tables that models answer with, as DataFrames: this process reads only what a bounded child has read before it."""
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection, Pipe
 from typing import Any, Final
 
-__all__ = ["LARGEST", "check", "refuse_packed"]
+import anyio.to_thread
+import msgspec
 
-LARGEST: Final = 64 * 1024 * 1024
-"""Bytes that a table may have when it is written out."""
+from crunch_game.hosts.base import Instance, Reply
+from crunch_game.hosts.tablechild import Rewritten
+from crunch_game.hosts.wire import SentTable, Undecodable
+from crunch_game.outcomes import Fault
+from crunch_game.policy import Event
 
-_V5: Final = 4
-_BATCH_OF_DICTIONARY, _HEADER, _COMPRESSION = 1, 2, 3
+__all__ = ["TableReader"]
 
-
-def check(table: Any, most_cells: int) -> None:
-    """Refuse a table of too many cells, those in its lists counted too, or of texts that are too long together.
-
-    Raises:
-        ValueError: It is one, or has columns that cannot be counted.
-        pyarrow.ArrowException: It is damaged. Arrow trusts what it reads, and a forged table could end this process.
-    """
-    from pyarrow import types
-
-    table.validate(full=True)
-    cells = size = 0
-    for column in table.itercolumns():
-        if types.is_primitive(column.type):  # as nearly all of a wide one
-            cells += len(column)
-            continue
-        for chunk in column.chunks:
-            for part in _parts(chunk):
-                cells += len(part)
-                size += _named(part)
-    if cells > most_cells:
-        raise ValueError(f"it has {cells} cells; at most {most_cells} are read")
-    if size > LARGEST:
-        raise ValueError(f"its texts are {size >> 20} MiB when each is written out; at most {LARGEST >> 20} are read")
+_PROGRAM: Final = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
+    "from crunch_game.hosts.tablechild import main; main(int(sys.argv[1]))"
+)
+_KEPT: Final = ("PATH", "LD_LIBRARY_PATH")
+_ENVIRONMENT: Final = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system",  # Arrow's own pools start threads, which no fork takes along
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+_Replies = Sequence[tuple[Instance, Reply]]
+_rewritten = msgspec.msgpack.Decoder(Rewritten)
 
 
-def refuse_packed(stream: Any) -> None:
-    """Refuse a stream whose batches are compressed: nobody knows what comes out.
+class TableReader:
+    """Reads tables for one host, on a thread. The process that does it is started for the first one."""
 
-    Raises:
-        ValueError: It is one.
-        pyarrow.ArrowException: It is damaged.
-    """
-    from pyarrow import ipc
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Connection[Any, Any] | None = None
+        self._closed = False
 
-    for message in ipc.MessageReader.open_stream(stream):
-        if message.metadata_version != _V5:  # older ones said it elsewhere
-            raise ValueError("it is of an old version of Arrow")
-        if message.type != "schema" and _is_compressed(message.metadata.to_pybytes(), message.type):
-            raise ValueError("it is compressed, which no table is that is sent as a DataFrame")
+    async def read(self, replies: _Replies, forsaken: Callable[[], None]) -> _Replies:
+        """The replies of one batch, with a DataFrame, or a fault, for each answer that is a table.
+
+        Args:
+            replies: What models answered in time; the reading counts for no budget.
+            forsaken: Called when the reading is cancelled, after which nobody hears of these replies.
+        """
+        sent = [reply.value for _, reply in replies if isinstance(reply.value, SentTable)]
+        if not sent:
+            return replies
+        try:
+            tables = iter(await anyio.to_thread.run_sync(self._read_all, sent, abandon_on_cancel=True))
+        except BaseException:
+            forsaken()
+            raise
+        return [
+            (instance, _with(reply, next(tables)) if isinstance(reply.value, SentTable) else reply)
+            for instance, reply in replies
+        ]
+
+    def close(self) -> None:
+        """End the process."""
+        self._closed = True
+        self._end()
+
+    def _read_all(self, sent: Sequence[SentTable]) -> list[Any]:
+        """For each the DataFrame, or the Undecodable that says why there is none."""
+        try:
+            from pyarrow import ipc
+        except ImportError:
+            return [Undecodable("a table needs pyarrow: pip install 'crunch-game[tables]'")] * len(sent)
+        tables: list[Any] = []
+        for told in self._rewritten(sent):
+            if told.refusal is not None:
+                tables.append(Undecodable(f"a table could not be read: {told.refusal}"))
+                continue
+            # The child has done just this with the same bytes, within its bounds: here it takes no more.
+            with ipc.open_stream(told.table) as stream:
+                tables.append(stream.read_all().to_pandas(use_threads=False))
+        return tables
+
+    def _rewritten(self, sent: Sequence[SentTable]) -> list[Rewritten]:
+        told: list[Rewritten] = []
+        with self._lock:
+            for _ in range(2):  # somebody may have ended the process since the last tables
+                if self._closed:
+                    break
+                try:
+                    channel = self._channel or self._start()
+                    channel.send_bytes(msgspec.msgpack.encode(sent[len(told) :]))
+                    while len(told) < len(sent):
+                        told.append(_rewritten.decode(channel.recv_bytes()))
+                    return told
+                except (EOFError, OSError):
+                    self._end()
+        return told + [Rewritten(refusal="the process that reads tables has ended")] * (len(sent) - len(told))
+
+    def _start(self) -> Connection[Any, Any]:
+        self._channel, theirs = Pipe()
+        path = [os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)]  # noqa: PTH100 - links stay
+        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-c", _PROGRAM, str(theirs.fileno()), json.dumps(path)],
+                pass_fds=[theirs.fileno()],
+                env=kept | _ENVIRONMENT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # so that Ctrl-C is the coordinator's alone, and a child ends with its parent
+            )
+        return self._channel
+
+    def _end(self) -> None:
+        channel, process = self._channel, self._process
+        self._channel = self._process = None
+        if process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if channel is not None:
+            channel.close()
 
 
-def _is_compressed(data: bytes, kind: str) -> bool:
-    """Whether a message says so, which Arrow has found to be a flatbuffer."""
-    batch = _follow(data, _field(data, _follow(data, 0), _HEADER))
-    if kind == "dictionary":
-        batch = _follow(data, _field(data, batch, _BATCH_OF_DICTIONARY))
-    return _field(data, batch, _COMPRESSION) is not None
-
-
-def _follow(data: bytes, place: int | None) -> int:
-    """Where a table stands, of which it is said at this place."""
-    if place is None:
-        raise ValueError("it has a message without content")
-    return place + int(_UINT.unpack_from(data, place)[0])
-
-
-def _field(data: bytes, table: int, number: int) -> int | None:
-    """Where a field of a table stands, if the table has it."""
-    fields = table - _INT.unpack_from(data, table)[0]
-    slot = 4 + 2 * number
-    if slot >= _USHORT.unpack_from(data, fields)[0]:
-        return None
-    offset = int(_USHORT.unpack_from(data, fields + slot)[0])
-    return table + offset if offset else None
-
-
-_INT, _UINT, _USHORT = struct.Struct("<i"), struct.Struct("<I"), struct.Struct("<H")
-
-
-def _parts(array: Any) -> Iterator[Any]:
-    """An array, and all that is in it."""
-    from pyarrow import types
-
-    yield array
-    kind = array.type
-    if types.is_primitive(kind) or _is_text(kind) or types.is_null(kind) or types.is_decimal(kind):
-        return
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind) or types.is_map(kind):
-        yield from _parts(array.values)
-    elif types.is_struct(kind):
-        for number in range(kind.num_fields):
-            yield from _parts(array.field(number))
-    elif types.is_dictionary(kind):
-        yield from _parts(array.dictionary)
-    elif hasattr(array, "storage"):
-        yield from _parts(array.storage)
-    elif not types.is_fixed_size_binary(kind):
-        # Views, runs and unions name the same bytes many times.
-        raise ValueError(f"a column of {kind} is not read; use numbers, str, lists or dicts")
-
-
-def _named(array: Any) -> int:
-    """Bytes of what a dictionary's numbers name, which are sent once however many name them."""
-    from pyarrow import compute, types
-
-    if not types.is_dictionary(array.type):
-        return 0
-    values = array.dictionary
-    if _is_text(values.type):
-        return compute.sum(compute.binary_length(values).take(array.indices)).as_py() or 0
-    return len(array) * int(values.type.bit_width) // 8
-
-
-def _is_text(kind: Any) -> bool:
-    from pyarrow import types
-
-    kinds = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
-    return any(is_kind(kind) for is_kind in kinds)
+def _with(reply: Reply, table: Any) -> Reply:
+    if isinstance(table, Undecodable):
+        fault = Fault("invalid", f"the answer cannot be read: {table}")
+        return Reply(Event.INVALID, None, fault, reply.elapsed)
+    return Reply(reply.event, table, None, reply.elapsed)

@@ -15,20 +15,27 @@ from typing import Any, Final
 
 import msgspec
 
-from crunch_game.hosts import tables
-
 __all__ = [
     "ENCODING_ERRORS",
+    "NO_TABLE",
+    "SentTable",
     "Undecodable",
     "Unsendable",
     "decode",
+    "decode_answer",
     "encode",
     "encoder",
     "reader",
+    "sent_table",
     "to_wire",
     "unsendable",
 ]
 
+NO_TABLE: Final = (
+    "a table is read only where the contract promises one (-> pandas.DataFrame), and not inside of other values; "
+    "return numbers, str, list or dict instead"
+)
+"""Why a table is refused that nobody asked for."""
 _ARRAY, _TABLE = 1, 2
 _MAX_DIMENSIONS: Final = 64
 """The most that numpy allows. Multiplying a shape of many more takes seconds."""
@@ -50,6 +57,13 @@ class Unsendable(ValueError):
 
 class Undecodable(ValueError):
     """The bytes are not a value that this module has encoded."""
+
+
+class SentTable(msgspec.Struct, array_like=True, frozen=True):
+    """A table as a model sent it, which nobody has read yet: an Arrow stream, or a Parquet file."""
+
+    data: bytes
+    is_parquet: bool = False
 
 
 def encode(value: Any) -> bytes:
@@ -81,13 +95,36 @@ def reader(kind: Any) -> Callable[[bytes | memoryview], Any]:
 
 
 def decode(data: bytes | msgspec.Raw) -> Any:
-    """Read the value that `encode` wrote.
+    """Read the value that `encode` wrote, tables too: for what the author sends.
 
     Raises:
         Undecodable: The bytes are damaged, or contain an unknown extension.
     """
+    return _decoded_by(_decoder, data)
+
+
+def decode_answer(data: bytes | msgspec.Raw) -> Any:
+    """The same from a model, whose tables are not read here.
+
+    Raises:
+        Undecodable: As `decode`, or they hold a table.
+    """
+    return _decoded_by(_answer_decoder, data)
+
+
+def sent_table(data: bytes | msgspec.Raw) -> SentTable | None:
+    """The table that an answer is; None if it is something else, be it with a table in it, or no value at all."""
     try:
-        return _decoder.decode(data)
+        value = msgspec.msgpack.decode(data)
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return None
+    is_table = isinstance(value, msgspec.msgpack.Ext) and value.code == _TABLE
+    return SentTable(bytes(value.data)) if is_table else None
+
+
+def _decoded_by(decoder: msgspec.msgpack.Decoder[Any], data: bytes | msgspec.Raw) -> Any:
+    try:
+        return decoder.decode(data)
     except Exception as error:  # noqa: BLE001 - forged bytes can make numpy raise anything, and numpy may not be installed
         raise Undecodable(str(error) or type(error).__name__) from None
 
@@ -194,17 +231,22 @@ def _read_table(data: memoryview) -> Any:
 
     try:
         # A table refers to the bytes that it was read from, but this buffer is overwritten by the next message.
-        buffer = pyarrow.py_buffer(bytes(data))
-        tables.refuse_packed(buffer)
-        with pyarrow.ipc.open_stream(buffer) as stream:
+        with pyarrow.ipc.open_stream(bytes(data)) as stream:
             table = stream.read_all()
-        tables.check(table, max(8 * len(data), _CELLS_ALWAYS_ALLOWED))
+        table.validate(full=True)
         return table.to_pandas()
-    except Exception as error:  # noqa: BLE001 - a forged table can make Arrow and pandas raise anything
+    except Exception as error:  # noqa: BLE001 - a damaged one can make Arrow and pandas raise anything
         raise Undecodable(f"a table could not be read: {error}") from None
+
+
+def _from_answer(code: int, data: memoryview) -> Any:
+    if code == _TABLE:
+        raise Undecodable(NO_TABLE)
+    return _from_wire(code, data)
 
 
 encoder: Final = msgspec.msgpack.Encoder(enc_hook=to_wire)
 """For whoever encodes into a buffer of its own; catch ENCODING_ERRORS."""
 _decoder = msgspec.msgpack.Decoder(ext_hook=_from_wire)
+_answer_decoder = msgspec.msgpack.Decoder(ext_hook=_from_answer)
 _array_parts = msgspec.msgpack.Decoder(tuple[str, tuple[int, ...], bytes])

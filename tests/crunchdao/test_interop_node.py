@@ -14,7 +14,7 @@ import pytest
 from nodes import PeerNode
 from orchestra import orchestrator
 
-from crunch_game import Policy
+from crunch_game import Contract, Policy
 from crunch_game.crunchdao.roster import CrunchRoster
 from crunch_game.events import (
     LoopBlocked,
@@ -96,7 +96,8 @@ async def test_a_game_is_played_as_it_is_locally(playing, peer_node):
     async with orchestrator() as there:
         await there.run("alice", peer_node().port)
         await there.run("bob", peer_node().port)
-        async with playing(there, init_args=[7]) as runner:
+        base = Contract("birds.TrackerBase", returns={"measure": pd.DataFrame})
+        async with playing(there, base=base, init_args=[7]) as runner:
             played = await runner.tick({"price": 1.5, "book": [[1, 2.5]]})
             assert len(played.succeeded) == 2
             await runner.tick({"price": 2.5}, per_model=lambda model: {"performance": {"me": model.id}})

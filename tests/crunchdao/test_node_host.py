@@ -15,7 +15,7 @@ import pytest
 from google.protobuf.message import DecodeError
 from nodes import free_port, node
 
-from crunch_game import ContractError, Policy, Submission
+from crunch_game import Contract, ContractError, Policy, Submission
 from crunch_game.crunchdao import messages as m
 from crunch_game.crunchdao import variants
 from crunch_game.crunchdao.host import NodeHost
@@ -27,6 +27,7 @@ from crunch_game.events import (
     ModelRestarted,
     ModelStopped,
 )
+from crunch_game.hosts.wire import NO_TABLE
 from crunch_game.outcomes import Status
 from crunch_game.policy import State, Strikes
 
@@ -54,6 +55,9 @@ class Tracker:
 
     def measure(self, table):
         return table
+
+
+MEASURED = Contract("birds.TrackerBase", returns={"measure": pd.DataFrame | None})
 
 
 def at(*nodes, names="alice bob carol dave erin frank") -> list[Submission]:
@@ -109,8 +113,36 @@ async def test_arguments_reach_the_model_as_plain_values(on_nodes):
 
 async def test_a_table_reaches_the_model_and_comes_back(on_nodes):
     table = pd.DataFrame({"x": [1.5, 2.5], "s": ["a", "b"]})
-    async with node(Tracker) as alice, on_nodes(alice) as runner:
+    async with node(Tracker) as alice, on_nodes(alice, base=MEASURED) as runner:
         pd.testing.assert_frame_equal((await runner.call("measure", table))["alice"].value, table)
+
+
+async def test_a_table_that_nobody_promised_is_no_answer(on_nodes):
+    async with node(Tracker) as alice, on_nodes(alice) as runner:
+        outcome = (await runner.call("measure", pd.DataFrame({"x": [1.5]})))["alice"]
+
+    assert (outcome.status, outcome.error.message) == (Status.INVALID, f"the answer cannot be read: {NO_TABLE}")
+
+
+async def test_a_bomb_of_a_table_is_refused_beside_an_honest_one(on_nodes):
+    class Bomber(Tracker):
+        def measure(self, table):
+            return pd.DataFrame({"x": np.zeros(2**24)})
+
+    async with node(Tracker) as alice, node(Bomber) as bob, on_nodes(alice, bob, base=MEASURED) as runner:
+        played = await runner.call("measure", pd.DataFrame({"x": [1.5]}))
+
+    assert played["alice"].value.to_dict("list") == {"x": [1.5]}
+    assert played["bob"].error.message == (
+        "the answer cannot be read: a table could not be read: it has 16777216 cells; at most 8388608 are read"
+    )
+
+
+async def test_a_model_whose_table_nobody_waits_for_is_free_again(on_nodes, log):
+    async with node(Tracker) as alice, on_nodes(alice, base=MEASURED) as runner:
+        with anyio.move_on_after(0.2):  # the process that reads tables takes longer to start
+            await runner.call("measure", pd.DataFrame({"x": [1.5]}))
+        assert (await runner.predict())["alice"].status is Status.OK
 
 
 async def test_required_parameters_go_by_position_because_participants_rename_them(on_nodes):

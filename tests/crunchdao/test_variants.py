@@ -23,8 +23,8 @@ from hypothesis.extra import numpy as npst
 from pyarrow import parquet
 
 from crunch_game.crunchdao.messages import Variant, VariantType
-from crunch_game.crunchdao.variants import MAX_CELLS, arguments, decode, encode, keywords, values
-from crunch_game.hosts.wire import Undecodable, Unsendable
+from crunch_game.crunchdao.variants import arguments, decode, decode_answer, encode, keywords, values
+from crunch_game.hosts.wire import NO_TABLE, SentTable, Undecodable, Unsendable
 
 text = st.text(st.characters(exclude_categories=["Cs"]))
 plain = st.recursive(
@@ -220,66 +220,18 @@ def test_a_forged_table_is_refused_or_read_but_ends_nothing(flip, seed):
         decode(Variant(type=VariantType.PARQUET, value=bytes(data)))
 
 
-def test_a_small_table_that_claims_to_be_huge_is_not_unpacked():
-    sink = pyarrow.BufferOutputStream()
-    constant = pyarrow.table({"x": pyarrow.array(np.zeros(MAX_CELLS + 1))})
-    parquet.write_table(constant, sink, compression="zstd")
-    data = bytes(sink.getvalue())
+def test_a_table_of_a_model_is_handed_on_unread_where_one_is_promised():
+    variant = encode(pd.DataFrame({"x": [1.5]}))
 
-    assert len(data) < 1 << 20
-    with pytest.raises(Undecodable, match="claims to have 8388609 cells"):
-        decode(Variant(type=VariantType.PARQUET, value=data))
-
-
-def table(columns: dict[str, Any], **options: Any) -> Any:
-    sink = pyarrow.BufferOutputStream()
-    parquet.write_table(pyarrow.table(columns), sink, **options)
-    return Variant(type=VariantType.PARQUET, value=bytes(sink.getvalue()))
-
-
-@pytest.mark.parametrize(
-    ("columns", "why"),
-    [
-        (
-            {"a": ["x" * 20_000] * 6000},
-            "its texts are 114 MiB when each is written out; at most 64 are read",
-        ),
-        (
-            {"a": [["x" * 20_000] * 6] * 1000},
-            "its texts are 114 MiB when each is written out; at most 64 are read",
-        ),
-        (
-            {"a": pyarrow.array([b"x" * 20_000] * 6000, pyarrow.binary(20_000))},
-            "it would take more than 64 MiB",
-        ),
-        (
-            {"a": [[0.0] * (MAX_CELLS + 1)]},
-            f"it claims to have {MAX_CELLS + 1} cells; at most {MAX_CELLS} are read",
-        ),
-        ({"a": ["x" * 2**26 + "x"]}, "it would take more than 64 MiB"),
-    ],
-)
-def test_a_small_table_is_refused_before_it_becomes_a_large_one(columns, why):
-    small = table(columns, compression="zstd")
-    before = pyarrow.default_memory_pool().max_memory()
-
-    assert len(small.value) < 1 << 16
+    assert decode_answer(variant, table=True) == SentTable(variant.value, is_parquet=True)
     with pytest.raises(Undecodable) as caught:
-        decode(small)
-    assert str(caught.value) == f"a value of type PARQUET could not be read: {why}"
-    assert pyarrow.default_memory_pool().max_memory() <= max(before, 2**27)
+        decode_answer(variant, table=False)
+    assert str(caught.value) == NO_TABLE
 
 
-@pytest.mark.parametrize("options", [{}, {"use_dictionary": False}, {"version": "1.0", "compression": None}])
-def test_texts_lists_and_dicts_in_a_table_arrive(options):
-    columns = {
-        "texts": ["x", None, "x"],
-        "lists": [["a", "b"], [], None],
-        "dicts": [{"k": "x", "n": 1}, None, {"k": "y", "n": 2}],
-        "bytes": [b"x", b"", None],
-    }
-
-    assert decode(table(columns, **options)).equals(pyarrow.table(columns).to_pandas())
+@given(plain, st.booleans())
+def test_other_answers_come_out_as_they_went_in(value, table):
+    assert same(decode_answer(encode(value), table=table), value)
 
 
 def test_arguments_are_numbered_from_one_and_read_in_their_order():

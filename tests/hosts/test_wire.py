@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from crunch_game.hosts import wire
-from crunch_game.hosts.wire import Undecodable, Unsendable, decode, encode
+from crunch_game.hosts.wire import SentTable, Undecodable, Unsendable, decode, decode_answer, encode, sent_table
 
 text = st.text(st.characters(exclude_categories=["Cs"]))
 numbers = st.integers(-(2**63), 2**64 - 1) | st.floats()
@@ -280,8 +280,10 @@ def array(*parts: Any) -> bytes:
 
 
 def survive(data: bytes) -> None:
-    with suppress(Undecodable):
-        decode(data)
+    for read in (decode, decode_answer):
+        with suppress(Undecodable):
+            read(data)
+    sent_table(data)
 
 
 @given(st.binary())
@@ -311,6 +313,9 @@ def test_forged_arrays_are_an_array_or_undecodable(dtype, shape, raw):
 TABLE = bytes(wire._table(pd.DataFrame({"a": [1, 2.5], "b": ["x", "yy"], "c": pd.Categorical(["u", "v"])})))
 
 
+TABLE_OF_ONE = bytes(wire._table(pd.DataFrame({"a": [1]})))
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(TABLE) - 1), st.integers(0, 255)), min_size=1, max_size=6))
 def test_forged_tables_are_a_table_or_undecodable(damages):
@@ -331,76 +336,27 @@ def test_a_table_whose_offsets_lead_elsewhere_is_refused():
         decode(extension(2, forged))
 
 
-def arrow(*columns: Any, **options: Any) -> bytes:
-    table = pyarrow.table(list(columns), names=[f"c{number}" for number in range(len(columns))])
-    sink = pyarrow.BufferOutputStream()
-    with pyarrow.ipc.new_stream(sink, table.schema, options=pyarrow.ipc.IpcWriteOptions(**options)) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
+def test_a_table_of_a_model_is_handed_on_unread_and_no_table_is_one():
+    table = encode(pd.DataFrame({"a": [1]}))
+
+    assert sent_table(table) == SentTable(TABLE_OF_ONE)
+    for other in (encode(1), encode(np.zeros(3)), encode([pd.DataFrame({"a": [1]})]), b"", b"\xc1", b"\x91" * 100_000):
+        assert sent_table(other) is None
 
 
-def texts(length: int, count: int) -> Any:
-    """A long text, sent once and named many times."""
-    return pyarrow.DictionaryArray.from_arrays(np.zeros(count, np.int32), ["x" * length])
-
-
-def lists(values: Any, count: int = 1) -> Any:
-    return pyarrow.ListArray.from_arrays(np.linspace(0, len(values), count + 1).astype(np.int32), values)
-
-
-@pytest.mark.parametrize(
-    ("column", "why"),
-    [
-        (pyarrow.nulls(2**24), f"it has {2**24} cells; at most {2**20} are read"),
-        (lists(pyarrow.nulls(2**24)), f"it has {2**24 + 1} cells; at most {2**20} are read"),
-        (
-            pyarrow.FixedSizeListArray.from_arrays(pyarrow.nulls(2**24), 2**24),
-            f"it has {2**24 + 1} cells; at most {2**20} are read",
-        ),
-        (
-            lists(texts(20_000, 6000), 3000),
-            "its texts are 114 MiB when each is written out; at most 64 are read",
-        ),
-        (
-            pyarrow.array(["x" * 20_000] * 10, pyarrow.string_view()),
-            "a column of string_view is not read; use numbers, str, lists or dicts",
-        ),
-        (
-            pyarrow.RunEndEncodedArray.from_arrays([2**19], [1]),
-            "a column of run_end_encoded<run_ends: int64, values: int64> is not read; use numbers, str, lists or dicts",
-        ),
-    ],
-)
-def test_a_table_of_far_more_than_its_bytes_is_refused(column, why):
+@pytest.mark.parametrize("where", [lambda table: table, lambda table: [table], lambda table: {"a": table}])
+def test_a_table_is_no_part_of_an_answer(where):
     with pytest.raises(Undecodable) as caught:
-        decode(extension(2, arrow(column)))
-    assert str(caught.value) == f"a table could not be read: {why}"
+        decode_answer(encode(where(pd.DataFrame({"a": [1]}))))
+    assert str(caught.value) == wire.NO_TABLE
 
 
-@pytest.mark.parametrize("column", [pyarrow.array(np.zeros(2**20)), texts(2**20, 1)])
-@pytest.mark.parametrize("codec", ["zstd", "lz4"])
-def test_a_compressed_table_is_refused_before_it_is_unpacked(column, codec):
-    with pytest.raises(Undecodable) as caught:
-        decode(extension(2, arrow(column, compression=codec)))
-    assert str(caught.value) == (
-        "a table could not be read: it is compressed, which no table is that is sent as a DataFrame"
-    )
+@given(plain, arrays)
+def test_other_answers_come_out_as_they_went_in(value, array):
+    left, right = decode_answer(encode([value, array]))
 
-
-def test_lists_dicts_and_categories_in_a_table_come_out():
-    table = pd.DataFrame({
-        "lists": [[1, 2], [], None],
-        "dicts": [{"a": "x"}, {"a": None}, {"a": "y"}],
-        "categories": pd.Categorical(["x", None, "x"]),
-        "flags": pd.Categorical([True, False, None]),
-        "periods": pd.period_range("2024-01-01", periods=3),
-        "exact": [Decimal("1.5"), None, Decimal("2.5")],
-    })  # fmt: skip
-
-    read = decode(encode(table))
-
-    assert [None if each is None else list(each) for each in read.pop("lists")] == [[1, 2], [], None]
-    pd.testing.assert_frame_equal(read, table.drop(columns="lists"))
+    assert same(left, value)
+    assert right.tobytes() == array.tobytes()
 
 
 @pytest.mark.parametrize("shape", [(2**30, 0), (2**10, 2**11, 0), (2**10, 2**11, 0, 2), (2**20, *[1] * 31)])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import anyio
+import pandas
 import pytest
 
-from crunch_game import GameError, Policy, ProcessHost, Status
+from crunch_game import Contract, GameError, Policy, ProcessHost, Status
 from crunch_game.events import ModelReady
+from crunch_game.hosts.wire import NO_TABLE
 
 pytestmark = pytest.mark.anyio
 
+TABLES = Contract("arena.Base", returns={"predict": pandas.DataFrame | None})
 HOSTS = pytest.mark.parametrize("host", ["process", "inline"])
 FIND_CHANNEL = """
 import socket, stat, struct
@@ -96,11 +100,67 @@ async def test_why_an_answer_cannot_be_read_is_told_in_a_length_that_can_be_show
                 writer.write_table(schema.empty_table())
             return msgspec.msgpack.Ext(2, bytes(sink.getvalue()))
     """
-    async with running([submit("forges", forges)]) as runner:
+    async with running([submit("forges", forges)], base=TABLES) as runner:
         asked = (await runner.predict(50_000))["forges"]
     assert asked.status is Status.INVALID
     assert asked.error.message.startswith("the answer cannot be read: a table could not be read: 'xxx")
     assert len(asked.error.message) < 10_000
+
+
+FRAME = "def predict(self, number):\n    return pandas.DataFrame({'x': [number]})\n"
+NONE = "def predict(self, number):\n    return None\n"
+LISTED = "def predict(self, number):\n    return [pandas.DataFrame({'x': [number]})]\n"
+
+
+@HOSTS
+async def test_tables_are_answers_where_the_contract_promises_them(submit, running, host):
+    models = [submit(name, text, above="import pandas") for name, text in (("frame", FRAME), ("none", NONE))]
+    async with running([*models, submit("listed", LISTED, above="import pandas")], TABLES, host) as runner:
+        played = await runner.predict(7)
+
+    assert played["frame"].value.to_dict("list") == {"x": [7]}
+    assert (played["none"].status, played["none"].value) == (Status.OK, None)
+    assert played["listed"].status is Status.INVALID
+
+
+@HOSTS
+async def test_elsewhere_a_table_is_refused_with_what_to_return_instead(submit, running, host):
+    models = [submit(name, text, above="import pandas") for name, text in (("frame", FRAME), ("listed", LISTED))]
+    async with running(models, host=host) as runner:
+        played = await runner.predict(7)
+
+    assert {outcome.status for outcome in played.values()} == {Status.INVALID}
+    assert {outcome.error.message for outcome in played.values()} == {f"the answer cannot be read: {NO_TABLE}"}
+
+
+async def test_a_table_that_is_too_large_to_read_hurts_no_other(submit, running):
+    bomb = """
+        def predict(self, number):
+            sink = pyarrow.BufferOutputStream()
+            options = pyarrow.ipc.IpcWriteOptions(compression="zstd")
+            table = pyarrow.table({"x": numpy.zeros(1 << number)})
+            with pyarrow.ipc.new_stream(sink, table.schema, options=options) as writer:
+                writer.write_table(table)
+            return msgspec.msgpack.Ext(2, bytes(sink.getvalue()))
+    """
+    models = [
+        submit("bomb", bomb, above="import msgspec, numpy, pyarrow"),
+        submit("frame", FRAME, above="import pandas"),
+    ]
+    async with running(models, TABLES) as runner:
+        played = await runner.predict(26)
+
+    assert played["frame"].value.to_dict("list") == {"x": [26]}
+    assert played["bomb"].error.message == (
+        "the answer cannot be read: a table could not be read: it takes more than 256 MiB of memory"
+    )
+
+
+async def test_who_answered_with_a_table_that_nobody_waits_for_is_free_again(submit, running):
+    async with running([submit("frame", FRAME, above="import pandas")], TABLES) as runner:
+        with anyio.move_on_after(0.2):  # the process that reads tables takes longer to start
+            await runner.predict(1)
+        assert (await runner.predict(2))["frame"].value.to_dict("list") == {"x": [2]}
 
 
 @pytest.mark.parametrize("limit", [0, -1, (64 << 20) + 1])
