@@ -456,6 +456,7 @@ REAL = {
 }
 
 
+@pytest.mark.processes
 @pytest.mark.anyio
 async def test_a_model_that_writes_to_its_channel_answers_for_itself_or_ends(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
@@ -500,6 +501,7 @@ class Model(Game):
 """
 
 
+@pytest.mark.processes
 @pytest.mark.anyio
 async def test_a_model_can_send_the_coordinator_no_descriptor_whose_end_it_would_wait_for(tmp_path, monkeypatch):
     ours, theirs = channel_pair()

@@ -24,7 +24,7 @@ from crunch_game.hosts.wire import SentTable, encode, sent_table
 from crunch_game.models import Submission
 from crunch_game.policy import Event
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.processes]
 
 
 @pytest.fixture
