@@ -186,7 +186,7 @@ class _Tally:
         if late and self._policy.on_timeout == "restart":
             return Verdict(player, Event.RESTART, fault)
         moved = step.state not in (before.state, State.READY, State.BUSY)
-        # Somebody may have enacted it already, or taken the player elsewhere since.
+        # Since then the author may have stopped the player, or its roster may have redeployed it.
         return Verdict(player, None, fault) if moved and player.health.state is step.state else None
 
     def _kinds(self) -> Iterator[Kind]:

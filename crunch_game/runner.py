@@ -170,10 +170,10 @@ class ModelRunner:
     def on_join(self, hook: JoinHook) -> JoinHook:
         """Await `hook(model, runner)` for every fresh instance before it plays, after a restart too.
 
-        The runner that the hook is given is this one, but that its calls to that model reach the fresh instance, so
-        that history can be replayed to it; nobody else's do, nor do those of this runner itself, also within the hook.
-        The hook may hand it to tasks that outlive it: once the instance plays, or has been given up, it is as any
-        other. If the hook raises, the model counts as failed to load. Works as a decorator.
+        The hook's runner is this one, with one difference: its calls to that model reach the fresh instance, so that
+        history can be replayed to it. Calls by any other runner, this one included, reach who plays, if anyone does.
+        Tasks that the hook starts may keep its runner: once the instance plays, or has been given up, the difference is
+        gone. If the hook raises, the model counts as failed to load. Works as a decorator.
         """
         self._hooks.append(hook)
         return hook

@@ -23,9 +23,9 @@ from crunch_game.errors import CrunchGameError
 from crunch_game.faults import said
 from crunch_game.hosts.base import Call, Instance, Setup
 from crunch_game.hosts.wire import Unsendable, encode
-from crunch_game.lineup import DeploymentFailed, News, Observer, Player
+from crunch_game.lineup import News, Observer, Player
 from crunch_game.outcomes import Outcome, Status
-from crunch_game.policy import Health
+from crunch_game.policy import Health, State
 
 __all__ = ["Recorder"]
 
@@ -83,9 +83,9 @@ class Recorder(Observer):
 
     def hear(self, news: News) -> None:
         """Save a submission that could not be loaded."""
-        if not isinstance(news, DeploymentFailed):
-            return
         submission, fault = news.submission, news.fault
+        if news.state is not State.FAILED or fault is None:
+            return
         if self._is_saved(submission.id, submission.deployment_id, None):
             self._save(
                 Capture(

@@ -6,7 +6,7 @@ Everything here runs in the coordinator, on its event loop.
 from __future__ import annotations
 
 from crunch_game.lineup._lineup import Lineup
-from crunch_game.lineup._observing import DeploymentFailed, News, Observer
+from crunch_game.lineup._observing import News, Observer
 from crunch_game.lineup._seats import Fresh, Player, Verdict
 
-__all__ = ["DeploymentFailed", "Fresh", "Lineup", "News", "Observer", "Player", "Verdict"]
+__all__ = ["Fresh", "Lineup", "News", "Observer", "Player", "Verdict"]

@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 from crunch_game import events
 from crunch_game.faults import fault_of, said
 from crunch_game.hosts.base import Host, Instance, Loaded, LoadFailure
-from crunch_game.lineup._observing import DeploymentFailed, DeploymentPlays, News
+from crunch_game.lineup._observing import News
 from crunch_game.lineup._seats import Fresh, Player, Seat
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
@@ -22,16 +22,7 @@ __all__ = ["Instances"]
 
 
 class Instances:
-    """Starts and ends what sits in the seats.
-
-    Args:
-        host: Where they run.
-        policy: Their budgets.
-        introduce: The author's `on_join`, awaited with every fresh instance before it plays.
-        emit: Tells the author.
-        notify: Tells the observers.
-        tasks: Where loads and ends run in the background.
-    """
+    """Starts and ends what sits in the seats, in background tasks. The arguments are Lineup's."""
 
     def __init__(
         self,
@@ -161,7 +152,7 @@ class Instances:
         seat.take(fresh.entrance, now, strikes=fresh.health.strikes)
         if fresh.health.state is State.BUSY:
             seat.take(Event.ASKED, now)  # on_join has left a call running, which the instance has yet to end
-        self._notify(DeploymentPlays(seat.submission))
+        self._notify(News(seat.submission, State.READY))
         self.await_no_more(seat)
         if fresh.entrance is Event.REDEPLOYED:
             self._emit(events.ModelRedeployed(seat.model.id, fresh.deployment_id, old_deployment))
@@ -177,6 +168,6 @@ class Instances:
             seat.fault = fault
             seat.model.deployment_id = submission.deployment_id
             seat.take(Event.LOAD_FAILED, time.monotonic(), fault.message)
-        self._notify(DeploymentFailed(submission, fault, cause))
+        self._notify(News(submission, State.FAILED, fault, cause=cause))
         self.await_no_more(seat)
         self._emit(events.ModelLoadFailed(seat.model.id, submission.deployment_id, fault))

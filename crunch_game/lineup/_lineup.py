@@ -16,17 +16,9 @@ from anyio.abc import TaskGroup, TaskStatus
 from crunch_game import events
 from crunch_game.errors import UnknownModel
 from crunch_game.hosts.base import Host, Instance, Setup
-from crunch_game.lineup._field import FieldWatch
 from crunch_game.lineup._instances import Instances
-from crunch_game.lineup._observing import (
-    DeploymentAway,
-    DeploymentJoined,
-    DeploymentLeft,
-    DeploymentStopped,
-    News,
-    Observer,
-)
-from crunch_game.lineup._reporting import Reporting
+from crunch_game.lineup._observing import News, Observer
+from crunch_game.lineup._reporting import FieldWatch, Reporting
 from crunch_game.lineup._seats import Fresh, Player, Seat, Verdict
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
@@ -133,7 +125,7 @@ class Lineup:
     def _join(self, submission: Submission) -> None:
         seat = self.seats[submission.id] = Seat(submission, time.monotonic())
         self._gone.discard(submission.id)
-        self._notify(DeploymentJoined(submission))
+        self._notify(News(submission, State.JOINING))
         self._emit(events.ModelJoined(submission.id, submission.deployment_id))
         self._instances.bring_up(seat)
 
@@ -146,7 +138,7 @@ class Lineup:
     def _interrupt(self, seat: Seat) -> None:
         """The roster says that the model is away for now: nothing of it is left, and nothing is held against it."""
         self._instances.cancel_load(seat)
-        self._notify(DeploymentAway(seat.submission))
+        self._notify(News(seat.submission, State.UNREACHABLE))
         self._instances.end(seat)
         self._apply(seat, Event.LOST, Fault("away", "its node is being recovered"))
 
@@ -165,7 +157,7 @@ class Lineup:
     def _leave(self, seat: Seat) -> None:
         del self.seats[seat.model.id]
         self._gone.add(seat.model.id)
-        self._notify(DeploymentLeft(seat.submission))
+        self._notify(News(seat.submission, State.LEFT))
         self._apply(seat, Event.LEAVE, None)
 
     def seat(self, model_id: str) -> Seat | None:
@@ -286,7 +278,7 @@ class Lineup:
             self._retire(seat)
         reason = seat.health.reason or "stopped"
         self._emit(events.ModelStopped(seat.model.id, seat.deployment_id, reason, fault))
-        self._notify(DeploymentStopped(seat.submission, reason, fault, cause if is_newest else None))
+        self._notify(News(seat.submission, State.STOPPED, fault, reason, cause if is_newest else None))
 
     def _retire(self, seat: Seat) -> None:
         """Nothing of the model is left, nor on its way."""

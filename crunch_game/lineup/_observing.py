@@ -1,4 +1,4 @@
-"""Who wants to know what happens to deployments, and what they are told: one Protocol, and a frozen record for each."""
+"""Who else wants to know what happens to models and in rounds: one Protocol, and one record."""
 
 from __future__ import annotations
 
@@ -10,75 +10,33 @@ from crunch_game.hosts.base import Call
 from crunch_game.lineup._seats import Player
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault, Outcome
-from crunch_game.policy import Cause
+from crunch_game.policy import Cause, State
 
-__all__ = [
-    "DeploymentAway",
-    "DeploymentFailed",
-    "DeploymentJoined",
-    "DeploymentLeft",
-    "DeploymentPlays",
-    "DeploymentStopped",
-    "News",
-    "Observer",
-]
+__all__ = ["News", "Observer"]
 
 
 @dataclass(frozen=True, slots=True)
-class DeploymentJoined:
-    """A model is new in the roster, and is being loaded for the first time."""
+class News:
+    """What has become of a deployment, which need not be the one that plays.
+
+    Attributes:
+        submission: The deployment.
+        state: JOINING when its model is new in the roster, READY when it begins to play, FAILED when it could not be
+            loaded, UNREACHABLE when its roster says that it is away, STOPPED or LEFT.
+        fault: What was wrong, of one that FAILED, or that is STOPPED for it.
+        reason: Why, of one that is STOPPED.
+        cause: Whose doing it was; None when it is not to be told to whoever keeps the roster.
+    """
 
     submission: Submission
-
-
-@dataclass(frozen=True, slots=True)
-class DeploymentPlays:
-    """A fresh instance has begun to play."""
-
-    submission: Submission
-
-
-@dataclass(frozen=True, slots=True)
-class DeploymentFailed:
-    """It could not be loaded. `cause` is None when not the submission but the game's own `on_join` failed."""
-
-    submission: Submission
-    fault: Fault
-    cause: Cause | None
-
-
-@dataclass(frozen=True, slots=True)
-class DeploymentAway:
-    """Its roster says that it cannot be reached for now; if it was being loaded, that is not gone on with."""
-
-    submission: Submission
-
-
-@dataclass(frozen=True, slots=True)
-class DeploymentStopped:
-    """It is out of the game. `cause` is None when that is not to be told to anyone who keeps the roster."""
-
-    submission: Submission
-    reason: str
-    fault: Fault | None
-    cause: Cause | None
-
-
-@dataclass(frozen=True, slots=True)
-class DeploymentLeft:
-    """The roster has the model no more."""
-
-    submission: Submission
-
-
-News = DeploymentJoined | DeploymentPlays | DeploymentFailed | DeploymentAway | DeploymentStopped | DeploymentLeft
+    state: State
+    fault: Fault | None = None
+    reason: str = ""
+    cause: Cause | None = None
 
 
 class Observer(Protocol):
-    """Is told on the event loop, while it happens, and awaited by nobody: it must be quick, and raise nothing.
-
-    Subclass it to hear only some of it.
-    """
+    """Is told on the event loop, while it happens: it must be quick, and raise nothing."""
 
     def hear(self, news: News) -> None:
         """Something happened to a deployment."""
@@ -86,10 +44,10 @@ class Observer(Protocol):
     def follow(
         self, call: Call, players: Mapping[Player, Mapping[str, Any] | None]
     ) -> Callable[[Sequence[Outcome]], None] | None:
-        """A round begins; what it gives is called with the outcomes as they come. None costs the round nothing.
+        """A round begins; what this returns is called with the outcomes as they come. None costs the round nothing.
 
         Args:
             call: What is asked.
-            players: Who is asked, with the further arguments of each. They are as they stood before the round.
+            players: Who is asked, as they stand before the round, with the further keyword arguments of each.
         """
         return None

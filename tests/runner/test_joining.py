@@ -147,6 +147,77 @@ async def test_what_on_join_leaves_running_goes_on_with_the_model_that_plays(sub
     assert [outcome.status for outcome in outcomes] == [Status.SKIPPED, Status.OK]
 
 
+async def test_the_runner_outside_reaches_who_plays_even_from_within_the_hook(submit, running, log, snapshots):
+    roster = snapshots(Submission("a", submit("old", REMEMBERS), "v1"))
+    outer = running(roster, host="inline")
+    asked = []
+
+    @outer.on_join
+    async def compare(model, runner):
+        asked.append((await outer.tick("to whom?"))["a"])
+        asked.append((await runner.tick("to whom?"))["a"])
+
+    async with outer:
+        roster.tell(Submission("a", submit("new", REMEMBERS), "v2"))
+        await log.until(ModelRedeployed)
+        assert [(outcome.deployment_id, outcome.status) for outcome in asked] == [
+            ("v1", Status.SKIPPED),  # it is being loaded for the first time
+            ("v1", Status.OK),
+            ("v1", Status.OK),  # the old instance
+            ("v2", Status.OK),
+        ]
+        assert (await outer.predict(1))["a"].value == ["to whom?"]
+
+
+async def test_the_runner_of_on_join_is_a_runner_in_every_other_way(submit, running, log):
+    runner = running([submit("a", REMEMBERS), submit("b", REMEMBERS)], host="inline")
+    found = {}
+
+    @runner.on_join
+    async def use(model, bound):
+        if model.id == "b" and not found:
+            assert isinstance(bound, type(runner))
+            await log.until(ModelReady, "a")
+            found["streamed"] = [outcome async for outcome in bound.stream("predict", 1)]
+            found["predicted"] = await bound.predict(1, models=lambda model: model.id == "b")
+            found["same"] = (bound.policy is runner.policy, bound.contract is runner.contract)
+            found["models"] = dict(bound.models) == dict(runner.models)
+            await bound.stop("a", "enough")
+            await bound.readmit("a")
+            bound.on_join(found.setdefault("second", second))
+            with pytest.raises(ContractError, match="a ModelRunner is entered once"):
+                await bound.__aenter__()
+
+    async def second(model, bound):
+        found[model.id] = True
+
+    async with runner:
+        await log.until(ModelReady, "a", 2)
+        await log.until(ModelReady, "b")
+        assert sorted(outcome.model_id for outcome in found["streamed"]) == ["a", "b"]
+        assert {outcome.status for outcome in found["streamed"]} == {Status.OK}
+        assert list(found["predicted"].succeeded) == ["b"]
+        assert (found["same"], found["models"]) == ((True, True), True)
+        assert found["a"]
+        assert found["b"]
+
+
+async def test_a_task_that_on_join_leaves_running_is_told_when_its_instance_was_given_up(submit, running, log):
+    runner = running([submit("a")], host="inline")
+    kept = []
+
+    @runner.on_join
+    async def keep(model, bound):
+        kept.append(bound)
+        raise RuntimeError("no")
+
+    async with runner:
+        await log.until(ModelLoadFailed)
+        outcome = (await kept[0].predict(1))["a"]
+        assert outcome.status is Status.SKIPPED
+        assert outcome.error.message == "it could not be loaded: the game's on_join raised RuntimeError: no"
+
+
 async def test_an_on_join_that_raises_is_a_failed_load(submit, running, log, processes, gone):
     runner = running([submit("a"), submit("b")])
 

@@ -1,0 +1,236 @@
+"""One round, with seats but without a lineup: outcomes for everyone, and verdicts that it leaves to others."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+
+import anyio
+import pytest
+
+from crunch_game import Contract, ContractError, Policy, Status, Submission
+from crunch_game.events import FieldFault
+from crunch_game.hosts.base import Call, Instance, Reply
+from crunch_game.lineup import Fresh, Observer, Verdict
+from crunch_game.lineup._seats import Seat
+from crunch_game.outcomes import Fault
+from crunch_game.policy import Cause, Event, State, Strikes
+from crunch_game.rounds import play
+
+pytestmark = pytest.mark.anyio
+
+METHOD = Contract("arena.Base").methods["predict"]
+METHOD.prepare()
+WHY = Fault("E", "no")
+POLICY = Policy()
+
+
+def sitting(model_id: str, event: Event | None = Event.LOADED) -> Seat:
+    seat = Seat(Submission(model_id, "nowhere"), 0.0)
+    if event is not None:
+        seat.instance = Instance(seat.submission)
+        seat.take(event, 1.0)
+    return seat
+
+
+class Scripted:
+    """A host whose models do what the test says, one batch after the other; callables are called between them."""
+
+    def __init__(self, *script) -> None:
+        self.script = script
+
+    async def ask(self, call, asked, *, each):
+        for step in self.script:
+            if callable(step):
+                step()
+                continue
+            yield [
+                (
+                    instance,
+                    Reply(event, 1 if event is Event.ANSWERED else None, None if event is Event.ANSWERED else WHY, 0.1),
+                )
+                for instance, event in step.items()
+            ]
+
+
+class Enacted:
+    def __init__(self) -> None:
+        self.verdicts: list[Verdict] = []
+        self.field_fault: FieldFault | None = None
+        self.times = 0
+
+    def __call__(self, verdicts, field_fault) -> None:
+        self.verdicts += verdicts
+        self.field_fault = field_fault
+        self.times += 1
+
+
+@pytest.fixture
+def enacted():
+    return Enacted()
+
+
+@pytest.fixture
+def ask(enacted):
+    """Play a round of these players, and give its outcomes by model."""
+
+    async def one(host, *players, policy=POLICY, observers=()):
+        call = Call(METHOD, [1], {}, 1.0)
+        batches = play(call, dict.fromkeys(players), host, policy, observers, enacted, each=True)
+        async with aclosing(batches):
+            return {outcome.model_id: outcome async for batch in batches for outcome in batch}
+
+    return one
+
+
+async def test_who_is_not_asked_has_the_reason_for_an_outcome(ask, enacted):
+    a, b, c = sitting("a"), sitting("b", None), sitting("c", Event.STOP)
+    outcomes = await ask(Scripted({a.instance: Event.ANSWERED}), a, b, c)
+    assert {model_id: outcome.status for model_id, outcome in outcomes.items()} == {
+        "a": Status.OK,
+        "b": Status.SKIPPED,
+        "c": Status.SKIPPED,
+    }
+    assert outcomes["b"].error.message.startswith("it has been loading for ")
+    assert (enacted.verdicts, enacted.field_fault, enacted.times) == ([], None, 1)
+
+
+async def test_the_limits_strike_leaves_a_verdict_and_stops_nobody(ask, enacted):
+    a = sitting("a")
+    for _ in range(3):
+        assert enacted.verdicts == []
+        await ask(Scripted({a.instance: Event.RAISED}), a)
+    assert enacted.verdicts == [
+        Verdict(a, Event.STOP, WHY, "3 failures of predict in a row (the limit is 3); the last: no", Cause.FAILURES)
+    ]
+    assert a.health.state is State.READY
+    assert a.health.strikes == {"predict": Strikes(failures=3)}
+
+
+async def test_a_death_is_in_the_table_at_once_and_enacted_when_the_round_ends(ask, enacted):
+    a, b = sitting("a"), sitting("b")
+
+    def look():
+        assert a.health.state is State.RESTARTING
+        assert enacted.times == 0
+
+    await ask(Scripted({a.instance: Event.DIED}, look, {b.instance: Event.ANSWERED}), a, b)
+    assert enacted.verdicts == [Verdict(a, None, WHY)]
+
+
+async def test_a_state_that_is_not_there_any_more_is_not_enacted(ask, enacted):
+    a = sitting("a")
+    outcome = (await ask(Scripted({a.instance: Event.DIED}, lambda: a.take(Event.STOP, 2.0, "enough")), a))["a"]
+    assert outcome.status is Status.DIED
+    assert enacted.verdicts == []
+
+
+async def test_a_late_model_is_restarted_where_the_policy_says_so(ask, enacted):
+    a = sitting("a")
+    await ask(Scripted({a.instance: Event.DEADLINE}), a, policy=Policy(on_timeout="restart"))
+    assert enacted.verdicts == [Verdict(a, Event.RESTART, WHY)]
+
+
+async def test_a_fault_of_the_field_is_told_and_nobodys_strike(ask, enacted):
+    seats = [sitting(name) for name in "abcde"]
+    await ask(
+        Scripted({seat.instance: Event.RAISED for seat in seats}), *seats, policy=Policy(max_consecutive_failures=1)
+    )
+    assert enacted.field_fault == FieldFault("predict", 5, 5, WHY)
+    assert enacted.verdicts == []
+    assert [seat.health.strikes for seat in seats] == [{}] * 5
+
+
+async def test_strikes_from_before_they_were_wiped_off_count_no_more(ask, enacted):
+    a = sitting("a")
+
+    def readmit():
+        a.take(Event.READMIT, 2.0)
+        a.take(Event.LOADED, 3.0)
+
+    await ask(Scripted({a.instance: Event.RAISED}, readmit), a, policy=Policy(max_consecutive_failures=1))
+    assert (a.health.strikes, enacted.verdicts) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [
+        (Event.ANSWERED, Status.OK),
+        (Event.RAISED, Status.RAISED),
+        (Event.UNREACHED, Status.UNREACHABLE),
+        (Event.DEADLINE, Status.SKIPPED),
+        (Event.DIED, Status.SKIPPED),
+    ],
+)
+async def test_what_an_instance_answers_that_was_replaced_is_its_outcome_and_nobodys_strike(
+    ask, enacted, event, status
+):
+    a = sitting("a")
+    old, new = a.instance, Instance(a.submission)
+    outcome = (await ask(Scripted(lambda: setattr(a, "instance", new), {old: event}), a))["a"]
+    assert outcome.status is status
+    if status is Status.SKIPPED:
+        assert outcome.error.message == "it was replaced by a fresh instance"
+    assert (a.health.strikes, enacted.verdicts) == ({}, [])
+
+
+async def test_a_death_in_a_call_of_on_join_that_outlived_it_is_left_to_the_seat(ask, enacted):
+    a = Seat(Submission("a", "nowhere"), 0.0)
+    fresh = Fresh(a, a.submission, Instance(a.submission), 1.0)
+    instance = fresh.instance
+
+    def take_over():
+        a.instance, fresh.instance = instance, None
+        a.take(Event.LOADED, 2.0)
+
+    outcome = (await ask(Scripted(take_over, {instance: Event.DIED}), fresh))["a"]
+    assert outcome.status is Status.SKIPPED
+    assert enacted.verdicts == [Verdict(a, Event.DIED, WHY)]
+
+
+async def test_a_call_that_cannot_be_sent_is_withdrawn_from_everyone(ask):
+    def refuse():
+        assert [seat.health.state for seat in (a, b, c)] == [State.BUSY] * 3
+        c.take(Event.STOP, 2.0, "enough")
+        raise ContractError("no form")
+
+    a, b, c = sitting("a"), sitting("b"), sitting("c")
+    b.take(Event.ASKED, 1.5)  # it is still at an earlier call
+    with pytest.raises(ContractError, match="no form"):
+        await ask(Scripted(refuse), a, b, c)
+    assert [seat.health.state for seat in (a, b, c)] == [State.READY, State.BUSY, State.STOPPED]
+
+
+async def test_who_leaves_a_stream_early_settles_what_has_ended(enacted):
+    a, b = sitting("a"), sitting("b")
+    host = Scripted({a.instance: Event.RAISED}, {b.instance: Event.ANSWERED})
+    call = Call(METHOD, [1], {}, 1.0)
+    async with aclosing(play(call, {a: None, b: None}, host, Policy(), (), enacted, each=True)) as batches:
+        await anext(batches)
+    assert a.health.strikes == {"predict": Strikes(failures=1)}
+    assert enacted.times == 1
+
+
+async def test_an_observer_follows_every_batch_and_sees_the_players_as_they_stood(ask):
+    class Follows(Observer):
+        def __init__(self) -> None:
+            self.states: list[State] = []
+            self.batches: list[list[str]] = []
+
+        def follow(self, call, players):
+            self.states += [player.health.state for player in players]
+            return lambda outcomes: self.batches.append([outcome.model_id for outcome in outcomes])
+
+    class Deaf(Observer):
+        """It hears what becomes of deployments, and follows no round."""
+
+    a, b = sitting("a"), sitting("b")
+    observers = [Follows(), Deaf()]
+    await ask(Scripted({a.instance: Event.ANSWERED}, {b.instance: Event.RAISED}), a, b, observers=observers)
+    assert observers[0].states == [State.READY] * 2
+    assert observers[0].batches == [["a"], ["b"]]
+
+
+async def test_a_round_of_nobody_ends_at_once(ask, enacted):
+    with anyio.fail_after(1):
+        assert await ask(Scripted()) == {}
+    assert enacted.times == 0
