@@ -7,6 +7,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# The tests are imported by every worker, and are compiled but once if that is kept.
+export PYTHONDONTWRITEBYTECODE :=
 UV := $(shell command -v uv 2>/dev/null)
 EXTRAS := scoring
 # More than there are processors: most tests wait for processes, sockets and budgets, and can do so together.

@@ -78,8 +78,7 @@ def _commands(venv: Path, packages: list[str]) -> list[list[str]]:
     pip = [sys.executable, "-m", "pip", "--python", python, "--quiet", "--disable-pip-version-check"]
     return [
         [sys.executable, "-m", "venv", "--clear", "--without-pip", str(venv)],
-        # As uv does, it compiles nothing beforehand: most of what is installed is never imported.
-        [*pip, "install", "--no-compile", *packages],
+        [*pip, "install", *packages],
     ]
 
 

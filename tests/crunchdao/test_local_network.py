@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+import walk
 from callers import EXIT_3, Ear
 
 from crunch_game import Policy, Status, Submission, events
@@ -177,7 +178,7 @@ async def test_a_node_in_a_process_of_its_own_is_killed_and_comes_back_behind_th
                 alice.source,
                 *options,
                 stdout=asyncio.subprocess.PIPE,
-                env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1] / "games")},
+                env=os.environ | {"PYTHONPATH": str(Path(walk.__file__).parent)},
             )
             stack.push_async_callback(process.communicate)
             stack.callback(lambda: process.returncode is None and process.kill())
