@@ -6,7 +6,6 @@ loaded by the first check, in the coordinator.
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import sys
 import types
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from crunch_game.errors import ContractError
 from crunch_game.public import public
+from crunch_game.sources import resolve
 from crunch_game.stubs import is_stub
 
 if TYPE_CHECKING:
@@ -317,11 +317,9 @@ def find_class(base: type | str) -> type:
         return base
     if not isinstance(base, str):
         raise ContractError(f"a contract is a class or its dotted name, not {base!r}")
-    module_name, _, path = base.partition(":") if ":" in base else base.rpartition(".")
+    reference = base if ":" in base else ":".join(base.rpartition(".")[::2])
     try:
-        found: Any = importlib.import_module(module_name)
-        for part in path.split("."):
-            found = getattr(found, part)
+        found = resolve(reference)
     except (ImportError, AttributeError, ValueError) as error:
         raise ContractError(f"the base class {base!r} cannot be found: {error}") from error
     if not isinstance(found, type):

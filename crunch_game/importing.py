@@ -17,8 +17,19 @@ from typing import Any
 
 from crunch_game.errors import LoadError
 from crunch_game.faults import said
+from crunch_game.sources import (
+    ClassSource,
+    FileSource,
+    FolderSource,
+    NameSource,
+    NodeSource,
+    SourceLike,
+    entry_of,
+    resolve,
+    source_of,
+)
 
-__all__ = ["Code", "Scope", "alias_main", "entry_of", "import_code", "main_of", "place_of", "run_main"]
+__all__ = ["Code", "Scope", "alias_main", "import_code", "main_of", "run_main"]
 
 
 class Scope(AbstractContextManager[None]):
@@ -135,75 +146,29 @@ class Code:
     scope: Scope
 
 
-def import_code(source: type | str | Path) -> Code:
+def import_code(source: SourceLike) -> Code:
     """Run a submission's entry, and with it what the entry imports.
 
     Raises:
         LoadError: There is nothing to run at `source`, or running it raised; the cause is chained.
     """
-    if isinstance(source, type):
-        return Code(source.__name__, (), source, Scope())
-    if isinstance(source, str) and not Path(source).exists() and not source.endswith(".py") and "/" not in source:
-        return _import_named(source)
-    entry = entry_of(Path(source))
-    return _import_file(entry, Path(source).resolve())
+    match source_of(source):
+        case ClassSource(cls):
+            return Code(cls.__name__, (), cls, Scope())
+        case NameSource(reference):
+            return _import_named(reference)
+        case NodeSource() as node:
+            raise LoadError(f"{node} is the address of a model node, which has the code; play it with a NodeHost")
+        case FileSource(path) | FolderSource(path):
+            return _import_file(entry_of(path), path.resolve())
 
 
-def place_of(source: str | Path) -> Path | None:
-    """The file or folder that a submission's code lies in; for "package.module:attr" that of the package."""
-    path = Path(source)
-    if path.exists():
-        return path.resolve()
+def _import_named(reference: str) -> Code:
+    module, _, attribute = reference.partition(":")
     try:
-        spec = importlib.util.find_spec(str(source).partition(":")[0].partition(".")[0])
-    except (ImportError, ValueError):
-        return None
-    if spec is None or not spec.origin or not Path(spec.origin).is_file():
-        return None
-    return Path(spec.origin).parent if spec.submodule_search_locations else Path(spec.origin)
-
-
-def entry_of(path: Path) -> Path:
-    """The file that is run for a submission: the file itself, a folder's main.py, or its package's __init__.py.
-
-    Raises:
-        LoadError: There is no such file, or none in the folder.
-    """
-    path = path.resolve()
-    if path.is_file():
-        if path.suffix == ".ipynb":
-            raise LoadError(f"{path.name} is a notebook; notebooks cannot be loaded yet, save it as a .py file")
-        if path.suffix != ".py":
-            raise LoadError(f"{path.name} is no Python file; a submission is a .py file, or a folder with a main.py")
-        return path
-    if not path.is_dir():
-        raise LoadError(f"there is no submission at {path}")
-    for entry in (path / "main.py", path / "__init__.py"):
-        if entry.is_file():
-            return entry
-    packages = sorted(_packages(path))
-    if len(packages) == 1:
-        return packages[0]
-    found = f"{len(packages)} packages" if packages else "no package"
-    raise LoadError(f"the folder {path.name} has no main.py and {found}; give it a main.py, or exactly one package")
-
-
-def _packages(folder: Path) -> Iterator[Path]:
-    for init in folder.glob("*/__init__.py"):
-        if not init.parent.name.startswith((".", "_")):
-            yield init
-
-
-def _import_named(source: str) -> Code:
-    module_name, _, attribute = source.partition(":")
-    try:
-        found: Any = importlib.import_module(module_name)
-        module = found
-        for part in attribute.split(".") if attribute else ():
-            found = getattr(found, part)
+        return Code(reference, (resolve(module),), resolve(reference) if attribute else None, Scope())
     except BaseException as error:
-        raise _failed(source, error) from error
-    return Code(source, (module,), found if attribute else None, Scope())
+        raise _failed(reference, error) from error
 
 
 def _import_file(entry: Path, source: Path) -> Code:

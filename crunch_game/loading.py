@@ -13,8 +13,9 @@ from crunch_game.contract import Contract
 from crunch_game.errors import AmbiguousModel, LoadError, NoModelFound
 from crunch_game.faults import said
 from crunch_game.importing import Code, import_code
-from crunch_game.models import Source, Submission
+from crunch_game.models import Submission
 from crunch_game.public import public
+from crunch_game.sources import SourceLike
 
 __all__ = ["AutoLoader", "FactoryLoader", "LoadWarning", "Loader", "SubclassLoader", "load_model", "make_model"]
 
@@ -117,7 +118,7 @@ class AutoLoader:
 
 @public
 def load_model(
-    submission: Source | Submission,
+    submission: SourceLike | Submission,
     base: type | str | Contract,
     loader: Loader | None = None,
     *args: Any,

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crunch_game.policy import Health, State
 from crunch_game.public import public
+from crunch_game.sources import Source, SourceLike, source_of
 
-__all__ = ["Model", "Source", "Submission"]
-
-Source = type | str | Path
-"""A class, "package.module:attr", the path of a file or a directory, or the "host:port" of a model node."""
+__all__ = ["Model", "Submission"]
 
 
 @public
@@ -23,7 +21,8 @@ class Submission:
 
     Attributes:
         id: The model's id.
-        source: Where the code is: a class, a path, or "package.module:attr"; on a network the "host:port" of its node.
+        source: Where the code is. Give a class, a path, "package.module:attr" or the "host:port" of a model node; it is
+            kept as what that means: ClassSource, FileSource, FolderSource, NameSource or NodeSource.
         deployment_id: The version of the code; new code is a new one.
         name: The model's name for people; the id unless told.
         info: What else the roster knows of it.
@@ -37,17 +36,30 @@ class Submission:
     info: Mapping[str, Any] = field(default_factory=dict)
     away: bool = False
 
+    if TYPE_CHECKING:  # what may be given is more than what is kept
+
+        def __init__(
+            self,
+            id: str,  # noqa: A002 - the field's own name
+            source: SourceLike,
+            deployment_id: str = "1",
+            name: str = "",
+            info: Mapping[str, Any] = ...,
+            away: bool = False,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source", source_of(self.source))
+
     @classmethod
-    def of(cls, source: Source | Submission) -> Submission:
+    def of(cls, source: SourceLike | Submission) -> Submission:
         """The submission itself, or one made of its source: its id is the class's name or the file's stem."""
         if isinstance(source, Submission):
             return source
-        if isinstance(source, type):
-            return cls(source.__name__, source)
-        if isinstance(source, str) and ":" in source and not Path(source).exists():
-            return cls(source.rpartition(":")[2], source)
-        path = Path(source)
-        return cls(path.stem if path.is_file() else path.absolute().name, path)
+        if isinstance(source, str) and ":" not in source:
+            source = Path(source)  # a folder that is not there, rather than a module of its name
+        understood = source_of(source)
+        return cls(understood.model_id, understood)
 
 
 @public

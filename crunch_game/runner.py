@@ -23,17 +23,18 @@ from crunch_game.hosts.base import Call, Host, Setup
 from crunch_game.importing import alias_main
 from crunch_game.lineup import Fresh, Lineup, Observer, Player
 from crunch_game.loading import AutoLoader, Loader
-from crunch_game.models import Model, Source, Submission
+from crunch_game.models import Model, Submission
 from crunch_game.outcomes import Outcome, Round
 from crunch_game.policy import Cause, Policy
 from crunch_game.public import public
 from crunch_game.rosters.base import Roster
+from crunch_game.sources import SourceLike
 
 __all__ = ["JoinHook", "ModelRunner", "Models", "PerModel", "Selection"]
 
 logger = logging.getLogger("crunch_game")
 
-Models = Roster | str | os.PathLike[str] | Iterable[Source | Submission]
+Models = Roster | str | os.PathLike[str] | Iterable[SourceLike | Submission]
 Selection = Iterable[str] | Callable[[Model], bool]
 PerModel = Callable[[Model], Mapping[str, Any]]
 JoinHook = Callable[[Model, "ModelRunner"], Awaitable[Any]]

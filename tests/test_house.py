@@ -20,7 +20,7 @@ TESTS = Path(__file__).parent
 
 LEVELS = [
     {"public", "errors", "durations", "tracker", "status", "stubs", "wording"},
-    {"outcomes", "faults", "checking", "contract"},
+    {"outcomes", "faults", "checking", "contract", "sources"},
     {"policy", "models", "events"},
     {"importing", "loading"},
     {"hosts", "rosters", "feeds", "storage", "scoring", "datasets"},

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from crunch_game.errors import LoadError
-from crunch_game.importing import Scope, entry_of, import_code
+from crunch_game.importing import Scope, import_code
 
 
 class Tracker:
@@ -55,50 +55,6 @@ def same_process(tmp_path):
     assert sys.dont_write_bytecode is writes
 
 
-# The entry
-
-
-def test_the_entry_is_the_file_or_main_or_the_init(tmp_path):
-    write(tmp_path, alice="", bob__main="", bob____init__="", carol____init__="", carol__model="")
-    write(tmp_path / "dave", tracker____init__="", _old____init__="", tests__test_it="")
-
-    entries = {name: entry_of(tmp_path / name) for name in ("alice.py", "bob", "carol", "dave")}
-
-    assert entries == {
-        "alice.py": tmp_path / "alice.py",
-        "bob": tmp_path / "bob/main.py",
-        "carol": tmp_path / "carol/__init__.py",
-        "dave": tmp_path / "dave/tracker/__init__.py",
-    }
-
-
-def no_entry(path: Path) -> str:
-    with pytest.raises(LoadError) as caught:
-        entry_of(path)
-    return str(caught.value)
-
-
-def test_what_is_no_submission_says_what_one_is(tmp_path):
-    write(tmp_path / "empty")
-    write(tmp_path / "two", one____init__="", other____init__="")
-    (tmp_path / "alice.ipynb").touch()
-    (tmp_path / "alice.txt").touch()
-
-    assert no_entry(tmp_path / "empty") == (
-        "the folder empty has no main.py and no package; give it a main.py, or exactly one package"
-    )
-    assert no_entry(tmp_path / "two") == (
-        "the folder two has no main.py and 2 packages; give it a main.py, or exactly one package"
-    )
-    assert no_entry(tmp_path / "alice.ipynb") == (
-        "alice.ipynb is a notebook; notebooks cannot be loaded yet, save it as a .py file"
-    )
-    assert no_entry(tmp_path / "alice.txt") == (
-        "alice.txt is no Python file; a submission is a .py file, or a folder with a main.py"
-    )
-    assert no_entry(tmp_path / "nobody") == f"there is no submission at {tmp_path / 'nobody'}"
-
-
 # Running it
 
 
@@ -112,6 +68,12 @@ def test_a_reference_names_an_object():
     assert import_code("crunch_game.tracker:TrackerBase").named.__name__ == "TrackerBase"
     assert import_code("crunch_game.tracker:TrackerBase.predict").named.__name__ == "predict"
     assert import_code("crunch_game.tracker").named is None
+
+
+def test_a_node_has_nothing_to_import():
+    assert str(refusal("10.0.0.3:50051")) == (
+        "10.0.0.3:50051 is the address of a model node, which has the code; play it with a NodeHost"
+    )
 
 
 def test_a_reference_that_leads_nowhere_is_told():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 from pathlib import Path
 
 import pytest
 
 from crunch_game.models import Model, Submission
 from crunch_game.policy import State
+from crunch_game.sources import ClassSource, FileSource, FolderSource, NameSource, NodeSource
 
 
 class Alice:
@@ -25,8 +27,8 @@ def test_a_file_is_named_by_its_stem_and_a_folder_by_its_name(tmp_path):
 
     file, folder = Submission.of(tmp_path / "alice.v2.py"), Submission.of(str(tmp_path / "bob.v2"))
 
-    assert (file.id, file.source) == ("alice.v2", tmp_path / "alice.v2.py")
-    assert (folder.id, folder.source) == ("bob.v2", tmp_path / "bob.v2")
+    assert (file.id, file.source) == ("alice.v2", FileSource(tmp_path / "alice.v2.py"))
+    assert (folder.id, folder.source) == ("bob.v2", FolderSource(tmp_path / "bob.v2"))
 
 
 def test_this_very_folder_is_named_like_any_other(tmp_path, monkeypatch):
@@ -44,6 +46,30 @@ def test_a_path_with_a_colon_is_a_path_where_it_exists(tmp_path, monkeypatch):
     Path("12:30.py").touch()
 
     assert Submission.of("12:30.py").id == "12:30"
+
+
+def test_what_is_not_there_is_a_path_without_a_colon(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    assert Submission.of("models").source == FileSource(Path("models"))
+
+
+def test_a_node_is_named_by_its_port():
+    assert Submission.of("10.0.0.3:50051") == Submission("50051", NodeSource("10.0.0.3", 50051))
+
+
+def test_a_source_is_understood_however_a_submission_is_made(tmp_path):
+    assert Submission("alice", Alice).source == ClassSource(Alice)
+    assert Submission("alice", str(tmp_path)).source == FolderSource(tmp_path)
+    moved = dataclasses.replace(Submission("alice", tmp_path), source="mygame:Alice")
+    assert moved.source == NameSource("mygame:Alice")
+    assert dataclasses.replace(moved, deployment_id="7").source is moved.source
+
+
+def test_a_submission_travels():
+    submission = Submission("alice", Alice, info={"team": 3})
+
+    assert pickle.loads(pickle.dumps(submission)) == submission
 
 
 def test_a_submission_is_itself():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 import time
 import warnings
@@ -28,6 +27,7 @@ from crunch_game.hosts.wire import Undecodable, Unsendable, decode, encode
 from crunch_game.importing import import_code
 from crunch_game.loading import Loader, make_model
 from crunch_game.outcomes import Status
+from crunch_game.sources import resolve
 
 __all__ = ["Here", "Played", "Replay"]
 
@@ -263,7 +263,7 @@ def _check_values(capsule: Capsule) -> None:
 
 def _contract(manifest: Manifest) -> Contract:
     try:
-        base = _object(manifest.contract)
+        base = resolve(manifest.contract)
         returns = {name: _returned(reference) for name, reference in manifest.returns.items()}
     except Exception as error:
         raise CapsuleError(
@@ -281,22 +281,13 @@ def _contract(manifest: Manifest) -> Contract:
 
 def _returned(reference: str | None) -> Any:
     """The return type that the game gave; `object`, which everything is, for one that has no name."""
-    return object if reference is None else _object(reference)
+    return object if reference is None else resolve(reference)
 
 
 def _loader(capsule: Capsule) -> Loader:
     reference = capsule.manifest.loader
     try:
-        loader: Loader = _object(reference)(**decode(capsule.values.loader))
+        loader: Loader = resolve(reference)(**decode(capsule.values.loader))
     except Exception as error:
         raise CapsuleError(f"the game's loader {reference} cannot be made here: {said(error)}") from error
     return loader
-
-
-def _object(reference: str) -> Any:
-    """What "module:attr" names."""
-    module, _, path = reference.partition(":")
-    found: Any = importlib.import_module(module)
-    for part in path.split("."):
-        found = getattr(found, part)
-    return found

@@ -8,7 +8,6 @@ import platform
 import re
 import reprlib
 import secrets
-import sys
 import tempfile
 import zipfile
 from datetime import UTC, datetime
@@ -26,10 +25,10 @@ from crunch_game.errors import CapsuleError
 from crunch_game.hosts.base import Setup
 from crunch_game.hosts.launcher import reference_of
 from crunch_game.hosts.wire import decode, encode
-from crunch_game.importing import main_of, place_of
+from crunch_game.importing import main_of
 from crunch_game.loading import Loader
-from crunch_game.models import Source
 from crunch_game.outcomes import Fault, Status
+from crunch_game.sources import ClassSource, FileSource, FolderSource, Source, place_of
 
 __all__ = ["Capture", "write"]
 
@@ -143,19 +142,17 @@ def _version() -> str:
 
 def _code(source: Source) -> tuple[Code, Path | None]:
     """Where the code is, for the reader and here."""
-    if isinstance(source, type):
-        reference = _reference(source)
-        module = sys.modules[source.__module__]
-        place = _script() if source.__module__ == "__main__" else place_of(reference)
-        if place is None and getattr(module, "__file__", None):
-            place = Path(module.__file__ or "")
-        return Code(kind="named", reference=reference), place
-    path = Path(source)
-    if path.exists():
-        return Code(kind="folder" if path.is_dir() else "file"), path.resolve()
-    if isinstance(source, str) and not source.endswith(".py") and "/" not in source:
-        return Code(kind="named", reference=source), place_of(source)
-    return Code(kind="file"), None  # it is gone
+    match source:
+        case ClassSource(cls):
+            reference = _reference(cls)
+            package = _script() if cls.__module__ == "__main__" else place_of(reference)
+            return Code(kind="named", reference=reference), package or source.place
+        case FolderSource():
+            return Code(kind="folder"), source.place
+        case FileSource():
+            return Code(kind="file"), source.place
+        case _:
+            return Code(kind="named", reference=str(source)), source.place
 
 
 def _script() -> Path | None:

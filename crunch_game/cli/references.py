@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from crunch_game.errors import CrunchGameError, GameError, UsageError
 from crunch_game.faults import said
 from crunch_game.feeds.replay import ReplayFeed
 from crunch_game.game import Game
+from crunch_game.sources import resolve
 
 __all__ = ["feed_at", "game_at"]
 
@@ -63,7 +63,7 @@ def _root(path: Path) -> Path:
 
 def _module(name: str) -> Any:
     try:
-        return importlib.import_module(name)
+        return resolve(name)
     except CrunchGameError:
         raise
     except (Exception, SystemExit) as error:

@@ -6,6 +6,7 @@ import socket
 from ipaddress import ip_address
 
 from crunch_game.errors import ResourceError, UsageError
+from crunch_game.sources import NodeSource, host_and_port
 
 __all__ = ["check", "is_loopback", "is_unspecified", "parsed", "written"]
 
@@ -16,16 +17,15 @@ def parsed(address: str) -> tuple[str, int]:
     Raises:
         UsageError: It is no address.
     """
-    host, colon, port = address.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    if not colon or not host or not port.isdecimal() or int(port) > 65_535 or (":" in host and not bracketed):
+    found = host_and_port(address)
+    if found is None:
         raise UsageError(f"{address!r} is no address; write HOST:PORT, for example 127.0.0.1:50051 or [::1]:50051")
-    return (host[1:-1] if bracketed else host), int(port)
+    return found
 
 
 def written(host: str, port: int) -> str:
     """The address as people, and gRPC, write it."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return str(NodeSource(host, port))
 
 
 def check(who: str, host: str, port: int) -> None:

@@ -8,10 +8,12 @@ from typing import Any, Final
 import anyio
 import grpc
 
+from crunch_game.crunchdao.addresses import written
 from crunch_game.crunchdao.credentials import Credentials, Insecure, Secured, speaks_tls
 from crunch_game.crunchdao.messages import CALL, MAX_MESSAGE, REST, SETUP, Empty
 from crunch_game.crunchdao.requests import LOOK
 from crunch_game.models import Submission
+from crunch_game.sources import NodeSource
 
 __all__ = ["Connection", "address_of"]
 
@@ -70,7 +72,7 @@ class Connection:
         if self.is_ready or (self._channel is not None and not self._credentials.pinned):
             return
         secured = await self._credentials.secure(self.host, self.port, self._submission)
-        target = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        target = written(self.host, self.port)
         options = [*_OPTIONS, *secured.options]
         self._let_go()
         if secured.channel is None:
@@ -185,7 +187,7 @@ def address_of(submission: Submission) -> tuple[str, int]:
     Raises:
         ValueError: Its source is no "host:port".
     """
-    host, colon, port = str(submission.source).rpartition(":")
-    if not (colon and host and port.isdecimal() and 0 < int(port) < 65_536):
-        raise ValueError(f'its source is {str(submission.source)!r}; the address of a model node is "host:port"')
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    source = submission.source
+    if not isinstance(source, NodeSource):
+        raise ValueError(f'its source is {str(source)!r}; the address of a model node is "host:port"')
+    return source.host, source.port

@@ -20,9 +20,10 @@ from crunch_game.crunchdao.node import ModelNode
 from crunch_game.crunchdao.workplace import Workplace
 from crunch_game.errors import ResourceError, UnknownModel, UsageError
 from crunch_game.hosts.logs import file_name
-from crunch_game.models import Source, Submission
+from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 from crunch_game.rosters.versions import version_of
+from crunch_game.sources import SourceLike
 
 __all__ = ["Fleet", "NodeOptions"]
 
@@ -95,7 +96,7 @@ class Fleet:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(node.close() for node in self._nodes))
 
-    async def join(self, model: Source | Submission) -> str:
+    async def join(self, model: SourceLike | Submission) -> str:
         """Serve a new model, and return its id.
 
         Raises:
@@ -116,7 +117,7 @@ class Fleet:
             del self._models[model_id]
         self._emit(events.ModelLeft(model_id, model.deployment_id))
 
-    async def replace(self, model: Source | Submission) -> None:
+    async def replace(self, model: SourceLike | Submission) -> None:
         """Serve a model's new code, then stop the old deployment."""
         submission = _versioned(model)
         async with self._one_at_a_time:
@@ -310,7 +311,7 @@ class Fleet:
         task.add_done_callback(self._tasks.discard)
 
 
-def _versioned(model: Source | Submission) -> Submission:
+def _versioned(model: SourceLike | Submission) -> Submission:
     """Return the submission; a source that is no Submission has its content's hash as deployment id."""
     submission = Submission.of(model)
     return submission if submission is model else replace(submission, deployment_id=version_of(submission.source))

@@ -24,6 +24,7 @@ from crunch_game.hosts.engine import Engine
 from crunch_game.hosts.sandbox import Sandbox
 from crunch_game.importing import main_of
 from crunch_game.models import Submission
+from crunch_game.sources import ClassSource
 
 __all__ = ["ForkServer", "boot_of", "reference_of"]
 
@@ -169,7 +170,7 @@ def boot_of(
     Raises:
         ContractError: The base class has no place that another process can import it from.
     """
-    classes = [submission.source for submission in submissions if isinstance(submission.source, type)]
+    classes = [each.source.cls for each in submissions if isinstance(each.source, ClassSource)]
     parts = (setup.contract.base, type(setup.loader), *classes)
     main = main_of() if any(part.__module__ == "__main__" for part in parts) else {}
     base, overridden = reference_of(setup.contract.base), list(setup.contract.overridden)

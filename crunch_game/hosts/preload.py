@@ -15,8 +15,8 @@ from typing import Final
 from crunch_game.errors import LoadError
 from crunch_game.hosts.installed import places_of
 from crunch_game.hosts.surroundings import is_beneath, real
-from crunch_game.importing import entry_of, place_of
 from crunch_game.models import Submission
+from crunch_game.sources import ClassSource, FileSource, FolderSource, entry_of
 
 __all__ = ["libraries_of", "with_late_parts"]
 
@@ -62,13 +62,13 @@ def with_late_parts(libraries: Iterable[str]) -> list[str]:
 
 def _text(submission: Submission) -> str:
     """The source of a submission's own modules, one after the other."""
-    if isinstance(submission.source, type):
+    if not isinstance(submission.source, FileSource | FolderSource):
         return ""
     try:
-        entry = entry_of(Path(submission.source))
+        entry = entry_of(submission.source.path)
     except LoadError:
         return ""
-    files = sorted(entry.parent.glob("*.py")) if Path(submission.source).is_dir() else [entry]
+    files = sorted(entry.parent.glob("*.py")) if isinstance(submission.source, FolderSource) else [entry]
     left, texts = _MOST, []
     for file in files:
         text = _read(file, left)
@@ -97,7 +97,7 @@ def _imports(text: str) -> Iterator[str]:
 
 
 def _place(submission: Submission) -> Path | None:
-    return None if isinstance(submission.source, type) else place_of(submission.source)
+    return None if isinstance(submission.source, ClassSource) else submission.source.place
 
 
 def _is_library(name: str, submissions: Iterable[str]) -> bool:

@@ -6,7 +6,6 @@ import os
 import pickle
 import resource
 import socket
-import sys
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -34,11 +33,11 @@ from crunch_game.hosts.sandbox import Sandbox
 from crunch_game.hosts.shared import INLINE, Shared
 from crunch_game.hosts.tables import TableReader
 from crunch_game.hosts.worker import DESCRIPTORS, SetupBody
-from crunch_game.importing import place_of
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 from crunch_game.policy import Event
 from crunch_game.public import public
+from crunch_game.sources import ClassSource, FileSource, FolderSource
 
 __all__ = ["ProcessHost"]
 
@@ -282,14 +281,12 @@ class ProcessHost:
     def _setup_body(self, submission: Submission, reference: str, home: str, sent: bytes) -> bytes:
         source, loader, init = submission.source, pickle.dumps(self._setup.loader), msgspec.Raw(sent)
         limit, lenient, shelves = self._answer_limit, self._setup.lenient, list(self._shelves)
-        if isinstance(source, type):
-            file = getattr(sys.modules.get(source.__module__), "__file__", None)
-            readable = [file] if file else []
-            return wire.encode(SetupBody(reference, True, loader, init, home, home, readable, shelves, limit, lenient))
-        place = place_of(source)
-        folder = reference if place is not None and reference == str(place) and place.is_dir() else home
-        readable = [str(place)] if place else []
-        return wire.encode(SetupBody(reference, False, loader, init, folder, home, readable, shelves, limit, lenient))
+        is_class = isinstance(source, ClassSource)
+        folder = reference if isinstance(source, FolderSource) and source.place else home
+        readable = [str(source.place)] if source.place else []
+        return wire.encode(
+            SetupBody(reference, is_class, loader, init, folder, home, readable, shelves, limit, lenient)
+        )
 
     # The engine's news: the first on its own thread, the others on the event loop.
 
@@ -337,19 +334,22 @@ def _allow_descriptors() -> None:
 
 def _reference(submission: Submission) -> str:
     """What another process finds the submission by: a class's place, a path, or "package.module:attr"."""
-    source = submission.source
-    if not isinstance(source, type):
-        return str(Path(source).resolve()) if Path(source).exists() else str(source)
-    try:
-        return reference_of(source)
-    except ContractError as error:
-        raise LoadFailure(Fault("LoadError", str(error))) from None
+    match submission.source:
+        case ClassSource(cls):
+            try:
+                return reference_of(cls)
+            except ContractError as error:
+                raise LoadFailure(Fault("LoadError", str(error))) from None
+        case FileSource(path) | FolderSource(path):
+            return str(path.resolve())
+        case source:
+            return str(source)
 
 
 def _shelf(submission: Submission) -> str | None:
     """The folder that a submission's file or folder lies in, where others may lie too."""
     source = submission.source
-    return None if isinstance(source, type) or not Path(source).exists() else str(Path(source).resolve().parent)
+    return str(source.place.parent) if isinstance(source, FileSource | FolderSource) and source.place else None
 
 
 def _sendable(value: Any, what: str) -> bytes:

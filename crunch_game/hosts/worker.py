@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib
 import os
 import pickle
 import random
@@ -12,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import msgspec
 
@@ -26,6 +25,7 @@ from crunch_game.hosts.calling import Callee
 from crunch_game.hosts.offspring import adopt
 from crunch_game.importing import import_code
 from crunch_game.loading import Loader, make_model
+from crunch_game.sources import resolve
 
 if TYPE_CHECKING:
     from crunch_game.hosts.sandbox import Sandbox
@@ -167,7 +167,7 @@ class _Worker:
     def _load(self, body: SetupBody) -> tuple[Callee, list[str]]:
         if body.folder is not None:
             os.chdir(body.folder)
-        source = _class_at(body.source) if body.is_class else body.source
+        source = resolve(body.source) if body.is_class else body.source
         loader: Loader = pickle.loads(body.loader)
         os.environ.update(TMPDIR=body.home, HOME=body.home)
         if self._sandbox is not None:
@@ -180,15 +180,6 @@ class _Worker:
             model = make_model(code, self._contract, loader, args, kwargs)
             callee = Callee(model, self._contract, lenient=body.lenient)
         return callee, [str(warning.message) for warning in caught]
-
-
-def _class_at(reference: str) -> type:
-    module_name, _, path = reference.partition(":")
-    found: Any = importlib.import_module(module_name)
-    for part in path.split("."):
-        found = getattr(found, part)
-    assert isinstance(found, type)
-    return found
 
 
 def reseed() -> None:

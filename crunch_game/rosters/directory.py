@@ -13,10 +13,10 @@ import watchfiles
 
 from crunch_game.errors import GameError, LoadError
 from crunch_game.hosts.base import Host
-from crunch_game.importing import entry_of
 from crunch_game.models import Submission
 from crunch_game.public import public
 from crunch_game.rosters.versions import digest_of, files_of
+from crunch_game.sources import entry_of
 
 __all__ = ["DirectoryRoster"]
 

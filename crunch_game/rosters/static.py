@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from crunch_game.errors import GameError
 from crunch_game.hosts.base import Host
-from crunch_game.models import Source, Submission
+from crunch_game.models import Submission
 from crunch_game.public import public
 from crunch_game.rosters.versions import version_of
+from crunch_game.sources import SourceLike
 
 __all__ = ["StaticRoster"]
 
@@ -26,7 +27,7 @@ class StaticRoster:
         GameError: Two have the same id.
     """
 
-    def __init__(self, submissions: Iterable[Source | Submission]) -> None:
+    def __init__(self, submissions: Iterable[SourceLike | Submission]) -> None:
         self._submissions: dict[str, Submission] = {}
         for source in submissions:
             submission = Submission.of(source)

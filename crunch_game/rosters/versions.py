@@ -8,8 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from crunch_game.importing import place_of
-from crunch_game.models import Source
+from crunch_game.sources import ClassSource, Source
 
 __all__ = ["digest_of", "files_of", "version_of"]
 
@@ -20,9 +19,9 @@ _LONGEST = 1 << 32
 def version_of(source: Source) -> str:
     """Follows from the contents of the files, or from the source of the class; "1" where these cannot be had."""
     try:
-        if isinstance(source, type):
-            return _short(hashlib.sha256(inspect.getsource(source).encode(errors="surrogateescape")))
-        path = place_of(source)
+        if isinstance(source, ClassSource):
+            return _short(hashlib.sha256(inspect.getsource(source.cls).encode(errors="surrogateescape")))
+        path = source.place
         if path is not None:
             files = sorted(Path(file.path) for file in files_of(path)) if path.is_dir() else [path]
             return digest_of(path, files)

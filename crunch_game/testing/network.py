@@ -9,7 +9,8 @@ from functools import cached_property
 
 from crunch_game.crunchdao.frames import Announced
 from crunch_game.crunchdao.orchestrator import DevOrchestrator
-from crunch_game.models import Source, Submission
+from crunch_game.models import Submission
+from crunch_game.sources import SourceLike
 
 __all__ = ["SimulatedNetwork"]
 
@@ -20,7 +21,7 @@ class SimulatedNetwork(DevOrchestrator):
     Where a method has `announce`, False loses the frames, as if the network had dropped them.
     """
 
-    async def join(self, model: Source | Submission, *, announce: bool = True) -> str:
+    async def join(self, model: SourceLike | Submission, *, announce: bool = True) -> str:
         """Serve and announce a new model, and return its id.
 
         Raises:
@@ -34,7 +35,7 @@ class SimulatedNetwork(DevOrchestrator):
         with self._muted(model_id, not announce):
             await self.fleet.leave(model_id)
 
-    async def replace(self, model: Source | Submission, *, announce: bool = True) -> None:
+    async def replace(self, model: SourceLike | Submission, *, announce: bool = True) -> None:
         """Serve new code for a model: the new deployment is announced before the old one is stopped."""
         with self._muted(Submission.of(model).id, not announce):
             await self.fleet.replace(model)

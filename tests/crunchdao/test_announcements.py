@@ -14,6 +14,7 @@ from crunch_game.crunchdao.announcements import Announcements
 from crunch_game.crunchdao.connection import address_of
 from crunch_game.crunchdao.frames import Announced, IncomingFrame
 from crunch_game.models import Submission
+from crunch_game.sources import NodeSource
 
 
 def one(deployment: str, state: str = "RUNNING", model: str = "alice", **other: Any) -> Announced:
@@ -51,11 +52,11 @@ def test_what_recovers_is_away_where_it_was_and_keeps_its_names():
     announcements.update([one("d1", infos={"model_name": "Alice"})])
     announcements.update([one("d1", "RECOVERING", ip=None, port=0)])
     submission = announcements.snapshot()["alice"]
-    assert (submission.away, submission.source, submission.name) == (True, "10.0.0.1:50051", "Alice")
+    assert (submission.away, submission.source, submission.name) == (True, NodeSource("10.0.0.1", 50051), "Alice")
 
     announcements.update([one("d1", port="6000")])
     submission = announcements.snapshot()["alice"]
-    assert (submission.away, submission.source) == (False, "10.0.0.1:6000")
+    assert (submission.away, submission.source) == (False, NodeSource("10.0.0.1", 6000))
 
 
 def test_what_recovers_and_was_never_known_is_none_of_ours():

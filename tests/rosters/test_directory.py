@@ -19,6 +19,7 @@ from crunch_game.hosts.folders import discard
 from crunch_game.rosters import directory
 from crunch_game.rosters import versions as contents
 from crunch_game.rosters.directory import DirectoryRoster
+from crunch_game.sources import FileSource, FolderSource
 
 
 def write(path: Path, text: str = "x = 1") -> Path:
@@ -45,11 +46,11 @@ def test_files_and_folders_are_submissions(tmp_path):
     found = DirectoryRoster(tmp_path).scan()
 
     assert {model_id: submission.source for model_id, submission in found.items()} == {
-        "alice": tmp_path / "alice.py",
-        "bob": tmp_path / "bob",
-        "carol.v2": tmp_path / "carol.v2",
-        "dave": tmp_path / "dave",
-        "erin": tmp_path / "erin.ipynb",
+        "alice": FileSource(tmp_path / "alice.py"),
+        "bob": FolderSource(tmp_path / "bob"),
+        "carol.v2": FolderSource(tmp_path / "carol.v2"),
+        "dave": FolderSource(tmp_path / "dave"),
+        "erin": FileSource(tmp_path / "erin.ipynb"),
     }
     assert all(submission.id == model_id for model_id, submission in found.items())
     assert len(set(versions(DirectoryRoster(tmp_path)).values())) == 5
@@ -106,7 +107,7 @@ def test_a_link_is_a_submission_under_its_own_name(tmp_path):
     [(model_id, submission)] = DirectoryRoster(tmp_path / "models").scan().items()
 
     assert model_id == "alice"
-    assert submission.source == tmp_path / "models" / "alice"
+    assert submission.source == FolderSource(tmp_path / "models" / "alice")
 
 
 @pytest.mark.parametrize("second", ["alice.ipynb", "alice/main.py"])

@@ -7,6 +7,7 @@ import pytest
 from crunch_game.errors import GameError
 from crunch_game.models import Submission
 from crunch_game.rosters.static import StaticRoster
+from crunch_game.sources import ClassSource, FileSource, NameSource
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +27,12 @@ async def test_it_tells_once_who_is_in_the_game(tmp_path):
     told = [roster async for roster in StaticRoster([Bob, tmp_path / "carol.py", "mygame.examples:Zoe", dave]).follow()]
 
     assert [[(model_id, submission.source) for model_id, submission in roster.items()] for roster in told] == [
-        [("Bob", Bob), ("carol", tmp_path / "carol.py"), ("Zoe", "mygame.examples:Zoe"), ("dave", Alice)]
+        [
+            ("Bob", ClassSource(Bob)),
+            ("carol", FileSource(tmp_path / "carol.py")),
+            ("Zoe", NameSource("mygame.examples:Zoe")),
+            ("dave", ClassSource(Alice)),
+        ]
     ]
     assert told[0]["dave"] is dave
 
