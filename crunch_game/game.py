@@ -13,7 +13,7 @@ from typing import Any
 from crunch_game.contract import Contract, Method
 from crunch_game.durations import Duration, seconds
 from crunch_game.errors import ContractError, GameError
-from crunch_game.faults import said
+from crunch_game.faults import describe_exception
 from crunch_game.feeds.base import Feed, Row
 from crunch_game.feeds.history import History
 from crunch_game.loading import Loader
@@ -182,7 +182,8 @@ class Game:
             columns = ", ".join(map(str, row.data)) or "nothing"
             when = f"{row.time:%Y-%m-%d %H:%M:%S} UTC"
             raise GameError(
-                f"the tick of the game {self.name} raised {said(error)} for the row of {when}, which has {columns}"
+                f"the tick of the game {self.name} raised {describe_exception(error)} for the row of {when}, which has "
+                f"{columns}"
             ) from error
         if not isinstance(arguments, tuple | list):
             raise GameError(

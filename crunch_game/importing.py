@@ -16,7 +16,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from crunch_game.errors import LoadError
-from crunch_game.faults import said
+from crunch_game.faults import describe_exception
 from crunch_game.sources import (
     ClassSource,
     FileSource,
@@ -202,7 +202,7 @@ def _place(entry: Path, source: Path) -> tuple[Scope, str, list[str] | None]:
 def _failed(name: str, error: BaseException) -> LoadError:
     if isinstance(error, KeyboardInterrupt | GeneratorExit):
         raise error
-    return LoadError(f"{name}: importing it raised {said(error)}")
+    return LoadError(f"{name}: importing it raised {describe_exception(error)}")
 
 
 def main_of() -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from crunch_game.contract import Contract
 from crunch_game.errors import AmbiguousModel, LoadError, NoModelFound
-from crunch_game.faults import said
+from crunch_game.faults import describe_exception
 from crunch_game.importing import Code, import_code
 from crunch_game.models import Submission
 from crunch_game.public import public
@@ -208,7 +208,7 @@ def _make(name: str, maker: Any, args: Sequence[Any], kwargs: Mapping[str, Any])
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:
-        raise LoadError(f"{name}: {what}({_shown(args, kwargs)}) raised {said(error)}") from error
+        raise LoadError(f"{name}: {what}({_shown(args, kwargs)}) raised {describe_exception(error)}") from error
 
 
 def _shown(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:

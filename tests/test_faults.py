@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import crunch_game
 from crunch_game.contract import Contract
 from crunch_game.errors import ContractError
-from crunch_game.faults import fault_of, is_foreign, own_frames, said
+from crunch_game.faults import describe_exception, fault_of, is_foreign, own_frames
 from crunch_game.hosts.calling import Callee
 from crunch_game.hosts.wire import decode, encode
 from crunch_game.importing import import_code
@@ -92,7 +92,7 @@ def test_a_syntax_error_shows_the_line(tmp_path):
 
 
 def test_an_exception_without_text_is_its_type():
-    assert said(NotImplementedError()) == "NotImplementedError"
+    assert describe_exception(NotImplementedError()) == "NotImplementedError"
 
 
 @pytest.mark.parametrize("second", [RuntimeError, SystemExit, KeyboardInterrupt])
@@ -101,7 +101,7 @@ def test_an_exception_that_cannot_be_shown_is_told_all_the_same(second):
         def __str__(self):
             raise second
 
-    assert said(Evil()) == f"Evil: (its __str__ raised {second.__name__})"
+    assert describe_exception(Evil()) == f"Evil: (its __str__ raised {second.__name__})"
     assert fault_of(Evil()).kind == "Evil"
 
 
@@ -110,24 +110,24 @@ def test_a_text_that_is_no_text_is_told_too():
         def __str__(self):
             return 3
 
-    assert said(Odd()) == "Odd: (its __str__ raised TypeError)"
+    assert describe_exception(Odd()) == "Odd: (its __str__ raised TypeError)"
 
 
 def test_a_long_text_loses_its_middle():
-    text = said(ValueError("a" * 10_000 + "z" * 10_000))
+    text = describe_exception(ValueError("a" * 10_000 + "z" * 10_000))
 
     assert text == f"ValueError: {'a' * 4000}\n[...]\n{'z' * 4000}"
 
 
 @given(st.text(st.characters(), max_size=30))
 def test_whatever_was_said_can_be_sent(text):
-    message = said(ValueError(text))
+    message = describe_exception(ValueError(text))
 
     assert decode(encode(message)) == message
 
 
 def test_a_lone_surrogate_is_shown_escaped():
-    assert said(ValueError("\ud800")) == "ValueError: \\ud800"
+    assert describe_exception(ValueError("\ud800")) == "ValueError: \\ud800"
 
 
 def test_a_recursion_error_is_short_enough_to_read(tmp_path):
@@ -290,11 +290,11 @@ def test_a_class_that_lies_about_everything_is_told_all_the_same(tmp_path):
 
 @pytest.mark.parametrize(("value", "text"), [("text", "SystemExit: text"), (3, "SystemExit: 3"), (None, "SystemExit")])
 def test_leaving_is_told_with_what_was_said(value, text):
-    assert said(raised(sys.exit, value)) == text
+    assert describe_exception(raised(sys.exit, value)) == text
 
 
 def test_control_characters_are_escaped():
-    assert said(ValueError("a\x00b\x1b[31m\r\nc\td")) == "ValueError: a\\x00b\\x1b[31m\nc\td"
+    assert describe_exception(ValueError("a\x00b\x1b[31m\r\nc\td")) == "ValueError: a\\x00b\\x1b[31m\nc\td"
 
 
 def test_whose_frames_they_are():

@@ -20,8 +20,8 @@ from crunch_game.capsules.limits import exits_are_told
 from crunch_game.capsules.replaying import Here, Replay
 from crunch_game.capsules.stacks import Frame, Stack, dumped
 from crunch_game.errors import CapsuleError
-from crunch_game.faults import said
-from crunch_game.hosts.privileges import volunteer
+from crunch_game.faults import describe_exception
+from crunch_game.hosts.privileges import become_oom_victim
 from crunch_game.hosts.syscalls import Unavailable
 from crunch_game.outcomes import Status
 
@@ -98,7 +98,7 @@ def main() -> None:
     """Play what the arguments say; for a process of its own."""
     order = msgspec.json.decode(sys.argv[2], type=_Order)
     with suppress(Unavailable):
-        volunteer()
+        become_oom_victim()
     with Path(order.dump).open("w") as dump:
         faulthandler.enable(dump)
         exits_are_told(dump)
@@ -110,7 +110,7 @@ def main() -> None:
         except CapsuleError as error:
             result = _Result(error=str(error))
         except BaseException as error:  # noqa: BLE001 - an end without a word would be taken for the model's
-            result = _Result(error=f"it could not be played: {said(error)}")
+            result = _Result(error=f"it could not be played: {describe_exception(error)}")
         part = Path(order.result).with_suffix(".part")
         part.write_bytes(msgspec.json.encode(result))
         part.replace(order.result)

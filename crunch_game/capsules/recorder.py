@@ -20,7 +20,7 @@ from crunch_game.capsules.capsule import Told
 from crunch_game.capsules.tapes import NOTHING, CallHistory, Kept, Recent
 from crunch_game.capsules.writing import Capture, write
 from crunch_game.errors import CrunchGameError
-from crunch_game.faults import said
+from crunch_game.faults import describe_exception
 from crunch_game.hosts.base import Call, Instance, Setup
 from crunch_game.hosts.wire import Unsendable, encode
 from crunch_game.lineup import News, Observer, Player
@@ -192,7 +192,7 @@ class Recorder(Observer):
         except (CrunchGameError, Unsendable) as error:
             return events.CapsuleLost(*capture.which, str(error))
         except Exception as error:  # noqa: BLE001 - whatever cannot be saved, the game goes on
-            return events.CapsuleLost(*capture.which, said(error))
+            return events.CapsuleLost(*capture.which, describe_exception(error))
         return events.CapsuleSaved(*capture.which, path)
 
     def _lost(self, model_id: str, deployment_id: str, method: str | None, reason: str) -> None:

@@ -20,7 +20,7 @@ from crunch_game.capsules.stacks import Stack, returned_at, stacks_of
 from crunch_game.checking import Mismatch
 from crunch_game.contract import Contract
 from crunch_game.errors import CapsuleError, ContractError, LoadError
-from crunch_game.faults import said
+from crunch_game.faults import describe_exception
 from crunch_game.hosts.base import Setup
 from crunch_game.hosts.calling import Callee
 from crunch_game.hosts.wire import Undecodable, Unsendable, decode, encode
@@ -149,7 +149,7 @@ class Replay:
                 raise
         except BaseException as error:  # noqa: BLE001 - what a model raises is what came of it
             if told.status == Status.OK:
-                self._notes.append(f"{before}, succeeded in the game; here it raised {said(error)}")
+                self._notes.append(f"{before}, succeeded in the game; here it raised {describe_exception(error)}")
         else:
             if told.status == Status.RAISED:
                 self._notes.append(f"{before}, raised in the game; here it did not")
@@ -202,9 +202,9 @@ class Replay:
             stacks = [msgspec.structs.replace(stacks_of(error)[0], kind="exit code")]
             return self._here(Status.DIED, "died", message, elapsed, stacks)
         if self.capsule.manifest.status == Status.TIMEOUT and elapsed > budget:
-            message = f"it raised after {elapsed:.3g} s; the budget is {budget:g} s: {said(error)}"
+            message = f"it raised after {elapsed:.3g} s; the budget is {budget:g} s: {describe_exception(error)}"
             return self._here(Status.TIMEOUT, "timeout", message, elapsed, stacks_of(error))
-        return self._here(Status.RAISED, type(error).__name__, said(error), elapsed, stacks_of(error))
+        return self._here(Status.RAISED, type(error).__name__, describe_exception(error), elapsed, stacks_of(error))
 
     def _here(
         self, status: Status, kind: str, message: str, elapsed: float = 0.0, stacks: list[Stack] | None = None
@@ -267,8 +267,8 @@ def _contract(manifest: Manifest) -> Contract:
         returns = {name: _returned(reference) for name, reference in manifest.returns.items()}
     except Exception as error:
         raise CapsuleError(
-            f"the game's base class {manifest.contract} cannot be imported here: {said(error)}; install the game's "
-            "package, or run this in the folder that it is imported from"
+            f"the game's base class {manifest.contract} cannot be imported here: {describe_exception(error)}; install "
+            "the game's package, or run this in the folder that it is imported from"
         ) from error
     try:
         contract = Contract(base, returns=returns, allow_inf_nan=manifest.allow_inf_nan)
@@ -289,5 +289,5 @@ def _loader(capsule: Capsule) -> Loader:
     try:
         loader: Loader = resolve(reference)(**decode(capsule.values.loader))
     except Exception as error:
-        raise CapsuleError(f"the game's loader {reference} cannot be made here: {said(error)}") from error
+        raise CapsuleError(f"the game's loader {reference} cannot be made here: {describe_exception(error)}") from error
     return loader

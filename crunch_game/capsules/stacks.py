@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from crunch_game import faults
-from crunch_game.faults import own_stack, said
+from crunch_game.faults import describe_exception, own_stack
 
 __all__ = ["Frame", "Stack", "dumped", "is_foreign", "relative", "returned_at", "stacks_of", "text_of"]
 
@@ -60,7 +60,7 @@ def _text(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return "".join(traceback.format_exception_only(error)).strip()
     name = type(error).__name__
-    return said(error).removeprefix(name).removeprefix(": ")
+    return describe_exception(error).removeprefix(name).removeprefix(": ")
 
 
 def text_of(stacks: list[Stack], root: Path) -> str | None:

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from crunch_game import events
 from crunch_game.errors import CrunchGameError
-from crunch_game.faults import said
+from crunch_game.faults import describe_exception
 from crunch_game.hosts.process import ProcessHost
 from crunch_game.hosts.sandbox import Sandbox
 from crunch_game.outcomes import Status
@@ -193,7 +193,7 @@ async def try_out(sandbox: Sandbox | None) -> Trial:
                     return Trial(inside, error=failed[0])
                 outcomes = [(await runner.predict(number))["probe"] for number in range(_CALLS)]
         except (CrunchGameError, OSError) as error:
-            return Trial(inside, error=str(error) if isinstance(error, CrunchGameError) else said(error))
+            return Trial(inside, error=str(error) if isinstance(error, CrunchGameError) else describe_exception(error))
     wrong = next((outcome.error for outcome in outcomes if outcome.status is not Status.OK), None)
     if wrong is not None:
         return Trial(inside, error=wrong.message)

@@ -20,7 +20,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from crunch_game.errors import CrunchGameError
-from crunch_game.faults import said
+from crunch_game.faults import describe_exception
 from crunch_game.scoring.leaderboard import Standing
 
 __all__ = ["AsJson", "Commands", "as_documents", "board", "escape", "print_json", "screen", "warn"]
@@ -53,7 +53,7 @@ class Commands(TyperGroup):
             if not as_json:
                 raise
             traceback.print_exc()  # an author's own code raised: the document says what, stderr says where
-            _fail(said(error), as_json=True)
+            _fail(describe_exception(error), as_json=True)
 
 
 def print_json(document: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crunch_game.errors import CrunchGameError, GameError, UsageError
-from crunch_game.faults import said
+from crunch_game.faults import describe_exception
 from crunch_game.feeds.replay import ReplayFeed
 from crunch_game.game import Game
 from crunch_game.sources import resolve
@@ -67,4 +67,4 @@ def _module(name: str) -> Any:
     except CrunchGameError:
         raise
     except (Exception, SystemExit) as error:
-        raise GameError(f"importing {name} raised {said(error)}") from error
+        raise GameError(f"importing {name} raised {describe_exception(error)}") from error

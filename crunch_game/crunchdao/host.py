@@ -22,7 +22,7 @@ from crunch_game.crunchdao.messages import CREATED, SETUP, ReplyCode, SetupRespo
 from crunch_game.crunchdao.pending import PendingCall, PendingRound
 from crunch_game.crunchdao.requests import Requests, setup_request
 from crunch_game.errors import UsageError
-from crunch_game.faults import said
+from crunch_game.faults import describe_exception
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
 from crunch_game.hosts.tables import TableReader
 from crunch_game.models import Submission
@@ -89,7 +89,7 @@ class NodeHost:
             fault = error.fault
         except Exception as error:  # one announcement must never end the game
             logger.exception("asking the node of %s for its model failed", submission.id)
-            fault = Fault("refused", f"its node could not be asked: {said(error)}")
+            fault = Fault("refused", f"its node could not be asked: {describe_exception(error)}")
         except BaseException:
             await connection.close()
             raise

@@ -16,7 +16,7 @@ from crunch_game.crunchdao.connection import Connection
 from crunch_game.crunchdao.credentials import Refused
 from crunch_game.crunchdao.messages import CALL
 from crunch_game.crunchdao.pending import PendingCall
-from crunch_game.faults import said
+from crunch_game.faults import describe_exception
 from crunch_game.hosts.base import Instance, Reply, Watcher
 from crunch_game.hosts.turns import Turns
 from crunch_game.models import Submission
@@ -57,7 +57,7 @@ class Node(Instance):
         self._lost: Fault | None = None
         self._forgotten = False
         self._closed = False
-        self._keeper: asyncio.Task[None] | None = None
+        self._rotator: asyncio.Task[None] | None = None
         self._ending: list[asyncio.Task[Any]] = []
 
     @property
@@ -72,14 +72,14 @@ class Node(Instance):
 
     def keep(self) -> None:
         """Watch the connection from now on."""
-        self._keeper = asyncio.get_running_loop().create_task(self._keep())
+        self._rotator = asyncio.get_running_loop().create_task(self._keep())
 
     def drop(self) -> None:
         """Drop what is under way, and tell nothing any more."""
         self._closed = True
         if self._retry is not None:
             self._retry.cancel()
-        self._ending = [*self._asking.values(), *filter(None, [self._keeper])]
+        self._ending = [*self._asking.values(), *filter(None, [self._rotator])]
         for task in self._ending:
             task.cancel()
         for call in self._turns.end():
@@ -93,7 +93,7 @@ class Node(Instance):
         # A call that is kept, be it by a traceback, keeps its channel.
         self._ending.clear()
         self._asking.clear()
-        self._keeper = None
+        self._rotator = None
         await self.connection.close()
 
     # Calls: one at a time.
@@ -185,7 +185,7 @@ class Node(Instance):
             reply = Reply(Event.DROPPED, None, None, call.round.elapsed)
         except Exception as error:  # nothing that asking comes to may cost a round its end
             logger.exception("asking the node of %s failed", self.submission.id)
-            fault = Fault("unreachable", f"its node could not be asked: {said(error)}")
+            fault = Fault("unreachable", f"its node could not be asked: {describe_exception(error)}")
             reply = Reply(Event.UNREACHED, None, fault, call.round.elapsed)
         now = time.monotonic()
         if reply is None and self._turns.refused(call, now):
@@ -205,15 +205,15 @@ class Node(Instance):
         if not self._forgotten and not self._closed:
             self._forgotten = True
             self._watcher.happened(self, Event.FORGOTTEN, replies.FORGOTTEN)
-            if self._keeper is not None and self._keeper is not asyncio.current_task():
-                self._keeper.cancel()
+            if self._rotator is not None and self._rotator is not asyncio.current_task():
+                self._rotator.cancel()
 
     def _suspect(self, why: Fault) -> None:
         """A call got lost: look at once whether the node is still there."""
-        if self.is_lost or self._closed or self._keeper is None:
+        if self.is_lost or self._closed or self._rotator is None:
             return
-        self._keeper.cancel()
-        self._keeper = asyncio.get_running_loop().create_task(self._keep(why))
+        self._rotator.cancel()
+        self._rotator = asyncio.get_running_loop().create_task(self._keep(why))
 
     async def _keep(self, why: Fault | None = None) -> None:
         """Tell when the connection is lost, and when it is found again, for good."""

@@ -1,4 +1,4 @@
-"""What a host is: the place where models run, and where a whole round is asked at once."""
+"""Host, the protocol of the places where models run, and what passes between a host and the runner."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ __all__ = ["Call", "Host", "Instance", "LoadFailure", "Loaded", "Reply", "Setup"
 class Setup:
     """How instances are made: the same for every model of a runner.
 
-    `lenient` is for callers whose base class may be another version than the one here: a model is then asked whatever
-    method it has, and does not get the keyword arguments that it does not take.
+    `lenient` is for callers whose base class may be another version than ours. A model may then be asked for any method
+    that it has, and does not get keyword arguments that it does not take.
     """
 
     contract: Contract
@@ -32,7 +32,7 @@ class Setup:
     lenient: bool = False
 
     def absence(self, method: str, message: str) -> tuple[Event, Fault]:
-        """What a model did that says it has no such method: it failed if it cannot have been loaded without."""
+        """Judge a model that says it lacks a method. One that the contract requires it had when it was loaded."""
         if self.lenient or method not in self.contract.required:
             return Event.UNSUPPORTED, Fault("unsupported", message)
         which = f"which {self.contract.name} requires and which it had when it was loaded"
@@ -57,13 +57,13 @@ class Call:
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):
-    """What one instance did with a call, before anyone checked its answer.
+    """What came of one call of one instance. The answer is not checked yet.
 
     Attributes:
         event: ANSWERED, INVALID, RAISED, UNSUPPORTED, DEADLINE, DIED, DROPPED, UNREACHED or LOST.
         value: The answer when ANSWERED.
-        fault: Why there is none, else.
-        elapsed: Seconds since the call began.
+        fault: Why there is no answer; None when ANSWERED.
+        elapsed: Seconds from the beginning of the call to the reply.
     """
 
     event: Event
@@ -73,7 +73,7 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
 
 
 class Instance:
-    """One loaded model in its host. Hosts subclass it; it is hashed by identity."""
+    """One loaded model. Hosts subclass this; it is hashed by identity."""
 
     def __init__(self, submission: Submission) -> None:
         self.submission = submission
@@ -81,9 +81,9 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """An instance, and what its participant should know.
+    """An instance, and the warnings of loading it.
 
-    It is fresh unless it has played before, in a node that outlives its coordinators: then it has its history.
+    It is not fresh if it has played before: a model node outlives its coordinators, and its instance has its history.
     """
 
     instance: Instance
@@ -92,7 +92,7 @@ class Loaded:
 
 
 class LoadFailure(Exception):
-    """A submission did not become an instance."""
+    """A submission could not be loaded."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.message)
@@ -100,38 +100,38 @@ class LoadFailure(Exception):
 
 
 class Watcher(Protocol):
-    """Who is told what happens to instances outside a call; always on the event loop."""
+    """Receives what happens to instances outside a call; always called on the event loop."""
 
     def happened(self, instance: Instance, event: Event, fault: Fault | None) -> None:
-        """LATE: a late answer came in; DIED: the process ended; LOST, FOUND: the connection; FORGOTTEN: its node."""
+        """Take an event: LATE (a late answer came), DIED (the process ended), LOST, FOUND, FORGOTTEN (of nodes)."""
         ...
 
     def loop_blocked(self, seconds: float) -> None:
-        """The event loop was that late to take a result."""
+        """Take how many seconds late the event loop took a result."""
         ...
 
 
 class Host(Protocol):
-    """Where models run. Implement this to run them elsewhere."""
+    """Where models run. Implement this to run them somewhere else."""
 
     async def open(self, setup: Setup, submissions: Sequence[Submission], watcher: Watcher) -> None:
-        """Make ready for instances; the submissions are those known so far."""
+        """Prepare for instances. `submissions` are those known so far."""
         ...
 
     async def start(self, submission: Submission, timeout: float) -> Loaded:
         """Load one model, in at most `timeout` seconds.
 
         Raises:
-            LoadFailure: It could not be loaded; nothing of it is left.
+            LoadFailure: It could not be loaded. Nothing of it is left running.
         """
         ...
 
     def ask(
         self, call: Call, asked: Mapping[Instance, Mapping[str, Any] | None], *, each: bool
     ) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
-        """Ask every instance at once; its further keyword arguments are the values of `asked`.
+        """Ask every instance at once. The values of `asked` are further keyword arguments for that instance.
 
-        Gives replies in batches, one for every instance by the deadline; as they come when `each` is true.
+        Yields replies in batches, one reply for every instance by the deadline; with `each`, as soon as they come.
 
         Raises:
             ContractError: The arguments cannot be sent.
@@ -139,7 +139,7 @@ class Host(Protocol):
         ...
 
     async def stop(self, instance: Instance) -> None:
-        """End an instance; what it is busy with is dropped."""
+        """End an instance, and drop what it is busy with."""
         ...
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""One model, called: the arguments fitted to it, its silence respected. Used wherever a model's code runs."""
+"""Calls one model with arguments that are fitted to its signature. Used wherever a model's code runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Callee", "NotOffered"]
 
 
 class NotOffered(Exception):
-    """The model has no such method; `by` is the callee that found so, since a model may raise one of these too."""
+    """The model has no such method. `by` is the callee that raised this: a model might raise it too."""
 
     def __init__(self, message: str, by: Callee | None = None) -> None:
         super().__init__(message)
@@ -18,11 +18,11 @@ class NotOffered(Exception):
 
 
 class Callee:
-    """A model, and how the contract's calls reach it; lenient ones as `hosts.base.Setup` says.
+    """A model, and how its methods are called. For `lenient`, see `hosts.base.Setup`.
 
     Attributes:
-        fitted: By method, those that were called before: the model's own version, how arguments are arranged for it,
-            and whether its answer is of no interest.
+        fitted: By name, the methods that were called before: the model's function, how arguments are arranged for
+            it, and whether its answer is dropped.
     """
 
     def __init__(self, model: Any, contract: Contract, *, lenient: bool = False) -> None:
@@ -32,7 +32,7 @@ class Callee:
         self.fitted: dict[str, tuple[Any, Fit, bool]] = {}
 
     def call(self, method: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        """What the model answers; None where the contract wants no answer.
+        """Call the model, and return its answer; None if the contract wants none.
 
         Raises:
             NotOffered: The model lacks the method.
@@ -44,7 +44,7 @@ class Callee:
         return None if silent else answer
 
     def fit(self, method: str) -> tuple[Any, Fit, bool]:
-        """What `fitted` has for a method that is called for the first time.
+        """Add a method to `fitted` when it is called for the first time.
 
         Raises:
             NotOffered: The model lacks the method.
@@ -63,5 +63,5 @@ class Callee:
         return fitted
 
     def lacks(self, error: BaseException) -> bool:
-        """Whether that is what a call failed of: the model lacks the method."""
+        """Whether this error means that the model lacks the method."""
         return isinstance(error, NotOffered) and error.by is self

@@ -1,4 +1,4 @@
-"""What a model's process died of, as far as its end tells: a sentence for the participant."""
+"""Exit diagnosis: explains to the participant why a model's process ended."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from crunch_game.hosts.worker import FAILED
 from crunch_game.wording import mebibytes
 
 if TYPE_CHECKING:
-    from crunch_game.hosts.lastwords import Dump, Farewell
+    from crunch_game.hosts.lastwords import Dump, FatalError
     from crunch_game.hosts.sandbox import Sandbox
 
-__all__ = ["Coroner", "OutOfMemory"]
+__all__ = ["ExitDiagnosis", "OomKillCounter"]
 
 _OUTSIDE: Final = "it came from outside the game, or from the model itself"
 _CAUSES: Final[Mapping[int, str]] = {
@@ -42,73 +42,73 @@ _NO_MEMORY: Final = re.compile(
 _BROKEN: Final = re.compile(
     rf"BrokenPipeError|Connection\w*Error|OSError: \[Errno (?:{errno.EBADF}|{errno.ENOTSOCK}|{errno.ENOTCONN})\]"
 )
-"""What a channel answers that is no more."""
+"""The errors of a channel whose other end, or own descriptor, is closed."""
 
 
-class OutOfMemory:
-    """The kernel's count of the processes that it ended because memory ran out, where it tells one."""
+class OomKillCounter:
+    """The kernel's count of the processes that it killed for lack of memory, if this machine has one."""
 
     def __init__(self) -> None:
-        self._file = next((path for path in _counters() if _count(path) is not None), None)
-        self._known = self._now()
+        self._file = next((path for path in _counters() if _read_count(path) is not None), None)
+        self._claimed = self._count()
 
-    def struck(self) -> bool:
-        """Whether it ended more than were accounted for; to be asked once for every process that was killed."""
-        if self._now() <= self._known:
+    def claim(self) -> bool:
+        """Whether the count has a kill that was not claimed yet. Call this once for each process that was killed."""
+        if self._count() <= self._claimed:
             return False
-        self._known += 1
+        self._claimed += 1
         return True
 
-    def _now(self) -> int:
-        return (_count(self._file) or 0) if self._file is not None else 0
+    def _count(self) -> int:
+        return (_read_count(self._file) or 0) if self._file is not None else 0
 
 
-class Coroner:
-    """Says what processes died of.
+class ExitDiagnosis:
+    """Explains why models' processes ended.
 
     Args:
-        sandbox: The sandbox that they were in, if in any.
+        sandbox: The sandbox that they were in, or None.
     """
 
     def __init__(self, sandbox: Sandbox | None) -> None:
         self._sandbox = sandbox
-        self.memory = OutOfMemory()
+        self.oom_kills = OomKillCounter()
 
-    def verdict(
+    def explain(
         self,
         code: int | None,
         *,
         started: bool = True,
-        struck: bool = False,
+        oom_killed: bool = False,
         peak: int = 0,
         stderr: str | None = None,
         dump: Dump | None = None,
-        farewell: Farewell | None = None,
+        fatal_error: FatalError | None = None,
     ) -> str:
-        """How a process ended and what most likely ended it, as the end of a sentence.
+        """Say how a process ended and what most likely ended it, as the end of a sentence.
 
         Args:
             code: Its exit code, negative for a signal, or None if that is not known.
             started: Whether it ever ran.
-            struck: Whether the kernel counted, at that moment, one more process that it ended for want of memory.
-            peak: The most memory, in bytes, that it had used; 0 if that is not known.
+            oom_killed: Whether the kernel counts a process that it killed for lack of memory.
+            peak: The most memory, in bytes, that the process had used; 0 if that is not known.
             stderr: The last lines that it wrote.
-            dump: Where it was when it crashed, if it could tell.
-            farewell: Why our own code in it could not go on, if it could tell.
+            dump: What faulthandler wrote when it crashed, if it did.
+            fatal_error: The error that our own code in it has reported, if it has.
         """
         if code is None:
             return "how is not known"
         if code >= 0:
-            return f"exit code {code}; {_exit(code, started, farewell)}"
+            return f"exit code {code}; {_explain_exit(code, started, fatal_error)}"
         if code == -signal.SIGKILL:
-            cause: str | None = self._killed(struck, peak)
+            cause: str | None = self._explain_kill(oom_killed, peak)
         elif code in (-signal.SIGSEGV, -signal.SIGABRT):
-            cause = self._crashed(-code, peak, stderr or "", dump)
+            cause = self._explain_crash(-code, peak, stderr or "", dump)
         else:
-            cause = self._cause(-code)
-        return f"signal {_name(-code)}" + (f"; {cause}" if cause else "")
+            cause = self._explain_signal(-code)
+        return f"signal {_signal_name(-code)}" + (f"; {cause}" if cause else "")
 
-    def _cause(self, number: int) -> str | None:
+    def _explain_signal(self, number: int) -> str | None:
         sandbox = self._sandbox
         if number == signal.SIGXCPU and sandbox is not None and sandbox.cpu is not None:
             return f"the sandbox gives a model's process {sandbox.cpu} s of processor time (Sandbox(cpu=...))"
@@ -116,9 +116,9 @@ class Coroner:
             return f"the sandbox lets a file have {mebibytes(sandbox.file_size)} (Sandbox(file_size=...))"
         return _CAUSES.get(number)
 
-    def _killed(self, struck: bool, peak: int) -> str:
+    def _explain_kill(self, oom_killed: bool, peak: int) -> str:
         used = f"; it had used {peak >> 20} MiB" if peak else ""
-        if struck:
+        if oom_killed:
             how = "the kernel counts one more that it ended so"
             return f"memory ran out, of the machine or of its control group: {how}{used}"
         cpu = self._sandbox.cpu if self._sandbox is not None else None
@@ -127,7 +127,7 @@ class Coroner:
             f"the game did not send it: most often memory ran out, of the machine or of its control group{used}{beyond}"
         )
 
-    def _crashed(self, number: int, peak: int, stderr: str, dump: Dump | None) -> str:
+    def _explain_crash(self, number: int, peak: int, stderr: str, dump: Dump | None) -> str:
         limit = self._sandbox.memory if self._sandbox is not None else None
         given = f"the sandbox lets a model use {mebibytes(limit)} of memory (Sandbox(memory=...))" if limit else None
         if _NO_MEMORY.search(stderr):
@@ -139,19 +139,19 @@ class Coroner:
         return _CAUSES[number]
 
 
-def _exit(code: int, started: bool, farewell: Farewell | None) -> str:
+def _explain_exit(code: int, started: bool, fatal_error: FatalError | None) -> str:
     if not started and code == NOT_STARTED:
         return "the system gives no process: there are too many, or memory or descriptors are used up"
     if code != FAILED:
         return "something in it called os._exit, or native code called exit"
-    if farewell is not None and farewell.frames is not None:
-        return f"its code raised an exception outside of a call, as a signal's handler may: {farewell.reason}"
-    if farewell is not None and not _BROKEN.match(farewell.reason):
-        return f"the game's own code in it could not go on: {farewell.reason}"
+    if fatal_error is not None and fatal_error.frames is not None:
+        return f"its code raised an exception outside of a call, as a signal's handler may: {fatal_error.reason}"
+    if fatal_error is not None and not _BROKEN.match(fatal_error.reason):
+        return f"the game's own code in it could not go on: {fatal_error.reason}"
     return "its end of the connection to the game broke; most often it closed open files that are not its own"
 
 
-def _name(number: int) -> str:
+def _signal_name(number: int) -> str:
     try:
         return f"{number} ({signal.Signals(number).name})"
     except ValueError:
@@ -159,7 +159,7 @@ def _name(number: int) -> str:
 
 
 def _counters() -> Iterator[Path]:
-    """Files that may hold the count: the control group's own first, then the machine's."""
+    """Yield the files that may have the count: those of our control group, then the machine's."""
     root = Path("/sys/fs/cgroup")
     try:
         groups = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
@@ -174,7 +174,7 @@ def _counters() -> Iterator[Path]:
     yield Path("/proc/vmstat")
 
 
-def _count(file: Path) -> int | None:
+def _read_count(file: Path) -> int | None:
     try:
         text = file.read_text()
     except OSError:

@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import Final
 
 from crunch_game.errors import CrunchGameError
-from crunch_game.faults import said
+from crunch_game.faults import describe_exception
 from crunch_game.hosts import framing
 from crunch_game.hosts.exchange import Exchange, Gone, Link
 from crunch_game.hosts.offspring import is_exiting
@@ -197,8 +197,9 @@ class Engine:
 
     def _fail(self, error: BaseException) -> None:
         """Say that every process is gone, those too that are still asked for, until the author leaves the runner."""
+        why = describe_exception(error)
         self._failure = CrunchGameError(
-            f"the thread that speaks to the models failed ({said(error)}); leave this runner and begin another"
+            f"the thread that speaks to the models failed ({why}); leave this runner and begin another"
         )
         self._let_go_of_all(str(self._failure))
         self._ear.setblocking(True)

@@ -1,4 +1,4 @@
-"""Temporary folders, removed whatever models left in them."""
+"""Removes temporary folders, whatever models left in them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ _FOLDER: Final = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def discard(folder: Path) -> None:
-    """Remove a folder that models wrote in, whatever is in it; what cannot be removed stays. No link is followed.
+    """Remove a folder that models wrote to. What cannot be removed stays; no link is followed.
 
-    Folders may forbid to be read, and lie in one another ten thousand deep: no path is short enough to name the last,
-    no stack deep enough to go there, and no process has a descriptor for each. So they are moved up to the first, one
-    by one, and emptied there.
+    A model may nest folders ten thousand deep: too deep for a path, for recursion, and for a descriptor each. So every
+    folder is moved up to the top folder before it is emptied.
     """
     with suppress(OSError):
         _unlock(str(folder), None)
@@ -32,12 +31,12 @@ def discard(folder: Path) -> None:
 
 
 def _empty(top: int) -> None:
-    mark = f".{secrets.token_hex(8)}-"  # a model must not have made the names
+    mark = f".{secrets.token_hex(8)}-"  # a prefix that a model cannot have guessed
     names = (f"{mark}{number}" for number in itertools.count())
     waiting: list[str] = []
 
     def strip(folder: int) -> None:
-        """Remove the files of a folder, and move its folders up."""
+        """Remove the files of a folder, and move its folders to the top."""
         with os.scandir(folder) as entries:
             for entry in entries:
                 with suppress(OSError):
@@ -61,9 +60,10 @@ def _empty(top: int) -> None:
 
 
 def _unlock(name: str, parent: int | None) -> None:
+    """Make a folder readable and writable: a model may have removed its own permissions."""
     with suppress(OSError):
         descriptor = os.open(name, _FOLDER | os.O_PATH, dir_fd=parent)
         try:
-            os.chmod(f"/proc/self/fd/{descriptor}", 0o700)  # noqa: PTH101 - the very folder, whatever has its name now
+            os.chmod(f"/proc/self/fd/{descriptor}", 0o700)  # noqa: PTH101 - by descriptor: the name may be another file's by now
         finally:
             os.close(descriptor)

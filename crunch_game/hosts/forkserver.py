@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from crunch_game.contract import Contract
-from crunch_game.faults import own_frames, said
+from crunch_game.faults import describe_exception, own_frames
 from crunch_game.hosts import installed, output
 from crunch_game.hosts.folders import discard
-from crunch_game.hosts.offspring import adopt, children, end, is_exiting
+from crunch_game.hosts.offspring import become_subreaper, child_pids, is_exiting, kill
 from crunch_game.hosts.worker import FAILED, become_model
 from crunch_game.importing import run_main
 
@@ -149,7 +149,7 @@ def main(descriptor: int) -> None:
             run_main(boot.main)
             contract = Contract(boot.base, returns=dict.fromkeys(boot.overridden, object))
         except BaseException as error:  # noqa: BLE001 - the author must hear of whatever an import raises
-            control.send(_encode(Booted(said(error), own_frames(error))))
+            control.send(_encode(Booted(describe_exception(error), own_frames(error))))
             return
         booting = False
         _preload(control, boot.preload)
@@ -158,7 +158,7 @@ def main(descriptor: int) -> None:
         if sandbox is not None:
             sandbox.prepare()
         output.prepare()
-        adopt()
+        become_subreaper()
         pipe = boot.lifeline
         del boot, handlers
         gc.collect()
@@ -176,7 +176,7 @@ def _preload(control: socket.socket, libraries: Sequence[str]) -> None:
         control.send(_encode(Importing(library)))
         is_installed = bool(installed.places_of(library.partition(".")[0]))
         # The children that want it will meet, and tell, the error.
-        with suppress(BaseException), installed.alone() if is_installed else nullcontext():
+        with suppress(BaseException), installed.only_installed() if is_installed else nullcontext():
             importlib.import_module(library)
         control.send(_encode(Imported(library, _threads())))
 
@@ -236,9 +236,9 @@ class _Server:
             return self._fork(order.token, descriptors)
         if order.token in self._models:
             if isinstance(order, Kill):
-                end(self._models[order.token], spared=self._models.values())
+                kill(self._models[order.token], spared=self._models.values())
             else:
-                os.kill(self._models[order.token], output.LOOK)  # who is not reaped yet keeps its number
+                os.kill(self._models[order.token], output.DUMP_SIGNAL)  # who is not reaped yet keeps its number
         return None
 
     def _fork(self, token: int, descriptors: Sequence[int]) -> Sequence[int] | None:
@@ -260,7 +260,7 @@ class _Server:
         try:
             pidfd = os.pidfd_open(pid)
         except OSError:  # no descriptor is left, and so no way to hear of its end
-            end(pid)
+            kill(pid)
             os.waitpid(pid, 0)
             self._ended.append(Exited(token, NOT_STARTED))
             return False
@@ -280,8 +280,8 @@ class _Server:
         """End what is left behind, and tell of the models that have ended."""
         ended, self._ended = self._ended, []
         known = {pid for _, pid in self._watched.values()}
-        for pid in children():
-            if pid not in known and end(pid, spared=known):
+        for pid in child_pids():
+            if pid not in known and kill(pid, spared=known):
                 self._watch(_LEFT_BEHIND, pid)
         for report in ended:
             if report.token != _LEFT_BEHIND:
@@ -291,6 +291,6 @@ class _Server:
         self._control.send(_encode(report))
 
     def _end_all(self) -> None:
-        while ending := [pid for pid in children() if end(pid)]:
+        while ending := [pid for pid in child_pids() if kill(pid)]:
             for pid in ending:
                 os.waitpid(pid, 0)

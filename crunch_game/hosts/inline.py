@@ -1,4 +1,4 @@
-"""Models in this very process: for notebooks, tests and trusted models. Nothing is enforced."""
+"""InlineHost: runs models in this process, for notebooks, tests and trusted models. It enforces nothing."""
 
 from __future__ import annotations
 
@@ -33,11 +33,10 @@ class _Inline(Instance):
 
 @public
 class InlineHost:
-    """Runs models one after the other on the event loop's own thread.
+    """Runs models one after the other on the thread of the event loop.
 
-    A model can hang or end the whole process, and all share its memory; arguments and answers are still
-    copied, so that no model can change what the others or the game see. An answer that took longer than its
-    budget becomes a TIMEOUT afterwards.
+    A model can hang or end the whole process, and all models share its memory. Arguments and answers are still copied,
+    so that no model changes what the others or the game see. An answer over its budget becomes a TIMEOUT afterwards.
     """
 
     _setup: Setup
@@ -46,12 +45,12 @@ class InlineHost:
         self._clock = clock
 
     async def open(self, setup: Setup, submissions: Sequence[Submission], watcher: Watcher) -> None:
-        """Remember how models are made."""
+        """Keep what `start` needs."""
         self._setup = setup
         self._watcher = watcher
 
     async def start(self, submission: Submission, timeout: float) -> Loaded:
-        """Load the model here and now; `timeout` is not enforced."""
+        """Load the model. `timeout` is not enforced."""
         setup = self._setup
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -61,7 +60,9 @@ class InlineHost:
                     args, kwargs = decode(encode((list(setup.init_args), dict(setup.init_kwargs))))
                     model = make_model(code, setup.contract, setup.loader, args, kwargs)
             except LoadError as error:
-                raise LoadFailure(_load_fault(error)) from None
+                cause = error.__cause__
+                frames = own_frames(cause) if cause else None
+                raise LoadFailure(Fault(type(cause or error).__name__, str(error), frames)) from None
             except Exception as error:
                 raise LoadFailure(fault_of(error)) from error
         told = tuple(str(warning.message) for warning in caught)
@@ -82,13 +83,11 @@ class InlineHost:
                 try:
                     yield replies
                 finally:
-                    self._free(replies)
+                    # A model that was late has answered by now: it is free for the next call.
+                    for late, reply in replies:
+                        if reply.event is Event.DEADLINE:
+                            self._watcher.happened(late, Event.LATE, None)
                     replies = []
-
-    def _free(self, replies: Sequence[tuple[Instance, Reply]]) -> None:
-        for instance, reply in replies:
-            if reply.event is Event.DEADLINE:
-                self._watcher.happened(instance, Event.LATE, None)
 
     def _reply(self, instance: _Inline, call: Call, body: bytes, extra: bytes | None) -> Reply:
         args, kwargs = decode(body)
@@ -106,7 +105,7 @@ class InlineHost:
             event, value, fault = Event.INVALID, None, Fault("invalid", f"the answer cannot be read: {error}")
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # noqa: BLE001 - nothing is awaited here: whatever is raised is the model's
+        except BaseException as error:  # noqa: BLE001 - nothing is awaited here, so whatever is raised comes from the model
             event, value, fault = Event.RAISED, None, fault_of(error)
             if instance.callee.lacks(error):
                 event, fault = self._setup.absence(call.method.name, str(error))
@@ -117,10 +116,10 @@ class InlineHost:
         return Reply(event, value, fault, elapsed)
 
     async def stop(self, instance: Instance) -> None:
-        """Nothing to end: the garbage collector has it."""
+        """Do nothing: the garbage collector frees the model."""
 
     async def close(self) -> None:
-        """Nothing to end."""
+        """Do nothing."""
 
 
 def _sendable(value: Any, call: Call) -> bytes:
@@ -130,8 +129,3 @@ def _sendable(value: Any, call: Call) -> bytes:
         raise ContractError(
             f"the arguments of {call.method.owner}.{call.method.name} cannot be sent: {error}"
         ) from None
-
-
-def _load_fault(error: LoadError) -> Fault:
-    cause = error.__cause__
-    return Fault(type(cause or error).__name__, str(error), own_frames(cause) if cause else None)

@@ -1,9 +1,9 @@
-"""Where installed libraries lie, and how to import them from there and from nowhere else.
+"""Finds installed libraries, and imports them without finding anything else.
 
-An entry of sys.path that is no library folder is the author's own, and submissions may lie in it: the fork server,
-which no sandbox holds, must not find them there, neither by a word of a submission nor by a library that looks for
-another which is not installed. The author's own packages are therefore no libraries, those installed as editable
-neither: their names lead into such an entry. What the base class needs of them is imported with it.
+An entry of sys.path other than a library folder is the author's own, and submissions may be in it. The fork server is
+in no sandbox, so it must never import a submission: neither because another submission names it, nor because a library
+tries an optional import of that name. So only what is in library folders counts as installed. The author's packages do
+not, even if they are installed as editable; what the base class needs of them is imported with it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from types import ModuleType
 
 from crunch_game.hosts.surroundings import is_beneath, real
 
-__all__ = ["alone", "places_of"]
+__all__ = ["only_installed", "places_of"]
 
 
 def places_of(name: str) -> list[str]:
-    """The file or folders of the installed library of this top-level name; none if there is none. Imports nothing."""
+    """Return the file, or the folders, of the installed library of this top-level name. Imports nothing."""
     spec = PathFinder.find_spec(name, _beneath(_folders(), sys.path))
     if spec is None:
         return []
@@ -30,8 +30,8 @@ def places_of(name: str) -> list[str]:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """While it is entered, imports find the standard library and installed libraries, and nothing else on sys.path."""
+def only_installed() -> Iterator[None]:
+    """Let imports find only the standard library and installed libraries, while the context is entered."""
     finders, path = sys.meta_path[:], sys.path[:]
     installed = _beneath([*_folders(), *_standard()], path)
     sys.meta_path[:] = [_Installed if finder is PathFinder else finder for finder in finders]
@@ -40,11 +40,11 @@ def alone() -> Iterator[None]:
         yield
     finally:
         sys.meta_path[:] = [PathFinder if finder is _Installed else finder for finder in sys.meta_path]
-        sys.path[:] = path + [entry for entry in sys.path if entry not in installed]  # what a library has added stays
+        sys.path[:] = path + [entry for entry in sys.path if entry not in installed]  # a library may have added its own
 
 
 class _Installed(PathFinder):
-    """Keeps what is beneath a package where the package is, whatever else its path has: some share their names."""
+    """Finds submodules only in library folders and in the folder of their package, whatever its `__path__` has."""
 
     @classmethod
     def find_spec(
@@ -73,6 +73,6 @@ def _standard() -> list[str]:
 
 
 def _own(package: str) -> list[str]:
-    """The folder of a package that is imported already, whoever imported it. Others may have been added to its path."""
+    """Return the folder of a package that is imported already. Its `__path__` may have others, which do not count."""
     file = getattr(sys.modules.get(package), "__file__", None)
     return [real(Path(file).parent)] if isinstance(file, str) else []

@@ -19,10 +19,10 @@ import msgspec
 from crunch_game.faults import shortened
 from crunch_game.hosts import framing, lastwords, wire
 from crunch_game.hosts.base import Call, Instance, LoadFailure, Reply, Setup
-from crunch_game.hosts.deaths import Coroner
+from crunch_game.hosts.deaths import ExitDiagnosis
 from crunch_game.hosts.exchange import Exchange, Gone, Link, LinkWatcher, channel_pair
 from crunch_game.hosts.folders import discard
-from crunch_game.hosts.logs import Keeper, file_name
+from crunch_game.hosts.logs import LogRotator, file_name
 from crunch_game.hosts.turns import Missed
 from crunch_game.hosts.worker import FAILED
 from crunch_game.models import Submission
@@ -68,8 +68,8 @@ class Process(Instance):
         watcher: Hears of it.
         folder: Where its temporary folder is made.
         logs: Where its output is kept, or None for the temporary folder.
-        keeper: Keeps its logs short.
-        coroner: Says what it died of.
+        rotator: Keeps its logs short.
+        diagnosis: Says what it died of.
         answer_limit: Bytes that one answer may take.
     """
 
@@ -80,8 +80,8 @@ class Process(Instance):
         watcher: LinkWatcher,
         folder: Path,
         logs: Path | None,
-        keeper: Keeper,
-        coroner: Coroner,
+        rotator: LogRotator,
+        diagnosis: ExitDiagnosis,
         answer_limit: int,
     ) -> None:
         super().__init__(submission)
@@ -90,15 +90,15 @@ class Process(Instance):
         self.home = folder / f"{self.link.token}"
         self._setup = setup
         self._keep = logs is not None
-        self._keeper = keeper
-        self._coroner = coroner
+        self._rotator = rotator
+        self._diagnosis = diagnosis
         self._answer_limit = answer_limit
         # A model's old process may end after its new one has begun: only logs to be kept are shared by the two.
         stem = str(self.link.token) if logs is None else file_name(submission.id)
-        self._out, self._err = (keeper.keep((logs or folder) / f"{stem}.{name}.log") for name in ("out", "err"))
+        self._out, self._err = (rotator.watch((logs or folder) / f"{stem}.{name}.log") for name in ("out", "err"))
         self._read_to = self._err.end()
         self._slow: _SlowCall | None = None
-        self._killed_for_memory: bool | None = None
+        self._oom_killed: bool | None = None
 
     def open(self) -> tuple[socket.socket, list[int]]:
         """Our end of its channel, and the descriptors that it gets: the other end, stdout and stderr.
@@ -122,7 +122,7 @@ class Process(Instance):
         """Remove its temporary folder, and the logs that nobody wants. Blocks for as long as the disk takes."""
         discard(self.home)
         for log in (self._out, self._err):
-            self._keeper.let_go(log, remove=not self._keep)
+            self._rotator.release(log, remove=not self._keep)
 
     def note_slow(self, exchange: Exchange) -> None:
         """Head, in its log, the lines that will tell where it is. Not for the event loop: the disk may be slow."""
@@ -171,32 +171,32 @@ class Process(Instance):
 
     def _fault(self, frame: framing.Frame) -> Fault:
         kind, message, traceback = fault_in(frame)
-        stderr = lastwords.lines_of(self._unread()) if frame.kind == framing.FAULT else None
+        stderr = lastwords.last_lines(self._unread()) if frame.kind == framing.FAULT else None
         return Fault(kind, message, traceback, stderr)
 
     def examine(self, gone: Gone) -> None:
         """Ask the system what it can say only while the end is fresh: whether memory had run out."""
-        if self._killed_for_memory is None and gone.exit == -signal.SIGKILL and gone.reason is None:
-            self._killed_for_memory = self._coroner.memory.struck()
+        if self._oom_killed is None and gone.exit == -signal.SIGKILL and gone.reason is None:
+            self._oom_killed = self._diagnosis.oom_kills.claim()
 
     def death(self, gone: Gone, when: str = "between two calls") -> Fault:
         """How and when the process ended."""
         self.examine(gone)
         raw = self._unread()
-        stderr, dump = lastwords.lines_of(raw), lastwords.dump_of(raw, fatal=gone.exit != -signal.SIGXCPU)
+        stderr, dump = lastwords.last_lines(raw), lastwords.dump_in(raw, fatal=gone.exit != -signal.SIGXCPU)
         frames = dump.frames and f"{dump.frames}\n{dump.headline}".rstrip() if dump is not None else None
-        farewell = lastwords.farewell_of(raw) if gone.exit == FAILED else None
-        frames = farewell.frames if farewell is not None else frames
+        fatal_error = lastwords.fatal_error_in(raw) if gone.exit == FAILED else None
+        frames = fatal_error.frames if fatal_error is not None else frames
         if gone.reason is not None:
             return Fault("protocol", f"its process was ended {when}: {gone.reason}", frames, stderr, gone.exit)
-        how = self._coroner.verdict(
+        how = self._diagnosis.explain(
             gone.exit,
             started=self.link.pid is not None,
-            struck=bool(self._killed_for_memory),
+            oom_killed=bool(self._oom_killed),
             peak=self.link.peak,
             stderr=stderr,
             dump=dump,
-            farewell=farewell,
+            fatal_error=fatal_error,
         )
         return Fault("died", f"its process ended {when}: {how}", frames, stderr, gone.exit)
 
@@ -204,13 +204,13 @@ class Process(Instance):
         """The deadline passed: the fault tells where the model was shortly before."""
         slow, unread = self._slow, self._unread()
         if slow is None or missed.at is None or slow.exchange != missed.at.id:
-            return Fault(kind, message, None, lastwords.lines_of(unread))
+            return Fault(kind, message, None, lastwords.last_lines(unread))
         if slow.frames is None:
             start, age = slow.position, self._read_to - slow.position
             since = unread[-age:] if age <= len(unread) else self._err.read(start, start + _MAX_STDERR_BYTES)
-            dump = lastwords.dump_of(since)
+            dump = lastwords.dump_in(since)
             slow.frames = dump.frames and f"{dump.frames}\n({slow.when})" if dump is not None else None
-        return Fault(kind, message, slow.frames, lastwords.lines_of(unread))
+        return Fault(kind, message, slow.frames, lastwords.last_lines(unread))
 
     def _unread(self) -> bytes:
         """The last that it wrote to stderr, if that was after the last fault."""

@@ -1,4 +1,4 @@
-"""Landlock: what a process may open, decided by paths, for good, and without privileges."""
+"""Landlock: restricts by path what a process can open, permanently, and without privileges."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _READ: Final = _READ_FILE | _READ_DIR
 _WRITE: Final = _ALL & ~(_EXECUTE | _MAKE_CHAR | _MAKE_BLOCK | _MAKE_SOCK | _RESOLVE_UNIX)
 _OF_FILES: Final = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 
-# What each version of the ABI brought: (version, rights).
+# The rights that each version of the ABI added: (version, rights).
 _FILES: Final = ((1, 0x1FFF), (2, 1 << 13), (3, _TRUNCATE), (5, _IOCTL_DEV), (9, _RESOLVE_UNIX))
 _NETWORK: Final = ((4, 0b11), (10, 0b1100))  # bind and connect: TCP, UDP
 _SCOPES: Final = ((6, 0b11),)  # abstract Unix sockets, signals
@@ -52,10 +52,10 @@ class _PathBeneath(ctypes.Structure):
 
 @cache
 def abi() -> int:
-    """The version of the kernel's Landlock.
+    """Return the version of the kernel's Landlock.
 
     Raises:
-        Unavailable: It has none, or does not let this process use it.
+        Unavailable: The kernel has none, or refuses it to this process.
     """
     try:
         return call("landlock_create_ruleset", None, 0, _GET_VERSION)
@@ -68,7 +68,7 @@ def abi() -> int:
 
 
 def scopes() -> bool:
-    """Whether the kernel keeps the signals of a restricted process inside, among it and its children."""
+    """Whether a restricted process can signal only itself and its children."""
     try:
         return abi() >= 6
     except Unavailable:
@@ -78,24 +78,24 @@ def scopes() -> bool:
 def restrict(
     readable: Iterable[str], writable: Iterable[str], listed: Iterable[str], *, network: bool, execute: bool
 ) -> None:
-    """Open nothing but these paths, and what is beneath them, from now on; paths that do not exist are passed over.
+    """Allow this thread, and what it starts, to open only these paths and what is beneath them.
 
-    Holds for the calling thread, and for threads and processes that it starts.
+    Paths that do not exist are ignored.
 
     Args:
-        readable: To read and list, and with `execute` to execute.
-        writable: To read, and to change in every way.
-        listed: To list, and no more.
-        network: Leave TCP and UDP alone, which are refused else where the kernel can.
-        execute: Programs may be executed.
+        readable: May be read and listed, and with `execute` executed.
+        writable: May also be changed in every way.
+        listed: May only be listed.
+        network: Allow TCP and UDP, which are otherwise refused by kernels that can.
+        execute: Allow to execute programs.
 
     Raises:
         Unavailable: The kernel has no Landlock.
-        OSError: Landlock is there, and refused.
+        OSError: The kernel has Landlock, but it failed.
     """
     version = abi()
-    files = _known(_FILES, version)
-    ruleset = _Ruleset(files, 0 if network else _known(_NETWORK, version), _known(_SCOPES, version))
+    files = _supported(_FILES, version)
+    ruleset = _Ruleset(files, 0 if network else _supported(_NETWORK, version), _supported(_SCOPES, version))
     read = _READ | (_EXECUTE if execute else 0)
     descriptor = call("landlock_create_ruleset", ctypes.byref(ruleset), ctypes.sizeof(ruleset), 0)
     try:
@@ -120,5 +120,5 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
         os.close(parent)
 
 
-def _known(rights: Iterable[tuple[int, int]], version: int) -> int:
+def _supported(rights: Iterable[tuple[int, int]], version: int) -> int:
     return sum(bits for since, bits in rights if since <= version)

@@ -1,4 +1,4 @@
-"""What models print, in files that stay within a limit: cut from time to time, the tail kept beside them in `.1`."""
+"""Log rotation: what models print is in files of limited size, whose last part is kept in `.1` when they are cut."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["LEAST_LIMIT", "Keeper", "Log", "file_name"]
+__all__ = ["MIN_LIMIT_BYTES", "Log", "LogRotator", "file_name"]
 
-LEAST_LIMIT: Final = 4096
-_NOTE: Final = 100
-"""Bytes that the line takes, at most, which says how much was dropped."""
-_SHARE: Final = 0.005
-"""What looking at sizes may cost at most, as a share of one core."""
-_SHORTEST, _LONGEST = 0.1, 5.0
-"""Seconds between two looks."""
-_LONGEST_NAME: Final = 200
+MIN_LIMIT_BYTES: Final = 4096
+_MAX_NOTICE_BYTES: Final = 100
+"""The size of the line that says how much was dropped."""
+_MAX_CPU_SHARE: Final = 0.005
+"""The share of one core that checking sizes may take."""
+_MIN_INTERVAL, _MAX_INTERVAL = 0.1, 5.0
+"""Seconds between two checks of all logs."""
+_MAX_NAME_BYTES: Final = 200
 
 
 def file_name(model_id: str) -> str:
-    """The id where it can be a file's name; no two ids have the same."""
+    """Return a file name for the id. Two ids never have the same one."""
     name = re.sub(r"[^\w.-]", lambda found: "".join(f"%{byte:02X}" for byte in os.fsencode(found[0])), model_id)
-    if len(os.fsencode(name)) <= _LONGEST_NAME:
+    if len(os.fsencode(name)) <= _MAX_NAME_BYTES:
         return name
     return f"{name[:40]}-{hashlib.sha256(os.fsencode(model_id)).hexdigest()}"
 
 
 class Log:
-    """One stream of one model on disk: its process appends to it, the coordinator reads and cuts it.
+    """The file of one output stream. The model's process appends to it; the coordinator reads and cuts it.
 
-    Positions count bytes since the log was first looked at, so that no cut moves them. From any thread.
+    Positions count bytes from the first one that this object saw, so that cutting does not change them. Thread-safe.
 
     Args:
         path: The file.
-        limit: Bytes that it may have, together with what was cut off and kept.
+        limit: Bytes of the file and its `.1` together.
     """
 
     def __init__(self, path: Path, limit: int) -> None:
@@ -49,44 +49,36 @@ class Log:
         self.users = 0
         self._older = path.with_name(f"{path.name}.1")
         self._start = 0  # the position of the file's first byte
-        self._kept = 0  # how many bytes before it are in the older file
-        self._tail: bytes | None = None  # these bytes, until they are there
-        self._state = threading.Lock()  # never held while something is written
+        self._kept = 0  # how many bytes before that position are in the older file
+        self._tail: bytes | None = None  # those bytes, until they are written there
+        self._state = threading.Lock()  # never held during a write: readers must not wait for the disk
         self._cutting = threading.Lock()
         self._removed = False
 
     def open(self) -> int:
-        """A descriptor for a process to append to.
-
-        Raises:
-            OSError: There is none.
-        """
+        """Return a descriptor with which a process appends to the file."""
         return os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
     def end(self) -> int:
-        """The position after the last byte."""
+        """Return the position after the last byte."""
         with self._state, suppress(OSError):
             return self._start + self.path.stat().st_size
         return self._start
 
     def read(self, begin: int, end: int) -> bytes:
-        """What was written between two positions, as far as it is still there."""
+        """Return what was written between two positions, as far as it is kept."""
         with self._state, suppress(OSError), self.path.open("rb") as file:
             file.seek(max(0, begin - self._start))
             recent = file.read(max(0, end - max(begin, self._start)))
-            older = self._before(self._start - begin)
+            missing = min(self._start - begin, self._kept)
+            older = b""
+            if missing > 0:
+                older = self._tail[-missing:] if self._tail is not None else _last_bytes(self._older, missing)
             return (older + recent)[: max(0, end - begin)]
         return b""
 
-    def _before(self, count: int) -> bytes:
-        """The last bytes that were cut off and kept."""
-        count = min(count, self._kept)
-        if count <= 0:
-            return b""
-        return self._tail[-count:] if self._tail is not None else _last(self._older, count)
-
     def append(self, text: str) -> int:
-        """Write a line of our own; the position before it."""
+        """Write a text of our own, and return the position before it."""
         end = self.end()
         with suppress(OSError):
             descriptor = self.open()
@@ -97,24 +89,24 @@ class Log:
         return end
 
     def cut(self) -> None:
-        """Keep the tail elsewhere and empty the file, if it is too long."""
+        """If the file is too long, move its last part to `.1` and empty it."""
         with self._cutting, suppress(OSError):
             if not self._removed and self.path.stat().st_size > self.half:
                 self._cut()
             elif self._kept == 0 and self._older.exists() and self._older.stat().st_size > self.half:
-                self._keep(_last(self._older, self.half))  # from a run with another limit
+                self._keep(_last_bytes(self._older, self.half))  # from a run with another limit
 
     def _cut(self) -> None:
         with self._state, self.path.open("r+b", buffering=0) as file:
             size = seen = os.fstat(file.fileno()).st_size
             tail = os.pread(file.fileno(), self.half, max(0, size - self.half))
-            for _ in range(3):  # what is written between the last look and the cut is lost: a moment's worth
+            for _ in range(3):  # the process may write meanwhile; what it writes after the last look is lost
                 seen, size = size, os.fstat(file.fileno()).st_size
                 if size <= seen:
                     break
                 tail += os.pread(file.fileno(), self.half, max(seen, size - self.half))
             file.truncate(0)
-            tail = tail[-(self.half - _NOTE) :]
+            tail = tail[-(self.half - _MAX_NOTICE_BYTES) :]
             whole_lines = tail.find(b"\n", 0, self.half // 2) + 1
             self._tail = tail[whole_lines:]
             self._kept = len(self._tail)
@@ -129,51 +121,51 @@ class Log:
         try:
             fresh.write_bytes(content)
             fresh.replace(self._older)
-        except OSError:  # the disk is full: that is when logs must get out of the way
+        except OSError:  # the disk is full, so logs must make room
             self._kept = 0
             for path in (fresh, self._older):
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Delete the file, and what was cut off."""
+        """Delete the file and its `.1`."""
         with self._cutting:
             self._removed = True
             for path in (self.path, self._older):
                 path.unlink(missing_ok=True)
 
 
-class Keeper:
-    """A thread that looks at the logs' sizes, as often as half a percent of a core allows, and cuts those too long.
+class LogRotator:
+    """A thread that checks the sizes of logs, as often as half a percent of a core allows, and cuts long ones.
 
     Args:
-        limit: Bytes of one stream on disk.
+        limit: Bytes of one log.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._logs: dict[Path, Log] = {}
-        self._hot: list[Log] = []
+        self._growing: list[Log] = []  # too long when last checked
         self._users = threading.Lock()
         self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="crunch_game logs", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look a last time, and end the thread; blocks for the moment that it takes."""
+        """End the thread, and check all logs once more. Blocks meanwhile."""
         self._tasks.put(None)
         self._thread.join()
-        self.look()
+        self.check()
 
     def do(self, task: Callable[[], None]) -> None:
-        """Run the function on this thread, where disks may be waited for. It must not raise."""
+        """Run a function on this thread, where it may wait for the disk. It must not raise."""
         self._tasks.put(task)
 
-    def keep(self, path: Path) -> Log:
-        """The log at the path, watched until all who keep it have let it go."""
+    def watch(self, path: Path) -> Log:
+        """Return the log of this file. It is checked until each caller of this has released it."""
         with self._users:
             log = self._logs.get(path)
             if log is None:
@@ -182,8 +174,8 @@ class Keeper:
             log.users += 1
             return log
 
-    def let_go(self, log: Log, *, remove: bool) -> None:
-        """Watch the log no more: it is left within its limit, or removed."""
+    def release(self, log: Log, *, remove: bool) -> None:
+        """Stop checking the log, unless others watch it, and cut or remove it."""
         with self._users:
             log.users -= 1
             if log.users:
@@ -194,41 +186,41 @@ class Keeper:
         else:
             log.cut()
 
-    def look(self) -> float:
-        """Cut what is too long; the processor time that looking took, in seconds."""
+    def check(self) -> float:
+        """Cut logs that are too long, and return the seconds of CPU time that took."""
         began = time.thread_time()
-        self._hot = self._cut(list(self._logs.values()))
+        self._growing = self._cut(list(self._logs.values()))
         return time.thread_time() - began
 
     def _cut(self, logs: Iterable[Log]) -> list[Log]:
-        """Those of the logs that were too long."""
+        """Cut the logs that are too long, and return them."""
         long = []
         for log in logs:
             with suppress(OSError):
-                if os.stat(log.path).st_size > log.half:  # noqa: PTH116 - for thousands of files, all the time
+                if os.stat(log.path).st_size > log.half:  # noqa: PTH116 - faster, and this runs all the time for thousands of files
                     log.cut()
                     long.append(log)
         return long
 
     def _run(self) -> None:
-        at = time.monotonic() + _SHORTEST
+        at = time.monotonic() + _MIN_INTERVAL
         while True:
-            # Who was found too long is looked at more often until all are looked at again.
-            pause = min(_SHORTEST, at - time.monotonic()) if self._hot else at - time.monotonic()
+            # Logs that grow fast are checked more often than all the others.
+            pause = min(_MIN_INTERVAL, at - time.monotonic()) if self._growing else at - time.monotonic()
             try:
                 task = self._tasks.get(timeout=max(0.0, pause))
             except queue.Empty:
                 if time.monotonic() < at:
-                    self._cut(self._hot)
+                    self._cut(self._growing)
                 else:
-                    at = time.monotonic() + min(max(_SHORTEST, self.look() / _SHARE), _LONGEST)
+                    at = time.monotonic() + min(max(_MIN_INTERVAL, self.check() / _MAX_CPU_SHARE), _MAX_INTERVAL)
                 continue
             if task is None:
                 return
             task()
 
 
-def _last(path: Path, count: int) -> bytes:
+def _last_bytes(path: Path, count: int) -> bytes:
     with path.open("rb") as file:
         file.seek(-min(count, file.seek(0, os.SEEK_END)), os.SEEK_END)
         return file.read(count)

@@ -1,4 +1,4 @@
-"""What the kernel knows of processes: which are this one's children, inherited ones too, and which are at their end."""
+"""The reaper: finds and kills a process's children, inherited ones too, and knows which are at their end."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Final
 
 from crunch_game.hosts.syscalls import prctl
 
-__all__ = ["adopt", "children", "end", "is_exiting"]
+__all__ = ["become_subreaper", "child_pids", "is_exiting", "kill"]
 
 _CHILD_SUBREAPER: Final = 36
 _PF_EXITING: Final = 0x4
 
 
-def adopt() -> None:
-    """From now on, whoever below this process loses its parent becomes this process's child. Not inherited by forks."""
+def become_subreaper() -> None:
+    """Become a subreaper: descendants whose parent ends become this process's children. Forks do not inherit this."""
     prctl(_CHILD_SUBREAPER, 1)
 
 
-def children() -> list[int]:
-    """This process's children, those that it inherited too; only who is reaped is not among them."""
+def child_pids() -> list[int]:
+    """Return the pids of this process's children that are not reaped yet, those included that it has inherited."""
     try:
         return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
     except FileNotFoundError:  # the kernel lacks CONFIG_PROC_CHILDREN
@@ -36,11 +36,13 @@ def _is_child(process: Path) -> bool:
     return False
 
 
-def end(pid: int, spared: Container[int] = ()) -> bool:
-    """Kill a child that is not reaped yet, and its group with it, which forks nothing behind the signal.
+def kill(pid: int, spared: Container[int] = ()) -> bool:
+    """Kill a child that is not reaped yet, and its process group, so that no member can fork meanwhile.
 
-    A group whose leader is spared is: one may join any group of its session. Whether it is in this process's power:
-    a child may have become another user.
+    A group whose leader is in `spared` is not killed: a child may join any group of its session.
+
+    Returns:
+        False if this process may not kill it, since the child has become another user.
     """
     try:
         group = os.getpgid(pid)

@@ -1,4 +1,4 @@
-"""The model's side of its logs: what it prints is on disk in time, and a crash or a hang leaves its frames there."""
+"""A model's stdout and stderr, in its process: redirected to its logs, with a traceback of every crash or hang."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from contextlib import suppress
 from textwrap import indent
 from typing import Final
 
-from crunch_game.faults import own_frames, said
+from crunch_game.faults import describe_exception, own_frames
 
-__all__ = ["FAREWELL", "LOOK", "REMARK", "fail", "flush", "point", "prepare"]
+__all__ = ["DUMP_SIGNAL", "FATAL_PREFIX", "NOTE_PREFIX", "flush", "prepare", "redirect", "report_fatal_error"]
 
-REMARK: Final = "[crunch_game] "
-"""What each line of ours in a model's log begins with."""
-FAREWELL: Final = "the model's process ends: "
-"""What the first begins with that say why it ended by itself: the error, and from the next on the model's frames."""
-
-LOOK: Final = signal.SIGWINCH
-"""Makes a model's process write to its stderr where it is. Without our handler the kernel would ignore it."""
+NOTE_PREFIX: Final = "[crunch_game] "
+"""Begins every line that we write to a model's log."""
+FATAL_PREFIX: Final = "the model's process ends: "
+"""Begins, after NOTE_PREFIX, the error for which our own code ended the process; the model's frames follow."""
+DUMP_SIGNAL: Final = signal.SIGWINCH
+"""Makes a model's process write its traceback to stderr. A process without our handler ignores this signal."""
 
 _LINE_BUFFERED: Final = 1  # _IOLBF
 _streams: list[io.TextIOWrapper] = []
 
 
 def prepare() -> None:
-    """Do once what every forked process inherits; for a single-threaded process, after its last import."""
-    for stream in (sys.stdout, sys.stderr):  # what imports printed is not the models' to print again
+    """Set up what forked processes inherit. For a process with one thread, after its last import."""
+    for stream in (sys.stdout, sys.stderr):  # else each fork would write what imports have printed
         stream.flush()
     libc = ctypes.CDLL(None)
     libc.fflush(None)
     libc.setvbuf(ctypes.c_void_p.in_dll(libc, "stdout"), None, _LINE_BUFFERED, 0)
-    # Only the thread that is hit: to walk another's frames while it runs may crash.
+    # Only the thread that got the signal: reading the frames of another one while it runs may crash.
     faulthandler.enable(file=2, all_threads=False)
-    faulthandler.register(LOOK, file=2, all_threads=False)
+    faulthandler.register(DUMP_SIGNAL, file=2, all_threads=False)
     faulthandler.register(signal.SIGXCPU, file=2, all_threads=False, chain=True)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nobody types ^C here; an exception would look like the model's own
+    # ^C is meant for the coordinator, and a KeyboardInterrupt here would look like the model's own exception.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def point(out: int, err: int) -> None:
-    """Point stdin, stdout and stderr of a forked process elsewhere."""
+def redirect(out: int, err: int) -> None:
+    """Redirect stdout and stderr of a forked process to these descriptors, and stdin to nothing."""
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (out, 1), (err, 2)):
         os.dup2(source, target)
@@ -54,16 +54,16 @@ def point(out: int, err: int) -> None:
 
 
 def flush() -> None:
-    """Write what the model printed without ending the line."""
+    """Write what the model printed without a newline."""
     for stream in _streams:
-        with suppress(ValueError, OSError):  # it closed the stream, or the disk is full
+        with suppress(ValueError, OSError):  # the model closed the stream, or the disk is full
             stream.flush()
 
 
-def fail() -> None:
-    """Leave in the log why our own code in this process cannot go on."""
+def report_fatal_error() -> None:
+    """Write to the log why our own code in this process cannot go on: the exception that is being handled."""
     error = sys.exc_info()[1]
-    reason, frames = (said(error), own_frames(error)) if error else ("it was told to", None)
-    text = f"{FAREWELL}{' '.join(reason.split())}\n{frames or ''}".rstrip()
+    reason, frames = (describe_exception(error), own_frames(error)) if error else ("it was told to", None)
+    text = f"{FATAL_PREFIX}{' '.join(reason.split())}\n{frames or ''}".rstrip()
     with suppress(OSError):
-        os.write(2, f"{indent(text, REMARK, lambda line: True)}\n".encode())
+        os.write(2, f"{indent(text, NOTE_PREFIX, lambda line: True)}\n".encode())

@@ -1,7 +1,7 @@
-"""Which installed libraries submissions import: read from their text, never by running or even parsing it.
+"""Finds the installed libraries that submissions import, without running or parsing their code.
 
-Python's own parser is not for strangers' code in the coordinator: one line of `import a.a.a...` makes it take all
-memory. So statements are found by their looks. Where that errs, a library is imported early, or later by its model.
+Python's parser must not read participants' code in the coordinator: one line of `import a.a.a...` makes it use up all
+memory. So import statements are found by a pattern. Where it errs, a library is imported needlessly, or by its model.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,17 +19,17 @@ from crunch_game.hosts.surroundings import is_beneath, real
 from crunch_game.models import Submission
 from crunch_game.sources import ClassSource, FileSource, FolderSource, entry_of
 
-__all__ = ["libraries_of", "with_late_parts"]
+__all__ = ["libraries_of", "with_lazy_imports"]
 
-# grpc must not be imported before a fork, and these need no preloading.
+# grpc does not survive a fork; the others are loaded anyway.
 _NEVER: Final = {"grpc", "crunch_game", "__main__"}
-_LATE: Final = {"numpy": ("numpy.ma",)}
-"""What a library imports when a function of its is first called, here `numpy.quantile`: 20 ms and 4 MiB, which each
-model would pay in a call, and all of a field in the same one."""
-_MOST: Final = 1 << 18
+_LAZY_IMPORTS: Final = {"numpy": ("numpy.ma",)}
+"""What a library imports only when one of its functions is first called, here `numpy.quantile`. It takes 20 ms and
+4 MiB, which every model would pay, and all of them in the same call."""
+_MAX_SOURCE_BYTES: Final = 1 << 18
 """Bytes that are read of one submission's source."""
 
-# Each alternative takes what it has begun to its end, so that no text makes the search go back.
+# Each alternative matches to the end of what it has begun, so that no text makes the search backtrack.
 _STATEMENTS: Final = re.compile(
     r"""
     '''(?:\\.|[^\\])*?(?:'''|\\?\Z) | \"""(?:\\.|[^\\])*?(?:\"""|\\?\Z)
@@ -38,26 +39,27 @@ _STATEMENTS: Final = re.compile(
     """,
     re.VERBOSE | re.MULTILINE | re.DOTALL,
 )
-# Private modules and __main__ are no part of what a library offers: importing them may do anything.
+# Not private modules and __main__: they are not meant to be imported, and doing so may have any effect.
 _NAME: Final = re.compile(r"[^\W\d_]\w*(?:\.[^\W\d_]\w*){0,9}")
 
 
 def libraries_of(submissions: Iterable[Submission]) -> list[str]:
-    """The dotted names of the installed libraries that the submissions import, sorted."""
+    """Return the dotted names of the installed libraries that the submissions import, sorted."""
     known = list(submissions)
     found = {name for submission in known for name in _imports(_text(submission))}
     tops = {name.partition(".")[0] for name in found} - set(sys.stdlib_module_names) - _NEVER
-    theirs = [real(place) for submission in known if (place := _place(submission))]
+    sources = [submission.source for submission in known if not isinstance(submission.source, ClassSource)]
+    theirs = [real(place) for source in sources if (place := source.place)]
     libraries = {top for top in tops if _is_library(top, theirs)}
     return sorted(name for name in found if name.partition(".")[0] in libraries)
 
 
-def with_late_parts(libraries: Iterable[str]) -> list[str]:
-    """The libraries, and what they would import later."""
+def with_lazy_imports(libraries: Iterable[str]) -> list[str]:
+    """Return the libraries, and what they import lazily."""
     named = list(libraries)
     tops = {name.partition(".")[0] for name in named}
-    late = (part for top, parts in _LATE.items() if top in tops for part in parts)
-    return list(dict.fromkeys([*named, *late]))
+    lazy = (part for top, parts in _LAZY_IMPORTS.items() if top in tops for part in parts)
+    return list(dict.fromkeys([*named, *lazy]))
 
 
 def _text(submission: Submission) -> str:
@@ -69,22 +71,15 @@ def _text(submission: Submission) -> str:
     except LoadError:
         return ""
     files = sorted(entry.parent.glob("*.py")) if isinstance(submission.source, FolderSource) else [entry]
-    left, texts = _MOST, []
+    left, texts = _MAX_SOURCE_BYTES, []
     for file in files:
-        text = _read(file, left)
-        left -= len(text)
-        texts.append(text.decode(errors="replace"))
+        if left <= 0 or not file.is_file():  # the coordinator would wait for ever for a named pipe
+            continue
+        with suppress(OSError), file.open("rb") as stream:
+            text = stream.read(left)
+            left -= len(text)
+            texts.append(text.decode(errors="replace"))
     return "\n".join(texts)
-
-
-def _read(file: Path, most: int) -> bytes:
-    try:
-        if most > 0 and file.is_file():  # no pipe, on which the coordinator would wait for ever
-            with file.open("rb") as stream:
-                return stream.read(most)
-    except OSError:
-        pass
-    return b""
 
 
 def _imports(text: str) -> Iterator[str]:
@@ -101,7 +96,7 @@ def _place(submission: Submission) -> Path | None:
 
 
 def _is_library(name: str, submissions: Iterable[str]) -> bool:
-    """Whether an installed library has the name: neither one that is a submission, nor one that submissions lie in."""
+    """Whether a library of that name is installed that is not a submission itself, nor contains submissions."""
     places = [real(place) for place in places_of(name)]
     return bool(places) and not any(
         is_beneath(place, [each]) or is_beneath(each, [place]) for place in places for each in submissions

@@ -1,4 +1,4 @@
-"""Capabilities and limits: what a process gives up for good, whoever its user is."""
+"""Capabilities and resource limits, which a process gives up permanently, even as root."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Final
 
 from crunch_game.hosts.syscalls import function, prctl
 
-__all__ = ["drop_capabilities", "empty_bounding_set", "limit", "no_new_privileges", "volunteer"]
+__all__ = ["become_oom_victim", "drop_capabilities", "empty_bounding_set", "limit", "no_new_privileges"]
 
 _BOUNDING_DROP: Final = 24
 _NO_NEW_PRIVS: Final = 38
@@ -22,24 +22,24 @@ _AMBIENT_CLEAR: Final = 4
 _CAPABILITY_VERSION: Final = 0x20080522
 
 
-@cache  # for good, and for the processes that are forked from this one
+@cache  # forked processes inherit the empty set
 def empty_bounding_set() -> None:
-    """Let no program that is executed from now on gain a capability.
+    """Prevent programs that are executed later from gaining capabilities.
 
     Raises:
         Unavailable: This is not Linux.
     """
-    with suppress(OSError):  # EINVAL after the kernel's last; EPERM where there is no right to it, and nothing to lose
+    with suppress(OSError):  # EINVAL: beyond the kernel's last capability; EPERM: an ordinary user has none to lose
         for capability in range(64):
             prctl(_BOUNDING_DROP, capability)
 
 
 def drop_capabilities() -> None:
-    """Give up every capability, in all five sets: root becomes a user who owns many files.
+    """Give up all capabilities in all five sets. For root this leaves a user who owns many files.
 
     Raises:
         Unavailable: This is not Linux.
-        OSError: The kernel refused to take them.
+        OSError: It failed.
     """
     empty_bounding_set()
     with suppress(OSError):  # kernels before 4.3 have no ambient set
@@ -49,14 +49,14 @@ def drop_capabilities() -> None:
 
 
 def no_new_privileges() -> None:
-    """No program that is executed from now on gains anything: setuid bits and file capabilities are void."""
+    """Make setuid bits and file capabilities of executed programs void."""
     prctl(_NO_NEW_PRIVS, 1)
 
 
 def limit(limits: Mapping[str, int]) -> None:
-    """Lower resource limits, by name ("DATA"), soft and hard; a hard limit that is lower already stays.
+    """Lower resource limits, soft and hard, by name ("DATA"). A hard limit that is lower already stays.
 
-    The hard limit of processor time is a second above the soft one: at that comes SIGXCPU, which tells what happened.
+    The hard limit of CPU time is one second above the soft one, at which SIGXCPU makes the process say what happened.
     """
     for name, value in limits.items():
         which = getattr(resource, f"RLIMIT_{name}", None)
@@ -68,8 +68,8 @@ def limit(limits: Mapping[str, int]) -> None:
         resource.setrlimit(which, (lowest, above))
 
 
-def volunteer() -> None:
-    """When the machine runs out of memory, let the kernel end this process before others."""
+def become_oom_victim() -> None:
+    """Make this process the first that the kernel kills when the machine runs out of memory."""
     with suppress(OSError):
         descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
         try:

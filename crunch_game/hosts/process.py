@@ -20,17 +20,17 @@ from crunch_game.errors import ContractError, GameError, ResourceError, UsageErr
 from crunch_game.hosts import forkserver, framing, wire
 from crunch_game.hosts.answering import CallBody
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
-from crunch_game.hosts.deaths import Coroner
+from crunch_game.hosts.deaths import ExitDiagnosis
 from crunch_game.hosts.engine import Engine
 from crunch_game.hosts.exchange import Exchange, Gone, Link, Result, Results, loop_caller
 from crunch_game.hosts.folders import discard
 from crunch_game.hosts.instance import Process
 from crunch_game.hosts.launcher import ForkServer, boot_of, reference_of
 from crunch_game.hosts.lifeline import Lifeline
-from crunch_game.hosts.logs import LEAST_LIMIT, Keeper
-from crunch_game.hosts.preload import libraries_of, with_late_parts
+from crunch_game.hosts.logs import MIN_LIMIT_BYTES, LogRotator
+from crunch_game.hosts.preload import libraries_of, with_lazy_imports
 from crunch_game.hosts.sandbox import Sandbox
-from crunch_game.hosts.shared import INLINE, Shared
+from crunch_game.hosts.shared import MAX_SENT_BYTES, Shared
 from crunch_game.hosts.tables import TableReader
 from crunch_game.hosts.worker import DESCRIPTORS, SetupBody
 from crunch_game.models import Submission
@@ -76,9 +76,9 @@ class ProcessHost:
         answer_limit: int = 1 << 20,
         sandbox: Sandbox | None = _SANDBOX,
     ) -> None:
-        if log_limit < LEAST_LIMIT:
+        if log_limit < MIN_LIMIT_BYTES:
             raise GameError(
-                f"ProcessHost(log_limit={log_limit!r}) is too little; it must be bytes, {LEAST_LIMIT} or more"
+                f"ProcessHost(log_limit={log_limit!r}) is too little; it must be bytes, {MIN_LIMIT_BYTES} or more"
             )
         if not 0 < answer_limit <= framing.MAX_FRAME:
             raise GameError(
@@ -91,7 +91,7 @@ class ProcessHost:
         self._log_limit = log_limit
         self._answer_limit = answer_limit
         self._instances: dict[Link, Process] = {}
-        self._shelves: set[str] = set()
+        self._submission_folders: set[str] = set()
 
     async def open(self, setup: Setup, submissions: Sequence[Submission], watcher: Watcher) -> None:
         """Start the fork server and have it import the base class, and the libraries of these submissions.
@@ -116,9 +116,9 @@ class ProcessHost:
         self._tables = TableReader()
         # A process whose log has reached the sandbox's limit of one file could print no more.
         largest = self._sandbox.file_size if self._sandbox is not None else self._log_limit
-        self._keeper = Keeper(max(LEAST_LIMIT, min(self._log_limit, largest)))
-        self._keeper.keep(self._folder / "forkserver.log")
-        self._coroner = Coroner(self._sandbox)
+        self._rotator = LogRotator(max(MIN_LIMIT_BYTES, min(self._log_limit, largest)))
+        self._rotator.watch(self._folder / "forkserver.log")
+        self._diagnosis = ExitDiagnosis(self._sandbox)
         if self._logs is not None:
             self._logs.mkdir(parents=True, exist_ok=True)
         self._reviving = anyio.Lock()
@@ -126,12 +126,12 @@ class ProcessHost:
         self._init = _sendable((list(setup.init_args), dict(setup.init_kwargs)), "the models' init arguments")
         preload = self._preload
         if preload == "auto":
-            preload = with_late_parts(await anyio.to_thread.run_sync(libraries_of, submissions))
-        self._shelves = {shelf for submission in submissions if (shelf := _shelf(submission))}
+            preload = with_lazy_imports(await anyio.to_thread.run_sync(libraries_of, submissions))
+        self._submission_folders = {folder for submission in submissions if (folder := _submission_folder(submission))}
         self._boot = boot_of(setup, submissions, list(preload), self._sandbox)
         self._engine = Engine(loop_caller(), watcher.loop_blocked)
         self._engine.start()
-        self._keeper.start()
+        self._rotator.start()
         self._server = await self._new_server()
 
     async def start(
@@ -147,8 +147,8 @@ class ProcessHost:
             CrunchGameError: The engine has failed.
         """
         reference = _reference(submission)
-        if shelf := _shelf(submission):
-            self._shelves.add(shelf)
+        if folder := _submission_folder(submission):
+            self._submission_folders.add(folder)
         sent = self._init if init is None else _sendable(init, "the model's init arguments")
         while True:
             self._engine.check()
@@ -181,7 +181,7 @@ class ProcessHost:
 
     def _process(self, submission: Submission) -> tuple[Process, socket.socket, list[int]]:
         process = Process(
-            submission, self._setup, self, self._folder, self._logs, self._keeper, self._coroner, self._answer_limit
+            submission, self._setup, self, self._folder, self._logs, self._rotator, self._diagnosis, self._answer_limit
         )
         try:
             channel, descriptors = process.open()
@@ -204,7 +204,7 @@ class ProcessHost:
         results = Results(call.method.name, call.timeout, each=each)
         id_ = results.exchange.id
         kind, body = framing.CALL, _sendable(CallBody(call.method.name, (call.args, call.kwargs)), what)
-        if len(body) > INLINE:
+        if len(body) > MAX_SENT_BYTES:
             results.exchange.shared = Shared(body)
             kind, body = framing.SHARED, wire.encode(len(body))
         frame = _framed(kind, id_, body, what)
@@ -254,7 +254,7 @@ class ProcessHost:
             for process in list(self._instances.values()):
                 if orphans or process.link.orphaned:
                     await self.stop(process)
-            await anyio.to_thread.run_sync(self._keeper.stop)
+            await anyio.to_thread.run_sync(self._rotator.stop)
             await anyio.to_thread.run_sync(self._engine.stop)
         self._lifeline.cut()
         self._tables.close()
@@ -280,13 +280,11 @@ class ProcessHost:
 
     def _setup_body(self, submission: Submission, reference: str, home: str, sent: bytes) -> bytes:
         source, loader, init = submission.source, pickle.dumps(self._setup.loader), msgspec.Raw(sent)
-        limit, lenient, shelves = self._answer_limit, self._setup.lenient, list(self._shelves)
+        limit, lenient, others = self._answer_limit, self._setup.lenient, list(self._submission_folders)
         is_class = isinstance(source, ClassSource)
         folder = reference if isinstance(source, FolderSource) and source.place else home
         readable = [str(source.place)] if source.place else []
-        return wire.encode(
-            SetupBody(reference, is_class, loader, init, folder, home, readable, shelves, limit, lenient)
-        )
+        return wire.encode(SetupBody(reference, is_class, loader, init, folder, home, readable, others, limit, lenient))
 
     # The engine's news: the first on its own thread, the others on the event loop.
 
@@ -295,7 +293,7 @@ class ProcessHost:
 
         The thread that keeps the logs writes the heading, since the disk may be slow and the engine must not wait.
         """
-        self._keeper.do(partial(self._dump_frames, links, exchange))
+        self._rotator.do(partial(self._dump_frames, links, exchange))
 
     def _dump_frames(self, links: Sequence[Link], exchange: Exchange) -> None:
         for link in links:
@@ -346,7 +344,7 @@ def _reference(submission: Submission) -> str:
             return str(source)
 
 
-def _shelf(submission: Submission) -> str | None:
+def _submission_folder(submission: Submission) -> str | None:
     """The folder that a submission's file or folder lies in, where others may lie too."""
     source = submission.source
     return str(source.place.parent) if isinstance(source, FileSource | FolderSource) and source.place else None

@@ -1,7 +1,7 @@
-"""seccomp: which system calls a process may still make, decided by number and arguments, for good.
+"""seccomp: restricts the system calls of a process by number and arguments, permanently.
 
-What is not named here stays allowed, so that libraries run as ever; calls newer than this file are as if the kernel
-had none, and libraries fall back.
+Calls that are not named here stay allowed, since libraries need most of them. Calls that are newer than this module
+fail with ENOSYS, as on an older kernel, so that libraries fall back.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from crunch_game.hosts.syscalls import NEXT, Unavailable, call, machine, numbers
 
 __all__ = ["compiled", "program", "restrict"]
 
-Code = list[tuple[int, int, int, int]]
-"""Instructions of classic BPF: code, jump if true, jump if false, constant."""
+Instructions = list[tuple[int, int, int, int]]
+"""Classic BPF: operation, jump if true, jump if false, constant."""
 
 _LOAD: Final = 0x20  # BPF_LD | BPF_W | BPF_ABS
 _AND: Final = 0x54  # BPF_ALU | BPF_AND | BPF_K
@@ -34,7 +34,9 @@ _ARGUMENTS: Final = 16
 _ALLOW: Final = 0x7FFF0000
 _ERRNO: Final = 0x00050000
 _AUDIT_ARCH: Final = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-_SELF: Final = 0x7FFFFFF7  # stands for the process's own number until that is known; no process has it
+_SELF: Final = (
+    0x7FFFFFF7  # stands for the process's own pid, which is filled in after the fork; no process has this one
+)
 
 _REFUSED: Final = (
     # other processes
@@ -43,21 +45,21 @@ _REFUSED: Final = (
     # namespaces and mounts
     "unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "open_tree", "open_tree_attr", "move_mount",
     "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr", "statmount", "listmount",
-    # ways around this filter, and parts of the kernel that a model has no use for
+    # ways around this filter, and parts of the kernel that models do not need
     "io_uring_setup", "io_uring_enter", "io_uring_register", "bpf", "perf_event_open", "userfaultfd", "keyctl",
     "add_key", "request_key", "personality", "modify_ldt", "lookup_dcookie", "uselib", "nfsservctl",
-    # files that no path leads to, or that Landlock does not watch
+    # files without a path, and changes of files that Landlock does not restrict
     "open_by_handle_at", "name_to_handle_at", "fanotify_init", "fanotify_mark", "inotify_init", "inotify_init1",
     "inotify_add_watch", "chown", "fchown", "lchown", "fchownat", "file_setattr",
-    # what outlives a process, stands between processes, or is taken from what the whole machine may have
+    # what outlives a process, is shared between processes, or counts against a limit of the whole machine
     "shmget", "semget", "msgget", "mq_open", "io_setup",
     # the machine
     "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "quotactl", "quotactl_fd",
     "reboot", "swapon", "swapoff", "acct", "syslog", "sethostname", "setdomainname", "settimeofday",
     "clock_settime", "clock_adjtime", "vhangup", "iopl", "ioperm", "sync", "syncfs",
 )  # fmt: skip
-# Landlock does not watch these either, and they reach every file of the same user. They change nothing, and say that
-# they did: whoever copies or unpacks files calls them, and cannot do without.
+# Landlock does not restrict these either, so they would reach every file of the same user. They have no effect but
+# report success: libraries that copy or unpack files call them, and fail if they fail.
 _IGNORED: Final = (
     "chmod", "fchmod", "fchmodat", "fchmodat2", "utime", "utimes", "futimesat", "utimensat",
 )  # fmt: skip
@@ -68,8 +70,8 @@ _SIGNALS: Final = ("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueuei
 _SERVE: Final = ("bind", "listen", "accept", "accept4")
 
 _CLONE_THREAD: Final = 0x10000
-_CLONE_AWAY: Final = 0x7E028000  # CLONE_NEW*, and CLONE_PARENT: it would be a child of the fork server
-_FCNTL: Final = (8, 15, 1024, 1026)  # F_SETOWN and F_SETOWN_EX signal others, F_SETLEASE and F_NOTIFY watch files
+_CLONE_ESCAPES: Final = 0x7E028000  # CLONE_NEW*, and CLONE_PARENT, which would make it a child of the fork server
+_FCNTL: Final = (8, 15, 1024, 1026)  # F_SETOWN and F_SETOWN_EX signal others, F_SETLEASE and F_NOTIFY watch other files
 _IOCTL: Final = (
     0x8901, 0x8902,  # FIOSETOWN, SIOCSPGRP: as F_SETOWN
     0x5412, 0x541C,  # TIOCSTI, TIOCLINUX: type into a terminal
@@ -86,14 +88,14 @@ def restrict(*, network: bool, processes: bool, memory: bool, scoped: bool) -> N
     """Load the filter for every thread of this process, and for what they start.
 
     Args:
-        network: Sockets for TCP and UDP may be made.
-        processes: Processes may be made, with groups and sessions of their own, and programs executed.
-        memory: Refuse the ways to memory that RLIMIT_DATA does not count.
-        scoped: Landlock keeps signals inside, so that a process may signal its children.
+        network: Allow TCP and UDP sockets.
+        processes: Allow to start processes, with groups and sessions of their own, and to execute programs.
+        memory: Refuse memory that RLIMIT_DATA does not count.
+        scoped: Landlock restricts signals to children, so that this filter can allow them.
 
     Raises:
         Unavailable: The kernel has no seccomp.
-        OSError: seccomp is there, and refused.
+        OSError: The kernel has seccomp, but it failed.
     """
     try:
         prctl(21)  # PR_GET_SECCOMP
@@ -108,10 +110,12 @@ def restrict(*, network: bool, processes: bool, memory: bool, scoped: bool) -> N
 
 @cache
 def compiled(*, network: bool, processes: bool, memory: bool, scoped: bool) -> bytes:
-    """The filter of `restrict` for any process.
+    """Return the filter of `restrict`, with a placeholder for the pid.
+
+    It is the same for all models, so that the fork server compiles it once.
 
     Raises:
-        Unavailable: The machine is not known.
+        Unavailable: This machine's system calls are not known.
     """
     known = numbers()
     rules = _rules(network=network, processes=processes, memory=memory, scoped=scoped)
@@ -119,9 +123,9 @@ def compiled(*, network: bool, processes: bool, memory: bool, scoped: bool) -> b
     return b"".join(struct.pack("HBBI", *instruction) for instruction in code)
 
 
-def program(rules: Mapping[int, Code]) -> Code:
-    """The whole filter: a search tree over the numbers, so that a call costs a handful of comparisons."""
-    bounds: list[tuple[int, Code]] = [(0, _answer())]
+def program(rules: Mapping[int, Instructions]) -> Instructions:
+    """Return the filter: a binary search over the call numbers, since every system call runs through it."""
+    bounds: list[tuple[int, Instructions]] = [(0, _answer())]
     for number in sorted(rules):
         if bounds[-1][0] == number:
             bounds.pop()
@@ -131,29 +135,29 @@ def program(rules: Mapping[int, Code]) -> Code:
     return [
         (_LOAD, 0, 0, _ARCH),
         (_EQUAL, 1, 0, _AUDIT_ARCH[machine()]),
-        *_answer(errno.ENOSYS),  # int 0x80 and its like: another table of numbers
+        *_answer(errno.ENOSYS),  # int 0x80 and the like have other numbers
         (_LOAD, 0, 0, _NUMBER),
-        (_AT_LEAST, 0, 1, NEXT),  # x32 calls too: they start at 0x40000000
+        (_AT_LEAST, 0, 1, NEXT),  # also x32 calls, which start at 0x40000000
         *_answer(errno.ENOSYS),
         *_tree(bounds),
     ]
 
 
-def _tree(bounds: list[tuple[int, Code]]) -> Code:
+def _tree(bounds: list[tuple[int, Instructions]]) -> Instructions:
     if len(bounds) == 1:
         return bounds[0][1]
     middle = len(bounds) // 2
     below, above = _tree(bounds[:middle]), _tree(bounds[middle:])
-    # The jumps of a comparison reach 255 instructions, a plain one any number.
+    # A conditional jump reaches only 255 instructions, so it jumps to an unconditional one.
     return [(_AT_LEAST, 0, 1, bounds[middle][0]), (_JUMP, 0, 0, len(below)), *below, *above]
 
 
-def _rules(*, network: bool, processes: bool, memory: bool, scoped: bool) -> dict[str, Code]:
+def _rules(*, network: bool, processes: bool, memory: bool, scoped: bool) -> dict[str, Instructions]:
     refused = list(_REFUSED)
     rules = {name: _answer(0) for name in _IGNORED} | {name: _answer(errno.ENOTSUP) for name in _UNSUPPORTED}
-    # "Set the times to now" is how a file is touched, and made if that fails: it must fail, or there would be none.
+    # Setting the times to now fails: Path.touch() tries that first, and creates the file only if it fails.
     rules["utimensat"] = [*_load(2), (_EQUAL, 1, 0, 0), *_answer(0), *_answer(errno.EPERM)]
-    # glibc makes threads with clone when there is no clone3, whose flags lie in memory where no filter can see them.
+    # The flags of clone3 are in memory, which a filter cannot read. Without clone3, glibc makes threads with clone.
     rules["clone3"] = _answer(errno.ENOSYS)
     rules["fcntl"] = _among(1, _FCNTL, refuse=True)
     rules["ioctl"] = _among(1, _IOCTL, refuse=True)
@@ -163,7 +167,7 @@ def _rules(*, network: bool, processes: bool, memory: bool, scoped: bool) -> dic
     rules["sched_setaffinity"] = _among(0, (0, _SELF))
     rules["setpriority"] = _first_is(0, _among(1, (0, _SELF)))  # PRIO_PROCESS
     rules["ioprio_set"] = _first_is(1, _among(1, (0, _SELF)))  # IOPRIO_WHO_PROCESS
-    # A datagram pair could be connected anew, to any socket that has a path.
+    # One socket of a datagram pair could be connected to any Unix socket that has a path.
     rules["socketpair"] = _first_is(_UNIX, _among(1, (_STREAM, _SEQPACKET), mask=0xF))
     if network:
         rules["socket"] = _among(0, (_INET, _INET6), then=_among(1, (_STREAM, _DATAGRAM), mask=0xF))
@@ -171,7 +175,7 @@ def _rules(*, network: bool, processes: bool, memory: bool, scoped: bool) -> dic
     else:
         refused += ("socket", "connect", *_SERVE)
     if processes:
-        rules["clone"] = _bits(0, _CLONE_AWAY, refuse=True)
+        rules["clone"] = _bits(0, _CLONE_ESCAPES, refuse=True)
     else:
         rules["clone"] = _bits(0, _CLONE_THREAD, refuse=False)
         refused += ("fork", "vfork", "execve", "execveat", "setpgid", "setsid")
@@ -185,33 +189,40 @@ def _rules(*, network: bool, processes: bool, memory: bool, scoped: bool) -> dic
     return rules | {name: _answer(errno.EPERM) for name in refused}
 
 
-def _answer(error: int | None = None) -> Code:
-    """Let the call through, or end it with this errno; 0 is success without doing anything."""
+def _answer(error: int | None = None) -> Instructions:
+    """Allow the call, or make it fail with this errno. With 0 it has no effect but succeeds."""
     return [(_RETURN, 0, 0, _ALLOW if error is None else _ERRNO | error)]
 
 
-def _load(argument: int) -> Code:
-    """The low half of an argument: what the kernel reads of a pid, a command, a domain or flags."""
+def _load(argument: int) -> Instructions:
+    """Load the lower 32 bits of an argument, which are all the kernel reads of a pid, command, domain or flags."""
     return [(_LOAD, 0, 0, _ARGUMENTS + 8 * argument)]
 
 
 def _among(
-    argument: int, values: Iterable[int], *, mask: int | None = None, refuse: bool = False, then: Code | None = None
-) -> Code:
-    """Allow the call (or go on with `then`) if the argument is one of these; `refuse` turns it round."""
+    argument: int,
+    values: Iterable[int],
+    *,
+    mask: int | None = None,
+    refuse: bool = False,
+    then: Instructions | None = None,
+) -> Instructions:
+    """Allow the call, or continue with `then`, if the argument is one of the values; `refuse` inverts that."""
     listed = list(values)
-    compare: Code = [(_EQUAL, len(listed) - place, 0, value & 0xFFFFFFFF) for place, value in enumerate(listed)]
-    masked: Code = [] if mask is None else [(_AND, 0, 0, mask)]
+    compare: Instructions = [(_EQUAL, len(listed) - place, 0, value & 0xFFFFFFFF) for place, value in enumerate(listed)]
+    masked: Instructions = [] if mask is None else [(_AND, 0, 0, mask)]
     hit, miss = (_answer(errno.EPERM), _answer()) if refuse else (then or _answer(), _answer(errno.EPERM))
     return _load(argument) + masked + compare + miss + hit
 
 
-def _first_is(value: int, then: Code) -> Code:
+def _first_is(value: int, then: Instructions) -> Instructions:
     return _among(0, (value,), then=then)
 
 
-def _bits(argument: int, bits: int, *, refuse: bool, then: Code | None = None, otherwise: Code | None = None) -> Code:
-    """Refuse (or else allow) the call if the argument has any of the bits, unless `then` and `otherwise` decide."""
+def _bits(
+    argument: int, bits: int, *, refuse: bool, then: Instructions | None = None, otherwise: Instructions | None = None
+) -> Instructions:
+    """Refuse, or allow, the call if the argument has any of the bits; `then` and `otherwise` continue instead."""
     hit = then or _answer(errno.EPERM if refuse else None)
     miss = otherwise or _answer(None if refuse else errno.EPERM)
     return [*_load(argument), (_ANY_BIT, len(miss), 0, bits), *miss, *hit]

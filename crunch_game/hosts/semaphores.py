@@ -1,6 +1,6 @@
-"""multiprocessing's locks for a process that has only threads: they need no shared memory, which a sandbox refuses.
+"""Locks of multiprocessing that need no shared memory, which the sandbox refuses, for a process that has only threads.
 
-Thread pools are made of them too (`multiprocessing.pool.ThreadPool`, and so joblib's threads).
+`multiprocessing.pool.ThreadPool` uses such locks too, and joblib's threads are made of that.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 try:
     import _multiprocessing as _module  # type: ignore[import-not-found]
-except ImportError:  # a Python without it has no such locks
+except ImportError:  # this Python has no such locks
     _module = None
 
 __all__ = ["SemLock", "among_threads"]
@@ -20,7 +20,7 @@ _RECURSIVE: Final = 0
 
 
 class SemLock:
-    """What `_multiprocessing.SemLock` is, among the threads of one process."""
+    """Replaces `_multiprocessing.SemLock`, for the threads of one process."""
 
     SEM_VALUE_MAX = 2**31 - 1
     name = None
@@ -35,7 +35,7 @@ class SemLock:
         self._changed = threading.Condition()
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
-        """Take one, or wait for it; whether it was had in time."""
+        """Acquire the semaphore; false if that takes longer than `timeout` seconds."""
         with self._changed:
             if self.kind != _RECURSIVE or not self._is_mine():
                 limit = (timeout if timeout is None else max(0, timeout)) if block else 0
@@ -54,7 +54,7 @@ class SemLock:
         self.release()
 
     def release(self) -> None:
-        """Give one back."""
+        """Release the semaphore."""
         with self._changed:
             if self.kind == _RECURSIVE:
                 if not self._is_mine():
@@ -83,6 +83,6 @@ class SemLock:
 
 
 def among_threads() -> None:
-    """Make every lock that multiprocessing makes from now on one of these."""
+    """Let multiprocessing make all its locks of this kind from now on."""
     if _module is not None:
         _module.SemLock = SemLock

@@ -1,4 +1,4 @@
-"""A large message that is written once, to memory that every model's process maps and none can change."""
+"""A large message, written once to memory that every model's process maps and none can change."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import mmap
 import os
 from typing import Final
 
-__all__ = ["INLINE", "Shared", "mapped"]
+__all__ = ["MAX_SENT_BYTES", "Shared", "mapped"]
 
-INLINE: Final = 1 << 16
-"""Bytes up to which a message is cheaper to send to each process than to share."""
+MAX_SENT_BYTES: Final = 1 << 16
+"""Up to this size a message is cheaper to send to each process than to share."""
 
 
 class Shared:
-    """The message, in a file that has no name.
+    """A message in an anonymous file.
 
-    When nobody refers to this any more the file is emptied, whoever still has its descriptor: no limit of a model
-    counts such memory.
+    The file is emptied when this object is freed, even if a model still has a descriptor: it could otherwise keep
+    memory that none of its limits counts.
 
     Raises:
-        OSError: The system has no memory, or no descriptors, for it.
+        OSError: The system has too little memory, or too few descriptors.
     """
 
     def __init__(self, message: bytes) -> None:
@@ -29,11 +29,11 @@ class Shared:
         while left:
             left = left[os.write(self._written, left) :]
         fcntl.fcntl(self._written, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
-        os.fchmod(self._written, 0o400)  # whoever is sent it could open it anew, and empty it for the others
+        os.fchmod(self._written, 0o400)  # else a model could open it again for writing, and empty it for the others
         self._read = os.open(f"/proc/self/fd/{self._written}", os.O_RDONLY | os.O_CLOEXEC)
 
     def fileno(self) -> int:
-        """A descriptor that only reads, to be sent along."""
+        """Return a read-only descriptor, to be sent to models."""
         return self._read
 
     def __del__(self) -> None:
@@ -45,7 +45,7 @@ class Shared:
 
 
 def mapped(descriptor: int, size: int) -> memoryview:
-    """The message of that many bytes, where the process was sent its descriptor, which is closed."""
+    """Map a message of `size` bytes, and close its descriptor. For the process that the descriptor was sent to."""
     try:
         return memoryview(mmap.mmap(descriptor, size, prot=mmap.PROT_READ))
     finally:

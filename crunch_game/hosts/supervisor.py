@@ -106,7 +106,7 @@ class Supervisor:
             if link.ended:
                 continue
             if link.orphaned:
-                _signal_orphan(link, output.LOOK)
+                _signal_orphan(link, output.DUMP_SIGNAL)
             else:
                 self._order(forkserver.DumpFrames(link.token))
 

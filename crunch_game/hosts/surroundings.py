@@ -1,4 +1,4 @@
-"""What every model must be able to read: the interpreter, the libraries, and the little they ask of the system."""
+"""The paths that every model must be able to read: the interpreter, libraries, and some files of the system."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 __all__ = ["is_beneath", "readable", "real", "unread_entries", "without"]
 
@@ -26,7 +26,7 @@ _SYSTEM: Final = (
     "/sys/devices/system/cpu", "/sys/devices/system/node",
     "/dev/random", "/dev/urandom",
 )  # fmt: skip
-# Of the process itself: /proc/self is another folder in every process, so these are looked up after the fork.
+# /proc/self is another folder in every process, so these must be resolved after the fork.
 _OWN: Final = tuple(f"/proc/self/{name}" for name in ("cgroup", "limits", "maps", "stat", "statm", "status"))
 _NETWORK: Final = (
     "/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services",
@@ -37,57 +37,55 @@ _PROGRAMS: Final = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", 
 
 
 def readable(*, network: bool, processes: bool) -> tuple[str, ...]:
-    """The paths, in the order in which a sandbox allows them."""
+    """Return the paths, in the order in which a sandbox allows them."""
     return (*_installed(), *_OWN, *(_NETWORK if network else ()), *(_PROGRAMS if processes else ()))
 
 
-def without(roots: Sequence[str], shelves: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Leave shelves out of the roots: the folders in which submissions lie side by side, each for its model alone.
+def without(roots: Sequence[str], submission_folders: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Leave folders of submissions out of the roots: each submission is only for its own model.
 
-    What is installed stays as it is: everyone may have it, and its modules import each other. A rule of Landlock holds
-    for all that is beneath its path, so a root with a shelf becomes what it holds beside.
-    Imports need to list folders: such a root may still be listed, all beneath it too.
+    A rule of Landlock covers everything beneath its path and has no exceptions, so a root with such a folder is
+    replaced by its other entries. The root itself may still be listed, which imports need. Installed libraries are left
+    as they are, even if submissions are beneath them: anyone may read those, and their modules import each other.
 
     Returns:
-        What may be read as a whole, and what may be listed only.
+        The paths that may be read, and those that may only be listed.
     """
     left: list[str] = []
     listed: list[str] = []
-    # Every model pays for this, and there may be as many shelves as models.
-    near = [shelf for shelf in shelves if shelf.startswith(tuple(roots))]
+    # This runs for every model, and there can be as many folders of submissions as models.
+    near = [folder for folder in submission_folders if folder.startswith(tuple(roots))]
     for root in roots:
-        inside = {shelf for shelf in near if _is_shelf(shelf, root)} if root not in _libraries() else ()
-        left += _beside(root, inside) if inside else [root]
+        inside = {folder for folder in near if _is_private(folder, root)} if root not in _libraries() else ()
+        left += _other_entries(root, inside) if inside else [root]
         listed += [root] if inside else []
     return left, listed
 
 
-def _is_shelf(folder: str, root: str) -> bool:
-    """Whether a folder in the root holds nothing but submissions, and no package that all must read."""
+def _is_private(folder: str, root: str) -> bool:
+    """Whether a folder of submissions is beneath the root, and no package that all models read is beneath it."""
     inside = folder != root and is_beneath(folder, [root])
     return inside and not any(is_beneath(place, [folder]) for place in (*_libraries(), *_packages()))
 
 
-def _beside(folder: str, shelves: Collection[str]) -> Iterator[str]:
-    """What a folder holds beside the shelves. Links are nothing of their own: rules are about where they lead."""
+def _other_entries(folder: str, private: Collection[str]) -> Iterator[str]:
+    """Yield what is in a folder but the private folders. Links are left out: Landlock's rules follow them."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_symlink() or (folder in shelves and not _is_common(entry.name)):
+            if entry.is_symlink():
                 continue
-            if any(is_beneath(shelf, [entry.path]) for shelf in shelves):
-                yield from _beside(entry.path, shelves)
+            # Beside submissions, only names that no roster takes for one may be read. __pycache__ is made from them.
+            if folder in private and (not entry.name.startswith("_") or entry.name == "__pycache__"):
+                continue
+            if any(is_beneath(each, [entry.path]) for each in private):
+                yield from _other_entries(entry.path, private)
             else:
                 yield entry.path
 
 
-def _is_common(name: str) -> bool:
-    """Whether what lies on a shelf by this name is no submission to any roster, nor made from one."""
-    return name.startswith("_") and name != "__pycache__"
-
-
 @cache
 def _installed() -> tuple[str, ...]:
-    """What is the same for every model. Asked for in the fork server, it costs the models nothing."""
+    """Return what is the same for every model. The fork server computes it once, and forked models inherit it."""
     roots = dict.fromkeys(_libraries())
     for place in _packages():
         if not is_beneath(place, roots):
@@ -106,8 +104,10 @@ def _packages() -> tuple[str, ...]:
 
 
 def _interpreter() -> Iterator[str]:
+    # /usr and the like are not the interpreter's alone; of those, _LIBRARIES has what is needed.
+    shared = ("/", "/usr", "/usr/local", real(os.path.expanduser("~")))  # noqa: PTH111 - a user may have no home
     prefixes = {sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix}
-    yield from sorted(prefix for prefix in prefixes if _is_own(prefix))
+    yield from sorted(prefix for prefix in prefixes if real(prefix) not in shared)
     if sys.executable:
         yield sys.executable
     for entry in sys.path:
@@ -115,24 +115,20 @@ def _interpreter() -> Iterator[str]:
             yield entry
 
 
-def _is_own(prefix: str) -> bool:
-    """Whether a prefix is the interpreter's alone, and not the whole machine's, which /usr/lib and the like cover."""
-    return real(prefix) not in ("/", "/usr", "/usr/local", real(os.path.expanduser("~")))  # noqa: PTH111 - may have no home
-
-
 def _loaded() -> Iterator[str]:
-    """The packages and modules that are imported already, each as a whole.
+    """Yield the folders of packages, and the files of modules, that are imported already.
 
-    An entry of sys.path that is no library folder is the author's own: submissions, the store and keys may lie in
-    it, beside the game's package. So not the entry is allowed, but what the fork server has imported from it.
+    An entry of sys.path other than a library folder is the author's own: submissions, the store and keys may be in it,
+    beside the game's package. So the entry is not readable, only what the fork server has imported from it.
     """
-    tops = {_top(name) for name in list(sys.modules)} - {""}
-    for top in sorted(tops):
-        yield from _places(sys.modules[top])
+    for name in sorted({_top(name) for name in list(sys.modules)} - {""}):
+        module = sys.modules[name]
+        folders = [entry for entry in getattr(module, "__path__", ()) if isinstance(entry, str)]
+        yield from folders or [str(module.__file__)]
 
 
 def _top(name: str) -> str:
-    """The outermost parent that is a package of its own, and not just a folder that packages share."""
+    """Return the outermost parent that has a file. Namespace packages have none: others may share their folders."""
     parts = name.split(".")
     for end in range(1, len(parts) + 1):
         outer = ".".join(parts[:end])
@@ -141,18 +137,13 @@ def _top(name: str) -> str:
     return ""
 
 
-def _places(module: Any) -> Iterable[str]:
-    path = [entry for entry in getattr(module, "__path__", ()) if isinstance(entry, str)]
-    return path or [module.__file__]
-
-
 def unread_entries() -> list[str]:
-    """The entries of sys.path that a model cannot read as a whole."""
+    """Return the entries of sys.path that a model can read only in part."""
     return [entry for entry in sys.path if entry and not is_beneath(real(entry), _installed())]
 
 
 def real(path: str | os.PathLike[str]) -> str:
-    """The path as the kernel decides about it: absolute, and without links."""
+    """Return the path as Landlock sees it: absolute, and without links."""
     return os.path.realpath(path)
 
 

@@ -56,12 +56,12 @@ _NUMBERS: Final = {
 
 
 class Unavailable(Exception):
-    """This machine has no such mechanism; the text says why."""
+    """This machine lacks a mechanism; the message says why."""
 
 
 @cache
 def machine() -> str:
-    """The machine whose numbers hold for this process: "x86_64" or "aarch64".
+    """Return the machine whose call numbers this process uses: "x86_64" or "aarch64".
 
     Raises:
         Unavailable: It is another one, or not Linux.
@@ -76,32 +76,32 @@ def machine() -> str:
 
 @cache
 def numbers() -> dict[str, int]:
-    """The system calls of this machine by name; those that it does not have are not in it.
+    """Return the numbers of this machine's system calls by name.
 
     Raises:
-        Unavailable: The machine is not known.
+        Unavailable: They are not known for this machine.
     """
     column = ("x86_64", "aarch64").index(machine())
     return {name: both[column] for name, both in _NUMBERS.items() if both[column] >= 0}
 
 
 def call(name: str, *arguments: Any) -> int:
-    """Make a system call; integers are passed as longs, everything else as ctypes has it.
+    """Make a system call.
 
     Raises:
-        OSError: The kernel refused; the name of the call is in its text.
+        OSError: It failed; the message names the call.
     """
-    # ctypes passes an int as 32 bits, and a kernel reads 64.
+    # ctypes would pass an int as 32 bits, but the kernel reads 64.
     longs = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
     return _checked(name, _libc().syscall(ctypes.c_long(numbers()[name]), *longs))
 
 
 def function(name: str, *arguments: Any) -> int:
-    """Call a function of the C library that Python does not have.
+    """Call a function of the C library that Python does not wrap.
 
     Raises:
-        Unavailable: The library has none of that name.
-        OSError: The kernel refused.
+        Unavailable: The library lacks it.
+        OSError: It failed.
     """
     if not hasattr(_libc(), name):
         raise Unavailable(f"{sys.platform} has no {name}")
@@ -113,7 +113,7 @@ def prctl(option: int, *arguments: int) -> int:
 
     Raises:
         Unavailable: This is not Linux.
-        OSError: The kernel refused.
+        OSError: It failed.
     """
     return function("prctl", option, *map(ctypes.c_ulong, (*arguments, 0, 0, 0, 0)[:4]))
 

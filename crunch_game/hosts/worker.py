@@ -22,7 +22,7 @@ from crunch_game.hosts import framing, lifeline, output, wire
 from crunch_game.hosts.answering import Inbox, Refusal, answer_calls
 from crunch_game.hosts.barriers import barrier_of
 from crunch_game.hosts.calling import Callee
-from crunch_game.hosts.offspring import adopt
+from crunch_game.hosts.offspring import become_subreaper
 from crunch_game.importing import import_code
 from crunch_game.loading import Loader, make_model
 from crunch_game.sources import resolve
@@ -45,9 +45,9 @@ _MAX_NAME_CHARACTERS: Final = 100
 class SetupBody(msgspec.Struct, array_like=True):
     """What a worker needs to load its model.
 
-    `folder` is where it works, `home` its temporary folder, `readable` where its submission lies, `shelves` the
-    folders that submissions lie in. The loader is the author's, and so may be pickled. `answer_limit` is the most bytes
-    of an answer.
+    `folder` is its working directory, `home` its temporary folder, `readable` the paths of its submission, and
+    `submission_folders` those in which all models' submissions are. The loader is the author's, and so may be pickled.
+    `answer_limit` is in bytes.
     """
 
     source: str
@@ -57,7 +57,7 @@ class SetupBody(msgspec.Struct, array_like=True):
     folder: str | None
     home: str
     readable: list[str]
-    shelves: list[str]
+    submission_folders: list[str]
     answer_limit: int
     lenient: bool = False
 
@@ -87,9 +87,9 @@ def become_model(descriptors: Sequence[int], pipe: str, contract: Contract, sand
         # A group of its own, and no session: where the kernel shares the processors among sessions (autogroups), each
         # model would weigh as much as the coordinator, and niceness would count for nothing.
         os.setpgid(0, 0)
-        adopt()
+        become_subreaper()
         channel, out, err = descriptors
-        output.point(out, err)
+        output.redirect(out, err)
         if channel != _CHANNEL:  # last: any of the others may have had this number
             os.dup2(channel, _CHANNEL, inheritable=False)
         os.closerange(3, _CHANNEL)
@@ -101,7 +101,7 @@ def become_model(descriptors: Sequence[int], pipe: str, contract: Contract, sand
         reseed()
         serve(socket.socket(fileno=_CHANNEL), contract, sandbox)
     finally:
-        output.fail()
+        output.report_fatal_error()
         os._exit(FAILED)
 
 
@@ -171,7 +171,7 @@ class _Worker:
         loader: Loader = pickle.loads(body.loader)
         os.environ.update(TMPDIR=body.home, HOME=body.home)
         if self._sandbox is not None:
-            self._sandbox.enter(map(Path, body.readable), [Path(body.home)], body.shelves)
+            self._sandbox.enter(map(Path, body.readable), [Path(body.home)], body.submission_folders)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")
             code = import_code(source)

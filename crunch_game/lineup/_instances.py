@@ -10,7 +10,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from crunch_game import events
-from crunch_game.faults import fault_of, said
+from crunch_game.faults import describe_exception, fault_of
 from crunch_game.hosts.base import Host, Instance, Loaded, LoadFailure
 from crunch_game.lineup._observing import News
 from crunch_game.lineup._seats import Fresh, Player, Seat
@@ -136,7 +136,7 @@ class Instances:
         try:
             await self._introduce(fresh)
         except Exception as error:  # noqa: BLE001 - the author's hook may raise anything; the model is told of it
-            return fault_of(error, f"the game's on_join raised {said(error)}")
+            return fault_of(error, f"the game's on_join raised {describe_exception(error)}")
         if fresh.health.state in (State.READY, State.BUSY):
             return None
         return fresh.fault or Fault("stopped", f"it did not survive on_join: {fresh.health.reason}")

@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 
 from crunch_game.errors import MissingExtra
-from crunch_game.faults import said
+from crunch_game.faults import describe_exception
 from crunch_game.feeds.history import History
 from crunch_game.game import Game
 from crunch_game.public import public
@@ -136,7 +136,7 @@ class ScoreWorker:
         try:
             outcome = self._game.resolve(prediction, self._history)
         except Exception as error:  # noqa: BLE001 - the author's code may raise anything; it stops nothing
-            return None, f"resolve raised {said(error)}"
+            return None, f"resolve raised {describe_exception(error)}"
         if outcome is None:
             return None, self._given_up(prediction, now)
         try:
@@ -172,7 +172,7 @@ class ScoreWorker:
         except MissingExtra:
             raise
         except Exception as error:  # noqa: BLE001 - one by one, it fails those that it must
-            logger.warning("score_many raised %s; scoring one by one", said(error))
+            logger.warning("score_many raised %s; scoring one by one", describe_exception(error))
         return [self._value(prediction, outcome) for prediction, outcome in known]
 
     def _value(self, prediction: Prediction, outcome: Any) -> Any:
@@ -186,7 +186,7 @@ class ScoreWorker:
 
 def _score(prediction: Prediction, outcome: Any, value: Any) -> Score:
     if isinstance(value, Exception):
-        return _set_aside(prediction, outcome, f"score raised {said(value)}")
+        return _set_aside(prediction, outcome, f"score raised {describe_exception(value)}")
     try:
         number = math.nan if isinstance(value, str | bytes) else float(value)
     except (TypeError, ValueError, OverflowError):

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from crunch_game import Sandbox
-from crunch_game.hosts.deaths import Coroner
+from crunch_game.hosts.deaths import ExitDiagnosis
 from crunch_game.hosts.forkserver import NOT_STARTED
-from crunch_game.hosts.lastwords import Dump, Farewell
+from crunch_game.hosts.lastwords import Dump, FatalError
 from crunch_game.hosts.worker import FAILED
 
-FREE = Coroner(None)
-LIMITED = Coroner(Sandbox(memory=300 << 20, cpu=5, file_size=8 << 20))
+FREE = ExitDiagnosis(None)
+LIMITED = ExitDiagnosis(Sandbox(memory=300 << 20, cpu=5, file_size=8 << 20))
 MEMORY = "the sandbox lets a model use 300 MiB of memory (Sandbox(memory=...))"
 SEGFAULT = "it used memory that is not its own; most often a bug in a native library, or endless recursion"
 
@@ -44,35 +44,35 @@ SEGFAULT = "it used memory that is not its own; most often a bug in a native lib
     ],
 )
 def test_every_end_has_its_sentence(code, said):
-    assert FREE.verdict(code) == said
+    assert FREE.explain(code) == said
 
 
 def test_our_own_codes_are_explained_where_they_are_ours():
-    assert FREE.verdict(FAILED) == (
+    assert FREE.explain(FAILED) == (
         "exit code 70; its end of the connection to the game broke; "
         "most often it closed open files that are not its own"
     )
-    broke = Farewell("OSError: [Errno 9] Bad file descriptor", None)
-    assert FREE.verdict(FAILED, farewell=broke) == FREE.verdict(FAILED)
-    assert FREE.verdict(FAILED, farewell=Farewell("OSError: [Errno 28] No space left on device", None)) == (
+    broke = FatalError("OSError: [Errno 9] Bad file descriptor", None)
+    assert FREE.explain(FAILED, fatal_error=broke) == FREE.explain(FAILED)
+    assert FREE.explain(FAILED, fatal_error=FatalError("OSError: [Errno 28] No space left on device", None)) == (
         "exit code 70; the game's own code in it could not go on: OSError: [Errno 28] No space left on device"
     )
-    assert FREE.verdict(FAILED, farewell=Farewell("BrokenPipeError: mine", "...")) == (
+    assert FREE.explain(FAILED, fatal_error=FatalError("BrokenPipeError: mine", "...")) == (
         "exit code 70; its code raised an exception outside of a call, as a signal's handler may: BrokenPipeError: mine"
     )
-    assert FREE.verdict(NOT_STARTED, started=False) == (
+    assert FREE.explain(NOT_STARTED, started=False) == (
         "exit code 127; the system gives no process: there are too many, or memory or descriptors are used up"
     )
-    assert FREE.verdict(NOT_STARTED) == "exit code 127; something in it called os._exit, or native code called exit"
+    assert FREE.explain(NOT_STARTED) == "exit code 127; something in it called os._exit, or native code called exit"
 
 
 def test_the_sandboxs_limits_are_named_where_they_may_be_the_cause():
     codes = (9, 11, 6, signal.SIGXCPU, signal.SIGXFSZ)
-    said = {code: LIMITED.verdict(-code, peak=200 << 20).partition("; ")[2] for code in codes}
+    said = {code: LIMITED.explain(-code, peak=200 << 20).partition("; ")[2] for code in codes}
 
     assert said[9].endswith("; or it went on after its 5 s of processor time (Sandbox(cpu=...))")
     assert said[11] == f"{SEGFAULT}; or native code did not check that it was refused memory: {MEMORY}"
-    assert LIMITED.verdict(-11, peak=100 << 20).endswith(f"; {SEGFAULT}")
+    assert LIMITED.explain(-11, peak=100 << 20).endswith(f"; {SEGFAULT}")
     assert "sandbox" not in said[6]
     assert said[signal.SIGXCPU] == "the sandbox gives a model's process 5 s of processor time (Sandbox(cpu=...))"
     assert said[signal.SIGXFSZ] == "the sandbox lets a file have 8 MiB (Sandbox(file_size=...))"
@@ -88,24 +88,24 @@ def test_the_sandboxs_limits_are_named_where_they_may_be_the_cause():
     ],
 )
 def test_native_code_that_says_it_got_no_memory_is_believed(words):
-    assert FREE.verdict(-6, stderr=words) == "signal 6 (SIGABRT); native code got no more memory"
-    assert LIMITED.verdict(-6, stderr=words) == f"signal 6 (SIGABRT); native code got no more memory: {MEMORY}"
+    assert FREE.explain(-6, stderr=words) == "signal 6 (SIGABRT); native code got no more memory"
+    assert LIMITED.explain(-6, stderr=words) == f"signal 6 (SIGABRT); native code got no more memory: {MEMORY}"
 
 
 def test_recursion_that_is_too_deep_is_known_by_its_frames():
     deep, flat = Dump("...", True, "Segmentation fault"), Dump("...", False, "Segmentation fault")
 
-    assert FREE.verdict(-11, dump=deep) == "signal 11 (SIGSEGV); its recursion went too deep for native code"
-    assert FREE.verdict(-11, dump=flat).endswith(SEGFAULT)
+    assert FREE.explain(-11, dump=deep) == "signal 11 (SIGSEGV); its recursion went too deep for native code"
+    assert FREE.explain(-11, dump=flat).endswith(SEGFAULT)
 
 
 def test_what_the_kernel_counted_is_told():
-    assert FREE.verdict(-9, struck=True) == (
+    assert FREE.explain(-9, oom_killed=True) == (
         "signal 9 (SIGKILL); memory ran out, of the machine or of its control group: "
         "the kernel counts one more that it ended so"
     )
-    assert FREE.verdict(-9, struck=True, peak=300 << 20).endswith("that it ended so; it had used 300 MiB")
-    assert FREE.verdict(-9, peak=300 << 20).endswith("of its control group; it had used 300 MiB")
+    assert FREE.explain(-9, oom_killed=True, peak=300 << 20).endswith("that it ended so; it had used 300 MiB")
+    assert FREE.explain(-9, peak=300 << 20).endswith("of its control group; it had used 300 MiB")
 
 
 @pytest.mark.processes
@@ -113,7 +113,7 @@ def test_what_the_kernel_counted_is_told():
 def test_a_code_is_what_the_system_gives(signal_):
     process = subprocess.run([sys.executable, "-c", f"import os; os.kill(os.getpid(), {signal_})"], check=False)
 
-    assert FREE.verdict(process.returncode).startswith(f"signal {int(signal_)} ({signal_.name});")
+    assert FREE.explain(process.returncode).startswith(f"signal {int(signal_)} ({signal_.name});")
 
 
 # Memory that runs out.
@@ -136,16 +136,16 @@ def control_group() -> Iterator[Path]:
 
 OUT_OF_MEMORY = """
 import os, sys
-from crunch_game.hosts.deaths import OutOfMemory
+from crunch_game.hosts.deaths import OomKillCounter
 with open(sys.argv[1], "w") as file:
     file.write(str(os.getpid()))
-memory = OutOfMemory()
+memory = OomKillCounter()
 def died(program):
     pid = os.fork()
     if not pid:
         program()
         os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), memory.struck()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), memory.claim()
 def killed():
     os.kill(os.getpid(), 9)
 def grows():

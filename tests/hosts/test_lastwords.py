@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import crunch_game
-from crunch_game.hosts.lastwords import Farewell, dump_of, farewell_of, lines_of
+from crunch_game.hosts.lastwords import FatalError, dump_in, fatal_error_in, last_lines
 from crunch_game.hosts.wire import decode, encode
 
 
@@ -35,7 +35,7 @@ outer()
 
 @pytest.mark.processes
 def test_a_crash_tells_its_frames_the_innermost_last(tmp_path):
-    dump = dump_of(left_by(tmp_path, CRASHES), fatal=True)
+    dump = dump_in(left_by(tmp_path, CRASHES), fatal=True)
 
     assert dump.headline == "Segmentation fault"
     assert not dump.cut
@@ -47,19 +47,19 @@ def test_a_crash_tells_its_frames_the_innermost_last(tmp_path):
 
 @pytest.mark.processes
 def test_the_lines_before_a_crash_are_its_last_words(tmp_path):
-    assert lines_of(left_by(tmp_path, CRASHES)) == "last words\nFatal Python error: Segmentation fault"
+    assert last_lines(left_by(tmp_path, CRASHES)) == "last words\nFatal Python error: Segmentation fault"
 
 
 def test_the_names_of_extension_modules_are_no_last_words():
     raw = b"words\nFatal Python error: Aborted\n\nCurrent thread 0x1 (most recent call first):\n  <no Python frame>\n"
-    assert lines_of(raw + b"\nExtension modules: numpy._core (total: 1)\n") == "words\nFatal Python error: Aborted"
-    assert dump_of(raw, fatal=True).frames is None
+    assert last_lines(raw + b"\nExtension modules: numpy._core (total: 1)\n") == "words\nFatal Python error: Aborted"
+    assert dump_in(raw, fatal=True).frames is None
 
 
 @pytest.mark.processes
 def test_recursion_without_end_is_short_and_said_to_be_cut(tmp_path):
     deep = "import sys\nsys.setrecursionlimit(10**8)\nclass A:\n    def __repr__(self): return repr(self)\nrepr(A())\n"
-    dump = dump_of(left_by(tmp_path, f"import faulthandler\nfaulthandler.enable()\n{deep}"), fatal=True)
+    dump = dump_in(left_by(tmp_path, f"import faulthandler\nfaulthandler.enable()\n{deep}"), fatal=True)
 
     assert dump.cut
     assert dump.frames.count("in __repr__") == 20
@@ -79,7 +79,7 @@ def test_frames_of_ours_and_before_are_left_out():
         '  File "/other.py", line 1 in f\n'
     ).encode()
 
-    assert dump_of(raw).frames.splitlines()[1:] == [
+    assert dump_in(raw).frames.splitlines()[1:] == [
         '  File "/game/model.py", line 3, in predict',
         '  File "/lib/json.py", line 9, in dumps',
     ]
@@ -89,54 +89,56 @@ def test_a_process_that_was_in_our_code_only_has_no_frames_of_its_own():
     ours = Path(crunch_game.__file__).parent
     raw = f'Current thread 0x1 (most recent call first):\n  File "{ours}/hosts/worker.py", line 5 in serve\n'
 
-    assert dump_of(raw.encode()).frames is None
+    assert dump_in(raw.encode()).frames is None
 
 
 def test_without_a_dump_there_is_none():
-    assert dump_of(b"Fatal Python error: Aborted\n") is None
-    assert dump_of(b'Current thread 0x1 (most recent call first):\n  File "a", line 1 in b\n', fatal=True) is None
-    assert dump_of(b"") is None
+    assert dump_in(b"Fatal Python error: Aborted\n") is None
+    assert dump_in(b'Current thread 0x1 (most recent call first):\n  File "a", line 1 in b\n', fatal=True) is None
+    assert dump_in(b"") is None
 
 
 @pytest.mark.processes
 def test_names_that_are_not_ascii_are_what_they_were(tmp_path):
     crash = "import ctypes, faulthandler\nfaulthandler.enable()\ndef größe():\n    ctypes.string_at(0)\ngröße()\n"
-    dump = dump_of(left_by(tmp_path, crash, "modèle_🎲.py"), fatal=True)
+    dump = dump_in(left_by(tmp_path, crash, "modèle_🎲.py"), fatal=True)
 
     assert f'  File "{tmp_path}/modèle_🎲.py", line 4, in größe' in dump.frames
 
 
 def test_only_the_last_ten_lines_are_told():
-    assert lines_of(b"".join(b"%d\n" % number for number in range(100))) == "\n".join(map(str, range(90, 100)))
+    assert last_lines(b"".join(b"%d\n" % number for number in range(100))) == "\n".join(map(str, range(90, 100)))
 
 
 def test_of_a_progress_bar_the_last_state_is_told():
-    assert lines_of(b"\r10%\r20%\rdone 100%\nready\r\n") == "done 100%\nready"
+    assert last_lines(b"\r10%\r20%\rdone 100%\nready\r\n") == "done 100%\nready"
 
 
 def test_what_is_no_text_is_told_escaped():
-    assert lines_of(b"\xff\x00\x1b[31mred\n") == "�\\x00\\x1b[31mred"
+    assert last_lines(b"\xff\x00\x1b[31mred\n") == "�\\x00\\x1b[31mred"
 
 
 def test_a_line_without_end_is_cut():
-    assert lines_of(b"x" * 30_000) == f"[...]{'x' * 4096}"
+    assert last_lines(b"x" * 30_000) == f"[...]{'x' * 4096}"
 
 
 @pytest.mark.parametrize("raw", [b"", b"\n\n", b"[crunch_game] predict has taken 0.9 s of its 1 s and is here:\n"])
 def test_nothing_is_none(raw):
-    assert lines_of(raw) is None
+    assert last_lines(raw) is None
 
 
-FAREWELL = "import os\nfrom crunch_game.hosts.output import fail\nprint('words', file=os.sys.stderr)\n"
+FAREWELL = "import os\nfrom crunch_game.hosts.output import report_fatal_error\nprint('words', file=os.sys.stderr)\n"
 
 
 @pytest.mark.processes
 def test_why_a_process_ended_by_itself_is_told_apart_from_its_last_words(tmp_path):
     raised = "def ring():\n    raise TimeoutError('too\\n\\nlate')\n"
-    raw = left_by(tmp_path, f"{FAREWELL}{raised}try:\n    ring()\nfinally:\n    fail()\n    os._exit(70)\n")
+    raw = left_by(
+        tmp_path, f"{FAREWELL}{raised}try:\n    ring()\nfinally:\n    report_fatal_error()\n    os._exit(70)\n"
+    )
 
-    assert lines_of(raw) == "words"
-    told = farewell_of(raw)
+    assert last_lines(raw) == "words"
+    told = fatal_error_in(raw)
     assert told.reason == "TimeoutError: too late"
     place = f'  File "{tmp_path}/model.py", line'
     assert [line for line in told.frames.splitlines() if line.startswith("  File")] == [
@@ -148,15 +150,15 @@ def test_why_a_process_ended_by_itself_is_told_apart_from_its_last_words(tmp_pat
 
 def test_without_frames_of_its_own_the_reason_is_told_alone():
     raw = b"words\n[crunch_game] the model's process ends: OSError: [Errno 24] Too many open files\nmore"
-    assert farewell_of(raw) == Farewell("OSError: [Errno 24] Too many open files", None)
-    assert farewell_of(b"words\n[crunch_game] 5 bytes before this line were dropped\n") is None
+    assert fatal_error_in(raw) == FatalError("OSError: [Errno 24] Too many open files", None)
+    assert fatal_error_in(b"words\n[crunch_game] 5 bytes before this line were dropped\n") is None
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode(errors="surrogatepass")))
 @example(b'Current thread x (most recent call first):\n  File "\\Uffffffff", line 1 in \\ud800\n')
 def test_whatever_was_left_can_be_read_and_sent(raw):
-    dump = dump_of(raw)
-    farewell = farewell_of(b"[crunch_game] the model's process ends: " + raw)
-    for text in (lines_of(raw), dump and dump.frames, farewell.reason, farewell.frames):
+    dump = dump_in(raw)
+    fatal_error = fatal_error_in(b"[crunch_game] the model's process ends: " + raw)
+    for text in (last_lines(raw), dump and dump.frames, fatal_error.reason, fatal_error.frames):
         assert decode(encode(text)) == text
         assert text is None or text.replace("\n", "").isprintable() or "\t" in text or not text.isascii()

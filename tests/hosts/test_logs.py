@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crunch_game.hosts import logs
-from crunch_game.hosts.logs import LEAST_LIMIT, Keeper, Log
+from crunch_game.hosts.logs import MIN_LIMIT_BYTES, Log, LogRotator
 
 LIMIT = 10_000
 PATIENCE = 30.0
@@ -143,15 +143,15 @@ def test_a_removed_log_does_not_come_back(log):
     assert list(log.path.parent.iterdir()) == []
 
 
-# The keeper.
+# The rotator.
 
 
 @pytest.fixture
-def keeper():
-    keeper = Keeper(LIMIT)
-    keeper.start()
-    yield keeper
-    keeper.stop()
+def rotator():
+    rotator = LogRotator(LIMIT)
+    rotator.start()
+    yield rotator
+    rotator.stop()
 
 
 @pytest.mark.processes
@@ -173,25 +173,25 @@ def test_a_flood_is_cut_while_its_process_runs_and_its_neighbour_is_not_touched(
 
 
 def test_who_floods_is_looked_at_again_long_before_the_others(monkeypatch, tmp_path):
-    monkeypatch.setattr(logs, "_SHARE", 1e-12)
-    monkeypatch.setattr(logs, "_LONGEST", 1e6)  # there is but one look at all
-    keeper = Keeper(LIMIT)
-    floods, late = keeper.keep(tmp_path / "floods.log"), keeper.keep(tmp_path / "late.log")
+    monkeypatch.setattr(logs, "_MAX_CPU_SHARE", 1e-12)
+    monkeypatch.setattr(logs, "_MAX_INTERVAL", 1e6)  # there is but one look at all
+    rotator = LogRotator(LIMIT)
+    floods, late = rotator.watch(tmp_path / "floods.log"), rotator.watch(tmp_path / "late.log")
     write(floods, b"x" * LIMIT)
     write(late, b"")
-    keeper.start()
+    rotator.start()
     until(lambda: floods.path.stat().st_size == 0)
     write(late, b"x" * LIMIT)
     for _ in range(3):
         write(floods, b"x" * LIMIT)
         until(lambda: floods.path.stat().st_size == 0)
     assert late.path.stat().st_size == LIMIT
-    keeper.stop()
+    rotator.stop()
     assert late.path.stat().st_size == 0
 
 
-def test_a_log_that_vanishes_stops_nothing(keeper, tmp_path):
-    gone, stays = keeper.keep(tmp_path / "gone.log"), keeper.keep(tmp_path / "stays.log")
+def test_a_log_that_vanishes_stops_nothing(rotator, tmp_path):
+    gone, stays = rotator.watch(tmp_path / "gone.log"), rotator.watch(tmp_path / "stays.log")
     for log in (gone, stays):
         write(log, b"")
     gone.path.unlink()
@@ -200,25 +200,25 @@ def test_a_log_that_vanishes_stops_nothing(keeper, tmp_path):
 
 
 def test_two_who_keep_one_log_share_it_until_both_let_it_go(tmp_path):
-    keeper = Keeper(LIMIT)
-    first, second = keeper.keep(tmp_path / "a.log"), keeper.keep(tmp_path / "a.log")
+    rotator = LogRotator(LIMIT)
+    first, second = rotator.watch(tmp_path / "a.log"), rotator.watch(tmp_path / "a.log")
     assert first is second
     write(first, b"x")
-    keeper.let_go(first, remove=True)
+    rotator.release(first, remove=True)
     assert first.path.exists()
-    keeper.let_go(second, remove=True)
+    rotator.release(second, remove=True)
     assert not first.path.exists()
 
 
 def test_a_log_is_within_its_limit_when_it_is_let_go_and_when_the_keeper_stops(tmp_path):
-    keeper = Keeper(LIMIT)
-    ended, runs = keeper.keep(tmp_path / "ended.log"), keeper.keep(tmp_path / "runs.log")
+    rotator = LogRotator(LIMIT)
+    ended, runs = rotator.watch(tmp_path / "ended.log"), rotator.watch(tmp_path / "runs.log")
     for log in (ended, runs):
         write(log, b"x" * 3 * LIMIT)
-    keeper.let_go(ended, remove=False)
+    rotator.release(ended, remove=False)
     assert 0 < on_disk(ended) <= LIMIT
-    keeper.start()
-    keeper.stop()
+    rotator.start()
+    rotator.stop()
     assert 0 < on_disk(runs) <= LIMIT
 
 
@@ -226,21 +226,21 @@ def test_what_an_earlier_run_left_counts_too(tmp_path):
     path = tmp_path / "a.err.log"
     path.write_bytes(b"before\n")
     path.with_name("a.err.log.1").write_bytes(b"x" * 5 * LIMIT + b"\nlast\n")
-    log = Keeper(LIMIT).keep(path)
+    log = LogRotator(LIMIT).watch(path)
     assert log.path.read_bytes() == b"before\n"
     assert older(log).endswith(b"x\nlast\n")
     assert on_disk(log) <= LIMIT
 
 
-def test_the_keeper_runs_what_must_not_wait_for_a_disk_elsewhere(keeper):
+def test_the_keeper_runs_what_must_not_wait_for_a_disk_elsewhere(rotator):
     done = []
-    keeper.do(lambda: done.append(1))
+    rotator.do(lambda: done.append(1))
     until(lambda: done)
 
 
 def test_the_least_limit_leaves_room_for_the_note(tmp_path: Path):
-    log = Log(tmp_path / "a.log", LEAST_LIMIT)
-    write(log, b"line\n" * LEAST_LIMIT)
+    log = Log(tmp_path / "a.log", MIN_LIMIT_BYTES)
+    write(log, b"line\n" * MIN_LIMIT_BYTES)
     log.cut()
     assert older(log).endswith(b"line\n")
-    assert on_disk(log) <= LEAST_LIMIT
+    assert on_disk(log) <= MIN_LIMIT_BYTES

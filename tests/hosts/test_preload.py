@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from crunch_game import ModelRunner, Policy, ProcessHost
 from crunch_game.hosts import preload
-from crunch_game.hosts.installed import alone, places_of
-from crunch_game.hosts.preload import libraries_of, with_late_parts
+from crunch_game.hosts.installed import only_installed, places_of
+from crunch_game.hosts.preload import libraries_of, with_lazy_imports
 from crunch_game.models import Submission
 
 
@@ -242,7 +242,7 @@ def test_a_library_may_be_a_module_a_package_and_one_of_many_in_a_shared_folder(
         alice = submission(tmp_path / "alice.py", "import module, shared.part, shared.other")
         assert libraries_of([alice]) == ["module", "shared.other", "shared.part"]
         assert places_of("shared") == [str(site / "shared")], "and not the folder that has only its name"
-        with alone():
+        with only_installed():
             assert importlib.util.find_spec("shared.part") is not None
             assert importlib.util.find_spec("shared.other") is None
             sys.path.append("/added/by/a/library")
@@ -262,7 +262,7 @@ def test_nor_where_a_package_has_let_others_into_its_path(site, models):
     importlib.import_module("legacy")  # by the base class, as ever
     try:
         assert importlib.util.find_spec("legacy.mallory") is not None
-        with alone():
+        with only_installed():
             assert importlib.util.find_spec("legacy.mallory") is None
             assert importlib.util.find_spec("legacy.part") is not None
     finally:
@@ -343,9 +343,9 @@ def test_neither_the_code_nor_the_libraries_are_run(tmp_path):
 
 
 def test_what_a_library_imports_late_comes_with_it():
-    assert with_late_parts(["numpy.linalg", "scipy"]) == ["numpy.linalg", "scipy", "numpy.ma"]
-    assert with_late_parts(["numpy", "numpy.ma"]) == ["numpy", "numpy.ma"]
-    assert with_late_parts(["scipy"]) == ["scipy"]
+    assert with_lazy_imports(["numpy.linalg", "scipy"]) == ["numpy.linalg", "scipy", "numpy.ma"]
+    assert with_lazy_imports(["numpy", "numpy.ma"]) == ["numpy", "numpy.ma"]
+    assert with_lazy_imports(["scipy"]) == ["scipy"]
 
 
 @pytest.mark.processes

@@ -187,7 +187,7 @@ async def test_what_a_late_model_was_doing_is_not_told_of_a_later_call(submit, r
         late = (await runner.predict(2))["a"]
         await seen(lambda: runner.models["a"].state is State.READY)
         healthy = (await runner.predict(0))["a"]
-        host._keeper.do(release.wait)  # so that nobody comes to look at the next
+        host._rotator.do(release.wait)  # so that nobody comes to look at the next
         unseen = (await runner.predict(600))["a"]
         release.set()
 
