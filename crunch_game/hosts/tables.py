@@ -17,8 +17,8 @@ import anyio.to_thread
 import msgspec
 
 from crunch_game.hosts.base import Instance, Reply
-from crunch_game.hosts.tablechild import Rewritten
-from crunch_game.hosts.wire import SentTable, Undecodable
+from crunch_game.hosts.tablechild import MAX_SECONDS
+from crunch_game.hosts.wire import SentTable
 from crunch_game.outcomes import Fault
 from crunch_game.policy import Event
 
@@ -28,14 +28,14 @@ _PROGRAM: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
     "from crunch_game.hosts.tablechild import main; main(int(sys.argv[1]))"
 )
-_KEPT: Final = ("PATH", "LD_LIBRARY_PATH")
 _ENVIRONMENT: Final = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",  # Arrow's own pools start threads, which no fork takes along
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
+_STARTING: Final = 60.0
+"""Seconds that the process may take to start, besides those for a table."""
 _Replies = Sequence[tuple[Instance, Reply]]
-_rewritten = msgspec.msgpack.Decoder(Rewritten)
 
 
 class TableReader:
@@ -58,7 +58,7 @@ class TableReader:
         if not sent:
             return replies
         try:
-            tables = iter(await anyio.to_thread.run_sync(self._read_all, sent, abandon_on_cancel=True))
+            tables = iter(await anyio.to_thread.run_sync(self._read, sent, abandon_on_cancel=True))
         except BaseException:
             forsaken()
             raise
@@ -72,42 +72,43 @@ class TableReader:
         self._closed = True
         self._end()
 
-    def _read_all(self, sent: Sequence[SentTable]) -> list[Any]:
-        """For each the DataFrame, or the Undecodable that says why there is none."""
+    def _read(self, sent: Sequence[SentTable]) -> list[Any]:
+        """For each the DataFrame, or the text that says why there is none."""
         try:
             from pyarrow import ipc
         except ImportError:
-            return [Undecodable("a table needs pyarrow: pip install 'crunch-game[tables]'")] * len(sent)
-        tables: list[Any] = []
-        for told in self._rewritten(sent):
-            if told.refusal is not None:
-                tables.append(Undecodable(f"a table could not be read: {told.refusal}"))
-                continue
-            # The child has done just this with the same bytes, within its bounds: here it takes no more.
-            with ipc.open_stream(told.table) as stream:
-                tables.append(stream.read_all().to_pandas(use_threads=False))
-        return tables
-
-    def _rewritten(self, sent: Sequence[SentTable]) -> list[Rewritten]:
-        told: list[Rewritten] = []
+            return ["a table needs pyarrow: pip install 'crunch-game[tables]'"] * len(sent)
         with self._lock:
-            for _ in range(2):  # somebody may have ended the process since the last tables
-                if self._closed:
-                    break
-                try:
-                    channel = self._channel or self._start()
-                    channel.send_bytes(msgspec.msgpack.encode(sent[len(told) :]))
-                    while len(told) < len(sent):
-                        told.append(_rewritten.decode(channel.recv_bytes()))
-                    return told
-                except (EOFError, OSError):
-                    self._end()
-        return told + [Rewritten(refusal="the process that reads tables has ended")] * (len(sent) - len(told))
+            answers = self._answers(sent)
+        # The child has done just this with the same bytes, within its bounds: here it takes no more.
+        return [
+            ipc.open_stream(answer).read_all().to_pandas(use_threads=False)
+            if isinstance(answer, bytes)
+            else f"a table could not be read: {answer}"
+            for answer in answers
+        ]
+
+    def _answers(self, sent: Sequence[SentTable]) -> list[bytes | str]:
+        answers: list[bytes | str] = []
+        for _ in range(2):  # somebody may have ended the process since the last tables
+            try:
+                channel = self._channel or self._start()
+                channel.send_bytes(msgspec.msgpack.encode(sent[len(answers) :]))
+                while len(answers) < len(sent) and channel.poll(MAX_SECONDS + _STARTING):
+                    answers.append(msgspec.msgpack.decode(channel.recv_bytes()))
+                if len(answers) == len(sent):
+                    return answers
+            except (EOFError, OSError):
+                pass
+            self._end()
+        return answers + ["the process that reads tables has ended"] * (len(sent) - len(answers))
 
     def _start(self) -> Connection[Any, Any]:
+        if self._closed:
+            raise EOFError
         self._channel, theirs = Pipe()
         path = [os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)]  # noqa: PTH100 - links stay
-        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-c", _PROGRAM, str(theirs.fileno()), json.dumps(path)],
@@ -130,7 +131,6 @@ class TableReader:
 
 
 def _with(reply: Reply, table: Any) -> Reply:
-    if isinstance(table, Undecodable):
-        fault = Fault("invalid", f"the answer cannot be read: {table}")
-        return Reply(Event.INVALID, None, fault, reply.elapsed)
+    if isinstance(table, str):
+        return Reply(Event.INVALID, None, Fault("invalid", f"the answer cannot be read: {table}"), reply.elapsed)
     return Reply(reply.event, table, None, reply.elapsed)

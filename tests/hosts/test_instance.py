@@ -15,10 +15,10 @@ from crunch_game import TrackerBase
 from crunch_game.contract import Contract
 from crunch_game.hosts import framing
 from crunch_game.hosts.base import Call, LoadFailure, Setup
-from crunch_game.hosts.deaths import Coroner
+from crunch_game.hosts.deaths import ExitDiagnosis
 from crunch_game.hosts.exchange import Exchange, Gone
 from crunch_game.hosts.instance import Process, fault_in
-from crunch_game.hosts.logs import Keeper
+from crunch_game.hosts.logs import LogRotator
 from crunch_game.hosts.turns import Missed
 from crunch_game.models import Submission
 from crunch_game.policy import Event, State
@@ -40,11 +40,11 @@ CONTRACT = Contract(Game)
 
 @pytest.fixture
 def process(tmp_path):
-    keeper = Keeper(1 << 20)
-    keeper.start()
+    rotator = LogRotator(1 << 20)
+    rotator.start()
     (tmp_path / "logs").mkdir()
     process = Process(
-        Submission("a", "a.py"), Setup(CONTRACT), None, tmp_path, tmp_path / "logs", keeper, Coroner(None), LIMIT
+        Submission("a", "a.py"), Setup(CONTRACT), None, tmp_path, tmp_path / "logs", rotator, ExitDiagnosis(None), LIMIT
     )
     channel, descriptors = process.open()
     process.write = partial(os.write, descriptors[2])
@@ -52,7 +52,7 @@ def process(tmp_path):
     channel.close()
     for descriptor in descriptors:
         os.close(descriptor)
-    keeper.stop()
+    rotator.stop()
 
 
 def call(method: str = "predict", timeout: float = 0.5) -> Call:

@@ -20,10 +20,10 @@ from stage import PATIENCE, Stage, answer
 from crunch_game import TrackerBase
 from crunch_game.contract import Contract
 from crunch_game.crunchdao.instance import Node
-from crunch_game.crunchdao.messages import CallResponse, Code, Status
+from crunch_game.crunchdao.messages import CallResponse, ReplyCode, Status
 from crunch_game.crunchdao.pending import PendingCall, PendingRound
 from crunch_game.crunchdao.requests import Requests
-from crunch_game.hosts import wire
+from crunch_game.hosts import framing
 from crunch_game.hosts.base import Call
 from crunch_game.hosts.exchange import Exchange, Gone
 from crunch_game.hosts.turns import Missed, Turns
@@ -123,7 +123,7 @@ class InTheEngine:
         self.stage = Stage()
         self.link, self.channel = self.stage.process()
         self.channel.setblocking(False)
-        self.reader = wire.FrameReader()
+        self.reader = framing.FrameReader()
         self.calls: dict[int, Asked] = {}
         self.at_model: list[Asked] = []
 
@@ -140,8 +140,8 @@ class InTheEngine:
     def late(self) -> int:
         return len(self.stage.late_ones)
 
-    def _outcome(self, what: wire.Frame | Missed[Exchange] | Gone) -> str:
-        if isinstance(what, wire.Frame):
+    def _outcome(self, what: framing.Frame | Missed[Exchange] | Gone) -> str:
+        if isinstance(what, framing.Frame):
             return ANSWERED
         return GONE if isinstance(what, Gone) else outcome_of(what)
 
@@ -152,7 +152,7 @@ class InTheEngine:
 
     def answer(self, call: Asked) -> None:
         self.at_model.remove(call)
-        self.channel.sendall(answer(wire.VALUE, call.token.id, b"\xc0"))
+        self.channel.sendall(answer(framing.VALUE, call.token.id, b"\xc0"))
 
     def miss(self, call: Asked) -> None:
         self.ask(call, timeout=0.01)
@@ -255,7 +255,7 @@ class AtANode:
         self._run(self.node.ask, call.token)
 
     def answer(self, call: Asked) -> None:
-        said = CallResponse(status=Status(code=Code.SUCCESS)).SerializeToString()
+        said = CallResponse(status=Status(code=ReplyCode.SUCCESS)).SerializeToString()
         self._run(self.futures[call].set_result, said)
 
     def miss(self, call: Asked) -> None:
