@@ -56,6 +56,7 @@ class Stage:
         self.slow_ones: list[tuple[list[Link], Exchange]] = []
         self.blocked: list[float] = []
         self.orders: list[Any] = []
+        self._channels: list[socket.socket] = []
         self.heard = threading.Condition()
         self.engine = Engine(self._call_soon, self.blocked.append)
         self.server, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -83,6 +84,7 @@ class Stage:
         link = Link(self)
         ours, theirs = socket.socketpair()
         theirs.settimeout(PATIENCE)
+        self._channels.append(theirs)
         self.engine.do(lambda: self.engine.spawn(link, ours, []))
         return link, theirs
 
@@ -124,7 +126,9 @@ class Stage:
             assert self.heard.wait_for(look, PATIENCE), "it never came"
 
     def close(self) -> None:
-        self.engine.check()
         self.engine.stop()
         self.server.close()
         self._server_thread.join()
+        for channel in self._channels:
+            channel.close()
+        self.engine.check()
