@@ -195,7 +195,7 @@ def _table() -> dict[tuple[State, Event], Step]:
     on((State.BUSY,), Event.WITHDRAWN, State.READY)
     for event, status in _ANSWERS.items():
         on(_PLAYING, event, State.READY, status)
-    on(_PLAYING, Event.DEADLINE, None, Status.TIMEOUT)
+    on(_PLAYING, Event.DEADLINE, None, Status.TIMEOUT)  # it stays busy: LATE will end the call
     on(_PLAYING, Event.LATE, State.READY)
     on(_PLAYING, Event.DROPPED, None, Status.SKIPPED)
     on(_IN_THE_GAME, Event.COUNTED, None)
@@ -204,6 +204,7 @@ def _table() -> dict[tuple[State, Event], Step]:
     for event in (*_ANSWERS, Event.DEADLINE, Event.DROPPED):
         on((*_WAITING, *_ENDED), event, None, Status.SKIPPED)
         on((State.UNREACHABLE,), event, None, Status.UNREACHABLE)
+    # The end of what was lost, or is loaded or ended anyway, is no news of the model's.
     on((*_WAITING, *_ENDED), Event.DIED, None, Status.SKIPPED)
     on((State.UNREACHABLE,), Event.DIED, State.RESTARTING, Status.UNREACHABLE)
 
@@ -214,7 +215,8 @@ def _table() -> dict[tuple[State, Event], Step]:
     for event in (Event.DEADLINE, Event.DROPPED, Event.DIED, Event.LOST):
         table[State.LEFT, event] = Step(Status.SKIPPED, "none", State.LEFT)
 
-    # A life. A fresh instance may take the place of one that plays, or is lost: its roster says that it moved.
+    # A life. A fresh instance may take the place of one that plays or is lost: new code is never waited for, and the
+    # same code may move to another node. Code that failed or was stopped plays again only when it is readmitted.
     on((*_WAITING, *_PLAYING, State.UNREACHABLE), Event.LOADED, State.READY)
     on(_IN_THE_GAME, Event.REDEPLOYED, State.READY)
     on(_WAITING, Event.LOAD_FAILED, State.FAILED)

@@ -341,7 +341,7 @@ async def test_the_first_failures_in_a_row_are_saved_and_a_success_begins_a_new_
 @pytest.mark.processes
 @asynchronous
 async def test_new_code_begins_anew_and_no_code_fills_the_disk(submit, running, monkeypatch):
-    monkeypatch.setattr(recorder, "_IN_ALL", 4)
+    monkeypatch.setattr(recorder, "_MAX_IN_ALL", 4)
     path = submit("moody", "if self.n % 2: raise ValueError\nreturn 1.0", "self.n = getattr(self, 'n', 0) + 1")
     async with running(path.parent) as runner:
         await rounds(runner, 12)
@@ -447,8 +447,8 @@ async def test_a_round_never_waits_for_the_writing(submit, running, monkeypatch)
 @both
 @asynchronous
 async def test_what_waits_to_be_written_is_bounded_and_leaving_does_not_wait_for_ever(submit, running, monkeypatch):
-    monkeypatch.setattr(recorder, "_PENDING", 2)
-    monkeypatch.setattr(recorder, "_PARTING", 0.0)
+    monkeypatch.setattr(recorder, "_MAX_PENDING", 2)
+    monkeypatch.setattr(recorder, "_PARTING_SECONDS", 0.0)
     runner = running([submit(f"bad{n}", "raise ValueError") for n in range(5)])
 
     def until_it_is_left(*args):
@@ -482,8 +482,8 @@ def test_what_is_kept_is_bounded_in_calls(instance, monkeypatch):
 def test_what_is_kept_is_bounded_in_bytes_and_has_no_gaps(sizes, extras):
     instance, kept = Instance(Submission("alice", "nowhere")), CallHistory()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tapes, "_BYTES", 2_000)
-        patch.setattr(tapes, "_OVERHEAD", 0)
+        patch.setattr(tapes, "_MAX_BYTES", 2_000)
+        patch.setattr(tapes, "_OVERHEAD_BYTES", 0)
         for number, size in enumerate(sizes):
             call = kept.begin(number, f"{number}", bytes(size))
             if number < len(extras):

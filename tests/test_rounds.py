@@ -10,8 +10,7 @@ import pytest
 from crunch_game import Contract, ContractError, Policy, Status, Submission
 from crunch_game.events import FieldFault
 from crunch_game.hosts.base import Call, Instance, Reply
-from crunch_game.lineup import Fresh, Observer, Verdict
-from crunch_game.lineup._seats import Seat
+from crunch_game.lineup import Fresh, Observer, Seat, Verdict
 from crunch_game.outcomes import Fault
 from crunch_game.policy import Cause, Event, State, Strikes
 from crunch_game.rounds import play

@@ -29,13 +29,13 @@ from crunch_game.policy import Health, State
 
 __all__ = ["Recorder"]
 
-_IN_A_ROW: Final = 3
-_IN_ALL: Final = 10
+_MAX_IN_A_ROW: Final = 3
+_MAX_IN_ALL: Final = 10
 """Capsules of one method of one deployment: without a success in between, and ever. The first ones tell most."""
-_PENDING: Final = 200
+_MAX_PENDING: Final = 200
 """Capsules that wait to be written."""
-_PARTING: Final = 5.0
-"""Seconds for writing when the runner is left."""
+_PARTING_SECONDS: Final = 5.0
+"""For writing, when the runner is left."""
 
 _FAILED: Final = frozenset({Status.INVALID, Status.RAISED, Status.DIED, Status.TIMEOUT})
 
@@ -130,7 +130,7 @@ class Recorder(Observer):
         quota = self._quotas.get((model_id, method))
         if quota is None or quota.deployment_id != deployment_id:
             quota = self._quotas[model_id, method] = _Quota(deployment_id)
-        if quota.in_a_row >= _IN_A_ROW or quota.in_all >= _IN_ALL:
+        if quota.in_a_row >= _MAX_IN_A_ROW or quota.in_all >= _MAX_IN_ALL:
             return False
         quota.in_a_row += 1
         quota.in_all += 1
@@ -163,8 +163,8 @@ class Recorder(Observer):
     def _save(self, capture: Capture) -> None:
         if self._tasks.cancel_scope.cancel_called:
             return  # the runner is being left: what fails now fails because of that
-        if len(self._pending) >= _PENDING:
-            self._lost(*capture.which, f"{_PENDING} others wait to be written")
+        if len(self._pending) >= _MAX_PENDING:
+            self._lost(*capture.which, f"{_MAX_PENDING} others wait to be written")
             return
         self._pending.append(capture)
         if not self._writing:
@@ -176,7 +176,7 @@ class Recorder(Observer):
         until = math.inf
         while self._pending:
             if anyio.current_effective_deadline() == -math.inf:
-                until = min(until, time.monotonic() + _PARTING)
+                until = min(until, time.monotonic() + _PARTING_SECONDS)
             capture = self._pending.popleft()
             if time.monotonic() > until:
                 self._lost(*capture.which, "the runner was left before it was written")

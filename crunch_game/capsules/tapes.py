@@ -17,11 +17,12 @@ __all__ = ["NOTHING", "CallHistory", "Kept", "Recent"]
 NOTHING: Final = b"\xc0"
 """None, encoded."""
 
-_CALLS: Final = 500
+_MAX_CALLS: Final = 500
 """Calls that are kept of one instance."""
-_BYTES: Final = 32 << 20
+_MAX_BYTES: Final = 32 << 20
 """Bytes that are kept of all of them."""
-_OVERHEAD: Final = 250
+_OVERHEAD_BYTES: Final = 250
+"""Bytes that a call takes besides its arguments, so that a million empty ones are bounded too."""
 
 
 class Kept:
@@ -39,12 +40,12 @@ class Kept:
         self.args = args
         self.extras: dict[str, bytes | None] = {}
         self.ended: dict[str, Status] = {}
-        self.size = _OVERHEAD + len(args or b"")
+        self.size = _OVERHEAD_BYTES + len(args or b"")
 
     def add(self, model_id: str, extra: bytes | None) -> int:
         """Keep one model's further arguments too; the bytes that this takes."""
         self.extras[model_id] = extra
-        grown = _OVERHEAD + len(extra or b"")
+        grown = _OVERHEAD_BYTES + len(extra or b"")
         self.size += grown
         return grown
 
@@ -68,7 +69,7 @@ class _Calls:
     __slots__ = ("count", "last")
 
     def __init__(self) -> None:
-        self.last: deque[Kept] = deque(maxlen=_CALLS)
+        self.last: deque[Kept] = deque(maxlen=_MAX_CALLS)
         self.count = 0
 
 
@@ -126,5 +127,5 @@ class CallHistory:
 
     def _grow(self, size: int) -> None:
         self._size += size
-        while self._size > _BYTES and self._kept:
+        while self._size > _MAX_BYTES and self._kept:
             self._size -= self._kept.popleft().forget()

@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from crunch_game.lineup._lineup import Lineup
 from crunch_game.lineup._observing import News, Observer
-from crunch_game.lineup._seats import Fresh, Player, Verdict
+from crunch_game.lineup._seats import Fresh, Player, Seat, Verdict
 
-__all__ = ["Fresh", "Lineup", "News", "Observer", "Player", "Verdict"]
+__all__ = ["Fresh", "Lineup", "News", "Observer", "Player", "Seat", "Verdict"]

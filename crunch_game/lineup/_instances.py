@@ -78,6 +78,7 @@ class Instances:
 
     async def _end_replaced(self, instance: Instance) -> None:
         """End an instance that was replaced, once the call that it may be busy with has had its budget."""
+        # The round that asked it is owed its answer: a redeployment must not cost anyone an outcome.
         await anyio.sleep(max([self._policy.timeout, *self._policy.timeouts.values()]))
         await self._host.stop(instance)
 
@@ -114,14 +115,14 @@ class Instances:
         try:
             fault = await self._warm_up(fresh) if loaded.fresh else None
             if scope.cancel_called:
-                return  # nothing since then was awaited, so that nothing noticed
+                return  # in the very moment that the hook ended, so that no await has noticed
             if fresh.lost:
                 seat.losses += 1
                 self.bring_up(seat, restart_delay(seat.losses))
             elif fault is None:
                 self._take_over(seat, fresh, instance, loaded.warnings)
             else:
-                # Who still plays was not what failed: the hook itself did, which is the author's.
+                # If the instance is well, the hook itself failed: the author's doing, and no roster is told of it.
                 hook_failed = fresh.health.state in (State.READY, State.BUSY)
                 self._not_loaded(seat, submission, fault, None if hook_failed else Cause.NOT_LOADED)
         finally:

@@ -10,8 +10,7 @@ import pytest
 import crunch_game
 from crunch_game import Submission
 from crunch_game.hosts.base import Instance
-from crunch_game.lineup import Fresh
-from crunch_game.lineup._seats import Seat
+from crunch_game.lineup import Fresh, Seat
 from crunch_game.policy import Event, Health, State, Strikes
 
 PACKAGE = Path(crunch_game.__file__).parent
