@@ -1,4 +1,4 @@
-"""Follows every round, and has failing calls saved as capsules. It costs a game nothing that does not ask for it."""
+"""Follows every round, and has failing calls saved as capsules. Without `Policy(capsules=...)` it is not even imported."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -78,7 +78,11 @@ class Recorder(Observer):
         """Note what comes of a round."""
         self._rounds += 1
         # Who is asked is remembered as it is now: by the round's end, who failed may have been replaced.
-        asked = {player.model.id: _Before(player.instance, player.health, extra) for player, extra in players.items()}
+        asked = {
+            player.model.id: _Before(player.instance, player.health, extra)
+            for player, extra in players.items()
+            if player.instance is not None
+        }
         return partial(self._note, _Noted(call, self._rounds), asked)
 
     def hear(self, news: News) -> None:
@@ -113,12 +117,12 @@ class Recorder(Observer):
                 quota = quotas.get((outcome.model_id, outcome.method))
                 if quota is not None:
                     quota.in_a_row = 0
-            before = asked[outcome.model_id]
+            before = asked.get(outcome.model_id)
             missed = status is Status.TIMEOUT and outcome.error is not None and outcome.error.kind == "busy"
-            if before.instance is None or missed:
-                continue  # what it was busy with has its capsule; this call never reached it
+            if before is None or missed:
+                continue  # the call never reached it; what it was busy with has its own capsule
             if failed and self._is_saved(outcome.model_id, outcome.deployment_id, outcome.method):
-                self._capture(noted, before.instance, before, outcome)
+                self._capture(noted, before, outcome)
             if keeps:
                 kept = noted.kept or noted.begin(self._history)
                 if before.extra:
@@ -136,21 +140,21 @@ class Recorder(Observer):
         quota.in_all += 1
         return True
 
-    def _capture(self, noted: _Noted, instance: Instance, before: _Before, outcome: Outcome) -> None:
+    def _capture(self, noted: _Noted, before: _Before, outcome: Outcome) -> None:
         args, further = noted.args, _encoded(before.extra) if before.extra else NOTHING
         assert outcome.error is not None
         if args is None or further is None:
             self._lost(outcome.model_id, outcome.deployment_id, outcome.method, "its arguments cannot be written down")
             return
-        loaded = before.health.since if before.health.loaded is None else before.health.loaded
+        loaded = before.health.loaded or before.health.since
         self._save(
             Capture(
                 model_id=outcome.model_id,
                 deployment_id=outcome.deployment_id,
-                source=instance.submission.source,
+                source=before.instance.submission.source,
                 loaded=time.time() - (time.monotonic() - loaded),
                 failing=Told(outcome.method, msgspec.Raw(args), msgspec.Raw(further), outcome.status),
-                recent=self._history.recent(instance, outcome.model_id),
+                recent=self._history.recent(before.instance, outcome.model_id),
                 status=outcome.status,
                 fault=outcome.error,
                 budget=outcome.budget,
@@ -202,7 +206,7 @@ class Recorder(Observer):
 class _Before(NamedTuple):
     """How a player stood before a round, and the further arguments that it got."""
 
-    instance: Instance | None
+    instance: Instance
     health: Health
     extra: Mapping[str, Any] | None
 
@@ -213,16 +217,14 @@ class _Noted:
     def __init__(self, call: Call, order: int) -> None:
         self.call = call
         self.keeps = call.method.silent or call.method.returns is Any
+        """Whether later answers may depend on the call: it tells models something, and promises no answer."""
         self.kept: Kept | None = None
         self._order = order
-        self._encoded: list[bytes | None] = []
 
-    @property
+    @cached_property
     def args(self) -> bytes | None:
-        """The arguments, encoded once and only if they are needed; None when they have no form."""
-        if not self._encoded:
-            self._encoded.append(_encoded((self.call.args, self.call.kwargs)))
-        return self._encoded[0]
+        """The arguments, encoded once and only if they are needed; None when they cannot be encoded."""
+        return _encoded((self.call.args, self.call.kwargs))
 
     def begin(self, history: CallHistory) -> Kept:
         """Keep the call."""

@@ -1,4 +1,4 @@
-"""What each instance was last told: encoded once for all of them, and bounded in count and bytes."""
+"""The last calls of each instance: encoded once for all of them, and bounded in count and bytes."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _OVERHEAD_BYTES: Final = 250
 
 
 class Kept:
-    """One call as all models got it, until it is forgotten.
+    """One call as all models got it.
 
-    `args` is None when it is, or cannot be kept; `extras` and `ended` have what is not the same for all models:
-    further arguments, and how it ended where that was not well.
+    `args` are its encoded arguments; None once the call is forgotten, or when they cannot be encoded. `extras` and
+    `ended` hold what differs between models: further arguments, and the status where it was not OK.
     """
 
     __slots__ = ("args", "ended", "extras", "method", "order", "size")
@@ -43,22 +43,22 @@ class Kept:
         self.size = _OVERHEAD_BYTES + len(args or b"")
 
     def add(self, model_id: str, extra: bytes | None) -> int:
-        """Keep one model's further arguments too; the bytes that this takes."""
+        """Keep one model's further arguments too; returns the bytes that this takes."""
         self.extras[model_id] = extra
         grown = _OVERHEAD_BYTES + len(extra or b"")
         self.size += grown
         return grown
 
     def told(self, model_id: str) -> Told | None:
-        """The call as one model got it; None when it is forgotten. From any thread."""
+        """The call as one model got it; None when it is forgotten. May be called from any thread."""
         extra, status = self.extras.get(model_id, NOTHING), self.ended.get(model_id, Status.OK)
-        args = self.args  # last, as it is the first that is forgotten
+        args = self.args  # read last, since `forget` may run meanwhile and clears it first
         if args is None or extra is None:
             return None
         return Told(self.method, msgspec.Raw(args), msgspec.Raw(extra), status)
 
     def forget(self) -> int:
-        """Keep nothing any more; the bytes that this frees."""
+        """Drop everything; returns the bytes that this frees."""
         self.args = None
         self.extras.clear()
         self.ended.clear()
@@ -74,14 +74,17 @@ class _Calls:
 
 
 class Recent(NamedTuple):
-    """The last calls of one instance, and how many it had in all."""
+    """The last calls of one instance, and how many it got in all."""
 
     model_id: str
     calls: tuple[Kept, ...]
     total: int
 
     def told(self) -> tuple[list[Told], int]:
-        """Those still known, back to the first gap, oldest first; and how many came before. From any thread."""
+        """The calls since the last gap, oldest first, and how many came before. May be called from any thread.
+
+        Calls before a gap are of no use: who plays them again would miss what came between.
+        """
         found: list[Told] = []
         for kept in sorted(self.calls, key=lambda kept: kept.order, reverse=True):
             told = kept.told(self.model_id)
@@ -95,23 +98,24 @@ class CallHistory:
     """The last calls of every instance."""
 
     def __init__(self) -> None:
+        # Weak, so that an instance that has ended takes its history with it.
         self._calls: WeakKeyDictionary[Instance, _Calls] = WeakKeyDictionary()
         self._kept: deque[Kept] = deque()
         self._size = 0
 
     def begin(self, order: int, method: str, args: bytes | None) -> Kept:
-        """A call that models are told; `order` grows with every call."""
+        """Keep a call that models get from now on; `order` grows with every call."""
         kept = Kept(order, method, args)
         self._kept.append(kept)
         self._grow(kept.size)
         return kept
 
     def add_extra(self, kept: Kept, model_id: str, extra: bytes | None) -> None:
-        """Further arguments that one model got."""
+        """Keep the further arguments that one model got."""
         self._grow(kept.add(model_id, extra))
 
     def append(self, instance: Instance, model_id: str, kept: Kept, status: Status) -> None:
-        """The instance was told; so it ended."""
+        """The instance got the call, which ended like that."""
         if status is not Status.OK:
             kept.ended[model_id] = status
         calls = self._calls.get(instance)
@@ -121,7 +125,7 @@ class CallHistory:
         calls.count += 1
 
     def recent(self, instance: Instance, model_id: str) -> Recent:
-        """What the instance was last told."""
+        """The last calls that the instance got."""
         calls = self._calls.get(instance)
         return Recent(model_id, tuple(calls.last), calls.count) if calls else Recent(model_id, (), 0)
 
