@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -26,19 +27,18 @@ GAMES = Path(__file__).parent / "games"
 sys.path.insert(0, str(GAMES))
 
 
-STARTS = frozenset({"subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
-"""What Python says before it starts a process."""
-
 _playing: list[pytest.Item] = []
 """The test that is being set up, run or torn down."""
 
 
-def _forbid(event: str, arguments: tuple[object, ...]) -> None:
-    if event in STARTS and _playing and _playing[-1].get_closest_marker("processes") is None:
+def _forbid(event: str, arguments: tuple[object, ...], *, starts: frozenset[str], playing: list[pytest.Item]) -> None:
+    if event in starts and playing and playing[-1].get_closest_marker("processes") is None:
         raise RuntimeError(f"{event}: a test that starts a process has the mark `processes`, for `make quick`")
 
 
-sys.addaudithook(_forbid)  # so that no test that starts one can stay unmarked
+# So that no test that starts one can stay unmarked. The names are bound, since the hook outlives this module.
+STARTS = {"subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
+sys.addaudithook(partial(_forbid, starts=frozenset(STARTS), playing=_playing))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -267,6 +267,8 @@ SPINS = """
             pass
 
     def closes_all_and_spins(self):
+        while not os.path.exists(os.path.join(os.path.dirname(__file__), "gate")):
+            time.sleep(0.005)
         os.closerange(0, 1000)
         self.spin()
 """
@@ -315,11 +317,13 @@ def test_a_model_that_spins_ends_when_both_the_fork_server_and_the_coordinator_w
     anyio.run(until, lambda: state(pid) in ("", "Z"))
 
 
-def test_the_control_it_is_the_lifeline_that_ends_it(game):
+def test_the_control_it_is_the_lifeline_that_ends_it(game, tmp_path):
     process = game("none", "pids", "closes_all_and_spins")
     server, pid = json.loads(process.stdout.readline())
     try:
         os.kill(server, signal.SIGSTOP)  # or it would end its models
+        anyio.run(until, lambda: state(server) == "T")
+        (tmp_path / "gate").touch()
         anyio.run(until, lambda: not os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208
         process.kill()
         process.wait()
