@@ -156,7 +156,7 @@ def rotator():
 
 @pytest.mark.processes
 def test_a_flood_is_cut_while_its_process_runs_and_its_neighbour_is_not_touched(rotator, tmp_path):
-    loud, quiet = rotator.keep(tmp_path / "loud.out.log"), rotator.keep(tmp_path / "quiet.out.log")
+    loud, quiet = rotator.watch(tmp_path / "loud.out.log"), rotator.watch(tmp_path / "quiet.out.log")
     write(quiet, b"hush\n")
     with os.fdopen(loud.open(), "wb") as out:
         flood = [sys.executable, "-c", FLOOD]
