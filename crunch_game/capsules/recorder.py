@@ -1,4 +1,4 @@
-"""Follows every round, and has failing calls saved as capsules. Without `Policy(capsules=...)` it is not even imported."""
+"""Follows every round, and has failing calls saved as capsules. Not even imported without `Policy(capsules=...)`."""
 
 from __future__ import annotations
 
