@@ -109,14 +109,14 @@ class Node(Instance):
         """The call's budget is over."""
         missed = self._turns.expire(call, time.monotonic())
         event = Event.UNREACHED if missed.by_somebody_else else Event.DEADLINE
-        self._reply(call, event, missed.fault(call.round.call.timeout))
+        self._reply(call, event, Fault(*missed.kind_and_reason(call.round.call.timeout)))
         self._go_on()
 
     def give_up(self, call: PendingCall) -> None:
         """Nobody waits for the call any more: an answer that still comes is a late one."""
         self._turns.expire(call, time.monotonic())
         call.round.pending.remove(call)
-        if self._turns.is_idle:
+        if not self._turns.running:
             self._watcher.happened(self, Event.LATE, None)
         self._go_on()
 
@@ -195,7 +195,7 @@ class Node(Instance):
             return
         if reply is not None and self._turns.answered(call, now):
             call.round.take(call, reply)
-        elif self._turns.is_idle:
+        elif not self._turns.running:
             self._watcher.happened(self, Event.LATE, None)
         self._go_on()
 

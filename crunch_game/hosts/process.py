@@ -7,8 +7,8 @@ import pickle
 import resource
 import socket
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, cast
@@ -123,7 +123,7 @@ class ProcessHost:
             self._logs.mkdir(parents=True, exist_ok=True)
         self._reviving = anyio.Lock()
         self._loading = anyio.Semaphore(_LOADS_PER_PROCESSOR * (os.cpu_count() or 1))
-        self._init = _sendable((list(setup.init_args), dict(setup.init_kwargs)), "the models' init arguments")
+        self._init = _init_arguments((list(setup.init_args), dict(setup.init_kwargs)), "the models' init arguments")
         preload = self._preload
         if preload == "auto":
             preload = with_lazy_imports(await anyio.to_thread.run_sync(libraries_of, submissions))
@@ -149,7 +149,7 @@ class ProcessHost:
         reference = _reference(submission)
         if folder := _submission_folder(submission):
             self._submission_folders.add(folder)
-        sent = self._init if init is None else _sendable(init, "the model's init arguments")
+        sent = self._init if init is None else _init_arguments(init, "the model's init arguments")
         while True:
             self._engine.check()
             async with self._loading:
@@ -200,20 +200,20 @@ class ProcessHost:
             ContractError: The arguments cannot be sent.
             CrunchGameError: The engine has failed.
         """
-        what = f"the arguments of {call.method.owner}.{call.method.name}"
         results = Results(call.method.name, call.timeout, each=each)
-        id_ = results.exchange.id
-        kind, body = framing.CALL, _sendable(CallBody(call.method.name, (call.args, call.kwargs)), what)
-        if len(body) > MAX_SENT_BYTES:
-            results.exchange.shared = Shared(body)
-            kind, body = framing.SHARED, wire.encode(len(body))
-        frame = _framed(kind, id_, body, what)
+        exchange = results.exchange
         processes = {cast("Process", instance).link: cast("Process", instance) for instance in asked}
-        frames = dict.fromkeys(processes, frame)
-        for link, extra in zip(processes, asked.values(), strict=True):
-            if extra:
-                frames[link] = _framed(kind, id_, body, what, _sendable(extra, what))
-        self._engine.do(lambda: self._engine.ask(results.exchange, frames))
+        with _sendable(f"the arguments of {call.method.owner}.{call.method.name}"):
+            kind, body = framing.CALL, wire.encode(CallBody(call.method.name, (call.args, call.kwargs)))
+            if len(body) > MAX_SENT_BYTES:
+                framing.check_length(len(body))
+                exchange.shared = Shared(body)
+                kind, body = framing.SHARED, wire.encode(len(body))
+            frames = dict.fromkeys(processes, framing.frame(kind, exchange.id, body))
+            for link, extra in zip(processes, asked.values(), strict=True):
+                if extra:
+                    frames[link] = framing.frame(kind, exchange.id, body, wire.encode(extra))
+        self._engine.do(lambda: self._engine.ask(exchange, frames))
         try:
             async for batch in results:
                 self._engine.check()
@@ -225,7 +225,7 @@ class ProcessHost:
         finally:
             results.give_up(self._notice)
             if not results.complete:
-                self._engine.do(lambda: self._engine.abandon(results.exchange))
+                self._engine.do(lambda: self._engine.abandon(exchange))
 
     def _notice(self, batch: list[Result]) -> None:
         """Results that come after their call was given up: they still say which models are free, and which died."""
@@ -278,13 +278,12 @@ class ProcessHost:
     async def _new_server(self) -> ForkServer:
         return await ForkServer.up(self._engine, self._boot, self._env, self._folder)
 
-    def _setup_body(self, submission: Submission, reference: str, home: str, sent: bytes) -> bytes:
-        source, loader, init = submission.source, pickle.dumps(self._setup.loader), msgspec.Raw(sent)
-        limit, lenient, others = self._answer_limit, self._setup.lenient, list(self._submission_folders)
-        is_class = isinstance(source, ClassSource)
+    def _setup_body(self, submission: Submission, reference: str, home: str, init: bytes) -> bytes:
+        source = submission.source
         folder = reference if isinstance(source, FolderSource) and source.place else home
-        readable = [str(source.place)] if source.place else []
-        return wire.encode(SetupBody(reference, is_class, loader, init, folder, home, readable, others, limit, lenient))
+        readable, loader = [str(source.place)] if source.place else [], pickle.dumps(self._setup.loader)
+        given = reference, isinstance(source, ClassSource), loader, msgspec.Raw(init), folder, home, readable
+        return wire.encode(SetupBody(*given, list(self._submission_folders), self._answer_limit, self._setup.lenient))
 
     # The engine's news: the first on its own thread, the others on the event loop.
 
@@ -315,6 +314,13 @@ class ProcessHost:
         process.ended.set()
         if not told:
             self._watcher.happened(process, Event.DIED, process.death(gone))
+
+
+def _init_arguments(init: tuple[list[Any], dict[str, Any]], what: str) -> bytes:
+    with _sendable(what):
+        encoded = wire.encode(init)
+        framing.check_length(len(encoded))
+        return encoded
 
 
 def _allow_descriptors() -> None:
@@ -350,17 +356,10 @@ def _submission_folder(submission: Submission) -> str | None:
     return str(source.place.parent) if isinstance(source, FileSource | FolderSource) and source.place else None
 
 
-def _sendable(value: Any, what: str) -> bytes:
+@contextmanager
+def _sendable(what: str) -> Iterator[None]:
+    """What cannot be sent is the author's mistake."""
     try:
-        encoded = wire.encode(value)
-        framing.check_length(len(encoded))
-        return encoded
-    except wire.Unsendable as error:
-        raise ContractError(f"{what} cannot be sent: {error}") from None
-
-
-def _framed(kind: int, exchange: int, body: bytes, what: str, extra: bytes = b"\xc0") -> bytes:
-    try:
-        return framing.frame(kind, exchange, body, extra)
+        yield
     except wire.Unsendable as error:
         raise ContractError(f"{what} cannot be sent: {error}") from None

@@ -10,8 +10,6 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
-from crunch_game.outcomes import Fault
-
 __all__ = ["Missed", "Turns"]
 
 _RELEASE_SECONDS: Final = 0.1
@@ -60,10 +58,6 @@ class Missed(Generic[CallT]):
             return "busy", f"{unasked}: its node is busy with somebody else's call"
         return "busy", f"{unasked}: it has been busy with {self.busy_with} for {self.busy_seconds:.3g} s"
 
-    def fault(self, budget: float) -> Fault:
-        """The same as a fault, for a call of which nothing more is known."""
-        return Fault(*self.kind_and_reason(budget))
-
 
 class Turns(Generic[CallT]):
     """The calls of one model. At most one that somebody waits for is asked; the others wait in the order they came.
@@ -93,11 +87,6 @@ class Turns(Generic[CallT]):
         self._refused: CallT | None = None
         self._refused_for: tuple[str, float] | None = None
         """The call of ours that kept the model from the refused one, and since when; None if it was somebody else's."""
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether the model is at no call."""
-        return not self.running
 
     @property
     def surplus(self) -> CallT | None:

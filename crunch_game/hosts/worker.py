@@ -142,20 +142,19 @@ class _Worker:
     def refusal(self, error: BaseException) -> tuple[int, Refusal]:
         """What to say of an error instead of an answer, and the kind of frame; what was printed is in the logs then."""
         output.flush()
-        kind, (name, message, traceback) = self._reason(error)
-        return kind, (name[:_MAX_NAME_CHARACTERS], shortened(message), traceback and shortened(traceback))
-
-    def _reason(self, error: BaseException) -> tuple[int, Refusal]:
+        kind, frames = framing.FAULT, None
         if isinstance(error, wire.Unsendable):
-            return framing.UNSENDABLE, ("invalid", f"the answer cannot be sent: {error}", None)
-        if self._callee is not None and self._callee.lacks(error):
-            return framing.UNSUPPORTED, ("unsupported", str(error), None)
-        if isinstance(error, LoadError):
+            kind, name, message = framing.UNSENDABLE, "invalid", f"the answer cannot be sent: {error}"
+        elif self._callee is not None and self._callee.lacks(error):
+            kind, name, message = framing.UNSUPPORTED, "unsupported", str(error)
+        elif isinstance(error, LoadError):
             cause = error.__cause__ or error
+            name, message = type(cause).__name__, str(error) + self._barrier(cause)
             frames = own_frames(cause) if cause is not error else None
-            return framing.FAULT, (type(cause).__name__, str(error) + self._barrier(cause), frames)
-        fault = fault_of(error)
-        return framing.FAULT, (fault.kind, fault.message + self._barrier(error), fault.traceback)
+        else:
+            fault = fault_of(error)
+            name, message, frames = fault.kind, fault.message + self._barrier(error), fault.traceback
+        return kind, (name[:_MAX_NAME_CHARACTERS], shortened(message), frames and shortened(frames))
 
     def _barrier(self, error: BaseException) -> str:
         """The barrier that the error comes from, as the end of a sentence; nothing if it is none."""

@@ -90,7 +90,7 @@ class Alone:
         self.at_model.remove(call)
         if self.turns.answered(call, self._tick()):
             self.outcomes[call] = ANSWERED
-        elif self.turns.is_idle:
+        elif not self.turns.running:
             self.late += 1
         self._go_on()
 
@@ -413,7 +413,7 @@ def test_a_call_refused_while_none_of_ours_runs_is_missed_for_somebody_elses():
     turns, call = Turns[Asked](4), Asked("predict")
     assert turns.add(call, 0.0)
     assert turns.refused(call, 0.1)
-    assert turns.is_idle
+    assert not turns.running
     missed = turns.expire(call, 0.2)
     assert missed.by_somebody_else
     assert not missed.asked
@@ -483,5 +483,5 @@ def test_a_refused_call_that_nobody_waits_for_is_over():
     turns.add(call, 0.0)
     assert turns.expire(call, 1.0).asked
     assert not turns.refused(call, 1.1)
-    assert turns.is_idle
+    assert not turns.running
     assert turns.next(1.2) is None
