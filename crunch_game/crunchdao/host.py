@@ -58,7 +58,7 @@ class NodeHost:
         self._nodes: set[Node] = set()
         self._leaving: dict[tuple[str, int], asyncio.Event] = {}
         self._spoiled: dict[tuple[str, str], None] = {}
-        """Deployments whose instance must go before it plays: it could not be ended, or nobody heard of its making."""
+        """Deployments whose node must end its instance first: it would not, or it may have one that nobody heard of."""
 
     async def open(self, setup: Setup, submissions: Sequence[Submission], watcher: Watcher) -> None:
         """Encode how instances are made.
@@ -97,7 +97,7 @@ class NodeHost:
         raise LoadFailure(fault)
 
     async def _set_up(self, submission: Submission, connection: Connection) -> bool:
-        """Try until the node has an instance; whether it is a fresh one."""
+        """Try until the node has an instance. Returns whether it is a fresh one."""
         while (leaving := self._leaving.get(connection.address)) is not None:
             await leaving.wait()
         deployment = submission.id, submission.deployment_id
@@ -160,7 +160,7 @@ class NodeHost:
             self._watcher.happened(node, Event.LATE, None)
 
     async def _is_over(self, round_: PendingRound) -> bool:
-        """Wait for a reply or the deadline, and say whether it was that. What has arrived by then is in time."""
+        """Wait for a reply or the deadline. Returns whether it was that; what has arrived by then is in time."""
         with anyio.move_on_after(max(0.0, round_.call.timeout - round_.elapsed)):
             await round_.news.wait()
             return False

@@ -121,7 +121,7 @@ class Node(Instance):
         self._go_on()
 
     def _go_on(self) -> None:
-        """Ask what waits, if the node is free; it is thought free, too, if answers are late for good."""
+        """Ask what waits, if the node is free. If too many answers are late, the oldest is given up."""
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
@@ -175,13 +175,13 @@ class Node(Instance):
         return reply
 
     def _done(self, call: PendingCall, task: asyncio.Task[Reply | None]) -> None:
-        """What came of asking: it may be late, and the node may have been busy."""
+        """Take what came of asking, in time or late; a busy node is asked again soon."""
         self._asking.pop(call, None)
         if self._closed:
             return
         try:
             reply = task.result()
-        except asyncio.CancelledError:  # its answer is late for good
+        except asyncio.CancelledError:  # too many answers were late, and this was the oldest
             reply = Reply(Event.DROPPED, None, None, call.round.elapsed)
         except Exception as error:  # nothing that asking comes to may cost a round its end
             logger.exception("asking the node of %s failed", self.submission.id)
@@ -216,7 +216,7 @@ class Node(Instance):
         self._rotator = asyncio.get_running_loop().create_task(self._keep(why))
 
     async def _keep(self, why: Fault | None = None) -> None:
-        """Tell when the connection is lost, and when it is found again, for good."""
+        """Tell when the connection is lost and when it is found again, as long as the node lives."""
         while True:
             if why is None:
                 await self.connection.dropped()
@@ -244,7 +244,7 @@ class Node(Instance):
             self._lost = trouble
 
     async def _look(self, timeout: float, *, wait_for_ready: bool) -> Fault | None:
-        """What keeps the node from being asked, or None; it is noted if it has lost its instance."""
+        """Find out what keeps the node from being asked; None if nothing does. Notices that it lost its instance."""
         try:
             await self.connection.open()
             data = await self.connection.look(timeout, wait_for_ready=wait_for_ready)

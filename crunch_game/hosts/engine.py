@@ -196,7 +196,7 @@ class Engine:
         return None
 
     def _fail(self, error: BaseException) -> None:
-        """Say that every process is gone, those too that are still asked for, until the author leaves the runner."""
+        """Say that every process is gone, those too that are asked for later: nobody must wait for a dead thread."""
         why = describe_exception(error)
         self._failure = CrunchGameError(
             f"the thread that speaks to the models failed ({why}); leave this runner and begin another"

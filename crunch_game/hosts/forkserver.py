@@ -187,7 +187,7 @@ def _threads() -> int:
 
 
 def _unhandle(handlers: Mapping[signal.Signals, Any]) -> None:
-    """Take back what imports have made of signals: this process reaps its children, and models inherit nothing."""
+    """Take back the signal handlers that imports have set: they could keep this process from reaping its children."""
     signal.set_wakeup_fd(-1)
     for number, handler in handlers.items():
         if signal.getsignal(number) not in (handler, None):  # None: a handler that is not Python's
@@ -212,7 +212,7 @@ class _Server:
         self._ended: list[Exited] = []
 
     def run(self) -> Sequence[int] | None:
-        """Obey until the coordinator is gone, then end every child. In a child: the descriptors that it was given."""
+        """Obey until the coordinator is gone, then end all children. Returns, in a forked child only, its descriptors."""
         try:
             while True:
                 for ready, _ in self._poll.poll():
@@ -227,7 +227,7 @@ class _Server:
             return None
 
     def _obey(self) -> Sequence[int] | None:
-        """Do as told; in a child: the descriptors that it was given."""
+        """Carry out one order. Returns, in a forked child only, the descriptors that came with it."""
         message, descriptors, _, _ = socket.recv_fds(self._control, PACKET, 3)
         if not message:
             raise ConnectionResetError

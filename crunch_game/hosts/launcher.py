@@ -28,7 +28,7 @@ from crunch_game.sources import ClassSource
 
 __all__ = ["ForkServer", "boot_of", "reference_of"]
 
-_KEPT: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+_KEPT_VARIABLES: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 _ONE_THREAD: Final = dict.fromkeys(
     ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
 )
@@ -36,11 +36,11 @@ _PROGRAM: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); "
     "from crunch_game.hosts.forkserver import main; main(int(sys.argv.pop()))"
 )
-_IMPORT_TIMEOUT: Final = 30.0
+_IMPORT_TIMEOUT_SECONDS: Final = 30.0
 
 
 class ForkServer:
-    """One fork server. `lost` is set when it ended by itself; its models go on.
+    """One fork server. `lost` is set when it has ended by itself; its models go on without it.
 
     Args:
         engine: Speaks to it.
@@ -79,7 +79,7 @@ class ForkServer:
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
         with theirs, self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -112,11 +112,11 @@ class ForkServer:
         self._hear(None)
 
     async def _ready(self) -> str | None:
-        """Wait until it has imported everything; the library that must be left out, if there is one."""
+        """Wait until it has imported everything. Returns the library that cannot be preloaded, if there is one."""
         importing: str | None = None
         while True:
             report: forkserver.Report | None = None
-            with anyio.move_on_after(_IMPORT_TIMEOUT) as waiting:
+            with anyio.move_on_after(_IMPORT_TIMEOUT_SECONDS) as waiting:
                 report = await self._inbox.receive()
             match report:
                 case forkserver.Importing(library):
@@ -132,7 +132,7 @@ class ForkServer:
                 case _ if importing is not None:
                     return importing  # its import hangs, or ended the server
                 case _ if waiting.cancelled_caught:
-                    raise self._no_base(f"it took longer than {_IMPORT_TIMEOUT:g} s")
+                    raise self._no_base(f"it took longer than {_IMPORT_TIMEOUT_SECONDS:g} s")
                 case _:
                     raise self._no_base(f"it ended the process\n{self._log.read_text(errors='replace')[-2000:]}")
 
@@ -141,7 +141,7 @@ class ForkServer:
         return ContractError(f"the base class {base} cannot be imported in another process: {why.strip()}")
 
     async def down(self) -> bool:
-        """Hang up, and wait for its end; it is killed if that takes too long. Whether it ended its models, too."""
+        """Hang up and wait for its end; kill it if that takes long. Returns whether it has ended its models first."""
         with anyio.CancelScope(shield=True):
             self._engine.do(self._engine.processes.hang_up)
             await anyio.to_thread.run_sync(self._wait)

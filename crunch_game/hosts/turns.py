@@ -90,13 +90,13 @@ class Turns(Generic[CallT]):
 
     @property
     def surplus(self) -> CallT | None:
-        """The oldest overdue call, where there are so many that no other is asked before it is over."""
+        """The oldest overdue call, if there are so many that nothing is asked until it is over."""
         if self.current is not None or len(self.running) <= self._max_overdue:
             return None
         return next(iter(self.running))
 
     def add(self, call: CallT, now: float) -> bool:
-        """Whether the call is to be asked now; else it waits for its turn, behind those that wait already."""
+        """Let the call wait for its turn, behind those that wait already. Returns whether it is to be asked now."""
         if self.queue or self.current is not None or len(self.running) > self._max_overdue:
             self.queue.append(call)
             return False
@@ -105,7 +105,7 @@ class Turns(Generic[CallT]):
         return True
 
     def next(self, now: float) -> CallT | None:
-        """The call that is to be asked now; None while none waits, or the model is not free."""
+        """Begin the next turn. Returns the call that is to be asked now, or None: none waits, or the model is not free."""
         if self.current is not None or not self.queue or len(self.running) > self._max_overdue:
             return None
         call = self.queue.popleft()
@@ -114,7 +114,7 @@ class Turns(Generic[CallT]):
         return call
 
     def answered(self, call: CallT, now: float) -> bool:
-        """The model is done with a call that it was asked. Whether in time: else nobody waits for the answer."""
+        """The model is done with a call. Returns whether in time: nobody waits for a late answer."""
         asked = self.running.pop(call)
         if self._max_overdue:  # a process never refuses a call
             self._last = call.method, asked, now
@@ -124,9 +124,10 @@ class Turns(Generic[CallT]):
         return True
 
     def refused(self, call: CallT, now: float) -> bool:
-        """The model would not take a call that it was asked: it is busy. Whether the call is still to be asked.
+        """The model is busy and did not take a call. Returns whether that is still to be asked: it is the next, then.
 
-        Ours keep it busy while one is overdue, and a moment longer: an answer may be here before the node is free.
+        As long as one of ours is overdue, that is what the model is busy with, and for a moment longer, since an answer
+        may be here before the node is free. Only after that it must be somebody else's.
         """
         asked = self.running.pop(call)
         if self.current is not call:
@@ -143,26 +144,27 @@ class Turns(Generic[CallT]):
         return True
 
     def expire(self, call: CallT, now: float) -> Missed[CallT]:
-        """Nobody waits any more for a call that was added: its budget is over, or it is given up."""
-        asked, kept_from = call is self.current, call is self._refused
+        """Nobody waits any more for a call: its budget is over, or it is given up. Returns what the model is at."""
+        asked, was_refused = call is self.current, call is self._refused
         if asked:
             self.current = None
         else:
             self.queue.remove(call)
-        if kept_from:
+        if was_refused:
             self._refused = None
-        if asked and not (kept_from and self._refused_for is None):
+        if asked and not (was_refused and self._refused_for is None):
             return Missed(True, call.method, now - self.running[call], call)
         if self.running and not asked:
             oldest = next(iter(self.running))
             return Missed(False, oldest.method, now - self.running[oldest], oldest)
-        if self._refused_for is None:
-            return Missed(False, None, 0.0, None)
-        method, since = self._refused_for
-        return Missed(False, method, now - since, None)
+        if self._refused_for is not None:
+            method, since = self._refused_for
+            return Missed(False, method, now - since, None)
+        # Asked at last, perhaps, but with what somebody else's call had left of its budget: not the model's fault.
+        return Missed(False, None, 0.0, None)
 
     def end(self) -> list[CallT]:
-        """The model is gone. The calls that were still waited for: the current one, if there is one, and the queue."""
+        """The model is gone. Returns the calls that somebody waits for: the current one, if any, and the queue."""
         waiting = [*self.queue] if self.current is None else [self.current, *self.queue]
         self.current = self._refused = None
         self.running.clear()
