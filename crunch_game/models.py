@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from crunch_game.policy import Health, State
 from crunch_game.public import public
-from crunch_game.sources import Source, SourceLike, source_of
+from crunch_game.sources import ClassSource, FileSource, FolderSource, Source, SourceLike, source_of
 
 __all__ = ["Model", "Submission"]
 
@@ -59,7 +59,19 @@ class Submission:
         if isinstance(source, str) and ":" not in source:
             source = Path(source)  # a folder that is not there, rather than a module of its name
         understood = source_of(source)
-        return cls(understood.model_id, understood)
+        return cls(_id_of(understood), understood)
+
+
+def _id_of(source: Source) -> str:
+    match source:
+        case ClassSource(cls):
+            return cls.__name__
+        case FileSource(path) if path.is_file():
+            return path.stem
+        case FileSource(path) | FolderSource(path):
+            return path.absolute().name  # that of "." is empty
+        case _:
+            return str(source).rpartition(":")[2]
 
 
 @public

@@ -40,11 +40,6 @@ class ClassSource:
     cls: type
 
     @property
-    def model_id(self) -> str:
-        """The model's id unless another is told: the class's name."""
-        return self.cls.__name__
-
-    @property
     def place(self) -> Path | None:
         """The file that the class is defined in, or None for a prompt's."""
         file = getattr(sys.modules.get(self.cls.__module__), "__file__", None)
@@ -75,21 +70,11 @@ class FileSource(_PathSource):
 
     __slots__ = ()
 
-    @property
-    def model_id(self) -> str:
-        """The model's id unless another is told: the file's stem."""
-        return self.path.stem if self.path.is_file() else self.path.absolute().name
-
 
 class FolderSource(_PathSource):
     """A folder with a main.py, or with one package."""
 
     __slots__ = ()
-
-    @property
-    def model_id(self) -> str:
-        """The model's id unless another is told: the folder's name."""
-        return self.path.absolute().name  # that of "." is empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +82,6 @@ class NameSource:
     """Something that can be imported: "package.module:attr", or a module alone."""
 
     reference: str
-
-    @property
-    def model_id(self) -> str:
-        """The model's id unless another is told: what stands behind the colon."""
-        return self.reference.rpartition(":")[2]
 
     @property
     def place(self) -> Path | None:
@@ -118,11 +98,6 @@ class NodeSource:
 
     host: str
     port: int
-
-    @property
-    def model_id(self) -> str:
-        """The model's id unless another is told: the port."""
-        return str(self.port)
 
     @property
     def place(self) -> None:

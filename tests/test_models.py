@@ -66,8 +66,9 @@ def test_a_source_is_understood_however_a_submission_is_made(tmp_path):
     assert dataclasses.replace(moved, deployment_id="7").source is moved.source
 
 
-def test_a_submission_travels():
-    submission = Submission("alice", Alice, info={"team": 3})
+@pytest.mark.parametrize("source", [Alice, Path("alice.py"), Path("/"), "mygame:Alice", "10.0.0.3:50051"])
+def test_a_submission_travels(source):
+    submission = Submission("alice", source, info={"team": 3})
 
     assert pickle.loads(pickle.dumps(submission)) == submission
 

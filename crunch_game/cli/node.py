@@ -12,6 +12,7 @@ import typer
 from crunch_game.cli import serving
 from crunch_game.errors import UsageError
 from crunch_game.models import Submission
+from crunch_game.sources import FileSource
 
 if TYPE_CHECKING:
     from crunch_game.hosts.process import ProcessHost
@@ -36,10 +37,10 @@ def node(
     call_timeout: serving.CallTimeout = 120.0,
 ) -> None:
     """Serve one submission as a model node of the CrunchDAO network, until Ctrl-C."""
-    if ":" not in submission and not Path(submission).exists():
+    named = Submission.of(submission)
+    if isinstance(named.source, FileSource) and named.source.place is None:
         raise UsageError(f"there is no submission at {submission!r}")
     host = serving.host_of(sandboxed=sandbox, network=network, logs=logs)
-    named = Submission.of(submission)
     named = replace(named, id=model_id or named.id)
     anyio.run(_serve, named, base, address, host, credentials, setup_timeout, call_timeout)
 
