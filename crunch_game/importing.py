@@ -33,11 +33,11 @@ __all__ = ["Code", "Scope", "alias_main", "import_code", "main_of", "run_main"]
 
 
 class Scope(AbstractContextManager[None]):
-    """While it is entered, a submission's own modules are the ones that `import` finds, and no bytecode is written.
+    """While it is entered, `import` finds a submission's own modules before all others, and writes no bytecode.
 
-    It is entered to import the submission, and again around every call of its model in a shared process, since
-    a method may import too. What the submission adds to `sys.path` is its own as well. In a process of the model's
-    own it is never left.
+    It is entered to import the submission. Where models share a process it is entered again around every call, since
+    a method may import too; in a process of the model's own it is never left. What the submission adds to `sys.path`
+    is taken away and brought back with it.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -66,7 +66,7 @@ class Scope(AbstractContextManager[None]):
         self._outer_path, self._dont_write = sys.path[:], sys.dont_write_bytecode
         self._inner_path = self._path + self._outer_path
         sys.path[:] = self._inner_path
-        sys.dont_write_bytecode = True
+        sys.dont_write_bytecode = True  # it would outlive a redeployment within one second, and be run instead
         self._hide()
         sys.modules.update(self._own)
         self._count = len(sys.modules)
@@ -92,11 +92,12 @@ class Scope(AbstractContextManager[None]):
             return
         tops = {n for n, module in found.items() if module is not self._own.get(n) and not self._is_inside(module)}
         if tops:
+            # With their sub-modules: one that stayed would be found in the package of the same name.
             for name in [name for name in sys.modules if name.partition(".")[0] in tops]:
                 self._hidden[name] = sys.modules.pop(name)
 
     def _collect(self) -> None:
-        if len(sys.modules) != self._count:  # looking through thousands of modules after every call would take longest
+        if len(sys.modules) != self._count:  # or looking through thousands of modules would be most of a call
             self._own.update({name: sys.modules[name] for name in self._found() if name not in self._others})
 
     def _found(self) -> list[str]:

@@ -34,7 +34,7 @@ class ModelRunner:
         self._portal: BlockingPortal
 
     def __enter__(self) -> Self:
-        with ExitStack() as stack:
+        with ExitStack() as stack:  # ends the event loop's thread if the runner cannot be entered
             self._portal = stack.enter_context(start_blocking_portal())
             stack.enter_context(self._portal.wrap_async_context_manager(self._runner))
             self._stack = stack.pop_all()
@@ -67,7 +67,7 @@ class ModelRunner:
                     yield self._portal.call(outcomes.__anext__)
                 except StopAsyncIteration:
                     return
-        finally:
+        finally:  # on the loop that it runs on: the garbage collector would close it on this thread
             self._portal.call(outcomes.aclose)
 
     def tick(self, *args: Any, **kwargs: Any) -> Round:

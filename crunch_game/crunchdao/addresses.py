@@ -29,10 +29,10 @@ def written(host: str, port: int) -> str:
 
 
 def check(who: str, host: str, port: int) -> None:
-    """Find out whether an address can be had, in words that gRPC has none of.
+    """Listen on an address for a moment, because gRPC does not say why it cannot.
 
     Raises:
-        ResourceError: It cannot.
+        ResourceError: The address is taken, or not this machine's.
     """
     try:
         for family, kind, protocol, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
