@@ -11,7 +11,7 @@ import numpy
 import pandas
 import pytest
 
-from crunch_game import ContractError, ModelRunner, Policy, Status, UnknownModel, UsageError
+from crunch_game import ContractError, ModelRunner, Policy, ResourceError, Status, UnknownModel, UsageError
 from crunch_game.events import FieldFault, LoopBlocked, ModelReady, ModelStopped
 from crunch_game.policy import State
 
@@ -442,6 +442,12 @@ async def test_a_runner_is_entered_once_and_says_so(field, running):
         pass
     with pytest.raises(UsageError, match="a ModelRunner is entered once; make another one"):
         await runner.__aenter__()
+
+
+async def test_without_what_processes_need_the_machine_is_to_blame(field, running, monkeypatch):
+    monkeypatch.delattr(os, "pidfd_open")  # as on macOS
+    with pytest.raises(ResourceError, match='the process host needs Linux .* use host="inline"'):
+        await running(field(a="")).__aenter__()
 
 
 @HOSTS
