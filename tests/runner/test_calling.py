@@ -446,7 +446,7 @@ async def test_a_runner_is_entered_once_and_says_so(field, running):
 
 async def test_without_what_processes_need_the_machine_is_to_blame(field, running, monkeypatch):
     monkeypatch.delattr(os, "pidfd_open")  # as on macOS
-    with pytest.raises(ResourceError, match='the process host needs Linux .* use host="inline"'):
+    with pytest.raises(ResourceError, match=r'the process host needs Linux .* use host="inline"'):
         await running(field(a="")).__aenter__()
 
 
