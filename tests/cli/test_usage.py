@@ -29,11 +29,14 @@ def run(request, command, game, models, tmp_path):
     """`run`, with one part wrong; it must leave the folder as it found it."""
     right = game()
 
+    def contents():
+        return [path for path in sorted(tmp_path.rglob("*")) if "__pycache__" not in path.parts]
+
     def play(game=right, models=models, store=STORE, **options):
-        before = sorted(tmp_path.rglob("*"))
+        before = contents()
         further = [part for name, value in options.items() for part in (f"--{name}", value)]
         ended = command("run", game, "--models", models, "--store", store, *further, *request.param)
-        assert [path for path in sorted(tmp_path.rglob("*")) if "__pycache__" not in path.parts] == before
+        assert contents() == before
         return ended
 
     return play
