@@ -14,6 +14,7 @@ from crunch_game import Policy
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PLACES = (ROOT, ROOT / "crunch_game", ROOT / "tests")
 BLOCK = re.compile(r"^```(python|console)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -57,6 +58,40 @@ def test_the_page_about_runners_has_every_field_of_the_policy() -> None:
     rows = re.findall(r"^\| `(\w+)` \| `(.+?)` \|", page, re.MULTILINE)
     told = {name: ast.literal_eval(default) for name, default in rows}
     assert told == {field.name: getattr(Policy(), field.name) for field in fields(Policy)}
+
+
+def test_every_file_that_a_page_names_exists() -> None:
+    named = {(page, name) for page in PAGES for name in re.findall(r"`([\w./]+/\w+\.py)`", page.read_text("utf-8"))}
+    missing = {f"{page.name}: {name}" for page, name in named if not any((at / name).exists() for at in PLACES)}
+    assert missing == set()
+
+
+ROUTES: dict[str, int] = {}
+"""The headings of the architecture page under which a way through the house is told, and the most stops it may have.
+
+A stop is an item of a numbered list that begins with a file: "3. `crunch_game/runner.py` asks every model at once".
+"""
+
+
+def stops(page: str, heading: str) -> list[str]:
+    """The files of the numbered list under a heading, in order; an item without one is "" """
+    section = re.search(rf"^#+ {re.escape(heading)}$(.*?)(?=^#|\Z)", page, re.MULTILINE | re.DOTALL)
+    assert section is not None, f"no heading {heading!r}"
+    items = re.findall(r"^\d+\. (.*)$", section[1], re.MULTILINE)
+    return [found[1] if (found := re.match(r"`([\w./]+)`", item)) else "" for item in items]
+
+
+def test_the_stops_of_a_way_are_read_in_order() -> None:
+    page = "## A way\n\nSo:\n1. `a/b.py` begins\n2. somewhere\n## Another\n1. `c.py`\n"
+    assert stops(page, "A way") == ["a/b.py", ""]
+
+
+def test_the_architecture_leads_through_the_house_in_few_stops() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for heading, most in ROUTES.items():
+        files = stops(page, heading)
+        assert 0 < len(files) <= most, heading
+        assert [file for file in files if not any((at / file).is_file() for at in PLACES)] == [], heading
 
 
 def test_the_architecture_names_every_room() -> None:
