@@ -277,6 +277,11 @@ def _is_of(owner: str, file: Path) -> bool:
     return home == (room(owner) if (PACKAGE / room(owner)).is_dir() else "")
 
 
+def test_a_test_without_the_mark_starts_no_process():
+    with pytest.raises(RuntimeError, match="a test that starts a process has the mark `processes`"):
+        subprocess.run([sys.executable, "-c", ""], check=True)
+
+
 # What a model's process must import
 
 
