@@ -1,4 +1,4 @@
-"""Durations as people write them: seconds, a timedelta, or text such as "1h" or "90s"."""
+"""Durations in the forms that people write: seconds, a timedelta, or text such as "1h" or "90s"."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _TEXT = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|min|s|m|h|d|w)")
 
 
 def seconds(duration: Duration, what: str = "duration") -> float:
-    """The duration in seconds; positive and finite.
+    """Convert a duration to seconds; they are positive and finite.
 
     Args:
         duration: Seconds, a timedelta, or a number with a unit: ms, s, m (or min), h, d, w.
-        what: The name of the thing measured, for the error message.
+        what: What the duration is of, for the error message.
 
     Raises:
         GameError: It is none of these, or not positive.

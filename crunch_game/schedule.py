@@ -1,4 +1,4 @@
-"""When a prediction is due: the clock is cut into slots, and each slot is played once."""
+"""When a prediction is due: time is divided into slots, and a round is played once in each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Due", "due", "next_slot"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _GRACE = 0.1
-"""The share of a slot that may pass before its round counts as late."""
+"""The share of a slot after which its round counts as late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +17,9 @@ class Due:
     """A round that is to be played now.
 
     Attributes:
-        slot: When it should have been played; UTC.
-        late: Seconds since then, if that is more than a tenth of a slot; else 0.
-        missed: How many slots before it were never played.
+        slot: When its slot began; UTC.
+        late: Seconds since then, if more than a tenth of a slot; else 0.
+        missed: How many slots since the last round were not played.
     """
 
     slot: datetime
@@ -28,14 +28,14 @@ class Due:
 
 
 def due(every: float, last: datetime | None, now: datetime) -> Due | None:
-    """The round to play, or None when the slot has been played already.
+    """Return the round to play, or None if one was played in this slot.
 
-    Slots begin at whole multiples of `every` since 1970 UTC, so that a restart changes nothing.
+    Slots begin at whole multiples of `every` since 1970 UTC, so that they are the same after a restart.
 
     Args:
         every: Seconds from slot to slot.
-        last: When a round was last played; None if never.
-        now: The moment.
+        last: When the last round was played; None if there was none.
+        now: The current time.
     """
     slot = _slot(every, now)
     played = None if last is None else _slot(every, last)
@@ -48,7 +48,7 @@ def due(every: float, last: datetime | None, now: datetime) -> Due | None:
 
 
 def next_slot(every: float, last: datetime | None, now: datetime) -> float:
-    """Seconds from `now` until a round is due; 0 when one is."""
+    """Return the seconds from `now` until a round is due; 0 if one is."""
     if due(every, last, now) is not None:
         return 0.0
     following = _EPOCH + (_slot(every, last or now) + 1) * timedelta(seconds=every)
@@ -56,4 +56,6 @@ def next_slot(every: float, last: datetime | None, now: datetime) -> float:
 
 
 def _slot(every: float, time: datetime) -> int:
-    return (time - _EPOCH) // timedelta(seconds=every)  # whole microseconds: 0.3 // 0.1 would be 2
+    return (time - _EPOCH) // timedelta(
+        seconds=every
+    )  # timedelta counts whole microseconds; with floats, 0.3 // 0.1 would be 2

@@ -1,6 +1,6 @@
-"""Whether a function is only a promise: what its author left to be written.
+"""Recognizes stubs: functions whose body a participant has to write.
 
-Standard library only, because model processes ask it of every method of their model.
+It uses only the standard library, because model processes check every method of their model.
 """
 
 from __future__ import annotations
@@ -13,18 +13,20 @@ from typing import Any, Final
 
 __all__ = ["is_stub"]
 
-_BYTES_OF_DOTS: Final = 14
-"""Bytecode that `...` may take: at most 12 in any Python, while keeping one argument takes more."""
+_MAX_STUB_BYTES: Final = 14
+"""The bytecode of `...` has at most 12 bytes in any Python; a body that stores one argument has more than 14."""
 
 
 @functools.lru_cache(maxsize=4096)
 def is_stub(function: Any) -> bool:
     """Whether a function's body is only `...`, or only raises NotImplementedError (a docstring aside)."""
     try:
-        if not _may_be_stub(function):
+        code = getattr(inspect.unwrap(function), "__code__", None)
+        # Reading the source takes 2 ms, in every model's process, and the bytecode rules it out for most functions.
+        if code is not None and "NotImplementedError" not in code.co_names and len(code.co_code) > _MAX_STUB_BYTES:
             return False
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError, ValueError):  # ValueError: wrapped in a circle
+    except (OSError, TypeError, SyntaxError, ValueError):  # ValueError: __wrapped__ forms a circle
         return False
     definition = tree.body[0]
     if not isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -32,22 +34,10 @@ def is_stub(function: Any) -> bool:
     body = definition.body
     if ast.get_docstring(definition, clean=False) is not None:
         body = body[1:]
-    return len(body) == 1 and (_is_ellipsis(body[0]) or _raises_not_implemented(body[0]))
-
-
-def _may_be_stub(function: Any) -> bool:
-    """False for whatever does more, by its bytecode: reading its source takes 2 ms, in every model's process."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    return code is None or "NotImplementedError" in code.co_names or len(code.co_code) <= _BYTES_OF_DOTS
-
-
-def _is_ellipsis(statement: ast.stmt) -> bool:
-    value = statement.value if isinstance(statement, ast.Expr) else None
-    return isinstance(value, ast.Constant) and value.value is ...
-
-
-def _raises_not_implemented(statement: ast.stmt) -> bool:
-    if not isinstance(statement, ast.Raise):
+    if len(body) != 1:
         return False
-    raised = statement.exc.func if isinstance(statement.exc, ast.Call) else statement.exc
-    return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
+    if isinstance(body[0], ast.Raise):
+        raised = body[0].exc.func if isinstance(body[0].exc, ast.Call) else body[0].exc
+        return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
+    value = body[0].value if isinstance(body[0], ast.Expr) else None
+    return isinstance(value, ast.Constant) and value.value is ...

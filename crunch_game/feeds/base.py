@@ -1,4 +1,4 @@
-"""What a feed is: rows of data in the order of their times, and what it tells on the way."""
+"""Feed, the protocol of data sources, and its rows and events."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["Feed", "FeedEvent", "FeedGap", "FeedTrouble", "Row", "RowDropped"]
 @public
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What the feed says at one moment.
+    """The data of one moment.
 
     Attributes:
-        time: The moment that the data speaks of; aware, UTC.
-        data: The values by name, plain (what JSON can hold).
+        time: The moment that the data is about; aware, UTC.
+        data: The values by name, of types that JSON has.
     """
 
     time: datetime
@@ -27,7 +27,7 @@ class Row:
 
     @property
     def prices(self) -> dict[str, float]:
-        """The numbers among the values, as floats."""
+        """Those values that are numbers, as floats."""
         return {
             name: float(value)
             for name, value in self.data.items()
@@ -50,7 +50,7 @@ class FeedGap:
 @public
 @dataclass(frozen=True, slots=True)
 class FeedTrouble:
-    """The source failed; it is asked again in `retry_in` seconds."""
+    """The source failed, and will be asked again in `retry_in` seconds."""
 
     reason: str
     failures: int
@@ -63,7 +63,7 @@ class FeedTrouble:
 @public
 @dataclass(frozen=True, slots=True)
 class RowDropped:
-    """A row was left out: repeated, older than one already given, or unreadable."""
+    """A row was left out: it is a repetition, older than one already yielded, or unreadable."""
 
     reason: str
     time: datetime | None = None
@@ -77,10 +77,10 @@ FeedEvent = FeedGap | FeedTrouble | RowDropped
 
 @public
 class Feed(Protocol):
-    """A source of rows. Implement this to bring data of your own.
+    """A source of rows. Implement this for data of your own.
 
     Attributes:
-        live: True where the wall clock rules; False where the rows' own times do (a replay).
+        live: True if the wall clock is the game's clock; False if the times of the rows are (a replay).
     """
 
     live: bool
@@ -88,7 +88,7 @@ class Feed(Protocol):
     def rows(
         self, since: datetime | None = None, on_event: Callable[[FeedEvent], object] | None = None
     ) -> AsyncIterator[Row]:
-        """The rows later than `since`, in strictly increasing order of time.
+        """Yield the rows later than `since`, in strictly increasing order of time.
 
         Raises:
             FeedError: The data cannot be read.

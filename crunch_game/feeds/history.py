@@ -1,4 +1,4 @@
-"""The rows that have been, for looking up what was known at a time."""
+"""History: past rows, to look up what was known at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["History"]
 
 @public
 class History:
-    """Rows in the order of their times: append only, every lookup O(log n).
+    """Rows in the order of their times. Append only; lookups take O(log n).
 
     An author's `resolve(prediction, history)` reads it. Times are aware; a naive one raises FeedError.
 
@@ -33,10 +33,10 @@ class History:
             self.append(row)
 
     def append(self, row: Row) -> None:
-        """Add the row that came next.
+        """Add the next row.
 
         Raises:
-            FeedError: Its time is naive, or not later than the last row's; nothing was added.
+            FeedError: Its time is naive, or not later than the last row's. It was not added.
         """
         time = _aware(row.time)
         if self._times and time <= self._times[-1]:
@@ -48,26 +48,26 @@ class History:
 
     @property
     def latest(self) -> Row | None:
-        """The last row; None while there is none."""
+        """The last row, if any."""
         return self._rows[-1] if self._rows else None
 
     def at(self, time: datetime) -> Row | None:
-        """What was known at `time`: the last row at or before it, or None."""
+        """Return what was known at `time`: the last row at or before it, or None."""
         index = bisect_right(self._times, _aware(time))
         return self._rows[index - 1] if index else None
 
     def first_from(self, time: datetime) -> Row | None:
-        """The first row at or after `time`; None while it has not come yet."""
+        """Return the first row at or after `time`; None if it has not come yet."""
         index = bisect_left(self._times, _aware(time))
         return self._rows[index] if index < len(self._rows) else None
 
     def between(self, start: datetime, end: datetime) -> list[Row]:
-        """The rows from `start` to `end`, both included, in order; empty if `end` is the earlier."""
+        """Return the rows from `start` to `end`, both included."""
         first = bisect_left(self._times, _aware(start))
         return self._rows[first : bisect_right(self._times, _aware(end))]
 
     def forget(self, before: datetime) -> None:
-        """Free the rows that no lookup from `before` on can return.
+        """Drop the rows that no lookup of a time from `before` on can return.
 
         The last row at or before `before` is kept, because `at(before)` is that row.
         """

@@ -1,4 +1,4 @@
-"""Rows of a JSON endpoint that is asked again and again; the only user of httpx."""
+"""PollingFeed: rows of a JSON endpoint that is asked repeatedly. The only user of httpx."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from crunch_game.public import public
 __all__ = ["Backoff", "PollingFeed"]
 
 _MIB = 2**20
-_GZIP_OR_ZLIB = 47  # zlib's wbits that tell the two apart by their headers
-_LONGEST_RETRY_AFTER = 300.0
-_PASSING = (408, 425, 429)  # 4xx that speak of the moment, not of the request
+_GZIP_OR_ZLIB = 47  # zlib's wbits to detect either format by its header
+_MAX_RETRY_AFTER_SECONDS = 300.0
+_TEMPORARY = (408, 425, 429)  # the 4xx for which the same request may succeed later
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long to wait after failures in a row: ever longer, and never in step with other clients.
+    """How long to wait after successive failures: longer each time, and at random so that clients do not retry in step.
 
     "Full jitter", of Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
 
@@ -43,36 +43,36 @@ class Backoff:
     most: float = 30.0
 
     def wait(self, failures: int, luck: float, retry_after: float = 0.0) -> float:
-        """The seconds to wait.
+        """Return the seconds to wait.
 
         Args:
             failures: How many polls failed in a row, from 1.
             luck: A random number in [0, 1).
-            retry_after: The least seconds that the server asks for; taken up to 300.
+            retry_after: The seconds that the server asks for; heeded up to 300.
         """
-        doublings = min(failures - 1, 60)  # more would overflow, and pass any `most` anyway
+        doublings = min(failures - 1, 60)  # more would overflow, and exceed any `most`
         longest = min(self.most, self.first * 2.0**doublings)
-        return max(luck * longest, min(retry_after, _LONGEST_RETRY_AFTER))
+        return max(luck * longest, min(retry_after, _MAX_RETRY_AFTER_SECONDS))
 
 
 @public
 class PollingFeed:
-    """A live feed that asks a JSON endpoint on a steady grid of times.
+    """A live feed that polls a JSON endpoint at regular times.
 
-    Whatever fails (no connection, no full answer in time, a status other than 2xx, a body that is no JSON
-    or too large, `parse`) is told as FeedTrouble and tried again, after a wait that grows with the
-    failures and heeds the server's Retry-After.
+    Any failure (no connection, no full answer in time, a status other than 2xx, a body that is not JSON or too
+    large, an error of `parse`) is reported as FeedTrouble and tried again, after a wait that grows with the failures
+    and heeds the server's Retry-After.
 
     Args:
-        url: The http or https address. Redirects are not followed: they could carry the headers away.
-        parse: Makes the rows of one decoded JSON document: an iterable of Row in any order, one Row, or
-            None for none. Times must be aware.
-        every: The time from one poll's start to the next one's.
-        timeout: The most that one poll may take in all, from connecting to the last byte.
-        gap: Rows further apart than this are told as FeedGap; None never tells.
+        url: The http or https address. Redirects are not followed: they could send the headers to another host.
+        parse: Turns a decoded JSON document into rows: an iterable of Row in any order, one Row, or None. Times must
+            be aware.
+        every: The time from the start of one poll to the start of the next.
+        timeout: The time for one poll, from connecting to the last byte.
+        gap: If rows are further apart than this, it is reported as FeedGap; None never reports.
         headers: Sent with each request.
         transport: An httpx transport instead of the network, for tests.
-        max_bytes: The largest body that is read, packed or unpacked.
+        max_bytes: The size limit of a body, compressed and decompressed.
         backoff: The waits after failures.
 
     Raises:
@@ -108,18 +108,18 @@ class PollingFeed:
     async def rows(
         self, since: datetime | None = None, on_event: Callable[[FeedEvent], object] | None = None
     ) -> AsyncIterator[Row]:
-        """The rows later than `since` (UTC where it names no zone), as they come, without end.
+        """Yield the rows later than `since` (UTC if it has no zone), as they come, without end.
 
-        Rows that were given already are left out silently; `on_event` is told of late rows (RowDropped),
-        of FeedGap, and of FeedTrouble. Leave it with `contextlib.aclosing`, so that the connection is
-        closed at once.
+        Rows that were yielded already are left out silently. `on_event` gets RowDropped for late rows, FeedGap and
+        FeedTrouble. Use it with `contextlib.aclosing`, which closes the connection at once.
 
         Raises:
-            FeedError: The first poll was answered with a status that says that the request is wrong.
+            FeedError: The status of the first answer says that the request is wrong.
         """
-        tell = on_event or _tell_nobody
+        tell = on_event or (lambda event: None)
         sieve = _Sieve(since, self._gap)
-        async with self._client() as client:
+        # httpx limits only each single read, and a server could drip bytes for ever: _poll limits the whole instead.
+        async with httpx.AsyncClient(headers=self._headers, transport=self._transport, timeout=None) as client:
             due = anyio.current_time()
             found = await self._ask(client, tell, first=True)
             while True:
@@ -135,23 +135,19 @@ class PollingFeed:
     async def _ask(
         self, client: httpx.AsyncClient, tell: Callable[[FeedEvent], object], *, first: bool = False
     ) -> list[Row]:
-        """The rows of the next poll that succeeds; the failures before it are told."""
+        """Poll until it succeeds, and return the rows. Failures are reported."""
         failures = 0
         while True:
             try:
                 return await self._poll(client)
             except _Failure as error:
                 failure = error
-            if first and failures == 0 and failure.lasting:
+            if first and failures == 0 and failure.is_permanent:
                 raise FeedError(failure.reason) from failure
             failures += 1
             retry_in = self._backoff.wait(failures, random.random(), failure.retry_after)
             tell(FeedTrouble(failure.reason, failures, retry_in))
             await anyio.sleep(retry_in)
-
-    def _client(self) -> httpx.AsyncClient:
-        # httpx bounds each read by itself; a dripping server would never end. _poll bounds the whole.
-        return httpx.AsyncClient(headers=self._headers, transport=self._transport, timeout=None)
 
     async def _poll(self, client: httpx.AsyncClient) -> list[Row]:
         body = None
@@ -170,17 +166,17 @@ class PollingFeed:
             async with client.stream("GET", self._url) as response:
                 if not response.is_success:
                     raise _refusal(self._url, response)
-                packed = await self._packed(response)
-            return self._unpacked(packed, response.headers.get("content-encoding", "identity").lower())
+                packed = await self._read(response)
+            return self._decompress(packed, response.headers.get("content-encoding", "identity").lower())
         except (httpx.HTTPError, OSError, zlib.error) as error:
-            said = f"{type(error).__name__}: {error}".removesuffix(": ")
-            raise _Failure(f"{_shown(self._url)} could not be read: {said}") from error
+            reason = f"{type(error).__name__}: {error}".removesuffix(": ")
+            raise _Failure(f"{_shown(self._url)} could not be read: {reason}") from error
 
-    async def _packed(self, response: httpx.Response) -> bytes:
-        if response.is_stream_consumed:  # httpx.MockTransport gives answers that are read already
+    async def _read(self, response: httpx.Response) -> bytes:
+        if response.is_stream_consumed:  # as of httpx.MockTransport
             return self._within_limit(response.content)
         body = bytearray()
-        # Leaving the loop early would leave httpx's inner generators open; cancelling ends them all.
+        # Breaking out of the loop would leave httpx's inner generators open; a cancellation closes them.
         with anyio.CancelScope() as reading:
             async for chunk in response.aiter_raw():
                 body += chunk
@@ -188,15 +184,15 @@ class PollingFeed:
                     reading.cancel()
         return self._within_limit(bytes(body))
 
-    def _unpacked(self, body: bytes, encoding: str) -> bytes:
-        """The body itself; httpx's own decoding has no limit to what a small body unpacks to."""
+    def _decompress(self, body: bytes, encoding: str) -> bytes:
+        """Decompress a body up to the size limit, which httpx's own decompression does not have."""
         if encoding == "identity":
             return body
         if encoding not in ("gzip", "deflate"):
             raise _Failure(f"{_shown(self._url)} answered in {encoding!r}, but only gzip and deflate are read")
-        unpacking = zlib.decompressobj(_GZIP_OR_ZLIB)
-        content = self._within_limit(unpacking.decompress(body, self._max_bytes + 1))
-        if not unpacking.eof:
+        decompressor = zlib.decompressobj(_GZIP_OR_ZLIB)
+        content = self._within_limit(decompressor.decompress(body, self._max_bytes + 1))
+        if not decompressor.eof:
             raise _Failure(f"{_shown(self._url)} answered with {encoding} data that ends too soon")
         return content
 
@@ -209,41 +205,44 @@ class PollingFeed:
         try:
             found: object = self._parse(document)
             items = list(found) if isinstance(found, Iterable) else [] if found is None else [found]
-        except Exception as error:  # whatever the author's code raises, the feed goes on
-            said = f"{type(error).__name__}: {error}".removesuffix(": ")
-            raise _Failure(f"parse failed on what {_shown(self._url)} sent: {said}") from error
-        return [_clean(item) for item in items]
+        except Exception as error:  # parse is the author's and may raise anything; the feed goes on
+            reason = f"{type(error).__name__}: {error}".removesuffix(": ")
+            raise _Failure(f"parse failed on what {_shown(self._url)} sent: {reason}") from error
+        return [_normalized(item) for item in items]
 
 
 class _Failure(Exception):
-    """A poll that gave no rows, and why.
+    """A poll failed.
 
     Attributes:
-        retry_after: The least seconds to wait that the server asked for.
-        lasting: True where asking again will not help.
+        retry_after: The seconds that the server asks to wait.
+        is_permanent: Whether asking again will not help.
     """
 
-    def __init__(self, reason: str, *, retry_after: float = 0.0, lasting: bool = False) -> None:
+    def __init__(self, reason: str, *, retry_after: float = 0.0, is_permanent: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.retry_after = retry_after
-        self.lasting = lasting
+        self.is_permanent = is_permanent
 
 
 class _Sieve:
-    """Lets each row through once, in the order of their times, and says what it holds back."""
+    """Passes each row once, in the order of their times, and reports what it leaves out."""
 
     def __init__(self, since: datetime | None, gap: timedelta | None) -> None:
         self._since = since if since is None or since.tzinfo else since.replace(tzinfo=UTC)
         self._gap = gap
         self._newest: Row | None = None
-        self._before: dict[datetime, list[Row]] = {}  # the last document; the next repeats most of it
+        # The rows of the last document, most of which the next one repeats.
+        self._before: dict[datetime, list[Row]] = {}
 
     def sift(self, document: Iterable[Row]) -> Iterator[Row | FeedEvent]:
-        """The new ones among one document's rows, and what is to be told, in order."""
+        """Yield the new rows of one document, and events, in order."""
         rows = sorted(document, key=lambda row: row.time)
         for row in rows:
-            if self._is_old_news(row):
+            if self._since is not None and row.time <= self._since:
+                continue
+            if row == self._newest or row in self._before.get(row.time, ()):
                 continue
             last = self._newest.time if self._newest else self._since
             reason = self._objection(row)
@@ -258,11 +257,6 @@ class _Sieve:
         for row in rows:
             self._before.setdefault(row.time, []).append(row)
 
-    def _is_old_news(self, row: Row) -> bool:
-        if self._since is not None and row.time <= self._since:
-            return True
-        return row == self._newest or row in self._before.get(row.time, ())
-
     def _objection(self, row: Row) -> str | None:
         for name, value in row.data.items():
             if isinstance(value, float) and math.isinf(value):
@@ -274,8 +268,8 @@ class _Sieve:
         return f"the row of {row.time} was left out: it came after the one of {self._newest.time}"
 
 
-def _clean(item: object) -> Row:
-    """The row in UTC and without its NaN values."""
+def _normalized(item: object) -> Row:
+    """Return the row in UTC, without values that are NaN."""
     if not isinstance(item, Row):
         raise _Failure(f"parse must give Row objects, not {type(item).__name__}")
     if not isinstance(item.time, datetime) or not isinstance(item.data, Mapping):
@@ -288,17 +282,18 @@ def _clean(item: object) -> Row:
 
 def _refusal(url: httpx.URL, response: httpx.Response) -> _Failure:
     reason = f"{_shown(url)} answered {response.status_code} {response.reason_phrase}".rstrip()
-    lasting = response.is_client_error and response.status_code not in _PASSING
+    is_permanent = response.is_client_error and response.status_code not in _TEMPORARY
     if response.has_redirect_location:
         target = response.headers["location"].partition("?")[0]
-        return _Failure(f"{reason}: it has moved to {target}; give that address, if you trust it", lasting=True)
-    if lasting:
+        return _Failure(f"{reason}: it has moved to {target}; give that address, if you trust it", is_permanent=True)
+    if is_permanent:
         reason += "; check the address and the headers"
-    return _Failure(reason, retry_after=_retry_after(response.headers.get("retry-after", "")), lasting=lasting)
+    retry_after = _retry_after(response.headers.get("retry-after", ""))
+    return _Failure(reason, retry_after=retry_after, is_permanent=is_permanent)
 
 
 def _retry_after(text: str) -> float:
-    """The seconds of a Retry-After header, a number or a date (RFC 9110, 10.2.3); below 0 once it has passed."""
+    """Return the seconds of a Retry-After header: a number or a date (RFC 9110, 10.2.3). Negative for a past date."""
     if text.isascii() and text.isdigit():
         return float(text)
     try:
@@ -309,7 +304,7 @@ def _retry_after(text: str) -> float:
 
 
 def _next_on_grid(due: float, every: float, now: float) -> float:
-    """The first time at or after `now` that is one or more times `every` later than `due`."""
+    """Return the first time from `now` on that is later than `due` by a multiple of `every`."""
     return due + every * max(1, math.ceil((now - due) / every))
 
 
@@ -324,9 +319,5 @@ def _address(url: str) -> httpx.URL:
 
 
 def _shown(url: httpx.URL) -> str:
-    """The address without what may be secret: the name and password before the host, and the query."""
+    """Return the address without user, password and query, which may be secret."""
     return str(url.copy_with(userinfo=b"", query=None, fragment=None))
-
-
-def _tell_nobody(event: FeedEvent) -> None:
-    pass

@@ -1,4 +1,4 @@
-"""Rows of the past, read from a file, a table or any iterable."""
+"""ReplayFeed: past rows of a file, a table or any iterable."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One unchecked row: where it stands, its time as written, its values by name."""
+    """One row that is not checked yet: where it is, its time as written, its values by name."""
 
     place: str
     time: object
@@ -37,24 +37,24 @@ class _Entry:
 
 @public
 class ReplayFeed:
-    """A feed over the past: its rows' own times rule, not the wall clock.
+    """A feed of past data. The times of its rows are the game's clock, not the wall clock.
 
-    Files, DataFrames, lists and tuples are read and checked whole when the feed is made, have a `len`,
-    and can be gone through many times. Any other iterable is read and checked as it goes.
+    Files, DataFrames, lists and tuples are read and checked as a whole when the feed is made, have a `len`, and can be
+    iterated many times. Any other iterable is read and checked row by row.
 
-    Times are ISO 8601 dates or datetimes (UTC where they name no zone) or epoch seconds, and strictly
-    increase. Values: numbers in a CSV become floats, other text stays text; an empty cell, None and NaN
-    are left out of that row; infinity is an error.
+    Times are ISO 8601 dates or datetimes (UTC if they have no zone) or epoch seconds, and must strictly increase.
+    Numbers in a CSV become floats, other text stays text. Empty cells, None and NaN are left out of their row; infinity
+    is an error.
 
     Args:
         source: The path of a .csv, .csv.gz or .parquet file; a pandas or polars DataFrame; or an iterable
-            of Row or of mappings that hold the time.
-        time: The name of the time column; Row objects have their own.
-        columns: The names of the values to give; None is all but the time.
+            of Row or of mappings that contain the time.
+        time: The name of the time column. Row objects do not need it.
+        columns: The names of the values to read; None reads all but the time.
 
     Raises:
-        FeedError: The data cannot be read; the message says where, what and what to do.
-        MissingExtra: A .parquet file, and neither pandas (with pyarrow) nor polars is installed.
+        FeedError: The data cannot be read; the message says where, why and what to do.
+        MissingExtra: It is a .parquet file, and neither pandas (with pyarrow) nor polars is installed.
     """
 
     live = False
@@ -80,25 +80,22 @@ class ReplayFeed:
         return len(self._rows)
 
     def __bool__(self) -> bool:
-        return True  # else `feed or default` would ask for a length that may not be known
+        return True  # else `feed or default` would call __len__, which may raise
 
     async def rows(
         self, since: datetime | None = None, on_event: Callable[[FeedEvent], object] | None = None
     ) -> AsyncIterator[Row]:
-        """The rows later than `since` (UTC where it names no zone). `on_event` is never called.
+        """Yield the rows later than `since` (UTC if it has no zone). `on_event` is never called.
 
         Raises:
-            FeedError: A source that is read as it goes holds something unreadable, or was an iterator
-                that has been used up by an earlier call.
+            FeedError: A source that is read row by row has something unreadable, or is an iterator that an earlier
+                call has used up.
         """
         after = None if since is None else _utc(since)
-        for row in self._from(after):
-            yield row
-
-    def _from(self, after: datetime | None) -> Iterator[Row]:
         if self._rows is not None:
             start = 0 if after is None else bisect_right(self._rows, after, key=lambda row: row.time)
-            yield from self._rows[start:]
+            for row in self._rows[start:]:
+                yield row
             return
         if self._started and iter(self._source) is self._source:
             raise FeedError("this feed was made from an iterator, which can be read only once; give a list")
@@ -110,13 +107,13 @@ class ReplayFeed:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """Which column is the time, and which are the values."""
+    """Which column has the time, and which have the values."""
 
     time: str
     asked: Sequence[str] | None
 
     def choose(self, names: Sequence[str], origin: str) -> list[str]:
-        """The names of the values in a table that has these columns."""
+        """Check the columns of a table, and return the names of those that have values."""
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise FeedError(f"{origin}: the column {twice[0]!r} is there more than once; rename one of them")
@@ -144,14 +141,16 @@ class _Columns:
 
 
 def _eager_entries(source: Any, columns: _Columns) -> Iterator[_Entry] | None:
-    """The entries of a source that is read whole; None for one that is read as it goes."""
+    """Return the entries of a source that is read as a whole; None if it is read row by row."""
     if isinstance(source, str | os.PathLike):
         return _file_entries(Path(source), columns)
     if _is_pandas(source) or hasattr(source, "get_columns"):
         return _table_entries(source, "the DataFrame", columns)
     if isinstance(source, list | tuple):
         if source:
-            columns.check_asked(dict.fromkeys(name for item in source for name in _names(item)), "the rows")
+            mappings = [item.data if isinstance(item, Row) else item for item in source]
+            names = dict.fromkeys(name for item in mappings if isinstance(item, Mapping) for name in item)
+            columns.check_asked(names, "the rows")
         return _item_entries(source, columns)
     if isinstance(source, Iterable) and not isinstance(source, Mapping | bytes):
         return None
@@ -163,11 +162,6 @@ def _eager_entries(source: Any, columns: _Columns) -> Iterator[_Entry] | None:
 
 def _is_pandas(source: object) -> bool:
     return hasattr(source, "iloc") and hasattr(source, "columns")
-
-
-def _names(item: object) -> Iterable[str]:
-    values = item.data if isinstance(item, Row) else item
-    return values if isinstance(values, Mapping) else ()
 
 
 def _item_entries(items: Iterable[object], columns: _Columns) -> Iterator[_Entry]:
@@ -227,22 +221,22 @@ def _cell(text: str) -> float | str | None:
         number = float(text)
     except ValueError:
         return text if text.strip() else None
-    return text if "_" in text else number  # Python reads 1_000 as a number; people do not
+    return text if "_" in text else number  # float() accepts 1_000, which nobody writes in a CSV to mean a number
 
 
 def _read_parquet(path: Path) -> Any:
     for library in ("pandas", "polars"):
         try:
             return importlib.import_module(library).read_parquet(path)
-        except ImportError:  # pandas says so too where it lacks pyarrow
+        except ImportError:  # pandas raises this too if pyarrow is missing
             continue
-        except Exception as error:  # each library has errors of its own for a broken file
+        except Exception as error:  # each library has its own errors for a damaged file
             raise FeedError(f"{path}: {library} cannot read it as Parquet: {error}") from error
     raise MissingExtra("pandas", "tables")
 
 
 def _table_entries(table: Any, origin: str, columns: _Columns) -> Iterator[_Entry]:
-    """The entries of a pandas or polars DataFrame; a pandas index named as the time is the time."""
+    """Yield the entries of a pandas or polars DataFrame. A pandas index with the name of the time is the time."""
     if _is_pandas(table):
         if columns.time not in table.columns and columns.time in table.index.names:
             table = table.reset_index()
@@ -261,7 +255,7 @@ def _table_entries(table: Any, origin: str, columns: _Columns) -> Iterator[_Entr
 
 
 def _checked(entries: Iterable[_Entry]) -> Iterator[Row]:
-    """The rows of the entries, each later than the one before."""
+    """Yield the rows of the entries, and check that each is later than the one before."""
     last: Row | None = None
     last_place = ""
     for entry in entries:
@@ -285,7 +279,7 @@ def _read_values(entry: _Entry) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON can hold it; None for what is missing."""
+    """Return the value as a type that JSON has; None if it is missing."""
     value = _scalar(value)
     if isinstance(value, Decimal):
         value = float(value)
@@ -297,11 +291,11 @@ def _plain(value: Any) -> Any:
 
 
 def _scalar(value: Any) -> Any:
-    """A numpy scalar as Python's own (numpy need not be there); anything else as it is."""
+    """Convert a numpy scalar to Python's type without importing numpy; return anything else as it is."""
     if getattr(value, "shape", None) != () or not hasattr(value, "item"):
         return value
     if getattr(value.dtype, "kind", "") == "M":
-        value = value.astype("datetime64[us]")  # finer ones would turn into plain integers
+        value = value.astype("datetime64[us]")  # item() would turn finer ones into integers
     return value.item()
 
 
@@ -320,9 +314,12 @@ def _as_datetime(value: Any) -> datetime | None:
     if value != value:  # NaN and NaT
         return None
     if isinstance(value, str):
-        return _from_text(value.strip())
+        try:
+            value = float(value)
+        except ValueError:
+            return datetime.fromisoformat(value.strip())
     if hasattr(value, "to_pydatetime"):
-        value = value.to_pydatetime(warn=False)  # a pandas Timestamp: its nanoseconds are dropped
+        value = value.to_pydatetime(warn=False)  # a pandas Timestamp, without its nanoseconds
     if isinstance(value, datetime):
         return value
     if isinstance(value, date):
@@ -332,22 +329,14 @@ def _as_datetime(value: Any) -> datetime | None:
     return None
 
 
-def _from_text(text: str) -> datetime:
-    try:
-        second = float(text)
-    except ValueError:
-        return datetime.fromisoformat(text)
-    return _from_epoch(second)
-
-
 def _from_epoch(second: float) -> datetime:
-    if _is_day_without_dashes(second):
+    if _is_date_without_dashes(second):
         raise ValueError
     return _EPOCH + timedelta(seconds=second)
 
 
-def _is_day_without_dashes(second: float) -> bool:
-    """20240131 is a day that someone wrote without dashes, hardly a second of August 1970."""
+def _is_date_without_dashes(second: float) -> bool:
+    """20240131 is a date that was written without dashes, hardly a second of August 1970."""
     if 19_000_101 <= second <= 21_001_231:
         with suppress(ValueError):
             date(int(second) // 10_000, int(second) // 100 % 100, int(second) % 100)

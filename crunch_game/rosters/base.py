@@ -1,4 +1,4 @@
-"""What a roster is: it says which models are in the game, and reports joins and leaves as they happen."""
+"""Roster, the protocol of what says which models are in the game."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ __all__ = ["RemoteRoster", "Roster"]
 
 @public
 class Roster(Protocol):
-    """Who is in the game. Implement this to take the models from elsewhere."""
+    """The models of the game. Implement this to take them from somewhere else."""
 
     def follow(self) -> AsyncGenerator[Mapping[str, Submission]]:
-        """The whole roster by model id: once at the start, then again whenever it has changed.
+        """Yield all models by id: at the start, and again after every change.
 
-        The runner compares each with the one before: an id that is new joins, one that is gone leaves, and one
-        with another `deployment_id` is redeployed. When the iterator ends, the roster stays as it is.
+        The runner compares each mapping with the one before: a new id joins, a missing one leaves, and one with another
+        `deployment_id` is redeployed. When the iterator ends, the roster no longer changes.
         """
         ...
 
     def host(self) -> Host | None:
-        """The host that its models run in, or None when any will do."""
+        """Return the host that its models need, or None if any will do."""
         ...
 
 
 @public
 @runtime_checkable
 class RemoteRoster(Roster, Protocol):
-    """A roster that others keep: it can be lost, and it wants to know which of its models are out of the game."""
+    """A roster on another machine: the connection to it can be lost, and it is told which models are stopped."""
 
     def listen(self, tell: Callable[[RosterLost | RosterFound], None]) -> None:
-        """Tell when it is lost and found from now on."""
+        """Call `tell` whenever the roster is lost or found from now on."""
         ...
 
     def stopped(self, submission: Submission, cause: Cause, reason: str, fault: Fault | None) -> None:
-        """Hear that a deployment does not play any more, or never did. What is the game's fault is not told."""
+        """Take note that a deployment was stopped or could not be loaded. Not called for faults of the game."""
         ...

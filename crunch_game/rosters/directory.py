@@ -1,4 +1,4 @@
-"""A roster that is a folder: each submission in it is a model, and the folder is watched."""
+"""DirectoryRoster: every submission in a folder is a model, and the folder is watched."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ __all__ = ["DirectoryRoster"]
 
 logger = logging.getLogger("crunch_game")
 
-_LOOK_EVERY = 1.0
-"""Seconds after which the folder is looked at, even when nothing is told."""
+_SCAN_INTERVAL = 1.0
+"""Seconds between scans of the folder if no change is reported: some file systems report none."""
 
 _Stamp = tuple[tuple[str, int, int, int], ...]
 
@@ -32,15 +32,14 @@ _Stamp = tuple[tuple[str, int, int, int], ...]
 class DirectoryRoster:
     """Each sub-folder with a `main.py` or one package, each `.py` and each `.ipynb` file is a submission.
 
-    Names that start with "." or "_" are not. A model's id is its folder's name or its file's stem, and its
-    deployment id follows from the contents: a new submission joins, a removed one leaves, a changed one is
-    redeployed.
+    Names that start with "." or "_" are ignored. A model's id is its folder's name or its file's stem. Its deployment
+    id is a hash of the contents, so that a changed submission is redeployed.
 
     Args:
         folder: The folder.
 
     Raises:
-        GameError: There is no such folder.
+        GameError: The folder does not exist.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -50,23 +49,23 @@ class DirectoryRoster:
         self._known: dict[str, tuple[_Stamp, str | None]] = {}
 
     async def follow(self) -> AsyncGenerator[Mapping[str, Submission]]:
-        """The submissions in the folder, now and after every change.
+        """Yield the submissions in the folder, now and after every change.
 
         Raises:
-            GameError: Two submissions have the same id at the start; later that is logged, and changes nothing.
+            GameError: Two submissions have the same id at the start. Later this is logged, and ignored.
         """
         last = await anyio.to_thread.run_sync(self.scan)
         trouble: str | None = None
         yield last
-        # What happens between the scan and the first watch, or is never told of, is found at the next timeout.
-        # Leaving waits for the watch's timeout: it is short, and not each one is a reason to look.
+        # A change between the scan and the first watch is found by the next scan without a report. The timeout is short
+        # because closing the iterator waits for it.
         changes = watchfiles.awatch(self.folder, step=50, debounce=500, rust_timeout=100, yield_on_timeout=True)
-        looked = anyio.current_time()
+        scanned = anyio.current_time()
         async with aclosing(changes):
-            async for seen in changes:
-                if not seen and anyio.current_time() - looked < _LOOK_EVERY:
+            async for reported in changes:
+                if not reported and anyio.current_time() - scanned < _SCAN_INTERVAL:
                     continue
-                looked = anyio.current_time()
+                scanned = anyio.current_time()
                 try:
                     now = await anyio.to_thread.run_sync(self.scan)
                 except (GameError, OSError) as error:
@@ -80,11 +79,11 @@ class DirectoryRoster:
                     last = now
 
     def host(self) -> Host | None:
-        """None: any host will do."""
+        """Return None: any host will do."""
         return None
 
     def scan(self) -> dict[str, Submission]:
-        """The submissions in the folder now, by model id.
+        """Return the submissions in the folder now, by model id.
 
         Raises:
             GameError: Two submissions have the same id.
@@ -98,19 +97,19 @@ class DirectoryRoster:
         return found
 
     def _versions(self) -> list[tuple[Path, str]]:
-        """Each submission with the version of its contents; only what has changed is read."""
+        """Return each submission with its deployment id. Only files that have changed are read."""
         known, self._known = self._known, {}
         for entry in _entries(self.folder):
-            with suppress(OSError):  # it was removed while it was read: the next scan sees it gone
+            with suppress(OSError):  # it was removed meanwhile, as the next scan will find
                 stamp = _stamp(entry)
                 before = known.get(entry.path)
-                after = before if before and before[0] == stamp else (stamp, _version(Path(entry.path), stamp))
+                after = before if before and before[0] == stamp else (stamp, _deployment_id(Path(entry.path), stamp))
                 self._known[entry.path] = after
         return [(Path(path), version) for path, (_, version) in self._known.items() if version is not None]
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What may be a submission, by name."""
+    """Return the entries whose names are allowed for submissions, sorted."""
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         allowed = [entry for entry in entries if not entry.name.startswith((".", "_"))]
         return sorted(allowed, key=lambda entry: entry.name)
@@ -118,15 +117,15 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _stamp(entry: os.DirEntry[str]) -> _Stamp:
-    """What changes whenever a file of the submission does."""
+    """Return a value that changes whenever a file of the submission does."""
     files = sorted(files_of(entry.path), key=lambda file: file.path) if entry.is_dir() else [entry]
-    # An archive may set all times of modification to the same second, but not those of the change.
+    # Not the modification time alone: unpacking an archive can set it, but not ctime.
     statuses = [(file.path, file.stat()) for file in files]
     return tuple((path, status.st_size, status.st_mtime_ns, status.st_ctime_ns) for path, status in statuses)
 
 
-def _version(path: Path, stamp: _Stamp) -> str | None:
-    """The deployment id that follows from the contents, or None where there is no submission."""
+def _deployment_id(path: Path, stamp: _Stamp) -> str | None:
+    """Return the deployment id of the contents, or None if it is no submission."""
     return digest_of(path, [Path(file) for file, *_ in stamp]) if _is_submission(path) else None
 
 

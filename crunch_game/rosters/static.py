@@ -1,4 +1,4 @@
-"""A roster that never changes: the submissions it was given."""
+"""StaticRoster: a roster that never changes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["StaticRoster"]
 
 @public
 class StaticRoster:
-    """These models, from the first round to the last.
+    """The same models from the first round to the last.
 
     Args:
-        submissions: Classes, files, folders, "package.module:attr", or Submissions. The deployment id of all but the
-            last follows from their contents, so that a model which was stopped plays again once it is mended.
+        submissions: Classes, files, folders, "package.module:attr", or Submissions. All but Submissions get a hash of
+            their contents as deployment id, so that a model that was stopped plays again once it is fixed.
 
     Raises:
         GameError: Two have the same id.
@@ -40,9 +40,9 @@ class StaticRoster:
             self._submissions[submission.id] = submission
 
     async def follow(self) -> AsyncGenerator[Mapping[str, Submission]]:
-        """The roster, once."""
+        """Yield the roster, once."""
         yield self._submissions
 
     def host(self) -> Host | None:
-        """None: any host will do."""
+        """Return None: any host will do."""
         return None

@@ -1,4 +1,4 @@
-"""The deployment id that follows from a submission's contents: new code is a new one."""
+"""Deployment ids: hashes of submissions' contents."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from crunch_game.sources import ClassSource, Source
 
 __all__ = ["digest_of", "files_of", "version_of"]
 
-_LONGEST = 1 << 32
-"""Bytes above which a file is not read: one with holes takes no disk, and hours."""
+_MAX_FILE_BYTES = 1 << 32
+"""Larger files are not read: a sparse one takes no space on disk, but hours to read."""
 
 
 def version_of(source: Source) -> str:
-    """Follows from the contents of the files, or from the source of the class; "1" where these cannot be had."""
+    """Hash the contents of a submission's files, or the source of a class; "1" if they cannot be read."""
     try:
         if isinstance(source, ClassSource):
             return _short(hashlib.sha256(inspect.getsource(source.cls).encode(errors="surrogateescape")))
@@ -26,13 +26,13 @@ def version_of(source: Source) -> str:
             files = sorted(Path(file.path) for file in files_of(path)) if path.is_dir() else [path]
             return digest_of(path, files)
     except (OSError, TypeError):
-        pass  # it is gone, or made in a prompt: loading it will say what is wrong, if anything is
+        pass  # loading it will say what is wrong; a class made in a prompt has no source, but can be loaded
     return "1"
 
 
 def files_of(folder: str | Path) -> Iterator[os.DirEntry[str]]:
-    """A folder submission's files, those of its folders too; neither hidden ones nor bytecode."""
-    waiting = [os.fspath(folder)]  # no recursion: folders may lie in one another deeper than a stack goes
+    """Yield the files of a folder and its sub-folders, without hidden ones and bytecode."""
+    waiting = [os.fspath(folder)]  # no recursion: a participant may nest folders deeper than the stack allows
     while waiting:
         with os.scandir(waiting.pop()) as entries:
             for entry in entries:
@@ -40,12 +40,12 @@ def files_of(folder: str | Path) -> Iterator[os.DirEntry[str]]:
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(entry.path)
-                elif entry.is_file():  # no broken link, no pipe
+                elif entry.is_file():  # not a broken link or a pipe
                     yield entry
 
 
 def digest_of(path: Path, files: Iterable[Path]) -> str:
-    """The deployment id that follows from the names and the contents of a submission's files, in that order."""
+    """Hash the names and contents of a submission's files, in this order."""
     digest = hashlib.sha256()
     for file in files:
         name = f"{file.relative_to(path.parent)}\0"
@@ -58,11 +58,11 @@ def _short(digest: hashlib._Hash) -> str:
 
 
 def _content(file: Path) -> bytes:
-    """The digest of what the file says it has, and no more: of a link into /proc, reading all may never end."""
+    """Hash as many bytes as the file claims to have: reading all of a link into /proc may never end."""
     try:
         with file.open("rb") as stream:
             status = os.fstat(stream.fileno())
-            if status.st_size > _LONGEST:
+            if status.st_size > _MAX_FILE_BYTES:
                 return f"{status.st_size} bytes since {status.st_ctime_ns}".encode()
             digest, left = hashlib.sha256(), status.st_size
             while left and (piece := stream.read(min(left, 1 << 20))):
@@ -70,4 +70,4 @@ def _content(file: Path) -> bytes:
                 left -= len(piece)
             return digest.digest()
     except PermissionError:
-        return b"not readable"  # loading it will say so
+        return b"not readable"  # loading the submission will say so
