@@ -1,4 +1,4 @@
-"""One value against one annotation: strict, but for int to float and for numpy to plain values."""
+"""Checks one value against one annotation: strictly, but int is accepted as float, and numpy as plain values."""
 
 from __future__ import annotations
 
@@ -18,18 +18,29 @@ import pydantic_core
 
 __all__ = ["Check", "Mismatch"]
 
+_MAX_DEPTH = 100
+_MAX_SAMPLE_ITEMS = 1_000
+"""Items of a value that are searched for mistakes, and shown."""
+_REFUSALS = (pydantic.ValidationError, TypeError, ValueError, RecursionError)
+_CONTAINERS = frozenset({"list", "tuple", "set", "frozenset", "dict"})
+_NESTED = (dict, list, tuple)
+_STR = frozenset({str})
+_FINITE = frozenset({int, str, bool, bytes, types.NoneType})
+# Errors of pydantic about the presence or absence of a value, whose message should not show the value.
+_WITHOUT_VALUE = frozenset({"missing", "extra_forbidden", "unexpected_keyword_argument"})
+
 
 class Mismatch(ValueError):
-    """A value does not fit its annotation; the message says where and why."""
+    """A value does not fit its annotation. The message says where and why."""
 
 
 class Check:
-    """Checks values against an annotation; `None` as the check of a value means that anything goes.
+    """Checks values against an annotation.
 
     Args:
-        annotation: What pydantic understands, and any class besides (checked by isinstance).
-        finite: Whether NaN and infinity are refused, wherever they stand in the value.
-        shallow: Whether values are refused that are nested so deeply that what comes after may fail at them.
+        annotation: Anything that pydantic understands, or any other class (checked with isinstance).
+        finite: Refuse NaN and infinity anywhere in a value.
+        shallow: Refuse values that are nested so deeply that later code could run out of stack.
 
     Raises:
         pydantic.errors.PydanticUserError: Values cannot be checked against the annotation.
@@ -37,25 +48,27 @@ class Check:
 
     def __init__(self, annotation: Any, *, finite: bool = False, shallow: bool = False) -> None:
         self._finite = finite and not _allows_inf_nan(annotation)
-        self._walked = self._finite or shallow
+        self._is_walked = self._finite or shallow
         self._adapter = None if annotation is Any else _adapter(annotation)
         self._json_first = False
         if self._adapter is not None:
-            # A tuple, a dataclass or an enum has no form of its own on the wire; JSON's strict mode reads them all.
-            validator = _hasty(self._adapter)
+            # On the wire a tuple becomes a list, a dataclass a dict and an enum its value. Python's strict mode
+            # refuses these, JSON's accepts them.
+            validator = _fail_fast_validator(self._adapter)
             self._python = partial(validator.validate_python, strict=True)
             self._json = partial(_as_json, validator)
 
     def read(self, value: Any) -> Any:
-        """The value as the annotated type.
+        """Return the value as the annotated type.
 
         Raises:
             Mismatch: It does not fit.
         """
-        if self._walked and not _all_finite(value) and self._finite:
+        if self._is_walked and not _all_finite(value) and self._finite:
             raise Mismatch(f"{_not_finite(value)}; NaN and infinity are not allowed")
         if self._adapter is None:
             return value
+        # The values of one annotation mostly need the same mode: try the one first that worked last.
         first, second = (self._json, self._python) if self._json_first else (self._python, self._json)
         try:
             return first(value)
@@ -65,14 +78,14 @@ class Check:
             read = second(value)
         except _REFUSALS as error:
             refusals[second] = error
-            raise Mismatch(_why(self._adapter, value, refusals[self._python], refusals[self._json])) from None
+            raise Mismatch(_explain(self._adapter, value, refusals[self._python], refusals[self._json])) from None
         self._json_first = not self._json_first
         return read
 
 
-def _why(adapter: pydantic.TypeAdapter[Any], value: Any, python: Exception, json: Exception) -> str:
-    """The first mistakes, from a value small enough that finding all costs little; else only the very first."""
-    sample = value if _is_small(value) else _beginning(value)
+def _explain(adapter: pydantic.TypeAdapter[Any], value: Any, python: Exception, json: Exception) -> str:
+    """Name the first mistakes. Of a large value only the beginning is searched for more than one."""
+    sample = value if _is_small(value) else _truncated(value)
     try:
         adapter.validator.validate_python(sample, strict=True)
     except _REFUSALS as first:
@@ -81,9 +94,6 @@ def _why(adapter: pydantic.TypeAdapter[Any], value: Any, python: Exception, json
         except _REFUSALS as second:
             return _sentence(first, second)
     return _sentence(python, json)
-
-
-_REFUSALS = (pydantic.ValidationError, TypeError, ValueError, RecursionError)
 
 
 def _adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
@@ -99,19 +109,17 @@ def _adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
             return pydantic.TypeAdapter(annotation)
 
 
-def _hasty(adapter: pydantic.TypeAdapter[Any]) -> Any:
-    """A validator that is content with the first mistake: an answer of a few MiB may have millions.
+def _fail_fast_validator(adapter: pydantic.TypeAdapter[Any]) -> Any:
+    """Return a validator that stops at the first mistake.
 
-    To note them all takes seconds of the event loop and gigabytes.
+    An answer of a few MiB may have millions of mistakes. Collecting them would block the event loop for seconds, and
+    take gigabytes.
     """
-    # Models bring validators of their own along, which note all mistakes; not every pydantic can do without.
+    # Pydantic models have prebuilt validators, which collect all mistakes; some versions cannot avoid those.
     for options in ({"_use_prebuilt": False}, {}):
         with suppress(pydantic_core.SchemaError, TypeError, RecursionError):
             return pydantic_core.SchemaValidator(_failing_fast(adapter.core_schema), None, **options)
     return adapter.validator
-
-
-_CONTAINERS = frozenset({"list", "tuple", "set", "frozenset", "dict"})
 
 
 def _failing_fast(schema: Any) -> Any:
@@ -124,14 +132,14 @@ def _failing_fast(schema: Any) -> Any:
 
 
 def _as_json(validator: Any, value: Any) -> Any:
-    text = pydantic_core.to_json(value, inf_nan_mode="constants", fallback=_plain)
+    text = pydantic_core.to_json(value, inf_nan_mode="constants", fallback=_from_numpy)
     read = validator.validate_json(text, strict=True)
     _check_keys(value, read, "")
     return read
 
 
 def _check_keys(value: Any, read: Any, where: str) -> None:
-    """JSON turns every key into text; where text was asked for, only text will do."""
+    """Refuse keys that only became text in JSON."""
     if isinstance(value, dict) and isinstance(read, dict):
         for (key, inner), (read_key, read_inner) in zip(value.items(), read.items(), strict=False):
             if isinstance(read_key, str) and not isinstance(key, str):
@@ -145,10 +153,7 @@ def _check_keys(value: Any, read: Any, where: str) -> None:
                 _check_keys(inner, read_inner, f"{where}[{number}]")
 
 
-_NESTED = (dict, list, tuple)
-
-
-def _plain(value: Any) -> Any:
+def _from_numpy(value: Any) -> Any:
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic):
         return value.tolist()
@@ -172,9 +177,9 @@ def _all_finite(value: Any, depth: int = 0) -> bool:
             return False
     else:
         return math.isfinite(value) if kind is float else kind in _FINITE or _all_finite_in(value, depth)
-    if depth == _DEEPEST:
-        raise Mismatch(f"it is nested more than {_DEEPEST} levels deep; use a flatter list or dict instead")
-    for item in inner:  # a leaf costs no call: answers may be long
+    if depth == _MAX_DEPTH:
+        raise Mismatch(f"it is nested more than {_MAX_DEPTH} levels deep; use a flatter list or dict instead")
+    for item in inner:  # without a call for each number: answers may be long
         kind = type(item)
         if kind is float:
             if not math.isfinite(item):
@@ -184,15 +189,8 @@ def _all_finite(value: Any, depth: int = 0) -> bool:
     return True
 
 
-_DEEPEST = 100
-
-
-_STR = frozenset({str})
-_FINITE = frozenset({int, str, bool, bytes, types.NoneType})
-
-
 def _all_finite_in(value: Any, depth: int) -> bool:
-    """The same for subclasses of the plain types, arrays and tables."""
+    """Do the same for subclasses of plain types, arrays and tables."""
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, dict):
@@ -208,7 +206,7 @@ def _all_finite_in(value: Any, depth: int) -> bool:
 
 
 def _not_finite(value: Any, where: str = "") -> str:
-    """Where the first NaN or infinity stands in a value that holds one."""
+    """Say where the first NaN or infinity is in a value that has one."""
     items: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, dict):
         items = value.items()
@@ -224,66 +222,59 @@ def _not_finite(value: Any, where: str = "") -> str:
 
 
 def _sentence(python: Exception, json: Exception) -> str:
-    """What JSON's mode says, because it looks into tuples and dataclasses; what Python's says where it cannot."""
-    for told in (json, python):
-        if isinstance(told, Mismatch):
-            return str(told)
-        if isinstance(told, pydantic.ValidationError):
-            details = told.errors(include_url=False, include_context=False)
-            if told is python or all(detail["type"] != "needs_python_object" for detail in details):
+    """Choose the messages of JSON's mode, which looks into tuples and dataclasses, if it could read the annotation."""
+    for error in (json, python):
+        if isinstance(error, Mismatch):
+            return str(error)
+        if isinstance(error, pydantic.ValidationError):
+            details = error.errors(include_url=False, include_context=False)
+            if error is python or all(detail["type"] != "needs_python_object" for detail in details):
                 return "; ".join(map(_detail, details[:3]))
     return _short(str(python), 1_000)
 
 
 def _detail(detail: Any) -> str:
     place = "".join(f"[{_shown(part)}]" for part in detail["loc"])
-    told = f"at {place}: {detail['msg']}" if place else detail["msg"]
-    return told if detail["type"] in _PLACED else f"{told}, not {_shown(detail['input'])}"
+    message = f"at {place}: {detail['msg']}" if place else detail["msg"]
+    return message if detail["type"] in _WITHOUT_VALUE else f"{message}, not {_shown(detail['input'])}"
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, str | bytes):
-        value = value[:_MANY]
-    return _short(repr(value if _is_small(value) else _beginning(value)))
+        value = value[:_MAX_SAMPLE_ITEMS]
+    return _short(repr(value if _is_small(value) else _truncated(value)))
 
 
 def _short(text: str, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
-_MANY = 1_000
-
-
 def _is_small(value: Any) -> bool:
-    """Whether the value has few items, with those of its items."""
+    """Whether the value has few items, those of nested values included."""
     count, seen, waiting = 0, set[int](), [value]
     while waiting:
         each = waiting.pop()
         if isinstance(each, dict | list | tuple | set | frozenset) and id(each) not in seen:
             seen.add(id(each))
             count += len(each)
-            if count > _MANY:
+            if count > _MAX_SAMPLE_ITEMS:
                 return False
             waiting.extend(each.values() if isinstance(each, dict) else each)
     return True
 
 
-def _beginning(value: Any) -> Any:
-    """The value with its first items only."""
-    left = _MANY
+def _truncated(value: Any) -> Any:
+    """Return the value with its first items only."""
+    left = _MAX_SAMPLE_ITEMS
 
     def first(value: Any, depth: int = 0) -> Any:
         nonlocal left
         if not isinstance(value, dict | list | tuple):
             return value
-        most = max(0, min(len(value), left)) if depth < _DEEPEST else 0
+        most = max(0, min(len(value), left)) if depth < _MAX_DEPTH else 0
         left -= most
         if isinstance(value, dict):
             return {key: first(inner, depth + 1) for key, inner in itertools.islice(value.items(), most)}
         return [first(inner, depth + 1) for inner in value[:most]]
 
     return first(value)
-
-
-# What is wrong is that something stands there, or that nothing does: the value itself tells nothing.
-_PLACED = frozenset({"missing", "extra_forbidden", "unexpected_keyword_argument"})

@@ -1,7 +1,7 @@
-"""What an author's base class promises: its methods, their parameters and their types, read from any class.
+"""Contract: the methods of an author's base class, their parameters and their types.
 
-Only the standard library is imported here, because model processes read contracts too; pydantic is
-loaded by the first check, in the coordinator.
+This module imports only the standard library, because model processes use it too. The first check imports pydantic, and
+checks are only made in the coordinator.
 """
 
 from __future__ import annotations
@@ -34,13 +34,12 @@ _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONL
 
 @public
 class Contract:
-    """The methods of a base class, with what goes in and what must come out.
+    """The methods of a base class, and the types of their arguments and answers.
 
     Args:
         base: Any class, its dotted name ("package.module.Class" or "package.module:Class"), or a Contract.
-        returns: Return types by method name, for base classes whose annotations say less (or other) than
-            the game wants.
-        allow_inf_nan: Whether answers may hold NaN and infinity. One method allows them with pydantic's
+        returns: Return types by method name, for base classes whose annotations are not what the game needs.
+        allow_inf_nan: Whether answers may contain NaN and infinity. A single method allows them with pydantic's
             `AllowInfNan` in its return annotation.
 
     Raises:
@@ -69,11 +68,11 @@ class Contract:
 
     @classmethod
     def of(cls, base: type | str | Contract) -> Contract:
-        """The contract itself, or the one that the class (or its dotted name) spells out."""
+        """Return the contract of a class or its dotted name; a Contract is returned as it is."""
         return base if isinstance(base, Contract) else cls(base)
 
     def method(self, name: str) -> Method:
-        """The method of that name.
+        """Return the method of that name.
 
         Raises:
             ContractError: The base class does not have it.
@@ -84,7 +83,7 @@ class Contract:
             raise ContractError(f"{self.name} has no method {name!r}; it has {_listed(self.methods)}") from None
 
     def lacking(self, candidate: type) -> list[str]:
-        """The required methods that a class still lacks, its own abstract ones included; sorted."""
+        """Return the required methods that a class lacks, and those that are abstract in it; sorted."""
         abstract = {name for name in _names(candidate) if _is_abstract(inspect.getattr_static(candidate, name))}
         return sorted(abstract | {name for name in self.required if not _implements(candidate, name, self.base)})
 
@@ -93,7 +92,11 @@ class Contract:
 
 
 class Method:
-    """One method of a contract: checks what is sent, checks what is answered, fits a call to a model."""
+    """One method of a contract: checks arguments and answers, and fits calls to models' signatures.
+
+    Attributes:
+        silent: Whether the method returns nothing (`-> None`), so that a model's answer is ignored.
+    """
 
     def __init__(self, owner: str, name: str, function: Callable[..., Any], returns: Any, allow_inf_nan: bool) -> None:
         self.name = name
@@ -105,7 +108,6 @@ class Method:
             self._hints["return"] = returns
         self.returns: Any = self._hints.get("return", Any)
         self.silent = self.returns in (None, types.NoneType)
-        """Whether it answers nothing (`-> None`): whatever a model returns is then ignored."""
         self.returns_table = _is_table(self.returns)
         """Whether it answers with a pandas DataFrame, always or sometimes."""
         self._finite = not allow_inf_nan
@@ -114,23 +116,23 @@ class Method:
         self._variadic = {p.name for p in parameters if p.kind in _VARIADIC}
         required = {p.name for p in parameters if p.default is p.empty} - self._variadic
         self._is_positional = required <= set(self._positions)
-        self._fewest = len(required)
+        self._min_arguments = len(required)
         self._checks: dict[str, Check] = {}
 
     def takes(self, name: str) -> bool:
-        """Whether the method has a parameter of that name, or takes any."""
+        """Whether the method has a parameter of that name, or **kwargs."""
         parameters = self.signature.parameters
         return name in parameters or any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
 
     def bind(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], *, partial: bool = False
     ) -> tuple[list[Any], dict[str, Any]]:
-        """The arguments of a call, checked; positional ones stay positional.
+        """Check the arguments of a call, and return them; positional ones stay positional.
 
         Args:
             args: Positional arguments.
             kwargs: Keyword arguments.
-            partial: Whether further ones follow, model by model.
+            partial: Whether each model gets further ones.
 
         Raises:
             ContractError: They do not fit the signature or its annotations.
@@ -143,7 +145,7 @@ class Method:
         return positional, {name: self._check_argument(name, value) for name, value in kwargs.items()}
 
     def extra(self, args: Sequence[Any], kwargs: Mapping[str, Any], further: Mapping[str, Any]) -> dict[str, Any]:
-        """One model's further keyword arguments, checked together with those that all models get.
+        """Check one model's further keyword arguments, together with those that all models get.
 
         Raises:
             ContractError: They do not fit the signature or its annotations, or one is given twice.
@@ -155,13 +157,13 @@ class Method:
         return {name: self._check_argument(name, value) for name, value in further.items()}
 
     def check_names(self, args: Sequence[Any], kwargs: Mapping[str, Any], *, partial: bool) -> None:
-        """Check how many arguments there are and what they are called, not their types.
+        """Check the number and the names of arguments, not their types.
 
         Raises:
             ContractError: They do not fit the signature.
         """
-        if not kwargs and self._is_positional and self._fewest <= len(args) <= len(self._positions):
-            return  # as nearly always, and ten times as fast
+        if not kwargs and self._is_positional and self._min_arguments <= len(args) <= len(self._positions):
+            return  # the usual case, ten times as fast as signature.bind
         bind = self.signature.bind_partial if partial else self.signature.bind
         try:
             bind(*args, **kwargs)
@@ -169,32 +171,30 @@ class Method:
             raise ContractError(f"{self.owner}.{self.name}{self.signature}: {error}") from None
 
     def fit(self, function: Callable[..., Any]) -> Fit:
-        """How this method's arguments reach one model's own version of it."""
+        """Return how this method's arguments are arranged for a model's function."""
         return Fit(self.signature, self._positions, function)
 
     def read(self, value: Any) -> Any:
-        """A model's answer as the annotated type.
+        """Return a model's answer as the annotated type.
 
         Raises:
-            Mismatch: It breaks the annotation, or holds NaN or infinity where these are not allowed.
+            Mismatch: It does not fit the annotation, or contains NaN or infinity without being allowed to.
         """
         return None if self.silent else self._check("return").read(value)
 
     def prepare(self) -> None:
-        """Build the checks now, so that the first call does not pay for them.
+        """Build the checks now, so that the first call is not slower.
 
         Raises:
-            ContractError: An annotation is none that values can be checked against.
+            ContractError: Values cannot be checked against an annotation.
         """
         for name in (*self.signature.parameters, "return"):
             self._check(name)
 
     def _check(self, name: str) -> Check:
-        if name not in self._checks:
-            self._checks[name] = self._made(name)
-        return self._checks[name]
+        if name in self._checks:
+            return self._checks[name]
 
-    def _made(self, name: str) -> Check:
         from pydantic.errors import PydanticUserError
 
         from crunch_game.checking import Check
@@ -202,11 +202,12 @@ class Method:
         annotation = Any if name in self._variadic else self._hints.get(name, Any)
         try:
             answer = name == "return"
-            return Check(annotation, finite=answer and self._finite, shallow=answer)
+            check = self._checks[name] = Check(annotation, finite=answer and self._finite, shallow=answer)
         except PydanticUserError as error:
             raise ContractError(
                 f"{self.owner}.{self.name}: the annotation of {name!r} cannot be checked: {error.message}"
             ) from None
+        return check
 
     def _check_argument(self, name: str, value: Any) -> Any:
         check = self._checks.get(name)
@@ -221,13 +222,13 @@ class Method:
 
 
 class Fit:
-    """Arranges a method's arguments for one model's own version of it.
+    """Arranges a method's arguments for a model's function.
 
-    Required parameters go by position, because participants rename them; those that the base class gives
-    a default are left out when the model does not accept them, so that a game can grow.
+    Required parameters are passed by position, because participants rename them. Parameters with a default in the base
+    class are left out if the model does not accept them, so that a game can add some later.
 
     Attributes:
-        positions: Up to so many positional arguments, and none with a name, need no arranging.
+        positions: Up to this many positional arguments, without keyword arguments, need no arranging.
     """
 
     def __init__(self, signature: inspect.Signature, ordered: Sequence[str], function: Callable[..., Any]) -> None:
@@ -235,19 +236,19 @@ class Fit:
         self._ordered = ordered
         parameters = signature.parameters
         self._optional = {name for name in parameters if parameters[name].default is not inspect.Parameter.empty}
-        self._fewest = sum(1 for name in ordered if name not in self._optional)
+        self._required_positions = sum(1 for name in ordered if name not in self._optional)
         self.positions = self._accepted.positions
 
     def __call__(self, args: list[Any], kwargs: dict[str, Any]) -> Arguments:
-        """The arguments as the model takes them."""
+        """Return the arguments as the model accepts them."""
         accepted, ordered = self._accepted, self._ordered
-        if len(args) > accepted.positions >= self._fewest:
+        if len(args) > accepted.positions >= self._required_positions:
             surplus = zip(ordered[accepted.positions :], args[accepted.positions :], strict=False)
             args, kwargs = args[: accepted.positions], {**kwargs, **dict(surplus)}
         if not kwargs:
             return args, kwargs
         args, kwargs = list(args), dict(kwargs)
-        for name in ordered[len(args) : self._fewest]:
+        for name in ordered[len(args) : self._required_positions]:
             if name not in kwargs:
                 break
             args.append(kwargs.pop(name))
@@ -257,20 +258,20 @@ class Fit:
 
 
 class ByName(Fit):
-    """The same for a method of no contract: the model does not get the keyword arguments that it does not take."""
+    """The same for a method without a contract: only keyword arguments that the model does not accept are left out."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(inspect.Signature(), (), function)
         self.positions = sys.maxsize
 
     def __call__(self, args: list[Any], kwargs: dict[str, Any]) -> Arguments:
-        """The arguments as the model takes them."""
+        """Return the arguments as the model accepts them."""
         return args, {name: kwargs[name] for name in kwargs if self._accepted.keyword(name, len(args))}
 
 
 @dataclass(frozen=True, slots=True)
 class _Accepted:
-    """Which arguments a function takes."""
+    """The arguments that a function accepts."""
 
     positions: int
     names: Mapping[str, int]
@@ -290,7 +291,7 @@ class _Accepted:
         )
 
     def keyword(self, name: str, given: int) -> bool:
-        """Whether it takes an argument of that name after so many positional ones."""
+        """Whether it accepts a keyword argument of that name after `given` positional ones."""
         return self.names[name] >= given if name in self.names else self.any_name
 
 
@@ -308,7 +309,7 @@ def _is_table(annotation: Any) -> bool:
 
 
 def find_class(base: type | str) -> type:
-    """The class itself, or the one that a dotted name leads to.
+    """Return the class, or the one that a dotted name refers to.
 
     Raises:
         ContractError: There is no such module, or no such class in it.
@@ -366,6 +367,7 @@ def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
 
 
 def _hints_one_by_one(function: Callable[..., Any], where: str) -> Iterable[tuple[str, Any]]:
+    # One annotation that cannot be read must not leave the others unchecked.
     for name, annotation in function.__annotations__.items():
         lone = types.FunctionType(function.__code__, function.__globals__)
         lone.__annotations__ = {name: annotation}

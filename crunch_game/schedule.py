@@ -56,6 +56,5 @@ def next_slot(every: float, last: datetime | None, now: datetime) -> float:
 
 
 def _slot(every: float, time: datetime) -> int:
-    return (time - _EPOCH) // timedelta(
-        seconds=every
-    )  # timedelta counts whole microseconds; with floats, 0.3 // 0.1 would be 2
+    # timedelta counts whole microseconds; with floats, 0.3 // 0.1 would be 2.
+    return (time - _EPOCH) // timedelta(seconds=every)
