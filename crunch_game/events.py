@@ -1,4 +1,4 @@
-"""What a runner, and a game, tell their author on the way: a frozen record for each thing that can happen."""
+"""Events: what runners and games tell their author, each in a frozen record."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class ModelJoined:
 @public
 @dataclass(frozen=True, slots=True)
 class ModelReady:
-    """A fresh instance is loaded and plays from the next round on.
+    """A fresh instance is loaded, and plays from the next round on.
 
-    `warnings` are what its participant should know, for example further candidates in the submission.
+    `warnings` are for its participant, for example about further candidates in the submission.
     """
 
     model_id: str
@@ -66,7 +66,7 @@ class ModelReady:
 @public
 @dataclass(frozen=True, slots=True)
 class ModelLoadFailed:
-    """The submission could not be turned into a model, for the reason that the fault tells."""
+    """The submission could not be loaded; the fault says why."""
 
     model_id: str
     deployment_id: str
@@ -79,7 +79,7 @@ class ModelLoadFailed:
 @public
 @dataclass(frozen=True, slots=True)
 class ModelRedeployed:
-    """New code took over; the strikes of the old are gone."""
+    """New code has replaced the old one, without its strikes."""
 
     model_id: str
     deployment_id: str
@@ -92,7 +92,7 @@ class ModelRedeployed:
 @public
 @dataclass(frozen=True, slots=True)
 class ModelRestarted:
-    """The instance is gone, for the reason that the fault tells; a fresh one starts in `delay` seconds."""
+    """The instance has ended; the fault says why. A fresh one is started in `delay` seconds."""
 
     model_id: str
     deployment_id: str
@@ -108,7 +108,7 @@ class ModelRestarted:
 class ModelStopped:
     """The model is out of the game until it has a new deployment or is readmitted.
 
-    `fault` is the last thing that went wrong, or None when the author stopped it.
+    `fault` is the last failure, or None if the author stopped it.
     """
 
     model_id: str
@@ -123,7 +123,7 @@ class ModelStopped:
 @public
 @dataclass(frozen=True, slots=True)
 class ModelLeft:
-    """The roster has it no more."""
+    """The roster no longer has the model."""
 
     model_id: str
     deployment_id: str
@@ -135,9 +135,9 @@ class ModelLeft:
 @public
 @dataclass(frozen=True, slots=True)
 class FieldFault:
-    """Most of the field failed the same call: the game's fault, and nobody's strike.
+    """Most of the models failed the same call. That is the game's fault, and no strike.
 
-    `fault` is the most frequent one among them.
+    `fault` is the most frequent one.
     """
 
     method: str
@@ -152,7 +152,7 @@ class FieldFault:
 @public
 @dataclass(frozen=True, slots=True)
 class LoopBlocked:
-    """The author's own code held the event loop for that many seconds while a round had ended."""
+    """The author's own code blocked the event loop for this many seconds after a round had ended."""
 
     seconds: float
 
@@ -163,7 +163,7 @@ class LoopBlocked:
 @public
 @dataclass(frozen=True, slots=True)
 class RosterLost:
-    """The roster cannot be reached; models that play go on."""
+    """The roster cannot be reached. The models continue to play."""
 
     reason: str
 
@@ -174,7 +174,7 @@ class RosterLost:
 @public
 @dataclass(frozen=True, slots=True)
 class RosterFound:
-    """The roster is back; what it tells now is the truth."""
+    """The roster can be reached again, and its models are those of the game."""
 
     def __str__(self) -> str:
         return "the roster is back"
@@ -183,7 +183,7 @@ class RosterFound:
 @public
 @dataclass(frozen=True, slots=True)
 class CapsuleSaved:
-    """A failing call was saved as a fault capsule. `method` is None when the submission could not be loaded."""
+    """A failing call was saved as a fault capsule. `method` is None if the submission could not be loaded."""
 
     model_id: str
     deployment_id: str
@@ -228,7 +228,7 @@ RunnerEvent = (
 @public
 @dataclass(frozen=True, slots=True)
 class TickPlayed:
-    """Every model was told a row of the feed. `at` is on the game's clock."""
+    """Every model was ticked with a row of the feed. `at` is on the game's clock."""
 
     at: datetime
     round: Round
@@ -255,7 +255,7 @@ class RoundPlayed:
 @public
 @dataclass(frozen=True, slots=True)
 class RoundLate:
-    """A round was played that many seconds after its slot began."""
+    """A round was played `late` seconds after its slot began."""
 
     key: str
     slot: datetime
@@ -268,7 +268,7 @@ class RoundLate:
 @public
 @dataclass(frozen=True, slots=True)
 class RoundsMissed:
-    """That many slots before `slot` went by without a round: nothing arrived, or the game did not run."""
+    """The last `count` slots before `slot` had no round: no data arrived, or the game did not run."""
 
     key: str
     slot: datetime
@@ -282,7 +282,7 @@ class RoundsMissed:
 @public
 @dataclass(frozen=True, slots=True)
 class PredictionsSetAside:
-    """That many predictions could not be scored, for a reason that is told once; each keeps its own in the store."""
+    """Predictions could not be scored. Each reason is reported once; the store has that of every prediction."""
 
     count: int
     reason: str
@@ -305,4 +305,4 @@ TROUBLE = (
     PredictionsSetAside,
     CapsuleLost,
 )
-"""What an author who does not listen is told all the same, as a logged warning."""
+"""The events that are logged as warnings if the author has no listener."""

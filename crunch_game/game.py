@@ -1,4 +1,4 @@
-"""Game: the one description of a game, validated once."""
+"""Game: the description of a game, validated once."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ DEFAULT_WINDOWS: Mapping[str, Duration] = {"recent": "24h", "steady": "72h", "an
 
 @public
 class Predict:
-    """One prediction that the game asks for, again and again.
+    """A prediction that the game asks for repeatedly.
 
     Args:
-        every: How often, on the game's clock: at every whole multiple since 1970 UTC, at the first occasion.
-        horizon: How long after the round the truth is known.
-        method: The method that is asked.
-        **arguments: For the method, by the base class's parameter names. A function of the feed's latest row
-            gives an argument anew each time. A duration for a parameter annotated as a number, and any
-            timedelta, reaches the models as whole seconds.
+        every: How often, on the game's clock: as soon as possible after each whole multiple since 1970 UTC.
+        horizon: How long after the round the outcome is known.
+        method: The method to ask for.
+        **arguments: Arguments by the base class's parameter names. A function is called with the feed's latest row,
+            each time. A duration for a parameter that is annotated as a number, and any timedelta, is passed to the
+            models as whole seconds.
     """
 
     def __init__(self, every: Duration, horizon: Duration, method: str = "predict", **arguments: Any) -> None:
@@ -58,12 +58,12 @@ class Predict:
 
 @dataclass(frozen=True)
 class Ask:
-    """A Predict, bound to the contract.
+    """A Predict that is bound to the contract.
 
     Attributes:
-        key: Names it in the store, the same on every run.
+        key: Its name in the store, the same in every run.
         every: Seconds from round to round.
-        horizon: Seconds until the truth is known.
+        horizon: Seconds until the outcome is known.
         method: The contract's method.
         arguments: By parameter name, in the order of the parameters.
     """
@@ -75,7 +75,7 @@ class Ask:
     arguments: Mapping[str, Any]
 
     def arguments_for(self, row: Row | None) -> dict[str, Any]:
-        """The arguments of the round that follows this row."""
+        """Return the arguments of a round after this row."""
         parameters = self.method.signature.parameters
         return {
             name: _plain(value(row), parameters.get(name)) if callable(value) else value
@@ -85,34 +85,33 @@ class Ask:
 
 @public
 class Game:
-    """A whole game: what models must do, when they are asked, what the truth is, and how answers are ranked.
+    """A game: what models must do, when they are asked, what really happened, and how answers are ranked.
 
     Args:
         name: The game's name, and its crunch id.
         tracker: The base class (or its dotted name, or a Contract) that participants extend.
         predictions: What is asked, and when.
-        resolve: `(prediction, history) -> outcome`, or None while the truth is not known yet.
-        score: A Scorer; or a function `(prediction, outcome) -> float`, which is a loss (lower is better).
+        resolve: `(prediction, history) -> outcome`, or None if the outcome is not known yet.
+        score: A Scorer, or a loss function `(prediction, outcome) -> float` (lower is better).
         feed: The live feed; any command can replay history instead.
-        tick: A row of the feed -> the positional arguments of `tick`, as a tuple; its prices unless given. None:
-            models are not ticked.
-        per_model: `(model, standing) -> further keyword arguments` for that model; each method gets those that it
-            has parameters for. The standing is None until the model has one.
-        policy: Budgets and limits; `Policy()` unless given.
-        windows: Lengths of the leaderboard's windows by name, on the game's clock; 24 and 72 hours and 7 days
-            unless given.
-        rank_by: The window that ranks; the longest unless given.
-        missing: What a missing, failed or late prediction is worth: "worst" of its round, a number, or a function
-            of the round's scores.
+        tick: Turns a row of the feed into the positional arguments of `tick`, as a tuple; by default its prices.
+            With None, models are not ticked.
+        per_model: `(model, standing) -> keyword arguments` of that model. Each method gets those that it has
+            parameters for. The standing is None until the model has one.
+        policy: Budgets and limits; by default `Policy()`.
+        windows: Lengths of the leaderboard's windows by name, on the game's clock; by default 24 hours, 72 hours and
+            7 days.
+        rank_by: The window that determines the ranks; by default the longest.
+        missing: The score of a missing, failed or late prediction: "worst" of its round, a number, or a function of
+            the round's scores.
         loader: How submissions become models.
-        init_args: For every model's constructor or factory.
-        init_kwargs: The same, by keyword.
-        history: How far back rows are kept, for `resolve` too: at least the longest horizon. Everything unless given.
-        warmup: How much of the history is replayed to a fresh instance before it plays; all that is kept
-            unless given.
+        init_args: Positional arguments of every model's constructor or factory.
+        init_kwargs: Keyword arguments of the same.
+        history: How long rows are kept, at least the longest horizon; by default for ever. `resolve` sees only these.
+        warmup: How much of the history a fresh instance is told before it plays; by default all of it.
 
     Raises:
-        GameError: A part is missing or wrong; the message names it.
+        GameError: An argument is wrong; the message names it.
         ContractError: A prediction does not fit the contract.
     """
 
@@ -141,7 +140,7 @@ class Game:
             raise GameError(f"a game's name is a word for people and addresses, not {name!r}")
         self.name = name
         self.contract = Contract.of(tracker)
-        self.asks = _bound(self.contract, predictions, partial=per_model is not None)
+        self.asks = _bind_all(self.contract, predictions, partial=per_model is not None)
         self.resolve: Resolve = _function(resolve, "resolve", "(prediction, history)")
         self.scorer = _scorer(score)
         self.feed = _feed(feed)
@@ -149,30 +148,32 @@ class Game:
         self.per_model = None if per_model is None else _function(per_model, "per_model", "(model, standing)")
         self.policy = policy or Policy()
         self.windows = {name: seconds(length, f"windows[{name!r}]") for name, length in windows.items()}
-        self.rank_by = rank_by or _longest(self.windows)
+        if not self.windows and rank_by is None:
+            raise GameError('a game has at least one window, for example windows={"anchor": "7d"}')
+        self.rank_by = rank_by or max(self.windows, key=lambda name: self.windows[name])
         self.missing = _missing(missing)
         self.loader = loader
         self.init_args = tuple(init_args)
         self.init_kwargs = dict(init_kwargs or {})
-        self.history = _kept(history, self.asks)
+        self.history = _history_length(history, self.asks)
         self.warmup = self.history if warmup is None else timedelta(seconds=seconds(warmup, "warmup"))
-        self.leaderboard()
+        self.leaderboard()  # raises if rank_by is wrong
 
     def leaderboard(self) -> Leaderboard:
-        """An empty leaderboard with this game's windows and rules.
+        """Return an empty leaderboard with this game's windows and rules.
 
         Raises:
-            GameError: `rank_by` is none of the windows.
+            GameError: `rank_by` is not one of the windows.
         """
         return Leaderboard(
             self.windows, self.rank_by, higher_is_better=self.scorer.higher_is_better, missing=self.missing
         )
 
     def tick_arguments(self, row: Row) -> Sequence[Any]:
-        """The positional arguments of `tick` for a row; none when models are not ticked.
+        """Return the positional arguments of `tick` for a row; none if models are not ticked.
 
         Raises:
-            GameError: The game's `tick` cannot make them of this row, or returns no tuple.
+            GameError: The game's `tick` raises, or does not return a tuple.
         """
         if self.tick is None:
             return ()
@@ -193,17 +194,17 @@ class Game:
         return arguments
 
     def check(self, row: Row) -> None:
-        """Find out whether a row of a feed is one that this game can play; no model is called.
+        """Check that this game can play a row of a feed, without calling a model.
 
         Raises:
-            GameError: The game's `tick` cannot make arguments of it.
-            ContractError: What it makes does not fit the contract.
+            GameError: The game's `tick` raises, or does not return a tuple.
+            ContractError: The arguments do not fit the contract.
         """
         if self.tick is not None:
             self.contract.method("tick").bind(self.tick_arguments(row), {}, partial=self.per_model is not None)
 
     def extra_for(self, method: Method, model: Model, standing: Standing | None) -> dict[str, Any]:
-        """One model's further keyword arguments for one method.
+        """Return one model's further keyword arguments for one method.
 
         Raises:
             ContractError: `per_model` gave a name that no method has a parameter for.
@@ -221,7 +222,7 @@ class Game:
 
 
 class _Loss:
-    """A plain function as a scorer: a loss, lower is better."""
+    """A loss function as a scorer."""
 
     higher_is_better = False
 
@@ -262,7 +263,7 @@ def _missing(missing: Any) -> Missing:
     raise GameError(f'missing is {missing!r}; it must be "worst", a finite number, or a function of (scores)')
 
 
-def _kept(history: Duration | None, asks: Sequence[Ask]) -> timedelta | None:
+def _history_length(history: Duration | None, asks: Sequence[Ask]) -> timedelta | None:
     if history is None:
         return None
     kept, longest = seconds(history, "history"), max(ask.horizon for ask in asks)
@@ -273,18 +274,12 @@ def _kept(history: Duration | None, asks: Sequence[Ask]) -> timedelta | None:
     return timedelta(seconds=kept)
 
 
-def _longest(windows: Mapping[str, float]) -> str:
-    if not windows:
-        raise GameError('a game has at least one window, for example windows={"anchor": "7d"}')
-    return max(windows, key=lambda name: windows[name])
-
-
-def _bound(contract: Contract, predictions: Sequence[Predict], *, partial: bool) -> tuple[Ask, ...]:
+def _bind_all(contract: Contract, predictions: Sequence[Predict], *, partial: bool) -> tuple[Ask, ...]:
     given = predictions if isinstance(predictions, Sequence) else [predictions]
     for prediction in given:
         if not isinstance(prediction, Predict):
             raise GameError(f"{prediction!r} is no prediction: predictions=[Predict(every=..., horizon=...)]")
-    asks = tuple(_ask(contract, prediction, partial=partial) for prediction in given)
+    asks = tuple(_bind(contract, prediction, partial=partial) for prediction in given)
     if not asks:
         raise GameError("a game asks for at least one prediction: predictions=[Predict(every=..., horizon=...)]")
     keys = [ask.key for ask in asks]
@@ -294,7 +289,7 @@ def _bound(contract: Contract, predictions: Sequence[Predict], *, partial: bool)
     return asks
 
 
-def _ask(contract: Contract, prediction: Predict, *, partial: bool) -> Ask:
+def _bind(contract: Contract, prediction: Predict, *, partial: bool) -> Ask:
     method = contract.method(prediction.method)
     given = dict(prediction.arguments)
     if "horizon" in method.signature.parameters:

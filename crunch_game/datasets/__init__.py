@@ -1,4 +1,4 @@
-"""Small public-domain price history, so that everything runs offline."""
+"""A small price history in the public domain, so that examples run offline."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ __all__ = ["daily_prices"]
 def daily_prices() -> list[Row]:
     """Real daily prices of AAPL, GOOG, IBM and MSFT: 3270 trading days, 2000-03-01 to 2013-03-01.
 
-    The prices are adjusted closes in US dollars: splits and dividends are divided out, so that the
-    change from one row to the next is what an owner earned, never a split. DATA_LICENSE.md beside this
-    file states their origin (public domain).
+    The prices are adjusted closes in US dollars: splits and dividends are divided out, so that changes are what an
+    owner has earned. DATA_LICENSE.md, beside this file, states their origin.
 
     Returns:
-        One Row per trading day, in order: `time` is that date at 00:00 UTC, `data` is {symbol: price}.
-        GOOG is absent before its first trading day, 2004-08-19. The list and the rows' data are the
-        caller's own.
+        One Row per trading day, in order. `time` is the date at 00:00 UTC, `data` is {symbol: price}. GOOG is absent
+        before its first trading day, 2004-08-19. The caller may change the list and the data.
     """
     return [Row(row.time, dict(row.data)) for row in _rows()]
 

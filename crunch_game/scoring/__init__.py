@@ -1,4 +1,4 @@
-"""How predictions are scored and ranked; names are resolved on first use, so that importing is light."""
+"""How predictions are scored and ranked. Names are imported on first use: model processes need only densities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a scorer is: it turns a prediction and what really happened into one number."""
+"""Scorer, the protocol of what turns a prediction and its outcome into one number."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ ScoreFunction = Callable[[Prediction, Any], float]
 
 @public
 class Scorer(Protocol):
-    """Implement this to score predictions in your own way.
+    """Implement this for a scoring rule of your own.
 
-    A scorer may have a method `prepare()`, called once before a game begins: the place to load a library, and to
-    raise MissingExtra.
+    A scorer may have a method `prepare()`, which is called once before a game begins. It can load libraries, and raise
+    MissingExtra.
 
     Attributes:
-        higher_is_better: The direction; a plain function is a loss (lower is better).
+        higher_is_better: The direction. (A plain function is a loss: lower is better.)
     """
 
     higher_is_better: bool
 
     def score(self, prediction: Prediction, outcome: Any) -> float:
-        """What the prediction is worth, given what happened.
+        """Return the score of a prediction.
 
         Raises:
-            ValueError: The prediction cannot be scored; it is set aside with the message as its reason.
+            ValueError: It cannot be scored. It is set aside, with the message as its reason.
         """
         ...
 
 
 @runtime_checkable
 class BatchScorer(Scorer, Protocol):
-    """A scorer that is faster with many predictions at once. `score_many` is optional: test with `isinstance`."""
+    """A scorer that is faster with many predictions at once. Test with `isinstance` whether a scorer is one."""
 
     def score_many(self, predictions: Sequence[Prediction], outcomes: Sequence[Any]) -> list[float | ValueError]:
-        """What `score` gives for each prediction and its outcome; where it would raise, the error instead."""
+        """Return what `score` would for each prediction and its outcome; if that would raise, the error."""
         ...

@@ -1,7 +1,7 @@
-"""Densities as models answer them: plain dicts in the format of the `densitypdf` package.
+"""Densities: plain dicts in the format of the `densitypdf` package, as models return them.
 
-An author annotates `def predict(...) -> list[Density]`, and pydantic refuses what is none. Every model process
-imports this, so it needs no pydantic, numpy or scipy itself.
+With the annotation `def predict(...) -> list[Density]`, pydantic checks answers. This module needs no pydantic, numpy
+or scipy itself, because every model process imports it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from reprlib import repr as brief
 from typing import Annotated, Any, Literal, NotRequired, TypeAlias
 
 from annotated_types import Ge, Gt, Len
-from typing_extensions import TypedDict  # typing's own is refused by pydantic before Python 3.12
+from typing_extensions import TypedDict  # before Python 3.12, pydantic refuses the one of typing
 
 __all__ = [
     "MAX_COMPONENTS",
@@ -28,11 +28,11 @@ __all__ = [
 ]
 
 MAX_COMPONENTS = 128
-"""Normals that one mixture may have, nested ones counted: scoring costs their square in time and memory."""
+"""Normals in one mixture, nested ones included. Scoring takes time and memory in their square."""
 
 
 class _ByType:
-    """Tells pydantic to choose the shape by the key "type", so that its messages speak of that shape only."""
+    """Makes pydantic choose the shape by the key "type", so that its messages are about that shape only."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         from pydantic_core import core_schema
@@ -42,8 +42,8 @@ class _ByType:
         return core_schema.tagged_union_schema(choices, discriminator="type")
 
 
-class _Also:
-    """Tells pydantic of one more check, which raises a ValueError."""
+class _AlsoCheck:
+    """Adds a check to pydantic's, which raises a ValueError."""
 
     def __init__(self, check: Callable[[Any], None]) -> None:
         self._check = check
@@ -76,7 +76,7 @@ class NormalParams(TypedDict):
 
 
 class Normal(TypedDict):
-    """A normal distribution. `step` says which step of the horizon it is for, in seconds."""
+    """A normal distribution. `step` is the step of the horizon that it is for, in seconds."""
 
     type: Literal["builtin"]
     name: Literal["norm"]
@@ -89,7 +89,7 @@ class Scipy(TypedDict):
 
     type: Literal["scipy"]
     name: str
-    params: Annotated[dict[str, float], _Also(_check_scale)]
+    params: Annotated[dict[str, float], _AlsoCheck(_check_scale)]
     step: NotRequired[Annotated[float, Gt(0)]]
 
 
@@ -104,23 +104,23 @@ class Mixture(TypedDict):
     """A weighted mixture of densities, which may be mixtures themselves."""
 
     type: Literal["mixture"]
-    components: Annotated[list[Component], Len(1, MAX_COMPONENTS), _Also(_check_weights)]
+    components: Annotated[list[Component], Len(1, MAX_COMPONENTS), _AlsoCheck(_check_weights)]
     step: NotRequired[Annotated[float, Gt(0)]]
 
 
 Density: TypeAlias = Annotated[Normal | Scipy | Mixture, _ByType()]
 
 for _shape in (NormalParams, Normal, Scipy, Component, Mixture):
-    setattr(_shape, "__pydantic_config__", {"extra": "forbid"})  # noqa: B010 — a TypedDict's body may hold no values
+    setattr(_shape, "__pydantic_config__", {"extra": "forbid"})  # noqa: B010 - the body of a TypedDict cannot assign it
 
 
 def normal(loc: float, scale: float, step: float | None = None) -> Normal:
-    """The normal distribution with this mean and standard deviation.
+    """Return the normal distribution with this mean and standard deviation.
 
     Args:
         loc: The mean.
         scale: The standard deviation; positive.
-        step: Seconds of the step that it is for, where the game asks for that.
+        step: The step that it is for, in seconds, if the game asks for that.
 
     Raises:
         ValueError: A number is not finite, or the scale is not positive.
@@ -133,7 +133,7 @@ def normal(loc: float, scale: float, step: float | None = None) -> Normal:
 
 
 def mixture(components: Sequence[tuple[float, Density]], step: float | None = None) -> Mixture:
-    """The mixture of these densities, each with its weight; weights need not sum to one.
+    """Return the mixture of these weighted densities. Weights need not sum to one.
 
     Raises:
         ValueError: There are no components or more than MAX_COMPONENTS, a weight is negative or not finite,
@@ -141,7 +141,7 @@ def mixture(components: Sequence[tuple[float, Density]], step: float | None = No
     """
     if len(components) > MAX_COMPONENTS:
         raise ValueError(_TOO_MANY)
-    _shares([weight for weight, _ in components])
+    _normalized([weight for weight, _ in components])
     density: Mixture = {
         "type": "mixture",
         "components": [{"density": each, "weight": float(weight)} for weight, each in components],
@@ -152,13 +152,13 @@ def mixture(components: Sequence[tuple[float, Density]], step: float | None = No
 
 
 def as_normal_mixture(density: Density) -> tuple[list[float], list[float], list[float]]:
-    """The density as weights, means and standard deviations of normals, nested mixtures flattened.
+    """Return the weights, means and standard deviations of a density's normals; nested mixtures are flattened.
 
-    Weights are normalised to sum to one; components whose weight is zero are left out. A normal is a mixture of
-    one; scipy's "norm" is a normal, its `loc` 0 and `scale` 1 unless given.
+    Weights are normalised to sum to one; components with weight zero are left out. A normal is a mixture of one.
+    Scipy's "norm" is a normal, by default with `loc` 0 and `scale` 1.
 
     Raises:
-        ValueError: It is no density, or no (mixture of) normals, or has more than MAX_COMPONENTS of them.
+        ValueError: It is not a density, not a normal or mixture of normals, or has more than MAX_COMPONENTS of them.
     """
     weights: list[float] = []
     locs: list[float] = []
@@ -182,14 +182,14 @@ _TOO_MANY = f"a mixture has at most {MAX_COMPONENTS} components"
 
 
 def _components(density: Any, weight: float) -> list[tuple[float, Any]]:
-    """The parts of a mixture that share its weight."""
+    """Return the components of a mixture, and divide its weight among them."""
     components = _get(density, "components")
     if not isinstance(components, list | tuple):
         raise ValueError(f'the "components" of a mixture are a list, not {brief(components)}')
     weights = [_get(component, "weight") for component in components]
     return [
         (weight * share, _get(component, "density"))
-        for share, component in zip(_shares(weights), components, strict=True)
+        for share, component in zip(_normalized(weights), components, strict=True)
         if share > 0
     ]
 
@@ -215,8 +215,8 @@ def _checked_normal(loc: Any, scale: Any) -> tuple[float, float]:
     return mean, deviation
 
 
-def _shares(weights: Sequence[Any]) -> list[float]:
-    """The weights, such that they sum to one."""
+def _normalized(weights: Sequence[Any]) -> list[float]:
+    """Scale the weights to sum to one."""
     if not weights:
         raise ValueError("a mixture has at least one component")
     numbers = [_number(weight, "weight") for weight in weights]

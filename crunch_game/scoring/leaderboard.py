@@ -1,4 +1,4 @@
-"""Ranks models by the mean of their scores over windows of time; pure: it is given the scores and the clock."""
+"""Leaderboard: ranks models by their mean scores over windows of time. Pure: scores and the clock are passed in."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from crunch_game.storage.base import Score
 __all__ = ["Leaderboard", "Missing", "Standing"]
 
 Missing: TypeAlias = Literal["worst"] | float | Callable[[Sequence[float]], float]
-"""What a model gets for a round that it has no score in: the round's worst score, a constant, or a function of
-the round's scores in ascending order."""
+"""The score of a model in a round without one: the worst of the round, a constant, or a function of the round's scores
+in ascending order."""
 
 
 @public
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One model's place.
+    """One model's place on the leaderboard.
+
+    `coverage`, `rounds` and `scored` are those of the window that determines the ranks.
 
     Attributes:
-        rank: From 1; equal scores share a rank, and the next one counts them all (1, 1, 3).
+        rank: From 1; equal scores share a rank, as in 1, 1, 3.
         model_id: The model's id.
-        scores: The mean score in each window; None where it has no score of its own.
-        coverage: The share of the rounds that count for it in which it has a score of its own, 0 to 1.
+        scores: The mean score in each window; None if it has no score of its own there.
+        coverage: `scored` / `rounds`, from 0 to 1.
         rounds: How many rounds count for it.
         scored: In how many of these it has a score of its own.
-
-    `coverage`, `rounds` and `scored` speak of the window that ranks.
     """
 
     rank: int
@@ -47,24 +47,26 @@ class Standing:
 
 @public
 class Leaderboard:
-    """Scores, added as they come, and the standings that they give at any moment.
+    """Takes scores in any order, and returns the standings at any moment.
 
-    A round, `(key, at)`, is in a window when now - window < resolves_at <= now. From the first round that a
-    model was asked in, every round with any score counts for it: with its own score, or with what `missing`
-    gives. A model is on the board while it has a score of its own in the window that ranks. Means are exact
-    (whole numbers are summed) and rounded once: they do not depend on the order of scores, nor drift.
+    A round `(key, at)` is in a window if now - window < resolves_at <= now. From the first round that a model was asked
+    in, every round with at least one score counts for it, with its own score or with what `missing` gives. A model is
+    on the board while it has a score of its own in the window that determines the ranks.
 
-    A new round costs its number of scores; asking costs the rounds in the windows and the number of models.
-    What has left the longest window is forgotten; `now` may go back, but not to what is forgotten.
+    Sums are exact, in integers, and means are rounded once. So they do not depend on the order of scores, and do not
+    drift over months.
+
+    Adding a round takes time in its number of scores; standings take time in the number of rounds and models. Rounds
+    that have left the longest window are forgotten. `now` may go back, but not beyond these.
 
     Args:
         windows: Seconds by name.
-        rank_by: The name of the window that ranks.
+        rank_by: The name of the window that determines the ranks.
         higher_is_better: The scorer's direction.
-        missing: What a model gets for a round that it has no score in.
+        missing: The score of a model in a round without one.
 
     Raises:
-        GameError: `rank_by` is none of the windows, or a window is not positive.
+        GameError: `rank_by` is not one of the windows, or a window is not positive.
     """
 
     def __init__(
@@ -85,13 +87,13 @@ class Leaderboard:
         self._missing = missing
         self._windows = {name: _Window(timedelta(seconds=length)) for name, length in windows.items()}
         self._longest = timedelta(seconds=max(windows.values()))
-        self._rounds: dict[_Id, _Round] = {}
+        self._rounds: dict[_Id, _ScoredRound] = {}
         self._order: list[tuple[datetime, _Id]] = []
         self._changed: set[_Id] = set()
         self._first: dict[str, datetime] = {}
 
     def add(self, scores: Iterable[Score]) -> None:
-        """Take in scores; what was set aside, is not finite, or is known already changes nothing."""
+        """Add scores. Those that are set aside, not finite or added before are ignored."""
         for score in scores:
             if score.value is not None and math.isfinite(score.value):
                 self._add(score, float(score.value))
@@ -100,7 +102,7 @@ class Leaderboard:
         identity = (score.at, score.key)
         known = self._rounds.get(identity)
         if known is None:
-            known = self._rounds[identity] = _Round(score.at, score.resolves_at)
+            known = self._rounds[identity] = _ScoredRound(score.at, score.resolves_at)
             insort(self._order, (score.resolves_at, identity))
             self._changed.add(identity)
         elif score.model_id in known.scores:
@@ -113,28 +115,28 @@ class Leaderboard:
         self._first[score.model_id] = min(score.at, self._first.get(score.model_id, score.at))
 
     def standings(self, now: datetime, first_rounds: Mapping[str, datetime] | None = None) -> list[Standing]:
-        """The models on the board, by rank, then by id.
+        """Return the standings, by rank, then by id.
 
         Args:
-            now: The moment; aware.
-            first_rounds: The `at` of the first round that each model was asked in, as `Store.first_rounds` gives
-                it. A model that is not in it counts from its first score.
+            now: The current time; aware.
+            first_rounds: The `at` of the first round that each model was asked in, from `Store.first_rounds`. For
+                other models, rounds count from their first score.
 
         Raises:
-            GameError: The rule for missing predictions gave no finite number.
+            GameError: The rule for missing predictions did not return a finite number.
         """
-        self._settle_changed()
+        self._count_changed()
         for window in self._windows.values():
             window.move(now, self._between)
-        self._forget(now - self._longest)
+        self._forget(until=now - self._longest)
         first = dict(self._first)
         for model_id in first.keys() & (first_rounds or {}).keys():
             first[model_id] = min(first[model_id], (first_rounds or {})[model_id])
         results = {name: self._results(window, first) for name, window in self._windows.items()}
         return self._ranked(results)
 
-    def _settle_changed(self) -> None:
-        """Bring rounds that are new, or have new scores, into the windows that are over them."""
+    def _count_changed(self) -> None:
+        """Count rounds that are new, or have new scores, in their windows."""
         for identity in self._changed:
             known = self._rounds[identity]
             known.missing = _exact(self._missing_value(sorted(known.scores.values())))
@@ -150,8 +152,8 @@ class Leaderboard:
             raise GameError(f"the rule for missing predictions must give a finite number, got {value!r}")
         return float(value)
 
-    def _between(self, after: datetime, until: datetime) -> list[_Round]:
-        """The rounds with after < resolves_at <= until."""
+    def _between(self, after: datetime, until: datetime) -> list[_ScoredRound]:
+        """Return the rounds with after < resolves_at <= until."""
         start = bisect_right(self._order, after, key=_resolves_at)
         end = bisect_right(self._order, until, key=_resolves_at)
         return [self._rounds[identity] for _, identity in self._order[start:end]]
@@ -162,21 +164,22 @@ class Leaderboard:
             del self._rounds[identity]
         del self._order[:end]
 
-    def _results(self, window: _Window, first: Mapping[str, datetime]) -> dict[str, _Result]:
-        """What each model with a score of its own in the window has there."""
+    def _results(self, window: _Window, first: Mapping[str, datetime]) -> dict[str, _WindowScore]:
+        """Return the result of every model with a score of its own in the window."""
         rounds = sorted(self._between(window.after, window.until), key=lambda each: each.at)
         times = [each.at for each in rounds]
+        # Every model has the sum of all rounds' missing scores since its first, plus its gain over these.
         missing = list(accumulate((each.missing for each in rounds), initial=0))
         results = {}
         for model_id, gain in window.gains.items():
             before = bisect_left(times, first[model_id])
             count = len(rounds) - before
-            results[model_id] = _Result(
-                _mean(missing[-1] - missing[before] + gain, count), count, window.scored[model_id]
-            )
+            total = missing[-1] - missing[before] + gain
+            # Python divides integers exactly, and rounds once.
+            results[model_id] = _WindowScore(total / (count << _LOWEST_BIT), count, window.scored[model_id])
         return results
 
-    def _ranked(self, results: Mapping[str, Mapping[str, _Result]]) -> list[Standing]:
+    def _ranked(self, results: Mapping[str, Mapping[str, _WindowScore]]) -> list[Standing]:
         ranking = results[self._rank_by]
         sign = -1 if self._higher_is_better else 1
         places = sorted((sign * result.score, model_id) for model_id, result in ranking.items())
@@ -194,8 +197,8 @@ _Id: TypeAlias = tuple[datetime, str]
 
 
 @dataclass(frozen=True, slots=True)
-class _Result:
-    """A model's mean in a window, over so many rounds, so many of them with a score of its own."""
+class _WindowScore:
+    """A model's mean score in a window, over `rounds` rounds, in `scored` of which it has a score of its own."""
 
     score: float
     rounds: int
@@ -203,8 +206,8 @@ class _Result:
 
 
 @dataclass(slots=True, eq=False)
-class _Round:
-    """One round's scores by model, and what the models without one get (exact)."""
+class _ScoredRound:
+    """One round's scores by model, and the score of models without one (exact)."""
 
     at: datetime
     resolves_at: datetime
@@ -213,10 +216,10 @@ class _Round:
 
 
 class _Window:
-    """What the models have gained, in the rounds that are in the window now, over the rule for missing ones.
+    """By how much the models' scores exceed the missing score, summed over the rounds in the window.
 
-    With that, one sum over the rounds serves all models. Sums are exact, so that what enters and leaves again
-    leaves no trace.
+    With these gains, one sum of missing scores over the rounds serves all models: a model's absence costs nothing.
+    Sums are exact, so that a round that has left the window leaves no rounding error.
     """
 
     def __init__(self, length: timedelta) -> None:
@@ -225,18 +228,18 @@ class _Window:
         self.gains: dict[str, int] = {}
         self.scored: dict[str, int] = {}
 
-    def enter(self, known: _Round) -> None:
-        """Count the round, if it is in the window."""
+    def enter(self, known: _ScoredRound) -> None:
+        """Count a round, if it is in the window."""
         if self.after < known.resolves_at <= self.until:
             self._count(known, 1)
 
-    def leave(self, known: _Round) -> None:
-        """Count the round no more, if it is in the window."""
+    def leave(self, known: _ScoredRound) -> None:
+        """Stop counting a round, if it is in the window."""
         if self.after < known.resolves_at <= self.until:
             self._count(known, -1)
 
-    def move(self, now: datetime, between: Callable[[datetime, datetime], list[_Round]]) -> None:
-        """Let the window end now."""
+    def move(self, now: datetime, between: Callable[[datetime, datetime], list[_ScoredRound]]) -> None:
+        """Move the end of the window to `now`, in either direction."""
         after, until = now - self._length, now
         for start, end, sign in (
             (self.after, min(self.until, after), -1),
@@ -249,7 +252,7 @@ class _Window:
                     self._count(known, sign)
         self.after, self.until = after, until
 
-    def _count(self, known: _Round, sign: int) -> None:
+    def _count(self, known: _ScoredRound, sign: int) -> None:
         for model_id, score in known.scores.items():
             scored = self.scored.get(model_id, 0) + sign
             if scored:
@@ -259,18 +262,13 @@ class _Window:
                 del self.scored[model_id], self.gains[model_id]
 
 
-_LOWEST_BIT = 1074  # every finite float is a whole multiple of 2**-1074
+_LOWEST_BIT = 1074  # every finite float is an integer multiple of 2**-1074
 
 
 def _exact(value: float) -> int:
-    """The value as a multiple of the smallest float."""
+    """Return the value as a multiple of the smallest positive float."""
     numerator, denominator = value.as_integer_ratio()
     return numerator << (_LOWEST_BIT + 1 - denominator.bit_length())
-
-
-def _mean(total: int, count: int) -> float:
-    """The exact mean, rounded once."""
-    return total / (count << _LOWEST_BIT)
 
 
 def _resolves_at(entry: tuple[datetime, _Id]) -> datetime:

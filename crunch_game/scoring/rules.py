@@ -1,4 +1,4 @@
-"""Proper scoring rules for densities: CRPS and the logarithmic score, in closed form for mixtures of normals.
+"""CRPS and LogScore: proper scoring rules for densities, in closed form for mixtures of normals.
 
 Both follow T. Gneiting, A. E. Raftery (2007), "Strictly Proper Scoring Rules, Prediction, and Estimation", Journal of
 the American Statistical Association 102, 359-378, in negative orientation: lower is better.
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 __all__ = ["CRPS", "LogScore"]
 
-_CELLS = 1_000_000
-"""Numbers in one intermediate array: what bounds the memory of a large batch."""
+_MAX_ARRAY_SIZE = 1_000_000
+"""Numbers in one intermediate array, which limits the memory of a large batch."""
 
 
 @public
 class CRPS:
     """The continuous ranked probability score, the integral over x of (F(x) - 1{x >= outcome})², lower is better.
 
-    An answer is a density or a list of densities, one per step; the outcome a number or as many numbers. The
-    score is the mean over the steps, in the outcome's unit. Closed form for a mixture of normals: E. P. Grimit
+    An answer is a density or a list of densities, one per step; the outcome is as many numbers. The score is the mean
+    over the steps, in the outcome's unit. Closed form for a mixture of normals: E. P. Grimit
     et al. (2006), Quarterly Journal of the Royal Meteorological Society 132, 2925-2942, through `scoringrules`.
     """
 
@@ -49,16 +49,16 @@ class CRPS:
         _scoringrules()
 
     def score(self, prediction: Prediction, outcome: Any) -> float:
-        """The score of one prediction.
+        """Return the score of one prediction.
 
         Raises:
-            ValueError: The answer or the outcome is not what this rule scores.
+            ValueError: This rule cannot score the answer or the outcome.
             MissingExtra: `scoringrules` is not installed.
         """
         return _one(_crps, prediction, outcome)
 
     def score_many(self, predictions: Sequence[Prediction], outcomes: Sequence[Any]) -> list[float | ValueError]:
-        """The same for many predictions, at a small part of the cost; errors in the places of scores."""
+        """Return the scores of many predictions, or errors: much faster than one at a time."""
         return _many(_crps, predictions, outcomes)
 
 
@@ -66,9 +66,9 @@ class CRPS:
 class LogScore:
     """The logarithmic score, minus the log of the density at the outcome, lower is better.
 
-    An answer is a density or a list of densities, one per step; the outcome a number or as many numbers. The
-    score is the mean over the steps. It is computed in logarithms, so that an outcome far in a tail has a large
-    score and not an infinite one.
+    An answer is a density or a list of densities, one per step; the outcome is as many numbers. The score is the mean
+    over the steps. It is computed in logarithms, so that an outcome far in a tail has a large score, not an infinite
+    one.
     """
 
     higher_is_better: bool = False
@@ -82,16 +82,16 @@ class LogScore:
         _scoringrules()
 
     def score(self, prediction: Prediction, outcome: Any) -> float:
-        """The score of one prediction.
+        """Return the score of one prediction.
 
         Raises:
-            ValueError: The answer or the outcome is not what this rule scores.
+            ValueError: This rule cannot score the answer or the outcome.
             MissingExtra: `scoringrules` is not installed.
         """
         return _one(_log_score, prediction, outcome)
 
     def score_many(self, predictions: Sequence[Prediction], outcomes: Sequence[Any]) -> list[float | ValueError]:
-        """The same for many predictions, at a small part of the cost; errors in the places of scores."""
+        """Return the scores of many predictions, or errors: much faster than one at a time."""
         return _many(_log_score, predictions, outcomes)
 
 
@@ -126,8 +126,8 @@ def _scoringrules() -> Any:
     return scoringrules
 
 
-class _Step(NamedTuple):
-    """One step of one prediction: whose it is, and what is scored."""
+class _Item(NamedTuple):
+    """One step to score; `owner` is the index of its prediction."""
 
     owner: int
     outcome: float
@@ -144,9 +144,9 @@ def _one(formula: Formula, prediction: Prediction, outcome: Any) -> float:
 
 
 def _many(formula: Formula, predictions: Sequence[Prediction], outcomes: Sequence[Any]) -> list[float | ValueError]:
-    _scoringrules()  # it brings numpy; missing, it should be named even when there is nothing to score
+    _scoringrules()  # it brings numpy; report that it is missing even if there is nothing to score
     errors: dict[int, ValueError] = {}
-    groups: dict[int, list[_Step]] = {}
+    groups: dict[int, list[_Item]] = {}
     for owner, (prediction, outcome) in enumerate(zip(predictions, outcomes, strict=True)):
         try:
             steps = list(_steps(owner, prediction.value, outcome))
@@ -159,8 +159,8 @@ def _many(formula: Formula, predictions: Sequence[Prediction], outcomes: Sequenc
     return [errors[owner] if owner in errors else _mean(scores[owner]) for owner in range(len(predictions))]
 
 
-def _steps(owner: int, value: Any, outcome: Any) -> Iterator[_Step]:
-    """The steps of one prediction, or a ValueError that says what is wrong."""
+def _steps(owner: int, value: Any, outcome: Any) -> Iterator[_Item]:
+    """Yield the steps of one prediction, or raise ValueError."""
     if value is None:
         raise ValueError("there is no answer")
     densities = [value] if isinstance(value, dict) else value
@@ -170,29 +170,26 @@ def _steps(owner: int, value: Any, outcome: Any) -> Iterator[_Step]:
     if len(densities) != len(numbers):
         raise ValueError(f"the answer has {len(densities)} densities where the outcome has {len(numbers)} numbers")
     for density, number in zip(densities, numbers, strict=True):
-        yield _Step(owner, number, *as_normal_mixture(density))
+        yield _Item(owner, number, *as_normal_mixture(density))
 
 
 def _numbers(outcome: Any) -> list[float]:
     plain = outcome.tolist() if hasattr(outcome, "tolist") else outcome
     numbers = list(plain) if isinstance(plain, list | tuple) else [plain]
-    if not all(map(_is_number, numbers)):
-        raise ValueError(f"the outcome must be a finite number, or a list of them, not {brief(outcome)}")
+    for number in numbers:
+        if not isinstance(number, int | float) or isinstance(number, bool) or not abs(number) <= sys.float_info.max:
+            raise ValueError(f"the outcome must be a finite number, or a list of them, not {brief(outcome)}")
     return numbers
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
-
-
-def _scored(formula: Formula, groups: Mapping[int, Sequence[_Step]]) -> dict[int, list[float]]:
-    """The scores of each owner's steps. Steps with as many components are scored at once."""
+def _scored(formula: Formula, groups: Mapping[int, Sequence[_Item]]) -> dict[int, list[float]]:
+    """Return the scores of each owner's steps. Steps with the same number of components are scored together."""
     import numpy as np
 
     scores: dict[int, list[float]] = {}
-    with np.errstate(all="ignore"):  # a score that is not finite is told of in words
+    with np.errstate(all="ignore"):  # a score that is not finite becomes an error below
         for components, steps in groups.items():
-            size = max(1, _CELLS // components**2)
+            size = max(1, _MAX_ARRAY_SIZE // components**2)
             for batch in (steps[start : start + size] for start in range(0, len(steps), size)):
                 owners, *columns = zip(*batch, strict=True)
                 found = formula(*(np.array(column, dtype=np.float64) for column in columns))

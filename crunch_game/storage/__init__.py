@@ -1,4 +1,4 @@
-"""Where a game is kept: in memory, or in a database; names are resolved on first use, so that importing is light."""
+"""Stores: where a game is kept. Names are imported on first use, since sqlalchemy takes long to import."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ else:
 
 @public
 def open_store(url: str, *, create: bool = True) -> Store:
-    """The store that a URL names.
+    """Open the store of a URL.
 
     Args:
-        url: "memory:" (kept until the process ends), "sqlite:///game.db" (a file beside the working
-            directory) or "sqlite:////var/lib/game.db" (an absolute path).
-        create: Make the file if it is missing. With False a missing or empty file is an error and nothing
-            is written: what a command wants that only reads.
+        url: "memory:" (kept until the process ends), "sqlite:///game.db" (a file in the working directory) or
+            "sqlite:////var/lib/game.db" (an absolute path).
+        create: Create the file if it is missing. With False, a missing or empty file is an error, and nothing is
+            written: for commands that only read.
 
     Raises:
-        StoreError: No such kind of store, or it cannot be opened.
+        StoreError: The URL is not of a store, or it cannot be opened.
     """
     if url in ("memory:", "memory://"):
         if not create:

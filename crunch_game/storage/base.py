@@ -1,4 +1,4 @@
-"""What a store keeps: rows of the feed, the models, their predictions, and the scores of these."""
+"""Store, the protocol of what keeps a game, and its records: rows, models, predictions and scores."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ __all__ = ["ModelRecord", "Prediction", "Score", "Store"]
 @public
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One model's answer in one round, or why there is none. `(model_id, key, at)` is its identity.
+    """One model's answer in one round, or why there is none. It is identified by `(model_id, key, at)`.
 
     Attributes:
         model_id: The model's id.
         deployment_id: The version of its code that was asked.
-        key: Names the prediction that the game asks for, the same in every round.
+        key: The name of the prediction that the game asks for, the same in every round.
         at: When the round was played, on the game's clock; aware, UTC.
-        resolves_at: When the horizon has passed: `at` + `horizon`; aware, UTC.
+        resolves_at: When its horizon ends: `at` + `horizon`; aware, UTC.
         horizon: Seconds.
-        arguments: What the model was asked with, by parameter name.
+        arguments: The arguments of the call, by parameter name.
         status: How the call ended.
-        value: The answer as plain values (what JSON can hold), or None.
+        value: The answer, of types that JSON has, or None.
         error: Why there is no answer, or None.
         elapsed: Seconds that the model took.
     """
@@ -50,11 +50,11 @@ class Prediction:
 @public
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What one prediction is worth. `(model_id, key, at)` is the prediction's identity.
+    """The score of one prediction, which is identified by `(model_id, key, at)`.
 
     Attributes:
-        value: The score, finite; None when the prediction was set aside.
-        outcome: What really happened, as plain values.
+        value: The score, finite; None if the prediction was set aside.
+        outcome: What really happened, of types that JSON has.
         reason: Why it was set aside, or None.
     """
 
@@ -70,7 +70,7 @@ class Score:
 @public
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
-    """What the store knows of a model: who it is, and in which state it was last seen."""
+    """A model, and its last known state."""
 
     model_id: str
     name: str
@@ -81,12 +81,11 @@ class ModelRecord:
 
 @public
 class Store(Protocol):
-    """Where a game is kept. Implement this to keep it elsewhere; methods may be called from any thread.
+    """Keeps a game. Implement this to keep it somewhere else. Methods may be called from any thread.
 
-    What `save` and `settle` have accepted survives a kill of the process. Both are all-or-nothing, and
-    writing a record again (the same identity) changes nothing. "Oldest first" is by `resolves_at`, then `at`,
-    `key` and `model_id`. Values come back as JSON gives them back (tuples as lists); all methods raise
-    `StoreError`.
+    What `save` and `settle` have accepted survives a kill of the process. Both are all-or-nothing, and ignore records
+    that are kept already. "Oldest first" means by `resolves_at`, then `at`, `key` and `model_id`. Values are returned
+    as JSON would: tuples as lists. All methods may raise `StoreError`.
     """
 
     def save(
@@ -99,47 +98,47 @@ class Store(Protocol):
         ...
 
     def settle(self, scores: Sequence[Score]) -> None:
-        """Keep scores; their predictions are pending no more. A prediction is settled once."""
+        """Keep scores; their predictions are no longer pending. A prediction keeps its first score."""
         ...
 
     def last_row(self) -> Row | None:
-        """The latest row kept."""
+        """Return the latest row."""
         ...
 
     def rows(self, since: datetime | None = None) -> list[Row]:
-        """The rows at or after `since`, oldest first."""
+        """Return the rows at or after `since`, oldest first."""
         ...
 
     def pending(self, until: datetime) -> list[Prediction]:
-        """The answered predictions (status OK) that resolve at or before `until` and have no score, oldest first."""
+        """Return the predictions with status OK and no score that resolve at or before `until`, oldest first."""
         ...
 
     def predictions(self, since: datetime | None = None) -> list[Prediction]:
-        """All predictions that resolve at or after `since`, oldest first."""
+        """Return all predictions that resolve at or after `since`, oldest first."""
         ...
 
     def scores(self, since: datetime | None = None) -> list[Score]:
-        """All scores, and what was set aside, that resolve at or after `since`, oldest first."""
+        """Return all scores that resolve at or after `since`, those set aside included, oldest first."""
         ...
 
     def last_rounds(self) -> dict[str, datetime]:
-        """The `at` of the latest round of every key."""
+        """Return the `at` of the latest round of every key."""
         ...
 
     def first_rounds(self) -> dict[str, datetime]:
-        """The `at` of the first round that each model was asked in."""
+        """Return the `at` of the first round that each model was asked in."""
         ...
 
     def models(self) -> list[ModelRecord]:
-        """The models ever seen, by id."""
+        """Return all models that were ever saved, sorted by id."""
         ...
 
     def note(self, name: str, document: Mapping[str, Any]) -> None:
-        """Keep a small document (what JSON can hold) under a name, in place of the one before."""
+        """Keep a small document, of types that JSON has, under a name; it replaces the one before."""
         ...
 
     def noted(self, name: str) -> dict[str, Any] | None:
-        """The document kept under the name, or None."""
+        """Return the document of that name, or None."""
         ...
 
     def forget_rows(self, before: datetime) -> None:
@@ -147,7 +146,7 @@ class Store(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of files and connections; the store is not used again."""
+        """Close files and connections. The store cannot be used afterwards."""
         ...
 
     def __enter__(self) -> Self: ...

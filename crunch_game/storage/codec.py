@@ -1,7 +1,7 @@
-"""Records as the plain columns that every store keeps, and back again.
+"""Converts records to the columns that every store keeps, and back.
 
-Whatever the store, a game gets back what JSON would give back: tuples return as lists, keys as text, times in
-UTC to the microsecond; so it scores the same everywhere.
+A game gets the same values from every store, and so the same scores: those that JSON would return (tuples as lists,
+keys as text), and times in UTC to the microsecond.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class PackedRow(NamedTuple):
 
 
 class PackedPrediction(NamedTuple):
-    """A prediction; the first three are its identity, and with `resolves_at` in front its place in time."""
+    """A prediction. The first three columns identify it; sorted by `resolves_at` and these, it is oldest first."""
 
     at: int
     key: str
@@ -66,7 +66,7 @@ class PackedPrediction(NamedTuple):
 
 
 class PackedScore(NamedTuple):
-    """A score; the first three are the prediction's identity."""
+    """A score. The first three columns identify the prediction."""
 
     at: int
     key: str
@@ -88,20 +88,20 @@ class PackedModel(NamedTuple):
 
 
 def encode(value: Any) -> str | None:
-    """The value as JSON text; None for None.
+    """Write a value as JSON text; None for None.
 
-    Tuples and sets become lists; numpy scalars and arrays become numbers and lists; dates, dataclasses and
-    pydantic models become what JSON makes of them. NaN and the infinities, which a game may allow, are kept
-    as the words NaN, Infinity and -Infinity (as Python's `json` and JSON5 write them).
+    Tuples and sets become lists, numpy scalars and arrays become numbers and lists, and dates, dataclasses and pydantic
+    models are written as usual in JSON. NaN and infinity, which a game may allow, are written as NaN, Infinity and
+    -Infinity, as Python's `json` and JSON5 do.
 
     Raises:
-        ValueError: JSON cannot hold it.
+        ValueError: JSON has no form for it.
     """
     if value is None:
         return None
     try:
         text = _ENCODER.encode(value)
-        if b"null" not in text:  # msgspec writes NaN as null, so only such a text can have lost one
+        if b"null" not in text:  # msgspec writes NaN as null, so without null no NaN was lost
             return text.decode()
         plain = msgspec.to_builtins(value, str_keys=True, enc_hook=_plain)
         return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
@@ -110,7 +110,7 @@ def encode(value: Any) -> str | None:
 
 
 def decode(text: str | None) -> Any:
-    """The value that `encode` was given, as JSON gives it back.
+    """Read the text that `encode` wrote.
 
     Raises:
         StoreError: The text is not JSON.
@@ -120,7 +120,7 @@ def decode(text: str | None) -> Any:
     try:
         return _DECODER.decode(text)
     except msgspec.DecodeError:
-        pass  # NaN and the infinities are words that only Python's own decoder reads
+        pass  # it may contain NaN or Infinity, which only Python's own decoder reads
     try:
         return json.loads(text)
     except ValueError:
@@ -128,7 +128,7 @@ def decode(text: str | None) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """What stands for a value that msgspec does not know."""
+    """Convert a value that msgspec cannot encode into one that it can."""
     if isinstance(value, Mapping):
         return dict(value)
     for kind in (str, int, float):
@@ -146,7 +146,7 @@ _DECODER = msgspec.json.Decoder()
 
 
 def microseconds(time: datetime) -> int:
-    """Microseconds since 1970 UTC: a whole number that sorts.
+    """Return the microseconds since 1970 UTC.
 
     Raises:
         StoreError: The time has no time zone.
@@ -159,17 +159,17 @@ def microseconds(time: datetime) -> int:
 
 
 def moment(time: int) -> datetime:
-    """The time, in UTC."""
+    """Return the time of these microseconds, in UTC."""
     return _EPOCH + timedelta(microseconds=time)
 
 
 def pack_row(row: Row) -> PackedRow:
-    """The row's columns."""
+    """Return the columns of a row."""
     return PackedRow(microseconds(row.time), _json(row.data, f"the row of {row.time.isoformat()}"))
 
 
 def pack_prediction(prediction: Prediction) -> PackedPrediction:
-    """The prediction's columns."""
+    """Return the columns of a prediction."""
     who = _who(prediction)
     return PackedPrediction(
         microseconds(prediction.at),
@@ -187,7 +187,7 @@ def pack_prediction(prediction: Prediction) -> PackedPrediction:
 
 
 def pack_score(score: Score) -> PackedScore:
-    """The score's columns."""
+    """Return the columns of a score."""
     who = _who(score)
     return PackedScore(
         microseconds(score.at),
@@ -201,7 +201,7 @@ def pack_score(score: Score) -> PackedScore:
 
 
 def pack_model(model: ModelRecord) -> PackedModel:
-    """The model's columns."""
+    """Return the columns of a model."""
     return PackedModel(
         _name(model.model_id),
         _prose(model.name) or "",
@@ -212,24 +212,24 @@ def pack_model(model: ModelRecord) -> PackedModel:
 
 
 def pack_document(name: str, document: Mapping[str, Any]) -> str:
-    """A small document as JSON text."""
+    """Write a small document as JSON text."""
     return _json(dict(document), f"the note {name!r}") or "{}"
 
 
 def unpack_document(packed: str | None) -> dict[str, Any] | None:
-    """The document that the text holds; None for None."""
+    """Read a document; None for None."""
     document: dict[str, Any] | None = decode(packed)
     return document
 
 
 def unpack_row(packed: Sequence[Any]) -> Row:
-    """The row whose columns these are."""
+    """Return the row of these columns."""
     time, data = packed
     return Row(moment(time), decode(data))
 
 
 def unpack_prediction(packed: Sequence[Any]) -> Prediction:
-    """The prediction whose columns these are."""
+    """Return the prediction of these columns."""
     at, key, model_id, resolves_at, deployment_id, horizon, arguments, status, value, error, elapsed = packed
     return Prediction(
         model_id,
@@ -247,7 +247,7 @@ def unpack_prediction(packed: Sequence[Any]) -> Prediction:
 
 
 def unpack_score(packed: Sequence[Any]) -> Score:
-    """The score whose columns these are."""
+    """Return the score of these columns."""
     at, key, model_id, resolves_at, value, outcome, reason = packed
     return Score(model_id, key, moment(at), moment(resolves_at), value, decode(outcome), reason)
 
@@ -274,7 +274,7 @@ def _finite(value: Any, who: str, what: str) -> float:
 
 
 def _name(text: str) -> str:
-    """An identifier, unchanged."""
+    """Return an identifier, or refuse one that cannot be encoded: changed, it could equal another one."""
     if not text.isascii():
         try:
             text.encode()
@@ -284,7 +284,7 @@ def _name(text: str) -> str:
 
 
 def _prose(text: str | None) -> str | None:
-    """A text for people. A participant may have written it, so it is mended rather than refused."""
+    """Return a text for people. A participant may have written it, so it is repaired rather than refused."""
     if text is None or text.isascii():
         return text
     return text.encode(errors="backslashreplace").decode()

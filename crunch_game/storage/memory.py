@@ -1,4 +1,4 @@
-"""Keeps a game in memory: for backtests, notebooks and tests."""
+"""MemoryStore: keeps a game in memory, for backtests, notebooks and tests."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from crunch_game.storage.codec import (
 __all__ = ["MemoryStore"]
 
 _Identity = tuple[int, str, str]
-"""at, key, model_id: what `packed[:3]` is, and the order within one moment."""
+"""at, key, model_id: `packed[:3]` of predictions and scores. Records of one moment are sorted by it."""
 
 
 class _Timeline:
-    """Identities by a moment of theirs: in order, and cheap to add to and take from."""
+    """Identities sorted by a time. Adding and removing one is cheap."""
 
     def __init__(self) -> None:
         self._moments: list[int] = []
@@ -72,10 +72,9 @@ class _Timeline:
 
 @public
 class MemoryStore:
-    """A store that is gone with the process; else it behaves exactly as SQLStore does.
+    """A store that ends with the process. Otherwise it behaves exactly like SQLStore.
 
-    Values are kept as JSON text and read anew each time: what was given, or given back, may be changed
-    without the store seeing it.
+    Values are kept as JSON text, so that changes to a value that was saved, or returned, do not change the store.
     """
 
     def __init__(self) -> None:
@@ -103,15 +102,12 @@ class MemoryStore:
         new_models = [pack_model(model) for model in models]
         with self._open():
             for row in new_rows:
-                self._keep_row(row)
+                if row.time not in self._rows:
+                    self._rows[row.time] = row
+                    insort(self._row_times, row.time)
             for prediction in new_predictions:
                 self._keep_prediction(prediction)
             self._models.update((model.model_id, model) for model in new_models)
-
-    def _keep_row(self, row: PackedRow) -> None:
-        if row.time not in self._rows:
-            self._rows[row.time] = row
-            insort(self._row_times, row.time)
 
     def _keep_prediction(self, prediction: PackedPrediction) -> None:
         identity = prediction[:3]
@@ -126,74 +122,71 @@ class MemoryStore:
         self._last_rounds[key] = max(at, self._last_rounds.get(key, at))
 
     def settle(self, scores: Sequence[Score]) -> None:
-        """Keep scores; their predictions are pending no more. A prediction is settled once."""
+        """Keep scores; their predictions are no longer pending. A prediction keeps its first score."""
         packed = [pack_score(score) for score in scores]
         with self._open():
             for score in packed:
-                self._keep_score(score)
-
-    def _keep_score(self, score: PackedScore) -> None:
-        identity = score[:3]
-        if identity in self._scores:
-            return
-        self._scores[identity] = score
-        self._scored.add(score.resolves_at, identity)
-        prediction = self._predictions.get(identity)
-        if prediction is not None:
-            self._pending.discard(prediction.resolves_at, identity)
+                identity = score[:3]
+                if identity in self._scores:
+                    continue
+                self._scores[identity] = score
+                self._scored.add(score.resolves_at, identity)
+                prediction = self._predictions.get(identity)
+                if prediction is not None:
+                    self._pending.discard(prediction.resolves_at, identity)
 
     def last_row(self) -> Row | None:
-        """The latest row kept."""
+        """Return the latest row."""
         with self._open():
             return unpack_row(self._rows[self._row_times[-1]]) if self._row_times else None
 
     def rows(self, since: datetime | None = None) -> list[Row]:
-        """The rows at or after `since`, oldest first."""
+        """Return the rows at or after `since`, oldest first."""
         with self._open():
             start = 0 if since is None else bisect_left(self._row_times, microseconds(since))
             return [unpack_row(self._rows[time]) for time in self._row_times[start:]]
 
     def pending(self, until: datetime) -> list[Prediction]:
-        """The answered predictions that resolve at or before `until` and have no score, oldest first."""
+        """Return the predictions with status OK and no score that resolve at or before `until`, oldest first."""
         with self._open():
             due = self._pending.until(microseconds(until))
             return [unpack_prediction(self._predictions[identity]) for identity in due]
 
     def predictions(self, since: datetime | None = None) -> list[Prediction]:
-        """All predictions that resolve at or after `since`, oldest first."""
+        """Return all predictions that resolve at or after `since`, oldest first."""
         with self._open():
             identities = self._predicted.since(None if since is None else microseconds(since))
             return [unpack_prediction(self._predictions[identity]) for identity in identities]
 
     def scores(self, since: datetime | None = None) -> list[Score]:
-        """All scores, and what was set aside, that resolve at or after `since`, oldest first."""
+        """Return all scores that resolve at or after `since`, those set aside included, oldest first."""
         with self._open():
             identities = self._scored.since(None if since is None else microseconds(since))
             return [unpack_score(self._scores[identity]) for identity in identities]
 
     def last_rounds(self) -> dict[str, datetime]:
-        """The `at` of the latest round of every key."""
+        """Return the `at` of the latest round of every key."""
         with self._open():
             return {key: moment(at) for key, at in self._last_rounds.items()}
 
     def first_rounds(self) -> dict[str, datetime]:
-        """The `at` of the first round that each model was asked in."""
+        """Return the `at` of the first round that each model was asked in."""
         with self._open():
             return {model_id: moment(at) for model_id, at in self._first_rounds.items()}
 
     def models(self) -> list[ModelRecord]:
-        """The models ever seen, by id."""
+        """Return all models that were ever saved, sorted by id."""
         with self._open():
             return [ModelRecord(*self._models[model_id]) for model_id in sorted(self._models)]
 
     def note(self, name: str, document: Mapping[str, Any]) -> None:
-        """Keep a small document under a name, in place of the one before."""
+        """Keep a small document under a name; it replaces the one before."""
         packed = pack_document(name, document)
         with self._open():
             self._notes[name] = packed
 
     def noted(self, name: str) -> dict[str, Any] | None:
-        """The document kept under the name, or None."""
+        """Return the document of that name, or None."""
         with self._open():
             return unpack_document(self._notes.get(name))
 
@@ -206,7 +199,7 @@ class MemoryStore:
             del self._row_times[:end]
 
     def close(self) -> None:
-        """The store is not used again."""
+        """Close the store. It cannot be used afterwards."""
         self._closed = True
 
     def _open(self) -> threading.Lock:

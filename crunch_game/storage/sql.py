@@ -1,4 +1,4 @@
-"""Keeps a game in a SQL database; SQLite today."""
+"""SQLStore: keeps a game in a SQLite file."""
 
 from __future__ import annotations
 
@@ -41,25 +41,24 @@ __all__ = ["SQLStore"]
 class SQLStore:
     """A store in a SQLite file, which several processes may use at once.
 
-    Every `save` and `settle` is one transaction in write-ahead mode with `synchronous = FULL`: what was
-    accepted survives the kill of any process, and the loss of power too (`NORMAL` would survive only the
-    former). Times are whole microseconds since 1970 UTC; the views `readable_rows` and
-    `readable_predictions` show them as dates to people.
+    Every `save` and `settle` is one transaction in write-ahead mode with `synchronous = FULL`: what was accepted
+    survives the kill of any process, and a loss of power too (which it would not with `NORMAL`). Times are integer
+    microseconds since 1970 UTC; the views `readable_rows` and `readable_predictions` show them as dates.
 
     Args:
         url: "sqlite:///game.db", or "sqlite:////var/lib/game.db" for an absolute path.
-        create: Make the file if it is missing; with False that is an error and nothing is written.
+        create: Create the file if it is missing; with False, that is an error.
 
     Raises:
-        StoreError: It cannot be opened, is no store of a game, or was written by another version.
+        StoreError: It cannot be opened, is not a store, or was written by another version.
     """
 
     def __init__(self, url: str, *, create: bool = True) -> None:
         _check_scheme(url)
         self._path = sqlite_path(url)
         self._engine = sqlite_engine(self._path, create=create)
+        # The first rounds that this object has written: they need not be written again with every round.
         self._first_kept: dict[str, int] = {}
-        """The first rounds that this store has written: what is known need not be said with every round."""
         self._writer = self._engine.execution_options(writes=True)
         self._closed = False
         try:
@@ -69,7 +68,7 @@ class SQLStore:
             raise
 
     def _prepare(self, create: bool) -> None:
-        """Make the tables in an empty file, and refuse one that is not ours."""
+        """Create the tables in an empty file, and refuse a file that is not a store."""
         with self._reading() as connection:
             found = self._check_schema(connection)
         if found:
@@ -79,7 +78,7 @@ class SQLStore:
         with self._errors():
             use_wal(self._engine)
         with self._writing() as connection:
-            if not self._check_schema(connection):  # another process may have been faster
+            if not self._check_schema(connection):  # another process may have created them meanwhile
                 tables.metadata.create_all(connection, checkfirst=False)
                 create_views(connection)
                 connection.execute(insert(tables.schema_version).values(version=tables.SCHEMA_VERSION))
@@ -121,7 +120,7 @@ class SQLStore:
         self._first_kept |= first
 
     def settle(self, scores: Sequence[Score]) -> None:
-        """Keep scores; their predictions are pending no more. A prediction is settled once."""
+        """Keep scores; their predictions are no longer pending. A prediction keeps its first score."""
         packed = [pack_score(score) for score in scores]
         if not packed:
             return
@@ -130,55 +129,55 @@ class SQLStore:
             tables.END_PENDING.execute(connection, [score[:3] for score in packed])
 
     def last_row(self) -> Row | None:
-        """The latest row kept."""
+        """Return the latest row."""
         found = self._fetch(select(tables.rows).order_by(tables.rows.c.time.desc()).limit(1))
         return unpack_row(found[0]) if found else None
 
     def rows(self, since: datetime | None = None) -> list[Row]:
-        """The rows at or after `since`, oldest first."""
+        """Return the rows at or after `since`, oldest first."""
         query = select(tables.rows).order_by(tables.rows.c.time)
         if since is not None:
             query = query.where(tables.rows.c.time >= microseconds(since))
         return [unpack_row(row) for row in self._fetch(query)]
 
     def pending(self, until: datetime) -> list[Prediction]:
-        """The answered predictions that resolve at or before `until` and have no score, oldest first."""
+        """Return the predictions with status OK and no score that resolve at or before `until`, oldest first."""
         query = _oldest_first(select(*tables.prediction_columns), tables.predictions).where(
             tables.is_pending,
             tables.predictions.c.resolves_at <= microseconds(until),
-            ~exists().where(tables.same_prediction),  # a score may have come before its prediction
+            ~exists().where(tables.same_prediction),  # a score may be saved before its prediction
         )
         return [unpack_prediction(row) for row in self._fetch(query)]
 
     def predictions(self, since: datetime | None = None) -> list[Prediction]:
-        """All predictions that resolve at or after `since`, oldest first."""
+        """Return all predictions that resolve at or after `since`, oldest first."""
         query = _resolving(select(*tables.prediction_columns), tables.predictions, since)
         return [unpack_prediction(row) for row in self._fetch(query)]
 
     def scores(self, since: datetime | None = None) -> list[Score]:
-        """All scores, and what was set aside, that resolve at or after `since`, oldest first."""
+        """Return all scores that resolve at or after `since`, those set aside included, oldest first."""
         return [unpack_score(row) for row in self._fetch(_resolving(select(tables.scores), tables.scores, since))]
 
     def last_rounds(self) -> dict[str, datetime]:
-        """The `at` of the latest round of every key."""
+        """Return the `at` of the latest round of every key."""
         return {key: moment(at) for key, at in self._fetch(select(tables.last_rounds))}
 
     def first_rounds(self) -> dict[str, datetime]:
-        """The `at` of the first round that each model was asked in."""
+        """Return the `at` of the first round that each model was asked in."""
         return {model_id: moment(at) for model_id, at in self._fetch(select(tables.first_rounds))}
 
     def models(self) -> list[ModelRecord]:
-        """The models ever seen, by id."""
+        """Return all models that were ever saved, sorted by id."""
         return [ModelRecord(*row) for row in self._fetch(select(tables.models).order_by(tables.models.c.model_id))]
 
     def note(self, name: str, document: Mapping[str, Any]) -> None:
-        """Keep a small document under a name, in place of the one before."""
+        """Keep a small document under a name; it replaces the one before."""
         packed = pack_document(name, document)
         with self._writing() as connection:
             tables.UPSERT_NOTE.execute(connection, [(name, packed)])
 
     def noted(self, name: str) -> dict[str, Any] | None:
-        """The document kept under the name, or None."""
+        """Return the document of that name, or None."""
         found = self._fetch(select(tables.notes.c.document).where(tables.notes.c.name == name))
         return unpack_document(found[0][0] if found else None)
 
@@ -188,7 +187,7 @@ class SQLStore:
             connection.execute(delete(tables.rows).where(tables.rows.c.time < microseconds(before)))
 
     def close(self) -> None:
-        """Let go of the file; the store is not used again."""
+        """Close the file. The store cannot be used afterwards."""
         self._closed = True
         self._engine.dispose()
 
@@ -208,7 +207,7 @@ class SQLStore:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Turn the database's errors into sentences."""
+        """Turn the database's errors into StoreErrors."""
         if self._closed:
             raise StoreError("the store was closed and cannot be used again")
         try:
@@ -241,7 +240,7 @@ def _check_scheme(url: str) -> None:
 
 
 def _bounds(packed: Sequence[PackedPrediction]) -> tuple[dict[str, int], dict[str, int]]:
-    """The first round of each model, and the last of each key, among these."""
+    """Return the first round of each model, and the last of each key, among these predictions."""
     first: dict[str, int] = {}
     last: dict[str, int] = {}
     for at, key, model_id, *_ in packed:

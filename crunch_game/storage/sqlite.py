@@ -1,4 +1,4 @@
-"""All that is particular to SQLite: how a file is opened, kept durable, shared by processes, and made readable."""
+"""What is specific to SQLite: opening a file, durability, use by several processes, and readable views."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _VIEWS = {
 
 
 def sqlite_path(url: str) -> Path:
-    """The file that a URL such as "sqlite:///game.db" names.
+    """Return the file of a URL such as "sqlite:///game.db".
 
     Raises:
-        StoreError: It names none.
+        StoreError: It is not such a URL.
     """
     name = url.removeprefix(_PREFIX)
     if not url.startswith(_PREFIX) or name in ("", ":memory:"):
@@ -44,13 +44,13 @@ def sqlite_path(url: str) -> Path:
 
 
 def sqlite_engine(path: Path, *, create: bool) -> Engine:
-    """An engine on the file, whose transactions are durable; nothing is opened yet.
+    """Return an engine whose transactions are durable. The file is not opened yet.
 
-    A transaction on an engine with the execution option `writes` takes the write lock when it begins: one
-    that read first and then found another process writing could not wait for it.
+    With the execution option `writes`, a transaction takes the write lock when it begins. SQLite does not let one that
+    has only read so far wait for the lock: it would fail if another process writes.
 
     Raises:
-        StoreError: There is no such file, and it is not to be created; or its folder does not exist.
+        StoreError: The file does not exist and is not to be created, or its folder does not exist.
     """
     if not path.parent.is_dir():
         raise StoreError(f"the folder {path.parent} does not exist; create it, or choose another place for {path.name}")
@@ -76,7 +76,7 @@ def _begin(connection: Connection) -> None:
 
 
 def use_wal(engine: Engine) -> None:
-    """Let readers and one writer work at once; the file remembers it.
+    """Allow readers beside one writer. This is a lasting property of the file.
 
     Raises:
         sqlite3.OperationalError: It stayed locked for BUSY_TIMEOUT.
@@ -102,10 +102,10 @@ def _set_wal(cursor: Any, *, last: bool) -> bool:
 
 
 class Written:
-    """A statement written out once: SQLAlchemy would prepare every row's parameters anew, which costs more than SQLite.
+    """A statement that is compiled once. SQLAlchemy would process every row's parameters, which costs more than SQLite.
 
     Args:
-        statement: An insert, or another one with parameters.
+        statement: An insert, or another statement with parameters.
     """
 
     def __init__(self, statement: ClauseElement) -> None:
@@ -113,7 +113,7 @@ class Written:
         self._text = str(compiled)
         assert isinstance(compiled, SQLCompiler)
         self.parameters = tuple(compiled.positiontup or ())
-        """Their names, in order."""
+        """The names of its parameters, in order."""
 
     def execute(self, connection: Connection, values: Sequence[tuple[Any, ...]]) -> None:
         """Execute it for each tuple of parameters."""
@@ -122,6 +122,6 @@ class Written:
 
 
 def create_views(connection: Connection) -> None:
-    """Views with readable times, for people with the sqlite3 shell."""
+    """Create views with readable times, for people with the sqlite3 shell."""
     for name, query in _VIEWS.items():
         connection.exec_driver_sql(f"CREATE VIEW {name} AS {query}")

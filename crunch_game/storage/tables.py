@@ -1,4 +1,4 @@
-"""The tables of a game, and the statements that write them."""
+"""The tables of a store, and the statements that write them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ models = Table(
 
 
 def _identity() -> list[Column[Any]]:
-    """The columns that name a prediction. The round comes first: a new one goes to the end of the index."""
+    """Return the columns that identify a prediction. `at` is first, so that new ones go to the end of the index."""
     return [
         Column("at", BigInteger, primary_key=True, autoincrement=False),
         Column("key", String, primary_key=True),
@@ -119,7 +119,7 @@ notes = Table(
     Column("document", Text, nullable=False),
 )
 
-# written out, for a bound parameter would keep the planner from using the partial index
+# A literal: with a bound parameter, SQLite would not use the partial index.
 is_pending = predictions.c.pending == literal_column("1")
 Index("pending_predictions", predictions.c.resolves_at, sqlite_where=is_pending, postgresql_where=is_pending)
 

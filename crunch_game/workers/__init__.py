@@ -1,4 +1,4 @@
-"""The two halves of a running game, apart or together."""
+"""The two halves of a running game, predicting and scoring, apart or together."""
 
 from crunch_game.workers.base import Standings
 from crunch_game.workers.play import GameResult, run_game

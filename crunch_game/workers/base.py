@@ -1,4 +1,4 @@
-"""What the workers share: who listens to them, and how they wait for what blocks."""
+"""What the workers share: listeners, threads for blocking calls, and the check of the store."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Listener", "Standings", "beside", "claim", "feed_of", "in_thread", "
 @public
 @dataclass(frozen=True, slots=True)
 class Standings:
-    """The leaderboard as it is now, on the game's clock."""
+    """The leaderboard at a time on the game's clock."""
 
     at: datetime
     standings: Sequence[Standing]
@@ -38,7 +38,7 @@ logger = logging.getLogger("crunch_game")
 
 
 def safely(listener: Listener) -> Listener:
-    """The listener, whose own errors are logged and stop nothing."""
+    """Wrap a listener so that its errors are logged, and do not stop the game."""
 
     def tell(event: GameEvent | FeedEvent | Standings) -> None:
         try:
@@ -57,7 +57,7 @@ def feed_of(game: Game, feed: Feed | None) -> Feed:
 
 
 def claim(store: Store, name: str) -> None:
-    """Make the store this game's.
+    """Mark the store as this game's.
 
     Raises:
         UsageError: It is another game's.
@@ -70,13 +70,13 @@ def claim(store: Store, name: str) -> None:
 
 
 async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
-    """Run what blocks (a store, a scorer) beside the event loop; it is never left half-done by a cancellation."""
+    """Run a blocking call (of a store or scorer) on a thread. A cancellation waits until it is done."""
     return await anyio.to_thread.run_sync(partial(function, *args))
 
 
 @asynccontextmanager
 async def beside(function: Callable[[], Coroutine[Any, Any, Any]]) -> AsyncIterator[None]:
-    """Run the function until the body ends. What either raises comes out as it is, not in a group."""
+    """Run the function until the body ends. Exceptions of either are raised as they are, not in a group."""
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(function)
@@ -90,6 +90,6 @@ async def beside(function: Callable[[], Coroutine[Any, Any, Any]]) -> AsyncItera
 
 
 def log_trouble(event: object) -> None:
-    """What goes wrong is not silent, even when nobody listens."""
+    """Log an event that is trouble. The listener of games that have none."""
     if isinstance(event, (*TROUBLE, FeedGap, FeedTrouble, RowDropped)):
         logger.warning("%s", event)

@@ -27,23 +27,29 @@ from crunch_game.workers.score import ScoreWorker
 
 __all__ = ["GameResult", "run_game"]
 
+_STANDINGS_INTERVAL = 0.5
+"""Seconds between two `Standings` that listeners are told."""
+_MAX_REASONS = 20
+"""Reasons that are counted one by one: they may contain values, and then each is another one."""
+_OTHERS = "other reasons"
+
 
 @public
 @dataclass(frozen=True)
 class GameResult:
-    """What a run of a game came to. Printed, it is the leaderboard.
+    """The result of a run of a game. Printed, it is the leaderboard.
 
     Attributes:
         ticks: How many rows of the feed were played.
         rounds: How many rounds of predictions were played.
         predictions: How many predictions were stored, failed ones included.
-        missed: How many rounds were never played, because nothing arrived or the game did not run.
+        missed: How many rounds were not played, because no data arrived or the game did not run.
         late: How many rounds were played late.
         scored: How many predictions got a score.
-        set_aside: How many predictions could not be scored, by the reason.
-        waiting: How many predictions have no score though their horizon has passed: `resolve` knows no truth yet.
+        set_aside: How many predictions could not be scored, by reason.
+        waiting: How many predictions have passed their horizon, but `resolve` does not know the outcome yet.
         leaderboard: The standings at the end, best first.
-        models: The models at the end, and in which state.
+        models: The models, and their states at the end.
     """
 
     ticks: int = 0
@@ -63,7 +69,7 @@ class GameResult:
         return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 
     def _table(self) -> list[list[str]]:
-        """The leaderboard as text, cell by cell; the first row names the columns."""
+        """Return the cells of the leaderboard as text; the first row has the names of the columns."""
         windows = list(self.leaderboard[0].scores) if self.leaderboard else []
         rows = [["rank", "model", *windows, "coverage"]]
         for standing in self.leaderboard:
@@ -86,17 +92,17 @@ async def run_game(
 ) -> GameResult:
     """Play a game: predict and score together, until the feed ends.
 
-    In a replay each row is scored before the next is played, so that the same data gives the same result; live,
-    scoring goes on beside the rounds. Either way it runs on a thread of its own.
+    In a replay, each row is scored before the next is played, so that the same data gives the same result. In a live
+    game, scoring runs beside the rounds. Either way it runs on a thread of its own.
 
     Args:
         game: The game.
         models: As for ModelRunner.
-        store: Where everything is kept; in memory unless given.
-        feed: Instead of the game's own.
+        store: Where everything is kept; by default in memory.
+        feed: Replaces the game's own.
         host: As for ModelRunner.
-        max_ticks: Stop after that many rows.
-        on_event: Called with everything that happens; with `Standings` about twice a second.
+        max_ticks: Stop after this many rows.
+        on_event: Called with every event, and about twice a second with `Standings`.
         on_start: Called with the PredictWorker before it runs, for its `stop()`.
     """
     if store is None:
@@ -158,50 +164,45 @@ class _Scoring:
         return self._by_id.get(model_id)
 
     async def after_row(self, now: datetime) -> None:
-        """Score, in step with the rows."""
-        show = time.monotonic() - self._shown > _SHOW_EVERY
+        """Score what can be scored at this time on the game's clock."""
+        show = time.monotonic() - self._shown > _STANDINGS_INTERVAL
         scores, standings = await in_thread(self._step, now, show or self._lockstep)
-        self._take_scores(scores)
+        self._count(scores)
         if standings is not None:
-            self._take(now, standings, show=show)
+            self._publish(now, standings, show=show)
 
     async def run(self) -> None:
-        """Score, by the wall clock, until cancelled."""
+        """Score repeatedly, by the wall clock, until cancelled."""
         while True:
             await self.after_row(datetime.now(UTC))
-            await anyio.sleep(_SHOW_EVERY)
+            await anyio.sleep(_STANDINGS_INTERVAL)
 
     async def finish(self, now: datetime) -> Sequence[Standing]:
-        """Score what is left; the final standings."""
+        """Score what is left, and return the final standings."""
         standings: Sequence[Standing]
         scores, standings = await in_thread(self._step, now, True)
-        self._take_scores(scores)
-        self._take(now, standings, show=True)
+        self._count(scores)
+        self._publish(now, standings, show=True)
         return standings
 
     def _step(self, now: datetime, rank: bool) -> tuple[list[Score], Sequence[Standing] | None]:
         return self._worker.step(now), self._worker.standings(now) if rank else None
 
-    def _take_scores(self, scores: Sequence[Score]) -> None:
-        """Count the new scores; tell each reason for which predictions were set aside, once."""
+    def _count(self, scores: Sequence[Score]) -> None:
+        """Count new scores, and report each reason for setting predictions aside once."""
         aside = Counter(score.reason for score in scores if score.reason is not None)
         self.scored += len(scores) - aside.total()
         for reason, count in aside.items():
             if reason in self.set_aside:
                 self.set_aside[reason] += count
-            elif len(self.set_aside) < _MOST_REASONS:
+            elif len(self.set_aside) < _MAX_REASONS:
                 self.set_aside[reason] = count
                 self._tell(PredictionsSetAside(count, reason))
             else:
                 self.set_aside[_OTHERS] += count
 
-    def _take(self, now: datetime, standings: Sequence[Standing], *, show: bool) -> None:
+    def _publish(self, now: datetime, standings: Sequence[Standing], *, show: bool) -> None:
         self._by_id = {standing.model_id: standing for standing in standings}
         if show:
             self._shown = time.monotonic()
             self._tell(Standings(now, standings))
-
-
-_SHOW_EVERY = 0.5
-_MOST_REASONS = 20
-_OTHERS = "other reasons"

@@ -1,4 +1,4 @@
-"""PredictWorker: takes a feed's rows, ticks every model, plays the rounds that are due, and stores all of it."""
+"""PredictWorker: ticks every model with a feed's rows, plays the rounds that are due, and stores both."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, Literal
 
 import anyio
@@ -38,27 +37,27 @@ _READY_TIMEOUT = 5.0
 
 @public
 class PredictWorker:
-    """Takes a feed's rows, ticks every model, plays the rounds that are due, and stores all of it.
+    """Ticks every model with a feed's rows, plays the rounds that are due, and stores both.
 
-    A row and the rounds that follow it are stored in one transaction. Started again on the same store, it goes on
-    after the last row stored: no prediction is made twice. Every fresh instance is first told the rows that it
-    missed (`Game.warmup`).
+    A row and the rounds after it are stored in one transaction. A new worker on the same store continues after the last
+    stored row, so that no prediction is made twice. A fresh instance is first told the rows that it missed
+    (`Game.warmup`).
 
     Args:
         game: The game.
         models: As for ModelRunner.
         store: Where everything is kept.
-        feed: Instead of the game's own.
+        feed: Replaces the game's own.
         host: As for ModelRunner.
-        on_event: Called with everything that the runner, the feed and the worker tell.
-        after_row: Awaited with the game's clock once a row and its rounds are stored.
-        standing_of: Gives `Game.per_model` a model's standing.
-        max_ticks: Stop after that many rows.
-        clock: The wall clock, UTC; only a live feed's game asks it.
+        on_event: Called with the events of the runner, the feed and the worker.
+        after_row: Awaited with the time on the game's clock after a row and its rounds are stored.
+        standing_of: Returns a model's standing, for `Game.per_model`.
+        max_ticks: Stop after this many rows.
+        clock: The wall clock, UTC; used only with a live feed.
 
     Attributes:
-        runner: The ModelRunner; it can be asked while `running`.
-        ticks, rounds, predictions, missed, late: What was done so far.
+        runner: The ModelRunner; it can be called while `running`.
+        ticks, rounds, predictions, missed, late: Counts, as in `GameResult`.
 
     Raises:
         UsageError: There is no feed.
@@ -89,7 +88,7 @@ class PredictWorker:
             init_args=game.init_args,
             init_kwargs=game.init_kwargs,
             on_event=on_event,
-            # Live, nothing waits for a slow model; a replay gives the same result each time only with all of them.
+            # A live game does not wait for slow models. A replay does: its result must not depend on their speed.
             ready_timeout=_READY_TIMEOUT if self.feed.live else game.policy.setup_timeout,
         )
         self.runner.on_join(self._replay_to)
@@ -108,7 +107,7 @@ class PredictWorker:
         self.running = False
 
     def stop(self) -> None:
-        """End `run` once the row in hand is stored; at once while the models are still being loaded."""
+        """End `run` when the current row is stored; at once if models are still being loaded."""
         self._stopping = True
         if self._waiting is not None:
             self._waiting.cancel()
@@ -117,7 +116,7 @@ class PredictWorker:
         """Play until the feed ends, `max_ticks` rows are played, or `stop` is called.
 
         Raises:
-            FeedError: The feed cannot be read. Every row that it gave before is played and stored.
+            FeedError: The feed cannot be read. The rows before were played and stored.
             UsageError: The store is another game's.
         """
         await in_thread(claim, self._store, self.game.name)
@@ -132,7 +131,12 @@ class PredictWorker:
             async with self.runner:
                 self._waiting = None
                 self.running = True
-                await self._stop_again()
+                # A model that was stopped before a restart stays stopped until it has a new deployment.
+                for record in await in_thread(self._store.models):
+                    model = self.runner.models.get(record.model_id)
+                    same = model is not None and model.deployment_id == record.deployment_id
+                    if record.state == State.STOPPED and same:
+                        await self.runner.stop(record.model_id, record.reason or "it was stopped", report=False)
                 play = self._play_live if self.feed.live else self._play_back
                 await play(self.feed.rows(last and last.time, self._tell))
                 await self._save([], [])
@@ -140,13 +144,6 @@ class PredictWorker:
     @property
     def _over(self) -> bool:
         return self._stopping or self.ticks >= self._max_ticks
-
-    async def _stop_again(self) -> None:
-        """A model that was stopped before a restart is out of the game until it has a new deployment."""
-        for record in await in_thread(self._store.models):
-            model = self.runner.models.get(record.model_id)
-            if record.state == State.STOPPED and model is not None and model.deployment_id == record.deployment_id:
-                await self.runner.stop(model.id, record.reason or "it was stopped", report=False)
 
     async def _play_back(self, rows: AsyncIterator[Row]) -> None:
         async with _closing(rows):
@@ -181,7 +178,7 @@ class PredictWorker:
         return row
 
     async def _play(self, row: Row | None, now: datetime) -> None:
-        """One step of the game: tick, then every round that is due, then store it all."""
+        """Tick a row, if there is one, play every round that is due, and store it all."""
         if row is not None:
             self._history.append(row)
             if self.game.tick is not None:
@@ -194,24 +191,21 @@ class PredictWorker:
                 predictions += await self._ask(ask, now)
         await self._save([row] if row is not None else [], predictions)
         if self.game.history is not None:
-            await self._forget(now - self.game.history)
+            before = now - self.game.history
+            kept = len(self._history)
+            self._history.forget(before)
+            first = self._history.at(before)
+            if first is not None and len(self._history) < kept:
+                await in_thread(self._store.forget_rows, first.time)
         if self._after_row is not None:
             await self._after_row(now)
-
-    async def _forget(self, before: datetime) -> None:
-        """Drop the rows that no lookup from that moment on can give, here and in the store alike."""
-        kept = len(self._history)
-        self._history.forget(before)
-        first = self._history.at(before)
-        if first is not None and len(self._history) < kept:
-            await in_thread(self._store.forget_rows, first.time)
 
     def _is_due(self, ask: Ask, now: datetime) -> bool:
         slot = due(ask.every, self._last.get(ask.key), now)
         if slot is None:
             return False
         if not self.feed.live:
-            return True  # in a replay the clock is the data's: what it does not show never came
+            return True  # in a replay no time passes between rows, so nothing is late or missed
         if slot.missed:
             self.missed += slot.missed
             self._tell(RoundsMissed(ask.key, slot.slot, slot.missed))
@@ -232,13 +226,16 @@ class PredictWorker:
         return await self.runner.call(method, *args, per_model=self._per_model(method), **kwargs)
 
     def _per_model(self, method: str) -> PerModel | None:
-        return None if self.game.per_model is None else partial(self._extra, method)
+        if self.game.per_model is None:
+            return None
 
-    def _extra(self, method: str, model: Model) -> Mapping[str, Any]:
-        return self.game.extra_for(self.game.contract.method(method), model, self._standing_of(model.id))
+        def extra(model: Model) -> Mapping[str, Any]:
+            return self.game.extra_for(self.game.contract.method(method), model, self._standing_of(model.id))
+
+        return extra
 
     async def _replay_to(self, model: Model, runner: ModelRunner) -> None:
-        """Tell a fresh instance what it missed, up to the very row in hand."""
+        """Tick a fresh instance with the rows that it missed, the current one included."""
         latest = self._history.latest
         if latest is None or self.game.tick is None:
             return
@@ -267,7 +264,7 @@ class PredictWorker:
 
 
 class _Arriving:
-    """The rows of a live feed as they come. Why it failed is kept until those before are played."""
+    """Buffers the rows of a live feed. If it fails, the error is kept until the rows before it are played."""
 
     def __init__(self, rows: AsyncIterator[Row]) -> None:
         self._feed = rows
@@ -289,7 +286,7 @@ class _Arriving:
 
 @asynccontextmanager
 async def _closing(rows: AsyncIterator[Row]) -> AsyncIterator[None]:
-    """Close the iterator afterwards, if it is one that can be."""
+    """Close the iterator afterwards, if it can be closed."""
     try:
         yield
     finally:
@@ -302,7 +299,7 @@ def _prediction(ask: Ask, arguments: Mapping[str, Any], now: datetime, outcome: 
     error = None if outcome.error is None else outcome.error.message
     try:
         encode(value)
-    except ValueError as reason:  # an answer that the contract leaves open may still be none that can be kept
+    except ValueError as reason:  # without a return annotation, an answer may have a type that JSON lacks
         status, value, error = Status.INVALID, None, f"the answer cannot be stored: {reason}"
     return Prediction(
         model_id=outcome.model_id,

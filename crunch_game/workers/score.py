@@ -1,4 +1,4 @@
-"""ScoreWorker: scores the predictions whose horizon has passed, and keeps the leaderboard."""
+"""ScoreWorker: scores the predictions whose horizon has passed, and updates the leaderboard."""
 
 from __future__ import annotations
 
@@ -30,18 +30,19 @@ logger = logging.getLogger("crunch_game")
 
 @public
 class ScoreWorker:
-    """Scores the predictions whose horizon has passed, and keeps the leaderboard. Needs no models.
+    """Scores the predictions whose horizon has passed, and updates the leaderboard. Needs no models.
 
-    Not to be used on the event loop that calls models: its methods compute, and wait for the store.
+    Its methods compute, and wait for the store. Do not call them on the event loop that calls models.
 
     Args:
         game: The game.
-        store: Where a PredictWorker keeps predictions and rows, in this process or another.
-        patience: Seconds of rows after its horizon that a prediction waits for `resolve` to know the truth, before
-            it is set aside; while no rows come it waits on. A week, or the horizon if that is longer, unless given.
+        store: Where a PredictWorker, in this process or another, keeps predictions and rows.
+        patience: If `resolve` does not know an outcome this many seconds after the horizon, the prediction is set
+            aside. Only time in which rows came counts. By default a week, or the horizon if that is longer.
 
     Attributes:
-        waiting: How many predictions whose horizon has passed the last step left, for `resolve` knew no truth yet.
+        waiting: How many predictions are past their horizon and were not scored by the last step, since `resolve`
+            does not know the outcome yet.
 
     Raises:
         MissingExtra: The game's scorer needs a library that is not installed.
@@ -57,10 +58,10 @@ class ScoreWorker:
         self._board_since: datetime | None = None
         prepare = getattr(game.scorer, "prepare", None)
         if callable(prepare):
-            prepare()  # what it lacks is told now, not when the first horizon has passed
+            prepare()  # a missing library is reported now, not when the first horizon has passed
 
     def step(self, now: datetime) -> list[Score]:
-        """Score what can be scored at that moment on the game's clock; returns the new scores."""
+        """Score what can be scored at this time on the game's clock, and return the new scores."""
         self._load(now)
         pending = self._store.pending(now)
         known = []
@@ -81,7 +82,7 @@ class ScoreWorker:
         return scores
 
     def standings(self, now: datetime) -> list[Standing]:
-        """The leaderboard at that moment on the game's clock; it is also noted in the store."""
+        """Return the leaderboard at this time on the game's clock, and note it in the store."""
         self._load(now)
         standings = self._board.standings(now, self._store.first_rounds())
         board = [asdict(standing) for standing in standings]
@@ -96,33 +97,34 @@ class ScoreWorker:
         *,
         live: bool | None = None,
     ) -> None:
-        """Score on a thread, and note the leaderboard, again and again; until cancelled.
+        """Score on a thread, and note the leaderboard, repeatedly until cancelled.
 
         Args:
-            every: Seconds between two looks at the store.
+            every: Seconds between two steps.
             on_scores: Called with the new scores.
-            live: Whether the wall clock rules, or the times of the rows (a replay, played by another process). The
-                game's own feed says so unless given.
+            live: Whether the wall clock is the game's clock, or the times of the rows are (of a replay in another
+                process). By default as the game's own feed says.
         """
         if live is None:
             live = self._game.feed is None or self._game.feed.live
+
+        def step() -> list[Score]:
+            last = self._store.last_row()
+            if last is None:
+                return []
+            now = datetime.now(UTC) if live else last.time
+            scores = self.step(now)
+            self.standings(now)
+            return scores
+
         while True:
-            scores = await in_thread(self._look, live)
+            scores = await in_thread(step)
             if scores and on_scores is not None:
                 on_scores(scores)
             await anyio.sleep(every)
 
-    def _look(self, live: bool) -> list[Score]:
-        last = self._store.last_row()
-        if last is None:
-            return []
-        now = datetime.now(UTC) if live else last.time
-        scores = self.step(now)
-        self.standings(now)
-        return scores
-
     def _load(self, now: datetime) -> None:
-        """Take in what the store has got since the last time."""
+        """Load the rows that the store got since the last time; the first time, past scores too."""
         if self._board_since is None:
             self._board_since = now - timedelta(seconds=max(self._game.windows.values()))
             self._board.add(self._store.scores(self._board_since))
@@ -132,21 +134,21 @@ class ScoreWorker:
                 self._history.append(row)
 
     def _outcome(self, prediction: Prediction, now: datetime) -> tuple[Any, str | None]:
-        """What happened, or why the prediction is set aside; neither while the truth is not known yet."""
+        """Return the outcome, or why the prediction is set aside; neither if the outcome is not known yet."""
         try:
             outcome = self._game.resolve(prediction, self._history)
-        except Exception as error:  # noqa: BLE001 - the author's code may raise anything; it stops nothing
+        except Exception as error:  # noqa: BLE001 - the author's code may raise anything, and must not stop the game
             return None, f"resolve raised {describe_exception(error)}"
         if outcome is None:
-            return None, self._given_up(prediction, now)
+            return None, self._patience_ended(prediction, now)
         try:
             encode(outcome)
         except ValueError as error:
             return None, f"resolve gave {brief(outcome)}, which cannot be stored: {error}"
         return outcome, None
 
-    def _given_up(self, prediction: Prediction, now: datetime) -> str | None:
-        """Why a prediction whose truth is not known waits no longer, or None."""
+    def _patience_ended(self, prediction: Prediction, now: datetime) -> str | None:
+        """Say why a prediction without outcome is set aside, or return None if it still waits."""
         patience = max(7 * 86400.0, prediction.horizon) if self._patience is None else self._patience
         latest = self._history.latest
         seen = min(now, latest.time) if latest is not None else prediction.at
@@ -171,7 +173,7 @@ class ScoreWorker:
                 return values
         except MissingExtra:
             raise
-        except Exception as error:  # noqa: BLE001 - one by one, it fails those that it must
+        except Exception as error:  # noqa: BLE001 - scored one by one, only the bad ones fail
             logger.warning("score_many raised %s; scoring one by one", describe_exception(error))
         return [self._value(prediction, outcome) for prediction, outcome in known]
 
@@ -180,7 +182,7 @@ class ScoreWorker:
             return self._game.scorer.score(prediction, outcome)
         except MissingExtra:
             raise
-        except Exception as error:  # noqa: BLE001 - the author's code may raise anything; it stops nothing
+        except Exception as error:  # noqa: BLE001 - the author's code may raise anything, and must not stop the game
             return error
 
 
