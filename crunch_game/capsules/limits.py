@@ -1,4 +1,4 @@
-"""A participant's call in this very process, without losing the process: time limits, and `os._exit` as an error."""
+"""A participant's code, played again without losing whoever plays it: time limits, and what ends its process."""
 
 from __future__ import annotations
 
@@ -8,15 +8,25 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import CodeType, FrameType, TracebackType
-from typing import Any, Final, NoReturn, TextIO
+from dataclasses import dataclass
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-__all__ = ["Exited", "Return", "TimeUp", "exits_are_errors", "exits_are_told", "last_return", "limited", "patience"]
+if TYPE_CHECKING:
+    from crunch_game.contract import Contract
+    from crunch_game.importing import Code
+    from crunch_game.loading import Loader
 
+__all__ = ["EXITS", "Exited", "TellsExits", "TimeUp", "exits_are_errors", "last_return", "limited"]
+
+EXITS: Final = "Fatal Python error: exit code"
+"""What a dump on stderr begins with that `TellsExits` wrote: the host looks for Python's own words for a crash."""
 _GRACE: Final = 3.0
+"""Seconds after which what cannot be interrupted, since it never comes back to Python, ends this process."""
 _AGAIN: Final = 0.5
+"""Seconds after which it is interrupted once more: the participant's code may have caught the first."""
 
 
 class TimeUp(BaseException):
@@ -27,25 +37,16 @@ class Exited(BaseException):
     """The call would have ended the process, with this exit code."""
 
 
-def patience(budget: float) -> float:
-    """Seconds after which a call is interrupted: late ones should have the time to show how late they are."""
-    return max(1.0, min(10 * budget, budget + 30.0))
-
-
 @contextmanager
-def limited(seconds: float, dump: TextIO | None = None) -> Iterator[None]:
-    """Raise `TimeUp` in what runs longer.
-
-    What cannot be interrupted, since it never comes back to Python, ends the process a little later; `dump` (or
-    stderr) then tells where it was.
-    """
+def limited(seconds: float) -> Iterator[None]:
+    """Raise `TimeUp` in what runs longer in this process; nothing where there are no signals."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
     began = time.monotonic()
     kept = signal.signal(signal.SIGALRM, _time_up)
     before, interval = signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
-    faulthandler.dump_traceback_later(seconds + _GRACE, exit=True, file=dump or sys.__stderr__ or 2)
+    faulthandler.dump_traceback_later(seconds + _GRACE, exit=True, file=sys.__stderr__ or 2)
     try:
         yield
     finally:
@@ -62,7 +63,7 @@ def _time_up(number: int, frame: FrameType | None) -> NoReturn:
 
 @contextmanager
 def exits_are_errors() -> Iterator[None]:
-    """Let `os._exit` raise `Exited`, so that there is a frame to look at, and somebody to do it."""
+    """Let `os._exit` raise `Exited` in this process, so that there is a frame to look at, and somebody to do it."""
 
     def exit_(status: int = 0) -> NoReturn:
         raise Exited(status)
@@ -74,41 +75,39 @@ def exits_are_errors() -> Iterator[None]:
         os._exit = kept
 
 
-def exits_are_told(dump: TextIO) -> None:
-    """Have `os._exit` write down where it was called, and then do its work."""
-    leave = os._exit
+@dataclass(frozen=True)
+class TellsExits:
+    """A loader for a process of the model's own, in which `os._exit` says where it was called before it ends it."""
 
-    def exit_(status: int = 0) -> NoReturn:
-        faulthandler.dump_traceback(dump, all_threads=False)
-        leave(status)
+    loader: Loader
 
-    os._exit = exit_
+    def load(self, code: Code, contract: Contract, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """As the loader's."""
+        leave = os._exit
 
+        def exit_(status: int = 0) -> NoReturn:
+            os.write(2, f"{EXITS} {status}\n".encode())
+            faulthandler.dump_traceback(2, all_threads=False)
+            leave(status)
 
-class Return:
-    """The frame in which a function last returned, as a traceback to look at it with."""
-
-    def __init__(self) -> None:
-        self.frame: FrameType | None = None
-
-    def traceback(self) -> TracebackType | None:
-        """It, if the function returned."""
-        return TracebackType(None, self.frame, self.frame.f_lasti, self.frame.f_lineno) if self.frame else None
+        os._exit = exit_
+        return self.loader.load(code, contract, args, kwargs)
 
 
 @contextmanager
-def last_return(function: Callable[..., Any] | None) -> Iterator[Return]:
-    """Watch where the function returns; what is no Python function is not watched."""
-    code = getattr(getattr(function, "__func__", function), "__code__", None)
-    seen = Return()
+def last_return(method: str, is_foreign: Callable[[str], bool]) -> Iterator[list[TracebackType]]:
+    """Watch where functions of that name return, but for those in files that are foreign.
+
+    Gives a list that gets the last such place, as a traceback to look at it with.
+    """
+    seen: list[TracebackType] = []
 
     def watch(frame: FrameType, event: str, argument: Any) -> None:
-        if event == "return" and frame.f_code is code:
-            seen.frame = frame
+        if event == "return" and frame.f_code.co_name == method and not is_foreign(frame.f_code.co_filename):
+            seen[:] = [TracebackType(None, frame, frame.f_lasti, frame.f_lineno)]
 
     kept = sys.getprofile()
-    if isinstance(code, CodeType):
-        sys.setprofile(watch)
+    sys.setprofile(watch)
     try:
         yield seen
     finally:

@@ -1,234 +1,238 @@
-"""A capsule played again in this process: its submission loaded, told what it was told, and asked once more."""
+"""A capsule played again: its submission loaded in a host, told what it was told, and asked once more."""
 
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack, chdir, contextmanager
-from dataclasses import dataclass, field
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
-import msgspec
+import anyio
 
 from crunch_game.capsules.capsule import LOAD, Capsule, Manifest, Told
-from crunch_game.capsules.limits import Exited, TimeUp, exits_are_errors, last_return, limited, patience
-from crunch_game.capsules.stacks import Stack, returned_at, stacks_of
+from crunch_game.capsules.limits import EXITS, Exited, TellsExits, TimeUp, exits_are_errors, last_return, limited
 from crunch_game.checking import Mismatch
 from crunch_game.contract import Contract
-from crunch_game.errors import CapsuleError, ContractError, LoadError
-from crunch_game.faults import describe_exception
-from crunch_game.hosts.base import Setup
-from crunch_game.hosts.calling import Callee
-from crunch_game.hosts.wire import Undecodable, Unsendable, decode, encode
-from crunch_game.importing import import_code
-from crunch_game.loading import Loader, make_model
-from crunch_game.outcomes import Status
+from crunch_game.errors import CapsuleError, ContractError
+from crunch_game.faults import describe_exception, is_foreign
+from crunch_game.hosts.base import Call, Host, Instance, LoadFailure, Reply, Setup
+from crunch_game.hosts.inline import InlineHost
+from crunch_game.hosts.lastwords import last_lines
+from crunch_game.hosts.process import ProcessHost
+from crunch_game.hosts.wire import Undecodable, decode
+from crunch_game.loading import Loader
+from crunch_game.models import Submission
+from crunch_game.outcomes import Fault, Status
+from crunch_game.policy import Event
 from crunch_game.sources import resolve
 
-__all__ = ["Here", "Played", "Replay"]
-
+__all__ = ["Here", "play"]
 
 _SETUP: Final = 60.0
 """Seconds that loading has at least."""
+_MAX_LOG: Final = 64 << 20
+"""Bytes that are kept of what the model prints."""
 
 
-class Here(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True)
+class Here:
     """What came of the failing call when it was played again.
 
     Attributes:
         status: How it ended.
-        kind: As Fault's.
-        message: The sentence for people.
-        stacks: Where it failed: the exception, then what it came from.
+        fault: Why, and where; when it went well, that it did.
         elapsed: Seconds.
+        stop: Where a debugger should stand: an exception's traceback, or the answer's return.
         notes: What went otherwise than in the game before, and what else a reader should know.
     """
 
     status: Status
-    kind: str
-    message: str
-    stacks: list[Stack] = []
-    elapsed: float = 0.0
-    notes: list[str] = []
+    fault: Fault
+    elapsed: float
+    stop: TracebackType | None = None
+    notes: Sequence[str] = ()
 
     def reproduces(self, manifest: Manifest) -> bool:
         """Whether it is the failure of the game: the same status, and the same exception if it raised one."""
-        return self.status == manifest.status and (self.status != Status.RAISED or self.kind == manifest.fault.kind)
+        return self.status == manifest.status and (
+            self.status != Status.RAISED or self.fault.kind == manifest.fault.kind
+        )
 
 
-@dataclass(frozen=True)
-class Played:
-    """What came of it, and where a debugger should stand: an exception's traceback, or the answer's return."""
-
-    here: Here
-    traceback: TracebackType | None
-
-
-@dataclass
-class Replay:
-    """Plays one capsule, once.
+def play(capsule: Capsule, source: Path | str, folder: Path, imports: Path | None = None, *, apart: bool) -> Here:
+    """Play a capsule.
 
     Args:
         capsule: The capsule.
         source: The submission: its copy, or what "module:attr" names.
         folder: Where the model works.
         imports: Where imports look first; None is nowhere else than usual.
-        dies: Whether the model may end this process.
-        dump: Where it is told what the process did when it had to be ended.
+        apart: Whether the model has a process of its own, which it may end. What it prints then goes to stderr.
+
+    Raises:
+        CapsuleError: The base class cannot be imported here, or the submission cannot be loaded although in the
+            game it could.
+        ContractError: No other process can import the base class.
     """
-
-    capsule: Capsule
-    source: Path | str
-    folder: Path
-    imports: Path | None = None
-    dies: bool = False
-    dump: TextIO | None = None
-    _notes: list[str] = field(default_factory=list)
-
-    def play(self) -> Played:
-        """Play it.
-
-        Raises:
-            CapsuleError: The base class cannot be imported here, or the submission cannot be loaded although in the
-                game it could.
-        """
-        manifest = self.capsule.manifest
-        _check_values(self.capsule)
-        with ExitStack() as stack:
-            stack.enter_context(_importable(Path.cwd(), self.imports))
-            contract, loader = _contract(manifest), _loader(self.capsule)
-            stack.enter_context(chdir(self.folder))
-            if not self.dies:
-                stack.enter_context(exits_are_errors())
+    _check_values(capsule)
+    with _importable(Path.cwd(), imports):
+        replay = _Replay(capsule, source, _contract(capsule.manifest), _loader(capsule), inline=not apart)
+        if not apart:
+            with chdir(folder), exits_are_errors():
+                return anyio.run(replay.play, InlineHost(on_raise=replay.note_raised))
+        with tempfile.TemporaryDirectory(prefix="crunch_game-logs-") as logs:
             try:
-                with limited(max(_SETUP, patience(manifest.budget)), self.dump):
-                    began = time.perf_counter()
-                    callee = stack.enter_context(self._loaded(contract, loader))
-            except (LoadError, TimeUp, Exited) as error:
-                return self._not_loaded(error, time.perf_counter() - began)
-            if manifest.method == LOAD:
-                elapsed = time.perf_counter() - began
-                return Played(Here(status=Status.OK, kind="ok", message="it is loaded", elapsed=elapsed), None)
-            for number, told in enumerate(self.capsule.values.calls, 1):
-                self._tell(callee, told, number)
-            assert self.capsule.values.failing is not None
-            return self._ask(callee, contract, self.capsule.values.failing)
+                return anyio.run(replay.play, ProcessHost(logs=logs, log_limit=_MAX_LOG, sandbox=None))
+            finally:
+                _print_what_it_printed(Path(logs))
 
-    @contextmanager
-    def _loaded(self, contract: Contract, loader: Loader) -> Iterator[_Model]:
-        with warnings.catch_warnings():
-            code = import_code(self.source)
-            with code.scope:
-                args, kwargs = decode(self.capsule.values.init)
-                model = make_model(code, contract, loader, args, kwargs)
-                yield _Model(model, contract)
 
-    def _not_loaded(self, error: BaseException, elapsed: float) -> Played:
-        manifest = self.capsule.manifest
-        cause = error.__cause__ or error
-        here = self._failed(cause, elapsed)
-        message = str(error) if here.status == Status.RAISED else here.message
-        if manifest.method != LOAD:
-            raise CapsuleError(f"{manifest.model_id} cannot be loaded here, although in the game it could: {message}")
-        return Played(msgspec.structs.replace(here, message=message), cause.__traceback__)
+def _print_what_it_printed(logs: Path) -> None:
+    for log in sorted(logs.glob("*.out.log")):
+        sys.stderr.write(log.read_text(errors="replace"))
+    for log in sorted(logs.glob("*.err.log")):
+        for line in (last_lines(log.read_bytes()) or "").splitlines():
+            if not line.startswith(EXITS):
+                print(line, file=sys.stderr)
 
-    def _tell(self, callee: _Model, told: Told, number: int) -> None:
-        """One of the calls before; what went otherwise than in the game is noted."""
-        before = f"call {number} of the {len(self.capsule.values.calls)} before, {told.method}"
+
+class _Replay:
+    """Plays one capsule once, and watches the host: but whatever matters is said by the replies."""
+
+    def __init__(
+        self, capsule: Capsule, source: Path | str, contract: Contract, loader: Loader, *, inline: bool
+    ) -> None:
+        self._manifest, self._values = capsule.manifest, capsule.values
+        args, kwargs = decode(capsule.values.init)
+        self._setup = Setup(contract, loader if inline else TellsExits(loader), args, kwargs)
+        self._submission = Submission(capsule.manifest.model_id, source, capsule.manifest.deployment_id)
+        self._inline = inline
+        self._raised: BaseException | None = None
+        self._notes: list[str] = []
+        # Those who are late should have the time to show how late they are.
+        self._patience = max(1.0, min(10 * capsule.manifest.budget, capsule.manifest.budget + 30.0))
+
+    def note_raised(self, error: BaseException) -> None:
+        """What the model raised in this process."""
+        self._raised = error
+
+    def happened(self, instance: Instance, event: Event, fault: Fault | None) -> None:
+        """As Watcher's."""
+
+    def loop_blocked(self, seconds: float) -> None:
+        """As Watcher's."""
+
+    async def play(self, host: Host) -> Here:
+        """Load the submission, and make the calls."""
         try:
-            with limited(patience(self.capsule.manifest.budget), self.dump):
-                callee.call(told)
-        except TimeUp:
-            self._notes.append(f"{before}, had to be interrupted")
-        except KeyboardInterrupt:
-            if told.status != Status.RAISED:
-                raise
-        except BaseException as error:  # noqa: BLE001 - what a model raises is what came of it
-            if told.status == Status.OK:
-                self._notes.append(f"{before}, succeeded in the game; here it raised {describe_exception(error)}")
-        else:
-            if told.status == Status.RAISED:
-                self._notes.append(f"{before}, raised in the game; here it did not")
+            await host.open(self._setup, [self._submission], self)
+            return await self._load_and_ask(host)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await host.close()
 
-    def _ask(self, callee: _Model, contract: Contract, told: Told) -> Played:
-        manifest, value = self.capsule.manifest, None
-        began = time.perf_counter()
+    async def _load_and_ask(self, host: Host) -> Here:
+        began, seconds = time.perf_counter(), max(_SETUP, self._patience)
         try:
-            with limited(patience(manifest.budget), self.dump), last_return(callee.function(told)) as returned:
-                value = callee.call(told)
-        except KeyboardInterrupt as error:
-            if manifest.fault.kind != "KeyboardInterrupt":
-                raise
-            return Played(self._failed(error, time.perf_counter() - began), error.__traceback__)
-        except BaseException as error:  # noqa: BLE001 - what a model raises is what came of it
-            if callee.lacks(error):
-                _, fault = Setup(contract).absence(told.method, str(error))
-                return Played(self._here(Status(fault.kind), fault.kind, fault.message), None)
-            return Played(self._failed(error, time.perf_counter() - began), error.__traceback__)
-        elapsed = time.perf_counter() - began
-        here = self._answered(contract, told, value, elapsed)
-        if here.status in (Status.INVALID, Status.TIMEOUT) and returned.frame is not None:
-            here = msgspec.structs.replace(here, stacks=[returned_at(returned.frame, str(here.status))])
-        return Played(here, returned.traceback())
+            with self._limited(seconds):
+                loaded = await host.start(self._submission, seconds)
+        except LoadFailure as failure:
+            status = {"timeout": Status.TIMEOUT, "died": Status.DIED}.get(failure.fault.kind, Status.RAISED)
+            here = self._failed(status, failure.fault, time.perf_counter() - began)
+            if self._manifest.method == LOAD:
+                return here
+            raise CapsuleError(
+                f"{self._manifest.model_id} cannot be loaded here, although in the game it could: {here.fault.message}"
+            ) from None
+        if self._manifest.method == LOAD:
+            return Here(Status.OK, Fault("ok", "it is loaded"), time.perf_counter() - began)
+        for number, told in enumerate(self._values.calls, 1):
+            reply = await self._ask(host, loaded.instance, told)
+            if _STATUS.get(reply.event) is Status.DIED and reply.fault is not None:
+                return self._failed(Status.DIED, reply.fault, reply.elapsed)
+            self._compare(reply, told, f"call {number} of the {len(self._values.calls)} before, {told.method}")
+        failing = self._values.failing
+        assert failing is not None
+        with last_return(failing.method, is_foreign) as returned:
+            reply = await self._ask(host, loaded.instance, failing)
+        return self._judged(reply, failing.method, returned[0] if returned else None)
 
-    def _answered(self, contract: Contract, told: Told, value: Any, elapsed: float) -> Here:
-        manifest = self.capsule.manifest
-        try:
-            contract.method(told.method).read(decode(encode(value)))
-        except (Unsendable, Undecodable) as error:
-            return self._here(Status.INVALID, "invalid", f"the answer cannot be sent: {error}", elapsed)
-        except Mismatch as error:
-            message = f"the answer does not fit {told.method}'s contract: {error}"
-            return self._here(Status.INVALID, "invalid", message, elapsed)
-        if elapsed > manifest.budget:
-            message = f"it answered after {elapsed:.3g} s; the budget is {manifest.budget:g} s"
-            return self._here(Status.TIMEOUT, "timeout", message, elapsed)
-        if told.method in manifest.returns and manifest.returns[told.method] is None:
-            self._notes.append(f"the game checks what {told.method} answers against a type that no capsule can name")
-        return self._here(Status.OK, "ok", f"it answered within {elapsed:.3g} s", elapsed)
-
-    def _failed(self, error: BaseException, elapsed: float) -> Here:
-        budget = self.capsule.manifest.budget
-        if isinstance(error, TimeUp):
-            message = f"it was interrupted after {elapsed:.3g} s; the budget is {budget:g} s"
-            stacks = [msgspec.structs.replace(stacks_of(error)[0], kind="interrupted", text="")]
-            return self._here(Status.TIMEOUT, "timeout", message, elapsed, stacks)
-        if isinstance(error, Exited):
-            message = f"it ended its process: exit code {error}"
-            stacks = [msgspec.structs.replace(stacks_of(error)[0], kind="exit code")]
-            return self._here(Status.DIED, "died", message, elapsed, stacks)
-        if self.capsule.manifest.status == Status.TIMEOUT and elapsed > budget:
-            message = f"it raised after {elapsed:.3g} s; the budget is {budget:g} s: {describe_exception(error)}"
-            return self._here(Status.TIMEOUT, "timeout", message, elapsed, stacks_of(error))
-        return self._here(Status.RAISED, type(error).__name__, describe_exception(error), elapsed, stacks_of(error))
-
-    def _here(
-        self, status: Status, kind: str, message: str, elapsed: float = 0.0, stacks: list[Stack] | None = None
-    ) -> Here:
-        return Here(status=status, kind=kind, message=message, elapsed=elapsed, stacks=stacks or [], notes=self._notes)
-
-
-class _Model:
-    """The model, called as the hosts call it."""
-
-    def __init__(self, model: Any, contract: Contract) -> None:
-        self._model = model
-        self._callee = Callee(model, contract)
-        self.lacks = self._callee.lacks
-
-    def function(self, told: Told) -> Any:
-        """The model's own method."""
-        return getattr(self._model, told.method, None)
-
-    def call(self, told: Told) -> Any:
-        """What it answers to the call."""
+    async def _ask(self, host: Host, instance: Instance, told: Told) -> Reply:
         args, kwargs = decode(told.args)
-        kwargs.update(decode(told.extra) or {})
-        return self._callee.call(told.method, args, kwargs)
+        call = Call(self._setup.contract.method(told.method), args, kwargs, self._patience)
+        self._raised = None
+        with self._limited(self._patience):
+            [[(_, reply)]] = [batch async for batch in host.ask(call, {instance: decode(told.extra)}, each=False)]
+        return reply
+
+    def _limited(self, seconds: float) -> AbstractContextManager[None]:
+        """Nobody but a signal ends what never ends in this process."""
+        return limited(seconds) if self._inline else nullcontext()
+
+    def _compare(self, reply: Reply, told: Told, before: str) -> None:
+        """One of the calls before: note what went otherwise than in the game."""
+        message = reply.fault.message if reply.fault else ""
+        if reply.event is Event.DEADLINE or isinstance(self._raised, TimeUp):
+            self._notes.append(f"{before}, had to be interrupted")
+        elif reply.event is Event.RAISED and told.status == Status.OK:
+            self._notes.append(f"{before}, succeeded in the game; here it raised {message}")
+        elif reply.event is Event.ANSWERED and told.status == Status.RAISED:
+            self._notes.append(f"{before}, raised in the game; here it did not")
+
+    def _judged(self, reply: Reply, method: str, stop: TracebackType | None) -> Here:
+        """What the reply to the failing call comes to; the traceback leads to where it was returned."""
+        budget, elapsed = self._manifest.budget, reply.elapsed
+        status, fault = _STATUS.get(reply.event, Status.OK), reply.fault
+        if fault is not None and status not in (Status.INVALID, Status.UNSUPPORTED):
+            return self._failed(status, fault, elapsed)
+        if fault is None:
+            try:
+                self._setup.contract.method(method).read(reply.value)
+            except Mismatch as error:
+                message = f"the answer does not fit {method}'s contract: {error}"
+                status, fault = Status.INVALID, Fault("invalid", message)
+        if fault is None and elapsed > budget:
+            message = f"it answered after {elapsed:.3g} s; the budget is {budget:g} s"
+            status, fault = Status.TIMEOUT, Fault("timeout", message)
+        if fault is not None:
+            lines = traceback.format_tb(stop) if stop is not None else []
+            shown = "".join(["Traceback (most recent call last):\n", *lines, str(status)]) if lines else None
+            return Here(status, replace(fault, traceback=shown), elapsed, stop, self._notes)
+        if method in self._manifest.returns and self._manifest.returns[method] is None:
+            self._notes.append(f"the game checks what {method} answers against a type that no capsule can name")
+        return Here(Status.OK, Fault("ok", f"it answered within {elapsed:.3g} s"), elapsed, notes=self._notes)
+
+    def _failed(self, status: Status, fault: Fault, elapsed: float) -> Here:
+        """How it failed, in the words of who plays it again."""
+        raised, budget = self._raised, f"the budget is {self._manifest.budget:g} s"
+        if isinstance(raised, TimeUp):
+            message = f"it was interrupted after {elapsed:.3g} s; {budget}"
+            status, fault = Status.TIMEOUT, replace(fault, kind="timeout", message=message)
+        elif isinstance(raised, Exited):
+            message = f"it ended its process: exit code {raised}"
+            status, fault = Status.DIED, replace(fault, kind="died", message=message)
+        elif status is Status.TIMEOUT:
+            fault = replace(fault, message=f"{fault.message}; {budget}")
+        elif status is Status.RAISED and self._manifest.status == Status.TIMEOUT and elapsed > self._manifest.budget:
+            message = f"it raised after {elapsed:.3g} s; {budget}: {fault.message}"
+            status, fault = Status.TIMEOUT, replace(fault, kind="timeout", message=message)
+        return Here(status, fault, elapsed, raised.__traceback__ if raised is not None else None, self._notes)
+
+
+_STATUS: Final = {
+    Event.RAISED: Status.RAISED,
+    Event.INVALID: Status.INVALID,
+    Event.UNSUPPORTED: Status.UNSUPPORTED,
+    Event.DEADLINE: Status.TIMEOUT,
+    Event.DIED: Status.DIED,
+    Event.DROPPED: Status.DIED,  # it ended between two calls
+}
 
 
 @contextmanager

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import faulthandler
-import linecache
+import os
 import platform
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import chdir
 from dataclasses import asdict
 from getpass import getuser
 from pathlib import Path
-from types import TracebackType
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
-from rich.traceback import Frame, Stack, Trace, Traceback
 
-from crunch_game.capsules.apart import play_apart
 from crunch_game.capsules.capsule import LOAD, Capsule, Manifest, legible, read
 from crunch_game.capsules.packing import unpack
-from crunch_game.capsules.replaying import Here, Replay
-from crunch_game.capsules.stacks import relative, text_of
+from crunch_game.capsules.replaying import Here, play
 from crunch_game.cli import output
-from crunch_game.cli.debugging import stop_at
+from crunch_game.cli.debugging import relative, show, stop_at
 from crunch_game.errors import CapsuleError
 from crunch_game.outcomes import Status
 
@@ -48,37 +43,44 @@ def replay(capsule: CapsuleFile, debug: Debug = False, code: OtherCode = None, a
     if debug and as_json:
         raise typer.BadParameter("--pdb talks with you, and --json is for programs; use one of them")
     opened = read(capsule)
-    apart = opened.manifest.status in (Status.DIED, Status.TIMEOUT) and not debug
+    apart = _could_end_this_process(opened.manifest) and not debug
     with tempfile.TemporaryDirectory(prefix="crunch_game-replay-") as folder:
-        played, own = _prepared(opened, Path(folder).resolve(), code)
+        prepared = _prepared(opened, Path(folder).resolve(), code)
         if not as_json:
-            _announce(opened, own if code else None, output.screen, apart=apart)
+            _announce(opened, prepared.own if code else None, output.screen, apart=apart)
         if debug:
             faulthandler.enable(sys.__stderr__ or 2)
-        here, traceback = _play(played, apart=apart)
-        root = own.parent if code else own
+        here = play(opened, prepared.source, prepared.folder, prepared.imports, apart=apart)
+        root = prepared.own.parent if code else prepared.own
         if as_json:
             output.print_json(_document(opened, here, root))
         else:
             _tell(opened.manifest, here, root, output.screen, mended=code is not None)
         if debug and here.status is not Status.OK:
-            if traceback is None:
+            if here.stop is None:
                 output.screen.print("there is no line of Python to stop at")
             else:
-                stop_at(traceback, own)
+                stop_at(here.stop, prepared.own)
     if here.reproduces(opened.manifest):
         raise typer.Exit(1)
 
 
-def _play(replay: Replay, *, apart: bool) -> tuple[Here, TracebackType | None]:
-    if apart:
-        return play_apart(replay), None
-    played = replay.play()
-    return played.here, played.traceback
+def _could_end_this_process(manifest: Manifest) -> bool:
+    """Whether it is played in a process of its own, where the system has them."""
+    ends = manifest.status in (Status.DIED, Status.TIMEOUT) or manifest.fault.kind == "KeyboardInterrupt"
+    return ends and hasattr(os, "pidfd_open")
 
 
-def _prepared(capsule: Capsule, folder: Path, code: Path | None) -> tuple[Replay, Path]:
-    """What to play, and the file or folder of the participant's code."""
+class _Prepared(NamedTuple):
+    """What `play` takes, and the file or folder that the participant's code is in."""
+
+    source: Path | str
+    folder: Path
+    imports: Path | None
+    own: Path
+
+
+def _prepared(capsule: Capsule, folder: Path, code: Path | None) -> _Prepared:
     copies, home = folder / "code", folder / "home"
     copies.mkdir()
     home.mkdir()
@@ -86,16 +88,16 @@ def _prepared(capsule: Capsule, folder: Path, code: Path | None) -> tuple[Replay
         path = code.resolve()
         if not path.exists():
             raise CapsuleError(f"there is no submission at {str(code)!r}")
-        return Replay(capsule, path, path if path.is_dir() else home), path
+        return _Prepared(path, path if path.is_dir() else home, None, path)
     with legible(capsule.path) as archive:
         place = unpack(archive, capsule.manifest.code, copies)
     if capsule.manifest.code.reference is not None:
-        return Replay(capsule, capsule.manifest.code.reference, home, copies), copies
+        return _Prepared(capsule.manifest.code.reference, home, copies, copies)
     if place is None:
         raise CapsuleError(
             f"{capsule.path} has no copy of the submission: it was gone when the call failed; give one with --code PATH"
         )
-    return Replay(capsule, place, place if place.is_dir() else home), copies
+    return _Prepared(place, place if place.is_dir() else home, None, copies)
 
 
 # For people.
@@ -126,35 +128,19 @@ def _user() -> str:
 
 def _tell(manifest: Manifest, here: Here, root: Path, console: Console, *, mended: bool) -> None:
     """What came of it."""
-    if any(stack.frames for stack in here.stacks):
+    if here.fault.traceback is not None:
         console.print()
-        _show(here, root, console)
+        show(here.fault.traceback, root, console)
     console.print()
     for note in here.notes:
         console.print(Text(f"! {note}", style="yellow"))
     if here.reproduces(manifest):
-        console.print(Text.assemble(("✗ it reproduces: ", "red"), here.message))
+        console.print(Text.assemble(("✗ it reproduces: ", "red"), here.fault.message))
         return
     mark = ("✓", "green") if here.status is Status.OK else ("!", "yellow")
-    console.print(Text.assemble(mark, (" it does not reproduce: ", mark[1]), here.message))
+    console.print(Text.assemble(mark, (" it does not reproduce: ", mark[1]), here.fault.message))
     for reason in () if mended else _missing(manifest):
         console.print(Padding(Text(reason, style="dim"), (0, 0, 0, 2)))
-
-
-def _show(here: Here, root: Path, console: Console) -> None:
-    """The participant's traceback, its files named from the root."""
-    linecache.checkcache()
-    stacks = [
-        Stack(
-            exc_type=stack.kind,
-            exc_value=stack.text,
-            is_cause=stack.is_cause,
-            frames=[Frame(relative(root, frame.file), frame.line, frame.name) for frame in stack.frames],
-        )
-        for stack in here.stacks
-    ]
-    with chdir(root):
-        console.print(Traceback(Trace(stacks), max_frames=20, word_wrap=True, extra_lines=2))
 
 
 def _missing(manifest: Manifest) -> Iterator[str]:
@@ -190,10 +176,10 @@ def _document(capsule: Capsule, here: Here, root: Path) -> dict[str, Any]:
         "here": {
             "status": here.status,
             "elapsed": here.elapsed,
-            "kind": here.kind,
-            "message": here.message,
-            "traceback": text_of(here.stacks, root),
+            "kind": here.fault.kind,
+            "message": here.fault.message,
+            "traceback": here.fault.traceback and relative(here.fault.traceback, root),
         },
-        "notes": here.notes,
+        "notes": list(here.notes),
         "missing": [] if here.reproduces(manifest) else list(_missing(manifest)),
     }

@@ -37,12 +37,22 @@ class InlineHost:
 
     A model can hang or end the whole process, and all models share its memory. Arguments and answers are still copied,
     so that no model changes what the others or the game see. An answer over its budget becomes a TIMEOUT afterwards.
+
+    Args:
+        clock: Counts seconds.
+        on_raise: Called with what a model raises, before it becomes a fault; for debuggers.
     """
 
     _setup: Setup
 
-    def __init__(self, *, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+        on_raise: Callable[[BaseException], None] = lambda error: None,
+    ) -> None:
         self._clock = clock
+        self._on_raise = on_raise
 
     async def open(self, setup: Setup, submissions: Sequence[Submission], watcher: Watcher) -> None:
         """Keep what `start` needs."""
@@ -61,9 +71,11 @@ class InlineHost:
                     model = make_model(code, setup.contract, setup.loader, args, kwargs)
             except LoadError as error:
                 cause = error.__cause__
+                self._on_raise(cause or error)
                 frames = own_frames(cause) if cause else None
                 raise LoadFailure(Fault(type(cause or error).__name__, str(error), frames)) from None
             except Exception as error:
+                self._on_raise(error)
                 raise LoadFailure(fault_of(error)) from error
         told = tuple(str(warning.message) for warning in caught)
         return Loaded(_Inline(submission, Callee(model, setup.contract), code.scope), told)
@@ -100,12 +112,13 @@ class InlineHost:
                 answer = instance.callee.call(call.method.name, args, kwargs)
             event, value, fault = ANSWERED, read(encode(answer)), None
         except Unsendable as error:
-            event, value, fault = Event.INVALID, None, Fault("invalid", str(error))
+            event, value, fault = Event.INVALID, None, Fault("invalid", f"the answer cannot be sent: {error}")
         except Undecodable as error:
             event, value, fault = Event.INVALID, None, Fault("invalid", f"the answer cannot be read: {error}")
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - nothing is awaited here, so whatever is raised comes from the model
+            self._on_raise(error)
             event, value, fault = Event.RAISED, None, fault_of(error)
             if instance.callee.lacks(error):
                 event, fault = self._setup.absence(call.method.name, str(error))

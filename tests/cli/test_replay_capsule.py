@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 from crunch_game import CapsuleError, CapsuleSaved, Policy
-from crunch_game.capsules.apart import play_apart
 from crunch_game.capsules.capsule import read
-from crunch_game.capsules.replaying import Replay
+from crunch_game.capsules.replaying import play
 from crunch_game.sync import ModelRunner
 
 pytestmark = pytest.mark.processes
 
 PROGRAM = Path(sys.executable).parent / "crunch-game"
 GAMES = Path(__file__).parents[1] / "games"
+EXIT_3 = "exit code 3; something in it called os._exit, or native code called exit"
 COUNTING = "self.n = getattr(self, 'n', 0) + 1"
 
 
@@ -164,9 +164,9 @@ def test_an_answer_that_cannot_be_sent(submit, failing, command):
 @pytest.mark.parametrize(
     ("body", "how", "line"),
     [
-        ("os._exit(3)", "exit code 3", "❱ 10 os._exit(3)"),
-        ("import ctypes; ctypes.string_at(0)", "SIGSEGV", "❱ 10 import ctypes; ctypes.string_at(0)"),
-        ("import signal; os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL", ""),
+        ("os._exit(3)", EXIT_3, "❱ 10 os._exit(3)"),
+        ("import ctypes; ctypes.string_at(0)", "signal 11 (SIGSEGV); ", "❱ 10 import ctypes; ctypes.string_at(0)"),
+        ("import signal; os.kill(os.getpid(), signal.SIGKILL)", "signal 9 (SIGKILL); ", ""),
     ],
 )
 def test_a_call_that_ends_its_process_does_so_again_and_leaves_this_one(submit, failing, installed, body, how, line):
@@ -175,12 +175,12 @@ def test_a_call_that_ends_its_process_does_so_again_and_leaves_this_one(submit, 
     text = shown(ended)
     assert "then the call itself, in a process of its own" in text
     assert line in text
-    assert text.endswith(f"✗ it reproduces: its process ended: {how}")
+    assert f"✗ it reproduces: its process ended during predict: {how}" in text
 
 
 def test_what_a_model_prints_in_a_process_of_its_own_is_no_part_of_the_document(submit, failing, installed):
     ended = installed("replay", failing(submit("dies", "print('noise', flush=True)\nos._exit(3)")), "--json")
-    assert (ended.code, ended.document["here"]["message"]) == (1, "its process ended: exit code 3")
+    assert (ended.code, ended.document["here"]["message"]) == (1, f"its process ended during predict: {EXIT_3}")
     assert ended.stderr == "noise\n"
 
 
@@ -202,8 +202,7 @@ def test_what_never_ends_is_interrupted_and_shown_where_it_was(submit, failing, 
     text = shown(ended)
     assert "spins.py:1" in text
     assert "while True:" in text
-    assert "✗ it reproduces: it was interrupted after 1" in text
-    assert text.endswith("s; the budget is 0.1 s")
+    assert text.endswith("✗ it reproduces: no answer within 1 s; the budget is 0.1 s")
 
 
 def test_what_cannot_be_interrupted_is_ended(submit, failing, installed):
@@ -212,7 +211,7 @@ def test_what_cannot_be_interrupted_is_ended(submit, failing, installed):
     assert ended.code == 1
     text = shown(ended)
     assert "❱ 10 return sum(range(10**15))" in text
-    assert text.endswith("✗ it reproduces: it did not come back, and could not be interrupted; the budget is 0.1 s")
+    assert text.endswith("✗ it reproduces: no answer within 1 s; the budget is 0.1 s")
 
 
 def test_a_submission_that_cannot_be_loaded(submit, failing, command, tmp_path):
@@ -336,7 +335,7 @@ PANICS = f"{COUNTING}\nif self.n == 1: raise Panic('now')"
 
 @pytest.mark.parametrize(
     ("body", "message"),
-    [("raise ValueError('no')", "ValueError: no"), ("os._exit(3)", "its process ended: exit code 3")],
+    [("raise ValueError('no')", "ValueError: no"), ("os._exit(3)", f"its process ended during predict: {EXIT_3}")],
 )
 def test_a_tick_that_raised_what_is_no_exception_does_so_again_and_the_call_is_played(
     submit, failing, installed, body, message
@@ -346,6 +345,20 @@ def test_a_tick_that_raised_what_is_no_exception_does_so_again_and_the_call_is_p
     assert (ended.code, ended.stderr) == (1, "asked\n")
     assert shown(ended).endswith(f"✗ it reproduces: {message}")
     assert "! call" not in shown(ended)
+
+
+def test_a_model_that_interrupts_itself_does_so_again_and_not_the_replay(submit, failing, installed):
+    ended = installed("replay", failing(submit("alice", "raise KeyboardInterrupt")))
+    assert ended.code == 1
+    assert shown(ended).endswith("✗ it reproduces: KeyboardInterrupt")
+
+
+def test_who_ends_its_process_in_a_call_before_has_died(submit, failing, installed):
+    path = failing(submit("dies", "os._exit(3)"), rows=1)
+    other = submit("other", "return 1.0", "os._exit(4)")
+    ended = installed("replay", path, "--code", other)
+    assert ended.code == 1
+    assert "✗ it reproduces: its process ended during tick: exit code 4; " in shown(ended)
 
 
 def test_a_tick_that_raises_what_is_no_exception_here_only_is_told(submit, failing, command):
@@ -365,13 +378,10 @@ def test_a_load_that_raises_what_is_no_exception_here_only(submit, failing, inst
     assert sentence in " ".join(ended.stderr.split())
 
 
-def test_what_the_replay_itself_fails_at_is_not_taken_for_the_models_death(submit, failing):
-    replay = Replay(read(failing(submit("alice", "os._exit(3)"))), Path("alice.py"), Path("nowhere"))
-    with pytest.raises(CapsuleError) as caught:
-        play_apart(replay)
-    assert (
-        str(caught.value) == "it could not be played: FileNotFoundError: [Errno 2] No such file or directory: 'nowhere'"
-    )
+def test_a_submission_that_is_not_there_is_not_taken_for_the_models_death(submit, failing):
+    capsule = read(failing(submit("alice", "os._exit(3)")))
+    with pytest.raises(CapsuleError, match=r"alice cannot be loaded here, .* there is no submission at "):
+        play(capsule, Path("nowhere.py"), Path(), apart=True)
 
 
 def test_a_model_that_lost_a_method_loses_it_again(submit, failing, command):
