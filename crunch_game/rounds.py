@@ -91,7 +91,7 @@ class _Tally:
         self._succeeded = 0
         """Successes that change nothing; they are not among those that ended."""
         self._afar: list[Verdict] = []
-        """What happened to players by way of an instance that was asked before it was theirs."""
+        """What happened to seats by an instance that was asked before it was theirs."""
 
     def begin(self, player: Player, now: float) -> Outcome | None:
         """Mark the player as asked; the outcome at once when it cannot be."""
@@ -146,7 +146,7 @@ class _Tally:
         """The outcome of an instance that was replaced or ended while it was asked; it counts for nobody."""
         seat = player.seat
         if seat.instance is instance and event in (Event.DIED, Event.LOST):
-            # on_join asked it, and it has taken over since: no round of its own will tell of its end.
+            # on_join asked it, and it has taken over since: the seat hears of its end from nobody else.
             self._afar.append(Verdict(seat, event, fault))
         status = TABLE[State.LEFT, event].status or Status.SKIPPED
         if status is Status.SKIPPED:

@@ -166,7 +166,6 @@ class Instances:
         """Tell that the load failed; the old code plays on, if it does."""
         seat.loading = None
         if seat.instance is None:
-            seat.fault = fault
             seat.model.deployment_id = submission.deployment_id
             seat.take(Event.LOAD_FAILED, time.monotonic(), fault.message)
         self._notify(News(submission, State.FAILED, fault, cause=cause))

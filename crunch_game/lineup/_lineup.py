@@ -227,24 +227,23 @@ class Lineup:
 
     def _enact(self, player: Player, fault: Fault | None, cause: Cause | None) -> None:
         """Do what the player's new state asks for: end it, start it again, or wait for it."""
-        if not isinstance(player, Seat):
-            player.fault = fault or player.fault  # whoever waits for its on_join does the rest
+        if isinstance(player, Fresh):
+            player.fault = fault or player.fault  # who awaits its on_join does the rest
             return
         if self.closed:
             return
-        state = player.health.state
+        seat, state = player.seat, player.health.state
         if state is State.RESTARTING:
-            self._restart(player, fault or Fault("died", "it ended"))
+            self._restart(seat, fault or Fault("died", "it ended"))
         elif state is State.UNREACHABLE:
-            self._tasks.start_soon(self._wait_for, player, player.health)
+            self._tasks.start_soon(self._wait_for, seat, seat.health)
         elif state is State.STOPPED:
-            self._stop(player, fault, cause)
+            self._stop(seat, fault, cause)
         elif state is State.LEFT:
-            self._retire(player)
-            self._emit(events.ModelLeft(player.model.id, player.deployment_id))
+            self._retire(seat)
+            self._emit(events.ModelLeft(seat.model.id, seat.deployment_id))
 
     def _restart(self, seat: Seat, fault: Fault) -> None:
-        seat.fault = fault
         self._instances.end(seat)
         if seat.loading is not None:
             return  # new code is on its way
@@ -270,7 +269,6 @@ class Lineup:
                 return
 
     def _stop(self, seat: Seat, fault: Fault | None, cause: Cause | None) -> None:
-        seat.fault = fault
         is_newest = seat.submission.deployment_id == seat.deployment_id
         if fault is not None and not is_newest:
             self._instances.end(seat)  # the fault was the old code's; the new code on its way is to play

@@ -18,17 +18,18 @@ __all__ = ["Fresh", "Player", "Seat", "Verdict"]
 class Player:
     """Somebody who can be asked: an instance, and the health that its answers change.
 
-    Args:
-        model: What the author sees of it.
-        record: Where its health and its deployment are kept.
+    Attributes:
+        seat: The place in the game that it has, or that it is meant for.
+        model: What the author sees of whoever has that place.
+        instance: What is asked; None while there is none.
     """
 
-    def __init__(self, model: Model, record: Model) -> None:
+    seat: Seat
+
+    def __init__(self, model: Model, record: Model, instance: Instance | None = None) -> None:
         self.model = model
-        self.instance: Instance | None = None
-        self.fault: Fault | None = None
-        """The last fault that changed its state."""
-        self._record = record
+        self.instance = instance
+        self._record = record  # has the health and the deployment of this player, which need not be those of `model`
 
     @property
     def health(self) -> Health:
@@ -39,11 +40,6 @@ class Player:
     def deployment_id(self) -> str:
         """The version of the code that its instance runs."""
         return self._record.deployment_id
-
-    @property
-    def seat(self) -> Seat:
-        """The model's place in the game, which the player has or is going to have."""
-        raise NotImplementedError
 
     def take(
         self, event: Event, now: float, reason: str | None = None, strikes: Mapping[str, Strikes] | None = None
@@ -59,16 +55,12 @@ class Seat(Player):
     def __init__(self, submission: Submission, now: float) -> None:
         model = Model(submission, now)
         super().__init__(model, record=model)
+        self.seat = self
         self.submission = submission
         """What the roster last said: newer than what plays, while new code is being loaded."""
         self.loading: anyio.CancelScope | None = None
         self.losses = 0
         """How often in a row the connection was lost before a fresh instance played."""
-
-    @property
-    def seat(self) -> Seat:
-        """Itself."""
-        return self
 
 
 class Fresh(Player):
@@ -78,20 +70,16 @@ class Fresh(Player):
     """
 
     def __init__(self, seat: Seat, submission: Submission, instance: Instance, now: float) -> None:
-        super().__init__(seat.model, record=Model(submission, now))
-        self.instance = instance
+        super().__init__(seat.model, Model(submission, now), instance)
+        self.seat = seat
+        self.fault: Fault | None = None
+        """What ended it, or took it out of the game, before it played."""
         self.lost = False
         """Whether a call, the connection or the instance was lost, and with it what `on_join` told."""
-        self._seat = seat
-        self.entrance = Event.LOADED if seat.deployment_id == submission.deployment_id else Event.REDEPLOYED
+        same_code = seat.deployment_id == submission.deployment_id
+        self.entrance = Event.LOADED if same_code else Event.REDEPLOYED
         """What will happen to the seat when it takes over."""
-        same_code = self.entrance is Event.LOADED
-        super().take(Event.LOADED, now, strikes=seat.health.strikes if same_code else None)
-
-    @property
-    def seat(self) -> Seat:
-        """The place that it is meant for."""
-        return self._seat
+        self.take(Event.LOADED, now, strikes=seat.health.strikes if same_code else None)
 
     def take(
         self, event: Event, now: float, reason: str | None = None, strikes: Mapping[str, Strikes] | None = None
