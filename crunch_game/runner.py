@@ -180,7 +180,7 @@ class ModelRunner:
         return hook
 
     async def _introduce(self, fresh: Fresh) -> None:
-        bound = copy.copy(self)  # it shares everything but this
+        bound = copy.copy(self)  # shallow: models, hooks and tasks are the same
         bound._fresh = fresh
         for hook in self._hooks:
             await hook(fresh.model, bound)

@@ -304,13 +304,12 @@ async def test_a_fresh_instance_was_told_what_on_join_told_it_and_nothing_of_its
 @asynchronous
 async def test_a_call_that_never_reached_a_busy_model_is_no_failure_to_save_and_nothing_it_was_told(submit, running):
     path = submit("naps", "time.sleep(2 if self.n == 1 else 0)\nraise ValueError", "self.n = getattr(self, 'n', 0) + 1")
-    async with running([path], policy={"timeout": 0.5}) as runner:
+    async with running([path], policy={"timeout": PATIENCE, "timeouts": {"predict": 0.5}}) as runner:
         await rounds(runner)  # its predict is late
-        assert "it has been busy with predict for" in (await runner.tick({"BTC": 1.0}))["naps"].error.message
-        with anyio.fail_after(PATIENCE):
-            while (await runner.tick({"BTC": 2.0}))["naps"].status is Status.TIMEOUT:
-                pass
-        await runner.predict("BTC", 1)
+        missed = (await runner.call("tick", {"BTC": 1.0}, timeout=0.1))["naps"]
+        assert "it has been busy with predict for" in missed.error.message
+        assert (await runner.tick({"BTC": 2.0}))["naps"].status is Status.OK  # it has waited for the nap to end
+        await runner.call("predict", "BTC", 1, timeout=PATIENCE)
     late, raised = saved(runner)
     assert read(late).manifest.status == Status.TIMEOUT
     assert [args[0][0]["BTC"] for _, args, _ in told(raised)] == [0.0, 2.0]
