@@ -185,20 +185,16 @@ class NodeHost:
         self._leaving[address] = gone = asyncio.Event()
         try:
             with anyio.CancelScope(shield=True):
-                await self._end(instance)
+                if not instance.is_forgotten:
+                    try:
+                        await instance.connection.rest(_REST_TIMEOUT_SECONDS)
+                    except (AioRpcError, Refused):
+                        self._spoil(instance.submission)
                 await instance.close()
         finally:
             gone.set()
             if self._leaving.get(address) is gone:
                 del self._leaving[address]
-
-    async def _end(self, node: Node) -> None:
-        if node.is_forgotten:
-            return
-        try:
-            await node.connection.rest(_REST_TIMEOUT_SECONDS)
-        except (AioRpcError, Refused):
-            self._spoil(node.submission)
 
     def _spoil(self, submission: Submission) -> None:
         self._spoiled[submission.id, submission.deployment_id] = None

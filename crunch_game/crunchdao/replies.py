@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from google.protobuf.message import DecodeError
 from grpc import StatusCode
@@ -30,7 +29,10 @@ def reply_of_answer(data: bytes, elapsed: float, *, table: bool = False) -> Repl
         return _fault(Event.INVALID, "invalid", "its node answered with a message that cannot be read", elapsed)
     code, message = response.status.code, response.status.message
     if code == ReplyCode.SUCCESS:
-        return _value(response.methodResponse, elapsed, table)
+        try:
+            return Reply(Event.ANSWERED, decode_answer(response.methodResponse, table=table), None, elapsed)
+        except Undecodable as error:
+            return _fault(Event.INVALID, "invalid", f"the answer cannot be read: {shortened(str(error))}", elapsed)
     if code == ReplyCode.FAILED_PRECONDITION:
         return Reply(Event.UNREACHED, None, FORGOTTEN, elapsed)
     if code in (ReplyCode.BAD_IMPLEMENTATION, ReplyCode.INVALID_ARGUMENT):
@@ -43,13 +45,6 @@ def reply_of_answer(data: bytes, elapsed: float, *, table: bool = False) -> Repl
     if message.startswith(UNSENT):
         return _fault(Event.INVALID, "invalid", message, elapsed)
     return _fault(Event.RAISED, code or "UNKNOWN", message or f"its node says {code or 'nothing'}", elapsed)
-
-
-def _value(variant: Any, elapsed: float, table: bool) -> Reply:
-    try:
-        return Reply(Event.ANSWERED, decode_answer(variant, table=table), None, elapsed)
-    except Undecodable as error:
-        return _fault(Event.INVALID, "invalid", f"the answer cannot be read: {shortened(str(error))}", elapsed)
 
 
 def reply_of_error(error: AioRpcError, elapsed: float) -> Reply:

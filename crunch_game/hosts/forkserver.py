@@ -212,7 +212,7 @@ class _Server:
         self._ended: list[Exited] = []
 
     def run(self) -> Sequence[int] | None:
-        """Obey until the coordinator is gone, then end all children. In a forked child only: return its descriptors."""
+        """Obey until the coordinator is gone, then end all children. In a forked child: returns its descriptors."""
         try:
             while True:
                 for ready, _ in self._poll.poll():

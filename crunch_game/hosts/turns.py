@@ -105,7 +105,7 @@ class Turns(Generic[CallT]):
         return True
 
     def next(self, now: float) -> CallT | None:
-        """Begin the next turn: the call that is to be asked now; None while none waits, or the model is not free."""
+        """Begin the next turn. Returns the call that is to be asked now; None if none waits, or the model is busy."""
         if self.current is not None or not self.queue or len(self.running) > self._max_overdue:
             return None
         call = self.queue.popleft()
