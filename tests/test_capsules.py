@@ -37,7 +37,7 @@ from crunch_game import (
     Submission,
 )
 from crunch_game.capsules import packing, recorder, tapes, writing
-from crunch_game.capsules.capsule import LOAD, Code, legible, read
+from crunch_game.capsules.capsule import LOAD, PackedCode, legible, read
 from crunch_game.capsules.packing import pack, unpack
 from crunch_game.capsules.tapes import CallHistory
 from crunch_game.hosts.base import Instance, Reply
@@ -355,7 +355,7 @@ async def test_new_code_begins_anew_and_no_code_fills_the_disk(submit, running, 
 @pytest.mark.processes
 @asynchronous
 async def test_a_folder_that_is_full_takes_no_more(submit, running, folder, monkeypatch):
-    monkeypatch.setattr(writing, "_MOST_BYTES", 100)
+    monkeypatch.setattr(writing, "MAX_FOLDER_BYTES", 100)
     async with running([submit("raises", "raise ValueError")]) as runner:
         await rounds(runner, 3)
     assert len(saved(runner)) == 1
@@ -515,7 +515,7 @@ def test_an_instance_that_is_gone_is_not_kept_alive():
 def packed(place: Path, loaded: float = float("inf"), kind: str = "folder"):
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
-        code = pack(place, Code(kind=kind), archive, loaded)
+        code = pack(place, PackedCode(kind=kind), archive, loaded)
     return code, zipfile.ZipFile(stream)
 
 
@@ -580,7 +580,7 @@ def test_a_path_that_becomes_a_link_out_while_it_is_copied_is_not_followed(proje
 
 
 def test_what_does_not_fit_is_left_out_the_largest_first_and_code_last(project, monkeypatch):
-    monkeypatch.setattr(packing, "_MOST_BYTES", 3 << 20)
+    monkeypatch.setattr(packing, "MAX_CODE_BYTES", 3 << 20)
     (project / "large.py").write_bytes(b"#" * (1 << 20))
     (project / "fits.bin").write_bytes(bytes(1 << 20))
     (project / "huge.bin").write_bytes(bytes(5 << 20))
@@ -590,7 +590,7 @@ def test_what_does_not_fit_is_left_out_the_largest_first_and_code_last(project, 
 
 
 def test_too_many_files_are_told_in_a_few_words(project, monkeypatch):
-    monkeypatch.setattr(packing, "_MOST_FILES", 3)
+    monkeypatch.setattr(packing, "MAX_FILES", 3)
     for number in range(40):
         (project / f"x{number}.txt").touch()
     (project / "odd\nname.py").touch()
@@ -738,7 +738,7 @@ def test_no_part_of_a_capsule_passes_for_one(capsule):
 
 
 def test_a_capsule_that_is_more_than_one_can_be_is_not_unpacked(capsule, monkeypatch):
-    monkeypatch.setattr("crunch_game.capsules.capsule._MOST", 8 << 20)
+    monkeypatch.setattr("crunch_game.capsules.capsule.MAX_BYTES", 8 << 20)
     bomb = zipfile.ZipInfo("code/raises/zeros")
     bomb.compress_type = zipfile.ZIP_DEFLATED
     other = remade(capsule, add={bomb: bytes(9 << 20)})

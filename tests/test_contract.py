@@ -10,6 +10,7 @@ import typing
 from abc import ABC, abstractmethod
 from typing import Annotated, Any
 
+import pandas
 import pydantic
 import pytest
 
@@ -714,3 +715,22 @@ def test_a_game_without_checks_loads_no_pydantic():
     )
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert printed == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "is_table"),
+    [
+        (pandas.DataFrame, True),
+        (pandas.DataFrame | None, True),
+        (typing.Optional[pandas.DataFrame], True),  # noqa: UP045 - another type than the one above
+        (Annotated[pandas.DataFrame, "prices"], True),
+        (Any, False),
+        (object, False),
+        (None, False),
+        (pandas.Series, False),
+        (list[pandas.DataFrame], False),
+        (dict[str, float] | float, False),
+    ],
+)
+def test_a_method_returns_a_table_if_its_annotation_is_one_or_may_be_one(annotation, is_table):
+    assert Contract(Prices, returns={"predict": annotation}).method("predict").returns_table is is_table

@@ -24,7 +24,19 @@ import msgspec
 from crunch_game.errors import CapsuleError
 from crunch_game.outcomes import Fault
 
-__all__ = ["CODE", "LOAD", "MANIFEST", "VALUES", "Capsule", "Code", "Manifest", "Told", "Values", "legible", "read"]
+__all__ = [
+    "CODE",
+    "LOAD",
+    "MANIFEST",
+    "VALUES",
+    "Capsule",
+    "Manifest",
+    "PackedCode",
+    "Told",
+    "Values",
+    "legible",
+    "read",
+]
 
 VERSION: Final = 1
 CODE: Final = "code/"
@@ -34,19 +46,20 @@ LOAD: Final = "load"
 """The method of a capsule whose submission could not be loaded."""
 
 _FORMAT: Final = "crunch_game fault capsule"
-_MOST_MANIFEST: Final = 1 << 20
-_MOST: Final = 512 << 20
+MAX_MANIFEST_BYTES: Final = 1 << 20
+MAX_BYTES: Final = 512 << 20
+"""Bytes of everything in a capsule, unpacked: a small zip file can stand for a disk full."""
 
 
-class Code(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the submission is.
+class PackedCode(msgspec.Struct, frozen=True, kw_only=True):
+    """The submission, as far as the capsule has a copy of it.
 
     Attributes:
-        kind: It is a "file" or a "folder", or something "named": a class, or "package.module:attr".
-        name: Its name in `code/`; None where the capsule has no copy.
-        reference: "module:attr" of what is named.
+        kind: A "file", a "folder", or something "named": a class, or "package.module:attr".
+        name: The copy's name in `code/`; None where there is no copy.
+        reference: "module:attr" of something named.
         left_out: Files that the copy lacks, each with the reason.
-        changed: The code was changed after the model was loaded: the copy may not be what failed.
+        changed: Whether the code was changed after the model was loaded; then the copy may not be what failed.
     """
 
     kind: Literal["file", "folder", "named"]
@@ -63,13 +76,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         saved_at: UTC, ISO 8601.
         python, crunch_game: The versions that the game ran with.
         contract: The base class, "module:Class".
-        returns: Return types that the game gave instead of the annotated ones: "module:Class", or None for one
-            that has no such name.
+        returns: The return types that the game overrides, by method: "module:Class", or None for a type that has no
+            such name.
         allow_inf_nan: As Contract's.
         loader: The loader's class.
         method: The method; `LOAD` when there was no model yet.
         call: The call as people write it.
-        calls_before: How many calls the model got before the first that is kept.
+        calls_before: How many earlier calls the capsule lacks.
         budget, elapsed: Seconds.
         status: How the call ended, a Status.
     """
@@ -81,7 +94,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     crunch_game: str
     model_id: str
     deployment_id: str
-    code: Code
+    code: PackedCode
     contract: str
     returns: dict[str, str | None]
     allow_inf_nan: bool
@@ -105,7 +118,7 @@ class Told(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Values(msgspec.Struct, array_like=True, frozen=True):
-    """Every value: the init arguments, the loader's fields, the calls before the failing one, oldest first, and it."""
+    """The init arguments, the loader's fields, the calls before the failing one (oldest first), and the failing one."""
 
     init: msgspec.Raw
     loader: msgspec.Raw
@@ -131,11 +144,11 @@ def read(path: str | Path) -> Capsule:
     """Read a capsule; nothing of it is run.
 
     Raises:
-        CapsuleError: The file is none, or not whole, or from a newer version of this library.
+        CapsuleError: The file is no capsule, is damaged, or is from a newer version of this library.
     """
     path = Path(path)
     with legible(path) as archive:
-        text = _member(archive, MANIFEST, _MOST_MANIFEST)
+        text = _member(archive, MANIFEST, MAX_MANIFEST_BYTES)
         head = msgspec.json.decode(text, type=_Head)
         if head.format != _FORMAT:
             raise CapsuleError(f"{path} is no fault capsule")
@@ -145,7 +158,7 @@ def read(path: str | Path) -> Capsule:
                 "run: pip install --upgrade crunch-game"
             )
         manifest = msgspec.json.decode(text, type=Manifest)
-        values = msgspec.msgpack.decode(_member(archive, VALUES, _MOST), type=Values)
+        values = msgspec.msgpack.decode(_member(archive, VALUES, MAX_BYTES), type=Values)
     if (values.failing is None) is not (manifest.method == LOAD):
         raise CapsuleError(f"{path} is no fault capsule that can be read: its parts do not belong together")
     return Capsule(path, manifest, values)
@@ -153,15 +166,15 @@ def read(path: str | Path) -> Capsule:
 
 @contextmanager
 def legible(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The capsule's archive; whatever is wrong with the file becomes one sentence.
+    """The capsule's archive, while the block runs; whatever is wrong with the file becomes one sentence.
 
     Raises:
-        CapsuleError: It is no zip file, not whole, or more than a capsule can be.
+        CapsuleError: It is no zip file, is damaged, or holds more than MAX_BYTES.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > _MOST:
-                raise CapsuleError(f"{path} is no fault capsule: it holds more than {_MOST >> 20} MiB")
+            if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
+                raise CapsuleError(f"{path} is no fault capsule: it holds more than {MAX_BYTES >> 20} MiB")
             yield archive
     except (FileNotFoundError, IsADirectoryError):
         raise CapsuleError(f"there is no file {str(path)!r}") from None

@@ -10,17 +10,18 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final, NamedTuple
 
-from crunch_game.capsules.capsule import CODE, Code
+from crunch_game.capsules.capsule import CODE, PackedCode
 from crunch_game.errors import CapsuleError
 
-__all__ = ["pack", "unpack"]
+__all__ = ["MAX_CODE_BYTES", "MAX_COMPRESSED_BYTES", "MAX_FILES", "MAX_LEFT_OUT", "pack", "unpack"]
 
 _MIB: Final = 1 << 20
-_MOST_BYTES: Final = 64 * _MIB
-_MOST_FILES: Final = 5_000
-_MOST_TOLD: Final = 20
-_STORED_FROM: Final = 4 * _MIB
-"""Bytes from which a file is not compressed: that large are weights, which hardly shrink, and would take long."""
+MAX_CODE_BYTES: Final = 64 * _MIB
+MAX_FILES: Final = 5_000
+MAX_LEFT_OUT: Final = 20
+"""Files that are named among those left out; the others are only counted."""
+MAX_COMPRESSED_BYTES: Final = 4 * _MIB
+"""Bytes of a file that is compressed: larger ones are weights, which hardly shrink and would take long."""
 
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _Inode = tuple[int, int]
@@ -32,7 +33,7 @@ class _Found(NamedTuple):
     size: int
 
 
-def pack(place: Path, code: Code, archive: zipfile.ZipFile, loaded: float) -> Code:
+def pack(place: Path, code: PackedCode, archive: zipfile.ZipFile, loaded: float) -> PackedCode:
     """Copy the file or folder into the archive.
 
     Hidden files, bytecode and virtual environments are no part of it. What does not fit is left out, the largest
@@ -48,11 +49,11 @@ def pack(place: Path, code: Code, archive: zipfile.ZipFile, loaded: float) -> Co
         The code, with its place in the archive.
     """
     found, inodes, left_out = _found(place)
-    room, newest = _MOST_BYTES, 0.0
+    room, newest = MAX_CODE_BYTES, 0.0
     for file in sorted(found, key=lambda file: (not file.name.endswith(".py"), file.size, file.name)):
         why = None
         if file.size > room:
-            why = f"{file.size / _MIB:,.1f} MiB; a capsule holds {_MOST_BYTES // _MIB} MiB of code"
+            why = f"{file.size / _MIB:,.1f} MiB; a capsule holds {MAX_CODE_BYTES // _MIB} MiB of code"
         else:
             try:
                 why, size, changed = _copy(file, inodes, room, archive)
@@ -61,10 +62,10 @@ def pack(place: Path, code: Code, archive: zipfile.ZipFile, loaded: float) -> Co
                 why = error.strerror or type(error).__name__
         if why is not None:
             left_out.append(f"{file.name} ({why})")
-    if len(left_out) > _MOST_TOLD:
-        left_out[_MOST_TOLD:] = [f"and {len(left_out) - _MOST_TOLD} more"]
+    if len(left_out) > MAX_LEFT_OUT:
+        left_out[MAX_LEFT_OUT:] = [f"and {len(left_out) - MAX_LEFT_OUT} more"]
     name = place.name if found else None
-    return Code(
+    return PackedCode(
         kind=code.kind,
         name=name,
         reference=code.reference,
@@ -74,7 +75,7 @@ def pack(place: Path, code: Code, archive: zipfile.ZipFile, loaded: float) -> Co
 
 
 def _found(place: Path) -> tuple[list[_Found], set[_Inode], list[str]]:
-    """The files and links to copy; the inodes of those that lie there themselves; and what is left out."""
+    """The files and links to copy, the inodes of the files (where links may lead), and what is left out."""
     if place.is_file():
         status = place.stat()
         return [_Found(place, place.name, status.st_size)], {(status.st_dev, status.st_ino)}, []
@@ -95,8 +96,8 @@ def _found(place: Path) -> tuple[list[_Found], set[_Inode], list[str]]:
             status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
             if not _is_plain(shown):
                 left_out.append(f"{ascii(shown)[1:-1]} (its name)")
-            elif len(found) == _MOST_FILES:
-                left_out.append(f"{shown} (a capsule holds {_MOST_FILES:,} files)")
+            elif len(found) == MAX_FILES:
+                left_out.append(f"{shown} (a capsule holds {MAX_FILES:,} files)")
             elif stat.S_ISREG(status.st_mode):
                 found.append(_Found(path, shown, status.st_size))
                 inodes.add((status.st_dev, status.st_ino))
@@ -106,7 +107,7 @@ def _found(place: Path) -> tuple[list[_Found], set[_Inode], list[str]]:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether the name is one, and the same, on every system."""
+    """Whether the name means the same file on every system."""
     return name.isprintable() and not {"\\", ":"} & set(name)
 
 
@@ -123,7 +124,7 @@ def _copy(file: _Found, inodes: set[_Inode], room: int, archive: zipfile.ZipFile
         if status.st_size > room:
             return f"a link to {status.st_size / _MIB:,.1f} MiB", 0, 0.0
         entry = zipfile.ZipInfo(CODE + file.name)
-        entry.compress_type = zipfile.ZIP_STORED if status.st_size >= _STORED_FROM else zipfile.ZIP_DEFLATED
+        entry.compress_type = zipfile.ZIP_STORED if status.st_size >= MAX_COMPRESSED_BYTES else zipfile.ZIP_DEFLATED
         entry.external_attr = 0o100644 << 16
         with archive.open(entry, "w") as target:
             size = _copy_at_most(source, target, room)
@@ -131,7 +132,7 @@ def _copy(file: _Found, inodes: set[_Inode], room: int, archive: zipfile.ZipFile
 
 
 def _copy_at_most(source: BinaryIO, target: object, most: int) -> int:
-    """Copy what the file has now, and not what something may go on to write to it."""
+    """Copy what the file has now: something may go on writing to it for ever."""
     copied = 0
     while copied < most and (data := source.read(min(_MIB, most - copied))):
         target.write(data)  # type: ignore[attr-defined]
@@ -139,7 +140,7 @@ def _copy_at_most(source: BinaryIO, target: object, most: int) -> int:
     return copied
 
 
-def unpack(archive: zipfile.ZipFile, code: Code, folder: Path) -> Path | None:
+def unpack(archive: zipfile.ZipFile, code: PackedCode, folder: Path) -> Path | None:
     """Write the submission's copy into an empty folder; where it then is, or None where the capsule has none.
 
     Raises:
@@ -163,7 +164,7 @@ def _entries(archive: zipfile.ZipFile) -> Iterator[zipfile.ZipInfo]:
 
 
 def _inside(name: str) -> PurePosixPath:
-    """The name, which must lead into the folder that it is put after."""
+    """The name as a path that stays in the folder that it is joined to."""
     parts = name.split("/")
     if not all(parts) or not _is_plain(name) or {".", ".."} & set(parts):
         raise CapsuleError(f"the capsule holds a file {name!r}, which would lead out of its folder; it is not opened")

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from crunch_game.capsules.capsule import LOAD, MANIFEST, VALUES, Code, Manifest, Told, Values
+from crunch_game.capsules.capsule import LOAD, MANIFEST, VALUES, Manifest, PackedCode, Told, Values
 from crunch_game.capsules.packing import pack
 from crunch_game.capsules.tapes import Recent
 from crunch_game.contract import Contract
@@ -30,10 +30,10 @@ from crunch_game.loading import Loader
 from crunch_game.outcomes import Fault, Status
 from crunch_game.sources import ClassSource, FileSource, FolderSource, Source, place_of
 
-__all__ = ["Capture", "write"]
+__all__ = ["MAX_FOLDER_BYTES", "Capture", "write"]
 
 _GIB: Final = 1 << 30
-_MOST_BYTES: Final = _GIB
+MAX_FOLDER_BYTES: Final = _GIB
 """Bytes of capsules that a folder holds: a game that fails for weeks must not fill the disk."""
 
 
@@ -67,15 +67,15 @@ class Capture:
 
 
 def write(capture: Capture, setup: Setup, folder: Path) -> Path:
-    """Write the capsule; where it then is.
+    """Write a capsule, whole or not at all, and return its path.
 
     Raises:
-        CapsuleError: It has no form outside of this process, or the folder is full.
+        CapsuleError: Something in it has no form outside of this process, or the folder is full.
         OSError: It cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if sum(path.stat().st_size for path in folder.glob("*.zip")) >= _MOST_BYTES:
-        raise CapsuleError(f"{folder} holds {_MOST_BYTES // _GIB} GiB of capsules; remove some for more")
+    if sum(path.stat().st_size for path in folder.glob("*.zip")) >= MAX_FOLDER_BYTES:
+        raise CapsuleError(f"{folder} holds {MAX_FOLDER_BYTES // _GIB} GiB of capsules; remove some for more")
     descriptor, part = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
@@ -91,7 +91,7 @@ def write(capture: Capture, setup: Setup, folder: Path) -> Path:
 
 
 def _name(capture: Capture) -> str:
-    """A name of its own, which tells people what is in it."""
+    """A file name that no other capsule has, and that tells people what is in it."""
     method = capture.failing.method if capture.failing else LOAD
     words = (capture.model_id, method, str(capture.status), f"{datetime.now(UTC):%Y%m%dT%H%M%S}", secrets.token_hex(3))
     return "-".join(re.sub(r"[^\w.]", "_", word)[:60] for word in words).lstrip(".") + ".zip"
@@ -111,7 +111,7 @@ def _fill(file: Any, capture: Capture, setup: Setup) -> None:
         archive.writestr(zipfile.ZipInfo(MANIFEST), msgspec.json.format(msgspec.json.encode(manifest)))
 
 
-def _manifest(capture: Capture, contract: Contract, code: Code, loader: str, before: int) -> Manifest:
+def _manifest(capture: Capture, contract: Contract, code: PackedCode, loader: str, before: int) -> Manifest:
     return Manifest(
         saved_at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         python=platform.python_version(),
@@ -140,19 +140,19 @@ def _version() -> str:
         return "not installed"
 
 
-def _code(source: Source) -> tuple[Code, Path | None]:
-    """Where the code is, for the reader and here."""
+def _code(source: Source) -> tuple[PackedCode, Path | None]:
+    """Where the code is: as the capsule says it, and its file or folder here."""
     match source:
         case ClassSource(cls):
             reference = _reference(cls)
             package = _script() if cls.__module__ == "__main__" else place_of(reference)
-            return Code(kind="named", reference=reference), package or source.place
+            return PackedCode(kind="named", reference=reference), package or source.place
         case FolderSource():
-            return Code(kind="folder"), source.place
+            return PackedCode(kind="folder"), source.place
         case FileSource():
-            return Code(kind="file"), source.place
+            return PackedCode(kind="file"), source.place
         case _:
-            return Code(kind="named", reference=str(source)), source.place
+            return PackedCode(kind="named", reference=str(source)), source.place
 
 
 def _script() -> Path | None:
@@ -175,7 +175,7 @@ def _type(annotation: Any) -> str | None:
 
 
 def _loader(loader: Loader) -> tuple[str, bytes]:
-    """The loader's class, and its fields; one that keeps more than the fields of a dataclass is none to write down."""
+    """The loader's class, and its fields if it is a dataclass; what else it keeps cannot be written down."""
     names: list[str] = [field.name for field in dataclasses.fields(loader)] if dataclasses.is_dataclass(loader) else []
     return _reference(type(loader)), encode({name: getattr(loader, name) for name in names})
 

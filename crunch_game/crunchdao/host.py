@@ -132,7 +132,8 @@ class NodeHost:
         self, call: Call, asked: Mapping[Instance, Mapping[str, Any] | None], *, each: bool
     ) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
         """Send every node its request, and take what comes by the deadline."""
-        requests, round_ = Requests(call), PendingRound(call, each=each)
+        # Nobody looks at the deadline while tables are read: so they are read when every answer is there.
+        requests, round_ = Requests(call), PendingRound(call, each=each and not call.method.returns_table)
         calls: dict[Node, PendingCall] = {}
         for instance, extra in asked.items():
             assert isinstance(instance, Node)

@@ -85,7 +85,8 @@ def _why_it_ended(number: int) -> str:
         return f"it takes more than {MAX_CPU_SECONDS} s of a processor"
     if number == signal.SIGKILL:
         return f"it takes more than {MAX_SECONDS:g} s"
-    return f"it ended the process that read it ({signal.Signals(number).name if number else 'without a signal'})"
+    ended = f"it ended the process that read it ({signal.Signals(number).name if number else 'without a signal'})"
+    return f"{ended}: it is damaged, or takes more than {MAX_MEMORY // _MIB} MiB of memory"
 
 
 # In the child.
@@ -94,6 +95,7 @@ def _why_it_ended(number: int) -> str:
 def _read_all(tables: list[SentTable], pipe: Connection[Any, Any]) -> NoReturn:
     try:
         Sandbox(memory=_most_memory(tables), cpu=MAX_CPU_SECONDS).enter((), ())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # native code says there what it could not allocate
         for sent in tables:
             pipe.send_bytes(msgspec.msgpack.encode(_rewritten_or_why_not(sent)))
     except Exception:  # noqa: BLE001 - no table's fault, so people should see it

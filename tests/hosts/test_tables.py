@@ -161,7 +161,7 @@ def lists(values: Any, count: int = 1) -> Any:
     return pyarrow.ListArray.from_arrays(np.linspace(0, len(values), count + 1).astype(np.int32), values)
 
 
-TOO_LARGE = "it takes more than 256 MiB of memory"
+TOO_LARGE = "takes more than 256 MiB of memory"
 BOMBS = {
     "empty cells": (lambda: arrow(pyarrow.nulls(2**24)), f"it has {2**24} cells; at most {MAX_CELLS} are read"),
     "empty cells in a list": (lambda: arrow(lists(pyarrow.nulls(2**26))), TOO_LARGE),
@@ -211,7 +211,7 @@ async def test_a_small_table_that_stands_for_a_large_one_is_read_in_bounds_or_re
 
     read_, honest = await read(reader, bomb, sent(pd.DataFrame({"a": [1.5]})))
 
-    assert why is None or read_ == why
+    assert why is None or read_.endswith(why)
     assert honest["a"].tolist() == [1.5]
     assert pyarrow.total_allocated_bytes() - before < tablechild.MAX_MEMORY
 
@@ -290,7 +290,7 @@ def acting(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("crashes", "it ended the process that read it (SIGSEGV)"),
+        ("crashes", f"it ended the process that read it (SIGSEGV): it is damaged, or {TOO_LARGE}"),
         ("spins", "it takes more than 1 s of a processor"),
     ],
 )

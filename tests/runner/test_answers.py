@@ -151,9 +151,8 @@ async def test_a_table_that_is_too_large_to_read_hurts_no_other(submit, running)
         played = await runner.predict(26)
 
     assert played["frame"].value.to_dict("list") == {"x": [26]}
-    assert played["bomb"].error.message == (
-        "the answer cannot be read: a table could not be read: it takes more than 256 MiB of memory"
-    )
+    assert played["bomb"].error.message.startswith("the answer cannot be read: a table could not be read: it ")
+    assert played["bomb"].error.message.endswith(" takes more than 256 MiB of memory")
 
 
 async def test_who_answered_with_a_table_that_nobody_waits_for_is_free_again(submit, running):
