@@ -60,9 +60,8 @@ class Here:
 
     def reproduces(self, manifest: Manifest) -> bool:
         """Whether it is the failure of the game: the same status, and the same exception if it raised one."""
-        return self.status == manifest.status and (
-            self.status != Status.RAISED or self.fault.kind == manifest.fault.kind
-        )
+        same_error = self.status != Status.RAISED or self.fault.kind == manifest.fault.kind
+        return self.status == manifest.status and same_error
 
 
 def play(capsule: Capsule, source: Path | str, folder: Path, imports: Path | None = None, *, apart: bool) -> Here:
@@ -97,7 +96,7 @@ def _print_what_it_printed(logs: Path) -> None:
     for log in sorted(logs.glob("*.out.log")):
         sys.stderr.write(log.read_text(errors="replace"))
     for log in sorted(logs.glob("*.err.log")):
-        for line in (last_lines(log.read_bytes()) or "").splitlines():
+        for line in (last_lines(log.read_bytes(), _MAX_LOG, _MAX_LOG) or "").splitlines():
             if not line.startswith(EXITS):
                 print(line, file=sys.stderr)
 

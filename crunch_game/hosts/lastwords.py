@@ -49,14 +49,14 @@ class FatalError(NamedTuple):
     frames: str | None
 
 
-def last_lines(raw: bytes) -> str | None:
+def last_lines(raw: bytes, max_lines: int = _MAX_LINES, max_characters: int = _MAX_CHARACTERS) -> str | None:
     """Return the last lines, without dumps and our own notes; None if nothing is left."""
     lines = [line for line, dumped in _with_dump_flags(raw) if not dumped and not line.startswith(NOTE_PREFIX)]
     # A progress bar overwrites its line with \r: only the last version was visible.
     shown = [printable(line.rstrip("\r").rpartition("\r")[2]) for line in lines]
     text = "\n".join(shown).strip("\n")
-    kept = "\n".join(text.rsplit("\n", _MAX_LINES)[-_MAX_LINES:])
-    return (kept if len(kept) <= _MAX_CHARACTERS else f"[...]{kept[-_MAX_CHARACTERS:]}") or None
+    kept = "\n".join(text.rsplit("\n", max_lines)[-max_lines:])
+    return (kept if len(kept) <= max_characters else f"[...]{kept[-max_characters:]}") or None
 
 
 def dump_in(raw: bytes, *, fatal: bool = False) -> Dump | None:

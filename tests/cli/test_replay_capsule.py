@@ -184,6 +184,12 @@ def test_what_a_model_prints_in_a_process_of_its_own_is_no_part_of_the_document(
     assert ended.stderr == "noise\n"
 
 
+def test_everything_that_a_model_logs_in_a_process_of_its_own_is_shown(submit, failing, installed):
+    chatty = "for number in range(50):\n    print(f'line {number}', file=sys.stderr)\nos._exit(3)"
+    ended = installed("replay", failing(submit("dies", chatty)), "--json")
+    assert ended.stderr.splitlines() == [f"line {number}" for number in range(50)]
+
+
 def test_a_late_answer_says_how_late_it_is(submit, failing, installed):
     path = failing(submit("late", "time.sleep(0.6)\nreturn 1.0"), timeout=0.3)
     ended = installed("replay", path, "--json")
