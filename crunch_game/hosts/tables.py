@@ -42,7 +42,10 @@ class TableReader:
     """Reads tables for one host, on a thread. The process that does it is started for the first one."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._turn = threading.Lock()
+        """Held while tables are read: a cancelled call may leave its thread at that."""
+        self._ownership = threading.Lock()
+        """Held while the process is started, so that no process starts behind the back of `close`."""
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Connection[Any, Any] | None = None
         self._closed = False
@@ -69,7 +72,8 @@ class TableReader:
 
     def close(self) -> None:
         """End the process."""
-        self._closed = True
+        with self._ownership:
+            self._closed = True
         self._end()
 
     def _read(self, sent: Sequence[SentTable]) -> list[Any]:
@@ -78,7 +82,7 @@ class TableReader:
             from pyarrow import ipc
         except ImportError:
             return ["a table needs pyarrow: pip install 'crunch-game[tables]'"] * len(sent)
-        with self._lock:
+        with self._turn:
             answers = self._answers(sent)
         # The child has done just this with the same bytes, within its bounds: here it takes no more.
         return [
@@ -104,20 +108,21 @@ class TableReader:
         return answers + ["the process that reads tables has ended"] * (len(sent) - len(answers))
 
     def _start(self) -> Connection[Any, Any]:
-        if self._closed:
-            raise EOFError
-        self._channel, theirs = Pipe()
         path = [os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)]  # noqa: PTH100 - links stay
         kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", _PROGRAM, str(theirs.fileno()), json.dumps(path)],
-                pass_fds=[theirs.fileno()],
-                env=kept | _ENVIRONMENT,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # so that Ctrl-C is the coordinator's alone, and a child ends with its parent
-            )
-        return self._channel
+        with self._ownership:
+            if self._closed:
+                raise EOFError
+            self._channel, theirs = Pipe()
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-c", _PROGRAM, str(theirs.fileno()), json.dumps(path)],
+                    pass_fds=[theirs.fileno()],
+                    env=kept | _ENVIRONMENT,
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,  # so that Ctrl-C is the coordinator's alone, and its children end with it
+                )
+            return self._channel
 
     def _end(self) -> None:
         channel, process = self._channel, self._process

@@ -155,11 +155,19 @@ async def test_a_table_that_is_too_large_to_read_hurts_no_other(submit, running)
     assert played["bomb"].error.message.endswith(" takes more than 256 MiB of memory")
 
 
-async def test_who_answered_with_a_table_that_nobody_waits_for_is_free_again(submit, running):
+async def test_who_answered_with_a_table_that_nobody_waits_for_is_free_again(submit, running, processes):
     async with running([submit("frame", FRAME, above="import pandas")], TABLES) as runner:
         with anyio.move_on_after(0.2):  # the process that reads tables takes longer to start
             await runner.predict(1)
         assert (await runner.predict(2))["frame"].value.to_dict("list") == {"x": [2]}
+    assert not processes()
+
+
+async def test_a_runner_that_is_left_while_a_table_is_read_leaves_nothing(submit, running, processes):
+    async with running([submit("frame", FRAME, above="import pandas")], TABLES) as runner:
+        with anyio.move_on_after(0.2):
+            await runner.predict(1)
+    assert not processes()
 
 
 @pytest.mark.parametrize("limit", [0, -1, (64 << 20) + 1])
