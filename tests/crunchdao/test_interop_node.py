@@ -28,11 +28,8 @@ from crunch_game.events import (
 from crunch_game.outcomes import Status
 from crunch_game.policy import State, Strikes
 
-pytestmark = [
-    pytest.mark.processes,
-    pytest.mark.anyio,
-    pytest.mark.timeout(1800),
-]  # the first test sets the node's environment up
+pytestmark = [pytest.mark.anyio, pytest.mark.processes, pytest.mark.timeout(1800)]
+"""The first test sets the node's environment up, which takes its time."""
 
 GAMES = Path(__file__).parents[1] / "games"
 
