@@ -1,4 +1,4 @@
-"""The command line: `crunch-game`. It only composes parts that are public."""
+"""The command line, `crunch-game`. It only composes public parts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["main"]
 
 
 def main() -> NoReturn:
-    """Run the command that the arguments name, and exit: 0, 1 for a finding, 2 for wrong usage, 130 for Ctrl-C."""
+    """Run a command, and exit with 0, 1 for a finding, 2 for wrong usage, or 130 for Ctrl-C."""
     try:
         from crunch_game.cli.app import app
     except KeyboardInterrupt:

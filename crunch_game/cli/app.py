@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import aclosing, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,7 +54,7 @@ Replay = Annotated[Path | None, typer.Option("--replay", help="Play this CSV or 
 MaxTicks = Annotated[int | None, typer.Option("--max-ticks", min=0, help="Stop after that many rows.")]
 
 
-def _tell_version(asked: bool) -> None:
+def _print_version(asked: bool) -> None:
     if asked:
         output.screen.print(f"crunch-game {libraries().own['crunch-game'] or 'not installed, but run from its source'}")
         raise typer.Exit
@@ -62,7 +63,7 @@ def _tell_version(asked: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say which version this is.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which version this is.")
     ] = False,
 ) -> None: ...
 
@@ -119,7 +120,7 @@ def check(
     if not submission.exists():
         raise UsageError(f"there is no submission at {str(submission)!r}")
     findings = anyio.run(examine, described, submission, references.feed_at(replay), rounds)
-    _tell_findings(submission, findings, as_json=as_json)
+    _print_findings(submission, findings, as_json=as_json)
 
 
 app.command("replay")(replay_capsule)
@@ -128,11 +129,11 @@ app.command()(node)
 app.command()(orchestrator)
 
 
-def _tell_findings(submission: Path, findings: list[Finding], *, as_json: bool) -> None:
+def _print_findings(submission: Path, findings: list[Finding], *, as_json: bool) -> None:
     failed = any(finding.serious for finding in findings)
     if as_json:
-        told = [{"serious": each.serious, "message": each.message, "traceback": each.traceback} for each in findings]
-        output.print_json({"submission": str(submission), "ok": not failed, "findings": told})
+        documents = [asdict(finding) for finding in findings]
+        output.print_json({"submission": str(submission), "ok": not failed, "findings": documents})
     else:
         for finding in findings:
             mark = "[red]✗[/]" if finding.serious else "[yellow]![/]"
@@ -153,7 +154,7 @@ def _play(game: Game, models: Path, url: str, feed: Feed | None, max_ticks: int 
         raise UsageError(f"the game {game.name} has no feed of its own; give history with --replay FILE")
     anyio.run(_check_first_row, game, chosen)
     with open_store(url) as store:
-        claim(store, game.name)  # before a table is begun
+        claim(store, game.name)  # raises before the table is shown
         if empty:
             output.warn(f"no submissions in {models} yet")
         watch = None if as_json else Watch(game, _rows(chosen, max_ticks), output.screen)
@@ -180,8 +181,8 @@ def _play(game: Game, models: Path, url: str, feed: Feed | None, max_ticks: int 
 
 
 async def _check_first_row(game: Game, feed: Any) -> None:
-    """Find out whether the history fits the game, before anything is written."""
-    if not feed.live and _length(feed) is not None:  # one of unknown length may be gone through only once
+    """Check that the game can play the feed's first row, before anything is written."""
+    if not feed.live and _length(feed) is not None:  # without a length it may be an iterator, which can be read once
         rows = feed.rows()
         async with aclosing(rows):
             async for row in rows:
@@ -190,38 +191,32 @@ async def _check_first_row(game: Game, feed: Any) -> None:
 
 
 async def _until_stopped(play: Callable[[Callable[[PredictWorker], Any]], Any]) -> GameResult:
-    """Play until the end, or until Ctrl-C: then the row in hand is finished and stored."""
+    """Play until the end, or until Ctrl-C: then the current row is finished and stored."""
     workers: list[PredictWorker] = []
 
     def stop() -> None:
         for worker in workers:
             worker.stop()
 
-    async with _interrupts(stop):
+    async def stop_on_signal() -> None:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for _ in signals:
+                stop()
+                return  # a second Ctrl-C interrupts at once
+
+    async with beside(stop_on_signal):
         result: GameResult = await play(workers.append)
     return result
 
 
-@asynccontextmanager
-async def _interrupts(on_signal: Callable[[], Any]) -> AsyncIterator[None]:
-    async def listen() -> None:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for _ in signals:
-                on_signal()
-                return  # a second Ctrl-C interrupts at once
-
-    async with beside(listen):
-        yield
-
-
 def _rows(feed: Any, max_ticks: int | None) -> int | None:
-    """How many rows will be played, where that is known."""
+    """Return how many rows will be played, if that is known."""
     known = [count for count in (_length(feed), max_ticks) if count is not None]
     return min(known, default=None)
 
 
 def _length(feed: Any) -> int | None:
-    """How many rows the feed has, where it can tell."""
+    """Return how many rows the feed has, if it has a length."""
     try:
         return len(feed)
     except TypeError:
@@ -256,14 +251,14 @@ def _show(game: Game, result: GameResult, url: str) -> None:
     output.screen.print(f"{', '.join(done)} stored")
     if due := result.scored + _unscored(result).total():
         why = "; ".join(f"{reason} ({counted(count, 'time')})" for reason, count in _unscored(result).most_common(3))
-        told = f"{result.scored:,} of {counted(due, 'due prediction')} scored" + (f": {why}" if why else "")
-        output.screen.print(output.escape(told), style=None if result.scored else "red", soft_wrap=True)
+        summary = f"{result.scored:,} of {counted(due, 'due prediction')} scored" + (f": {why}" if why else "")
+        output.screen.print(output.escape(summary), style=None if result.scored else "red", soft_wrap=True)
     if not url.startswith("memory:"):
         output.screen.print(f"the database: [bold]{url}[/]   (crunch-game leaderboard --store {url})", soft_wrap=True)
 
 
 def _unscored(result: GameResult) -> Counter[str]:
-    """Why predictions whose horizon has passed have no score, and how many each."""
+    """Count by reason the predictions that are past their horizon and have no score."""
     unscored = Counter(result.set_aside)
     if result.waiting:
         unscored["resolve did not know the truth yet"] = result.waiting
@@ -271,6 +266,6 @@ def _unscored(result: GameResult) -> Counter[str]:
 
 
 def _failed(result: GameResult, *, live: bool) -> bool:
-    """Whether the game itself scored nothing of what was due; a truth that is not known may yet come in some games."""
-    ignorant = result.waiting and not result.leaderboard and not live
-    return not result.scored and bool(result.set_aside or ignorant)
+    """Whether the game scored none of the due predictions. In a live game, outcomes may still become known."""
+    unresolved = result.waiting and not result.leaderboard and not live
+    return not result.scored and bool(result.set_aside or unresolved)

@@ -1,4 +1,4 @@
-"""What is wrong with a submission: it is loaded in a process, plays a few rows, and every fault becomes a sentence."""
+"""Checks a submission: loads it in a process, plays a few rows, and explains every fault."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Finding", "examine"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a participant should know; a serious one keeps the model from playing well."""
+    """Something that a participant should know. If it is serious, the model cannot play well."""
 
     message: str
     serious: bool = True
@@ -30,7 +30,7 @@ class Finding:
 
 
 async def examine(game: Game, submission: Path, feed: Feed | None, rounds: int) -> list[Finding]:
-    """The findings about a submission, the first ones first; none when it is fine.
+    """Play a submission, and return the findings; none if it is fine.
 
     Raises:
         UsageError: There is no history to play.
@@ -38,17 +38,17 @@ async def examine(game: Game, submission: Path, feed: Feed | None, rounds: int) 
     history = feed or game.feed
     if history is None or history.live:
         raise UsageError(f"the game {game.name} has no history of its own to check with; give one with --replay FILE")
-    ear = _Ear(game)
+    findings = _Findings(game)
     store = MemoryStore()
     models = StaticRoster([Submission.of(submission)])
-    await run_game(game, models, store=store, feed=history, max_ticks=rounds, on_event=ear.hear)
+    await run_game(game, models, store=store, feed=history, max_ticks=rounds, on_event=findings.hear)
     set_aside = Counter(score.reason for score in store.scores() if score.reason is not None)
     aside = [Finding(f"{count} of its answers could not be scored: {reason}") for reason, count in set_aside.items()]
-    return ear.findings() + aside
+    return findings.all() + aside
 
 
-class _Ear:
-    """Turns what happens into findings: each kind of fault once, with how often it came."""
+class _Findings:
+    """Turns events into findings: each kind of fault once, with how often it occurred."""
 
     def __init__(self, game: Game) -> None:
         self._game = game
@@ -68,13 +68,13 @@ class _Ear:
                 self._others.append(Finding(f"in the game it would have been stopped: {reason}"))
             case events.TickPlayed(round=played) | events.RoundPlayed(round=played):
                 for outcome in played.values():
-                    self._take(outcome)
+                    self._add(outcome)
 
-    def _take(self, outcome: Outcome) -> None:
+    def _add(self, outcome: Outcome) -> None:
         error = outcome.error
         was_busy = outcome.status is Status.TIMEOUT and error is not None and error.kind == "busy"
         if outcome.status is Status.SKIPPED or was_busy:
-            return  # not called: what it was busy with is the fault
+            return  # it was not called; the fault is in the call that it was busy with
         self._asked[outcome.method] += 1
         self._slowest = max(self._slowest, outcome.elapsed)
         if outcome.error is not None:
@@ -82,7 +82,7 @@ class _Ear:
             self._firsts.setdefault(which, outcome.error)
             self._counts[which] += 1
 
-    def findings(self) -> list[Finding]:
+    def all(self) -> list[Finding]:
         found = []
         for which, fault in self._firsts.items():
             times = f"{self._counts[which]} of {self._asked[which[0]]} calls"

@@ -1,4 +1,4 @@
-"""Where the demo game is: inside the installed package, or in the examples beside it."""
+"""Finds the demo game: in the installed package, or in the examples beside it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["demo_game", "demo_models"]
 
 
 def demo_game() -> Game:
-    """The demo game.
+    """Import the demo game.
 
     Raises:
-        ResourceError: It is not there.
+        ResourceError: It is not installed.
     """
     sys.path.insert(0, str(_folder()))
     return game_at("daily_density.game:game")
 
 
 def demo_models() -> Path:
-    """The folder of its models."""
+    """Return the folder of its models."""
     return _folder() / "daily_density" / "models"
 
 

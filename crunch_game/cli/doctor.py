@@ -1,4 +1,4 @@
-"""`crunch-game doctor`: what this machine has for running models, and what it lacks."""
+"""`crunch-game doctor`: reports what this machine has, and lacks, for running models."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _MARKS: Final[Mapping[Mark, tuple[str, str]]] = {
     "none": ("-", "dim"),
 }
 _GIB: Final = 1 << 30
-_FEW: Final = 1_000
+_ENOUGH_MODELS: Final = 1_000
 
 
 class Line(NamedTuple):
-    """One thing that was looked at."""
+    """One line of the report."""
 
     mark: Mark
     name: str
@@ -43,7 +43,7 @@ def doctor(as_json: output.AsJson = False) -> None:
     trials = [anyio.run(try_out, sandbox)]
     if trials[0].error is not None:
         trials.append(anyio.run(try_out, None))
-    # After the trial: the process host raises the limit of open files as far as it may.
+    # After the trial, in which the process host has raised the limit of open files.
     found, installed = machine(), libraries()
     barriers = sandbox.report()
     problems = list(_problems(trials, barriers))
@@ -59,18 +59,22 @@ def doctor(as_json: output.AsJson = False) -> None:
             }
         )
     else:
-        _show("machine", _of_machine(found))
-        _show("libraries", _of_libraries(installed))
-        _show("models", [line for trial in trials for line in _of_trial(trial)])
-        _show("sandbox: what a model is kept from", [_of(each) for each in barriers if not each.expected])
-        _show("sandbox: what nothing keeps it from", [_of(each) for each in barriers if each.expected])
-        _conclude(problems)
+        _show("machine", _machine_lines(found))
+        _show("libraries", _library_lines(installed))
+        _show("models", [line for trial in trials for line in _trial_lines(trial)])
+        _show("sandbox: what a model is kept from", [_barrier_line(each) for each in barriers if not each.expected])
+        _show("sandbox: what nothing keeps it from", [_barrier_line(each) for each in barriers if each.expected])
+        for problem in problems:
+            output.screen.print(Text.assemble(("✗ ", "red"), problem))
+        if not problems:
+            fine = " models run here, each in a process and a sandbox of its own"
+            output.screen.print(Text.assemble(("✓", "green"), fine))
     if problems:
         raise typer.Exit(1)
 
 
 def _problems(trials: Sequence[Trial], barriers: Iterable[Barrier]) -> Iterator[str]:
-    """What keeps models from being run isolated here."""
+    """Yield the reasons for which models cannot run isolated here."""
     first, last = trials[0], trials[-1]
     if last.error is not None:
         yield f"no model can be run in a process of its own: {last.error}"
@@ -81,7 +85,7 @@ def _problems(trials: Sequence[Trial], barriers: Iterable[Barrier]) -> Iterator[
             yield f"nothing keeps a model from this: {barrier.name}: {barrier.why_not}"
 
 
-def _of_machine(found: Machine) -> Iterator[Line]:
+def _machine_lines(found: Machine) -> Iterator[Line]:
     yield Line("good", "Python", f"{found.python}, {found.executable}")
     yield Line("good", "platform", found.platform)
     yield Line("good", "cores", f"{found.cores:g}")
@@ -91,7 +95,7 @@ def _of_machine(found: Machine) -> Iterator[Line]:
         yield Line("good", "open files", "no limit")
         return
     text = f"{found.descriptors:,} at most, enough for about {found.models:,} models"
-    enough = found.models >= _FEW
+    enough = found.models >= _ENOUGH_MODELS
     yield Line(
         "good" if enough else "note",
         "open files",
@@ -99,7 +103,7 @@ def _of_machine(found: Machine) -> Iterator[Line]:
     )
 
 
-def _of_libraries(installed: Libraries) -> Iterator[Line]:
+def _library_lines(installed: Libraries) -> Iterator[Line]:
     own = dict(installed.own)
     package = own.pop("crunch-game")
     yield Line("good", "crunch-game", package or "not installed, but run from its source")
@@ -119,7 +123,7 @@ def _versions(versions: Mapping[str, str | None]) -> str:
     return ", ".join(f"{name} {version or 'is missing'}" for name, version in sorted(versions.items()))
 
 
-def _of_trial(trial: Trial) -> Iterator[Line]:
+def _trial_lines(trial: Trial) -> Iterator[Line]:
     where = "in the sandbox" if trial.sandbox else "without a sandbox"
     if trial.server is None or trial.model is None or trial.call is None:
         yield Line("bad", "a model", f"{where}, it does not run: {trial.error}")
@@ -129,7 +133,7 @@ def _of_trial(trial: Trial) -> Iterator[Line]:
     yield Line("good", "a call", f"{trial.call * 1000:.2f} ms")
 
 
-def _of(barrier: Barrier) -> Line:
+def _barrier_line(barrier: Barrier) -> Line:
     if barrier.enforced:
         return Line("good", barrier.name, barrier.mechanism)
     return Line("none" if barrier.expected else "bad", barrier.name, barrier.why_not or "")
@@ -146,12 +150,3 @@ def _show(title: str, lines: Iterable[Line]) -> None:
     output.screen.print(Text(title, style="bold"))
     output.screen.print(table)
     output.screen.print()
-
-
-def _conclude(problems: Sequence[str]) -> None:
-    for problem in problems:
-        output.screen.print(Text.assemble(("✗ ", "red"), problem))
-    if not problems:
-        output.screen.print(
-            Text.assemble(("✓", "green"), " models run here, each in a process and a sandbox of its own")
-        )

@@ -1,4 +1,4 @@
-"""What this machine has for running models: looked at, and tried out with a real one."""
+"""Finds out what this machine has for running models, and tries one out."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ class Probe(crunch_game.TrackerBase):
 _EXTRAS: Final = ("crunchdao", "scoring", "tables")
 """Those that running a game may need."""
 _CALLS: Final = 50
-_PATIENCE: Final = 60.0
-_RESERVED: Final = 64
-_PER_MODEL: Final = 2
-"""Descriptors of one model: its channel, and one more to watch its process when the fork server is gone."""
+_TRIAL_TIMEOUT: Final = 60.0
+_RESERVED_DESCRIPTORS: Final = 64
+_DESCRIPTORS_PER_MODEL: Final = 2
+"""Its channel, and one to watch its process if the fork server ends."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What a game is bounded by; None where the platform does not tell.
+    """What limits a game; None if the platform does not tell.
 
     Attributes:
         cores: Processors that this process may use.
-        memory, free_memory: Bytes; what a container may use, where that is less.
+        memory, free_memory: Bytes, of the container if this is in one.
         descriptors: Files, sockets and pipes that one process may have open.
-        models: How many models those are enough for.
+        models: How many models these are enough for.
     """
 
     python: str
@@ -65,7 +65,7 @@ class Machine:
 
 
 def machine() -> Machine:
-    """The machine as it is now."""
+    """Return the machine as it is now."""
     memory, free = _memory()
     descriptors = _descriptors()
     return Machine(
@@ -76,7 +76,7 @@ def machine() -> Machine:
         memory=memory,
         free_memory=free,
         descriptors=descriptors,
-        models=None if descriptors is None else max(0, (descriptors - _RESERVED) // _PER_MODEL),
+        models=None if descriptors is None else max(0, (descriptors - _RESERVED_DESCRIPTORS) // _DESCRIPTORS_PER_MODEL),
     )
 
 
@@ -87,10 +87,10 @@ def _cores() -> float:
 
 
 def _memory() -> tuple[int | None, int | None]:
-    told: dict[str, str] = dict(re.findall(r"^(\w+): +(\d+) kB$", _read("/proc/meminfo"), re.MULTILINE))
-    if "MemTotal" not in told:
+    meminfo: dict[str, str] = dict(re.findall(r"^(\w+): +(\d+) kB$", _read("/proc/meminfo"), re.MULTILINE))
+    if "MemTotal" not in meminfo:
         return None, None
-    total, free = int(told["MemTotal"]) << 10, int(told.get("MemAvailable", told["MemFree"])) << 10
+    total, free = int(meminfo["MemTotal"]) << 10, int(meminfo.get("MemAvailable", meminfo["MemFree"])) << 10
     most, used = _read("/sys/fs/cgroup/memory.max"), _read("/sys/fs/cgroup/memory.current")
     if most.isdigit() and used.isdigit():
         total, free = min(total, int(most)), min(free, max(0, int(most) - int(used)))
@@ -115,14 +115,14 @@ def _read(path: str) -> str:
 
 @dataclass(frozen=True)
 class Libraries:
-    """Versions by name, None for what is not installed: the package with what it needs, and each extra."""
+    """Versions by name, of the package and its requirements, and by extra. None means not installed."""
 
     own: Mapping[str, str | None]
     extras: Mapping[str, Mapping[str, str | None]]
 
 
 def libraries() -> Libraries:
-    """What is installed of what the package can use."""
+    """Return the installed versions of what the package can use."""
     own: dict[str, str | None] = {"crunch-game": _version("crunch-game")}
     extras: dict[str, dict[str, str | None]] = defaultdict(dict)
     for requirement in (requires("crunch-game") if own["crunch-game"] else None) or ():
@@ -144,11 +144,11 @@ def _version(name: str) -> str | None:
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of running one model in a process of its own.
+    """The result of running one model in a process.
 
     Attributes:
         sandbox: Whether it was in the sandbox.
-        server, model, call: Seconds until the fork server was there, until the model was ready, and for a call.
+        server, model, call: Seconds to start the fork server, to load the model, and for a call.
         error: Why it did not work.
     """
 
@@ -159,14 +159,14 @@ class Trial:
     error: str | None = None
 
 
-def _probe(folder: str) -> Path:
+def _write_probe(folder: str) -> Path:
     path = Path(folder, "probe.py")
     path.write_text(_PROBE)
     return path
 
 
 async def try_out(sandbox: Sandbox | None) -> Trial:
-    """Start the fork server and one model, and ask it."""
+    """Start the fork server and one model, and call it."""
     heard: dict[type, float] = {}
     failed: list[str] = []
     inside = sandbox is not None
@@ -177,15 +177,15 @@ async def try_out(sandbox: Sandbox | None) -> Trial:
             failed.append(event.fault.message)
 
     with tempfile.TemporaryDirectory(prefix="crunch_game-") as folder:
-        probe = _probe(folder)
+        probe = _write_probe(folder)
         began = time.perf_counter()
         runner = ModelRunner(
             "crunch_game.tracker.TrackerBase",
             [probe],
             host=ProcessHost(sandbox=sandbox),
-            policy=Policy(timeout=_PATIENCE),
+            policy=Policy(timeout=_TRIAL_TIMEOUT),
             on_event=hear,
-            ready_timeout=_PATIENCE,
+            ready_timeout=_TRIAL_TIMEOUT,
         )
         try:
             async with runner:

@@ -1,4 +1,4 @@
-"""`crunch-game node`: one submission served as a model node."""
+"""`crunch-game node`: serves one submission as a model node."""
 
 from __future__ import annotations
 

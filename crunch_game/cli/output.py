@@ -1,4 +1,4 @@
-"""What the commands say: tables and sentences for people, or one JSON document."""
+"""The output of commands: tables and sentences for people, or one JSON document."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from crunch_game.scoring.leaderboard import Standing
 __all__ = ["AsJson", "Commands", "as_documents", "board", "escape", "print_json", "screen", "warn"]
 
 screen = Console(highlight=False)
-_beside = Console(stderr=True, highlight=False, soft_wrap=True)
+_stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
 
 
 class Commands(TyperGroup):
-    """Commands that end with 0, 1 for a finding, or 2 for wrong usage and a sentence that says what is wrong.
+    """Commands that exit with 0, 1 for a finding, or 2 for wrong usage, which is explained in a sentence.
 
-    With `--json` stdout gets one document, of the error too; whatever else is printed goes to stderr.
+    With `--json`, stdout gets exactly one document, even of an error. Whatever else is printed goes to stderr.
     """
 
     def main(self, args: Sequence[str] | None = None, *positional: Any, **options: Any) -> Any:
-        """Run the command that the arguments name, and exit."""
+        """Run a command, and exit."""
         args = sys.argv[1:] if args is None else list(args)
         as_json = "--json" in args
         try:
@@ -52,18 +52,18 @@ class Commands(TyperGroup):
         except Exception as error:
             if not as_json:
                 raise
-            traceback.print_exc()  # an author's own code raised: the document says what, stderr says where
+            traceback.print_exc()  # an author's code raised: the document says what, stderr where
             _fail(describe_exception(error), as_json=True)
 
 
 def print_json(document: Mapping[str, Any]) -> None:
-    """The one document on stdout."""
-    (_stdout.get() or sys.stdout).write(json.dumps(document, indent=2, default=_plain) + "\n")
+    """Write the document to stdout."""
+    (_stdout.get() or sys.stdout).write(json.dumps(document, indent=2, default=_to_text) + "\n")
 
 
 @contextmanager
 def _only_documents() -> Iterator[None]:
-    """Keep stdout for `print_json`; what an author's own code prints is still shown, on stderr."""
+    """Reserve stdout for `print_json`. What an author's code prints goes to stderr."""
     token = _stdout.set(sys.stdout)
     try:
         with redirect_stdout(sys.stderr):
@@ -73,30 +73,30 @@ def _only_documents() -> Iterator[None]:
 
 
 _stdout: ContextVar[TextIO | None] = ContextVar("stdout", default=None)
-_UsageError: Any = typer.BadParameter.__base__  # its module is click's or typer's own, by typer's version
+_UsageError: Any = typer.BadParameter.__base__  # in click or in typer, which depends on typer's version
 
 
 def _fail(message: str, *, as_json: bool) -> NoReturn:
-    """Say what is wrong, and exit with 2."""
+    """Print an error, and exit with 2."""
     if as_json:
         print_json({"error": message})
     else:
-        _beside.print(f"[red]error:[/] {escape(message)}")
+        _stderr.print(f"[red]error:[/] {escape(message)}")
     sys.exit(2)
 
 
 def warn(message: str) -> None:
-    """Say on stderr what may be wrong; the command goes on."""
-    _beside.print(message, style="yellow", markup=False)
+    """Print a warning on stderr."""
+    _stderr.print(message, style="yellow", markup=False)
 
 
 def as_documents(standings: Sequence[Standing]) -> list[dict[str, Any]]:
-    """Standings as JSON holds them."""
+    """Return standings as JSON documents."""
     return [asdict(standing) for standing in standings]
 
 
 def board(standings: Sequence[Mapping[str, Any]], *, rank_by: str, title: str) -> Table:
-    """The leaderboard as a table; `standings` are documents, best first."""
+    """Return the leaderboard as a table. `standings` are documents, best first."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
     table.add_column("rank", justify="right")
     table.add_column("model")
@@ -111,5 +111,5 @@ def board(standings: Sequence[Mapping[str, Any]], *, rank_by: str, title: str) -
     return table
 
 
-def _plain(value: Any) -> str:
+def _to_text(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,4 +1,4 @@
-"""What the commands that serve models share: where models run, and the end by Ctrl-C."""
+"""What the commands that serve models share: options, the process host, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ CallTimeout = Annotated[
 
 
 def host_of(*, sandboxed: bool, network: bool, logs: Path | None) -> ProcessHost:
-    """Where models run. What lies in the working directory can be imported, as with `python -m`.
+    """Return the host that models run in, and make the working directory importable, as `python -m` does.
 
     Raises:
-        ResourceError: The folder for logs cannot be made.
+        ResourceError: The folder for logs cannot be created.
     """
     try:
         if logs is not None:
@@ -49,12 +49,12 @@ def host_of(*, sandboxed: bool, network: bool, logs: Path | None) -> ProcessHost
 
 
 async def interrupted() -> None:
-    """Wait for Ctrl-C, or to be told to end; a second Ctrl-C interrupts at once."""
+    """Wait for Ctrl-C or SIGTERM. A second Ctrl-C interrupts at once."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for _ in signals:
             return
 
 
 def tell(sentence: str, style: str = "") -> None:
-    """Show a sentence."""
+    """Print a sentence."""
     screen.print(escape(sentence), style=style, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""A running game on the screen: a table of the models that follows what happens, and how far the data is."""
+"""Shows a running game on the screen: a table of the models, and the progress of the feed."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from crunch_game.workers import PredictWorker, Standings
 __all__ = ["Watch"]
 
 _BAD = (events.ModelLoadFailed, events.ModelStopped, events.FieldFault)
-_TOLD = (*events.TROUBLE, events.ModelRedeployed, events.ModelLeft, FeedGap, FeedTrouble, RowDropped)
+_PRINTED = (*events.TROUBLE, events.ModelRedeployed, events.ModelLeft, FeedGap, FeedTrouble, RowDropped)
 _COLORS = {"ready": "green", "busy": "yellow", "stopped": "red", "failed": "red"}
 
 
 class Watch:
-    """Shows a game while it is played. Its `hear` is the game's listener.
+    """Shows a game while it is played. `hear` is to be the game's `on_event`.
 
     Args:
         game: The game.
-        total: How many rows there are, or None for a live feed.
-        console: Where it is shown.
+        total: How many rows will be played; None if that is not known.
+        console: Where to show it.
     """
 
     def __init__(self, game: Game, total: int | None, console: Console) -> None:
@@ -60,11 +60,11 @@ class Watch:
         self._live.__exit__(exc_type, exc, traceback)
 
     def begin(self, worker: PredictWorker) -> None:
-        """Follow this worker."""
+        """Show the models of this worker."""
         self._worker = worker
 
     def hear(self, event: Any) -> None:
-        """Take in one event; what a person should know at once is printed above the table."""
+        """Take an event. Trouble is printed above the table."""
         match event:
             case events.RoundPlayed(round=played):
                 for model_id, outcome in played.items():
@@ -74,7 +74,7 @@ class Watch:
             case Standings(standings=standings):
                 self._standings = {standing.model_id: standing for standing in standings}
             case _:
-                if isinstance(event, _TOLD):
+                if isinstance(event, _PRINTED):
                     color = "red" if isinstance(event, _BAD) else "yellow"
                     self._console.print(f"[{color}]{escape(str(event))}[/]")
 

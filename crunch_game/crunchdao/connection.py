@@ -1,4 +1,4 @@
-"""The connection to one model node: a channel that finds its node again, and proves whose node it is."""
+"""The connection to one model node: a channel that reconnects, and verifies whose node it is."""
 
 from __future__ import annotations
 
@@ -20,40 +20,42 @@ __all__ = ["Connection", "address_of"]
 _OPTIONS: Final = (
     ("grpc.max_send_message_length", MAX_MESSAGE),
     ("grpc.max_receive_message_length", MAX_MESSAGE),
-    # Waits between attempts to connect; gRPC adds a fifth of jitter. An attempt itself may take two seconds.
+    # Waits between attempts to connect, to which gRPC adds 20 % of jitter. One attempt may take two seconds.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 400),
     ("grpc.min_reconnect_backoff_ms", 2_000),
-    # Nodes allow a ping every five minutes. What was sent and is not acknowledged is noticed after two seconds.
+    # Nodes allow one ping in five minutes. Data that is not acknowledged within two seconds ends the connection.
     ("grpc.keepalive_time_ms", 300_000),
     ("grpc.keepalive_timeout_ms", 2_000),
     ("grpc.client_idle_timeout_ms", 2**31 - 1),
-    # Connections to one address know nothing of each other: a new one does not wait as long as an old one would.
+    # Channels to one address share nothing, so that a new one does not inherit the wait of an old one.
     ("grpc.use_local_subchannel_pool", 1),
 )
 
-_LINGER: Final = 1.0
-"""Seconds at most that gRPC needs to notice that a channel was closed."""
+_CLOSE_TIMEOUT: Final = 1.0
+"""Seconds in which gRPC notices that a channel was closed."""
 
-_ITS_WORD: Final = (grpc.StatusCode.UNKNOWN, grpc.StatusCode.RESOURCE_EXHAUSTED)
-"""Errors that may be held against a model: whose node says so must be known."""
+_MODEL_ERRORS: Final = (grpc.StatusCode.UNKNOWN, grpc.StatusCode.RESOURCE_EXHAUSTED)
+"""Errors that may count against a model, so that their sender must be verified."""
 
 
 class Connection:
     """The connection to the node of one submission.
 
     Args:
-        submission: Whose node; its source is the node's "host:port".
-        credentials: How it is secured.
+        submission: Its source is the "host:port" of its node.
+        credentials: How the connection is secured; None is not at all.
+
+    Attributes:
+        trouble: Why the last attempt to reach the node failed.
 
     Raises:
-        ValueError: The source is no address.
+        ValueError: The source is not an address.
     """
 
     def __init__(self, submission: Submission, credentials: Credentials | None) -> None:
         self.address = self.host, self.port = address_of(submission)
         self.trouble = "it does not answer"
-        """Why it could not be reached when that was last tried."""
         self._submission = submission
         self._credentials = credentials or Insecure()
         self._secured = Secured()
@@ -63,7 +65,7 @@ class Connection:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Make the channel, unless there is one that is connected, or finds its node again by itself.
+        """Make a channel, unless there is one that is connected or will reconnect by itself.
 
         Raises:
             Refused: The node is not the one that was announced, or refuses us.
@@ -74,7 +76,7 @@ class Connection:
         secured = await self._credentials.secure(self.host, self.port, self._submission)
         target = written(self.host, self.port)
         options = [*_OPTIONS, *secured.options]
-        self._let_go()
+        self._close_channel()
         if secured.channel is None:
             self._channel = grpc.aio.insecure_channel(target, options)
         else:
@@ -85,11 +87,11 @@ class Connection:
     async def request(
         self, path: str, message: bytes, *, timeout: float | None = None, wait_for_ready: bool = False
     ) -> bytes:
-        """Send a message, and give back the answer's bytes.
+        """Send a message, and return the bytes of the answer.
 
         Raises:
             AioRpcError: The node did not answer.
-            Refused: It is not the one that was announced; its answer is not read.
+            Refused: The node is not the one that was announced. Its answer is ignored.
         """
         secured = self._secured
         call = self._calls[path](
@@ -100,14 +102,14 @@ class Connection:
         try:
             answer = await _answer(call)
         except grpc.aio.AioRpcError as error:
-            if error.code() in _ITS_WORD:
+            if error.code() in _MODEL_ERRORS:
                 secured.verify(error.initial_metadata())
             raise
         secured.verify(await call.initial_metadata())
         return answer
 
     async def look(self, timeout: float, *, wait_for_ready: bool) -> bytes:
-        """Ask for no method, which the node answers without its model.
+        """Call without a method name, which the node refuses without asking its model: a check that it answers.
 
         Raises:
             AioRpcError: The node did not answer.
@@ -116,7 +118,7 @@ class Connection:
         return await self.request(CALL, LOOK, timeout=timeout, wait_for_ready=wait_for_ready)
 
     async def rest(self, timeout: float) -> None:
-        """Have the node end its instance.
+        """Make the node end its instance.
 
         Raises:
             AioRpcError: The node did not answer.
@@ -130,13 +132,13 @@ class Connection:
         return self._channel is not None and self._channel.get_state() is grpc.ChannelConnectivity.READY
 
     async def wants_credentials(self, error: grpc.aio.AioRpcError) -> bool:
-        """Whether a node that does not understand plain text would understand TLS."""
+        """Whether this error of a plain-text connection is because the node expects TLS."""
         if not isinstance(self._credentials, Insecure) or error.code() is not grpc.StatusCode.UNAVAILABLE:
             return False
         return "Connection refused" not in (error.details() or "") and await speaks_tls(self.host, self.port)
 
     async def dropped(self) -> None:
-        """Wait until the node is not connected."""
+        """Wait until the connection is lost."""
         while self.is_ready and self._channel is not None:
             if self._watch is None or self._watch.done():
                 change = self._channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
@@ -144,15 +146,15 @@ class Connection:
             await asyncio.wait([self._watch])
 
     async def close(self) -> None:
-        """Close the channel; what is under way fails."""
-        self._let_go()
+        """Close the channel. Calls that are under way fail."""
+        self._close_channel()
         self._calls = {}
         if self._closing:
             with anyio.CancelScope(shield=True):
                 await asyncio.wait(self._closing)
 
-    def _let_go(self) -> None:
-        """Close the channel in the background: calls that go out meanwhile are the next one's."""
+    def _close_channel(self) -> None:
+        """Close the channel in the background, so that a new one can be used at once."""
         if self._channel is not None:
             task = asyncio.get_running_loop().create_task(_shut(self._channel, self._watch))
             self._closing.add(task)
@@ -162,19 +164,19 @@ class Connection:
 
 async def _shut(channel: grpc.aio.Channel, watch: asyncio.Task[None] | None) -> None:
     await channel.close()
-    if watch is not None:  # gRPC cannot cancel it, and must not end it after the event loop
-        await asyncio.wait([watch], timeout=_LINGER)
+    if watch is not None:  # gRPC cannot cancel it, and it must end before the event loop does
+        await asyncio.wait([watch], timeout=_CLOSE_TIMEOUT)
 
 
 async def _answer(call: Any) -> bytes:
-    """The answer to a call; that its channel was closed is an error of the call, and no cancellation of its caller."""
+    """Await a call. If its channel was closed, raise an error: gRPC would cancel the caller instead."""
     try:
         return bytes(await call)
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is None or task.cancelling():
-            # It is the caller who is cancelled. gRPC has cancelled once more, and so has lost what tells anyio whose
-            # cancellation it is: let it say so itself, or no cancel scope would know its own.
+            # The caller is cancelled. gRPC has raised a CancelledError of its own, without the message by which anyio
+            # tells which cancel scope it is for. So let anyio raise it again.
             await anyio.lowlevel.checkpoint_if_cancelled()
             raise
         none = grpc.aio.Metadata()
@@ -182,10 +184,10 @@ async def _answer(call: Any) -> bytes:
 
 
 def address_of(submission: Submission) -> tuple[str, int]:
-    """The host and the port of a submission's node.
+    """Return the host and the port of a submission's node.
 
     Raises:
-        ValueError: Its source is no "host:port".
+        ValueError: Its source is not "host:port".
     """
     source = submission.source
     if not isinstance(source, NodeSource):

@@ -1,4 +1,4 @@
-"""How connections to model nodes are secured: not at all, by mTLS and a wallet's word, or by a gateway's tokens."""
+"""How connections to model nodes are secured: not at all, by mTLS and wallet attestations, or by a gateway's tokens."""
 
 from __future__ import annotations
 
@@ -30,8 +30,7 @@ from crunch_game.public import public
 
 __all__ = ["Credentials", "GatewayCredentials", "Insecure", "Refused", "SecureCredentials", "Secured", "speaks_tls"]
 
-_PROBE: Final = 5.0
-"""Seconds for a TLS handshake."""
+_HANDSHAKE_TIMEOUT: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,8 @@ class Secured:
     Attributes:
         channel: gRPC's channel credentials; None is plain text.
         options: Further options of the channel.
-        metadata: Gives what every request carries.
-        verify: Takes the initial metadata of every answer; raises Refused.
+        metadata: Returns the metadata of a request.
+        verify: Called with the initial metadata of every answer; raises Refused.
     """
 
     channel: Any = None
@@ -56,11 +55,11 @@ class Credentials(Protocol):
 
     @property
     def pinned(self) -> bool:
-        """Whether a channel is bound to one certificate, so that each new connection needs a new channel."""
+        """Whether a channel accepts only one certificate, so that every new connection needs a new channel."""
         ...
 
     async def secure(self, host: str, port: int, submission: Submission) -> Secured:
-        """What secures a channel to the node of a submission.
+        """Return what secures a channel to the node of a submission.
 
         Raises:
             Refused: The node is not the one that was announced, or refuses us.
@@ -70,22 +69,22 @@ class Credentials(Protocol):
 
 
 class Insecure:
-    """Plain text: for loopback and trusted networks."""
+    """Plain text, for loopback and trusted networks."""
 
     pinned = False
 
     async def secure(self, host: str, port: int, submission: Submission) -> Secured:
-        """Nothing."""
+        """Return nothing that secures it."""
         return Secured()
 
 
 @public
 @dataclass(frozen=True)
 class SecureCredentials:
-    """Mutual TLS, and the participant's wallet as a witness that the node is the participant's.
+    """Mutual TLS, and a wallet attestation that the node is the participant's.
 
-    The participant's node shows, with every answer, a message signed by the wallet that the orchestrator announced. It
-    must name the key of this very TLS connection, the model, the hotkey, and a time that is still to come.
+    With every answer, a node sends a message that is signed by the wallet that the orchestrator announced. It must
+    contain the TLS key of this connection, the model's id, the hotkey, and an expiry in the future.
 
     Args:
         ca: The authority's certificate, PEM.
@@ -106,7 +105,7 @@ class SecureCredentials:
 
     @classmethod
     def from_directory(cls, path: str | os.PathLike[str]) -> Self:
-        """`ca.crt`, `tls.crt` and `tls.key` of a folder.
+        """Read `ca.crt`, `tls.crt` and `tls.key` of a folder.
 
         Raises:
             ResourceError: One is missing, cannot be read, or does not belong to the others.
@@ -118,9 +117,10 @@ class SecureCredentials:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.set_alpn_protocols(["h2"])
         try:
-            load_pem_private_key(self.key, password=None)  # OpenSSL would ask a terminal for the password
+            # Raises if the key needs a password, for which OpenSSL would ask on the terminal.
+            load_pem_private_key(self.key, password=None)
             context.load_verify_locations(cadata=self.ca.decode())
-            with tempfile.TemporaryDirectory() as folder:  # Python reads a key from a file only
+            with tempfile.TemporaryDirectory() as folder:  # Python reads keys only from files
                 file = Path(folder) / "tls.pem"
                 file.touch(mode=0o600)
                 file.write_bytes(self.key + b"\n" + self.certificate)
@@ -130,9 +130,9 @@ class SecureCredentials:
         return context
 
     async def secure(self, host: str, port: int, submission: Submission) -> Secured:
-        """A channel that takes the one certificate that the node shows now, and answers that have the wallet's word."""
+        """Secure a channel that accepts only the node's present certificate, and answers with an attestation for it."""
         name = f"model-node-{submission.id}.crunchdao.internal"
-        certificate = await _certificate(host, port, self._context, name)
+        certificate = await _fetch_certificate(host, port, self._context, name)
         pem, key = _leaf(certificate)
         return Secured(
             channel=grpc.ssl_channel_credentials(pem, self.key, self.certificate),
@@ -144,14 +144,14 @@ class SecureCredentials:
 @public
 @dataclass(frozen=True)
 class GatewayCredentials:
-    """Ordinary TLS to a gateway, which is shown a token, signed by the coordinator, with every request.
+    """Ordinary TLS to a gateway, and a token in every request that the coordinator has signed.
 
     Args:
         key: The coordinator's RSA private key, PEM.
-        ca: The authority of the gateway's certificate, PEM; the system's unless given.
+        ca: The authority of the gateway's certificate, PEM; by default those of the system.
 
     Raises:
-        ResourceError: The key cannot be read, or is no RSA key.
+        ResourceError: The key cannot be read, or is not an RSA key.
     """
 
     key: bytes = field(repr=False)
@@ -163,10 +163,10 @@ class GatewayCredentials:
 
     @classmethod
     def from_directory(cls, path: str | os.PathLike[str]) -> Self:
-        """The `tls.key` of a folder.
+        """Read the `tls.key` of a folder.
 
         Raises:
-            ResourceError: It is missing, cannot be read, or is no RSA key.
+            ResourceError: It is missing, cannot be read, or is not an RSA key.
         """
         return cls(_read(Path(path) / "tls.key"))
 
@@ -186,13 +186,13 @@ class GatewayCredentials:
         return base64.b64encode(der).decode()
 
     async def secure(self, host: str, port: int, submission: Submission) -> Secured:
-        """A channel to the gateway, and the token of each request."""
+        """Secure a channel to the gateway, with tokens for this submission."""
         token = _Token(self._private, self._public, submission.id)
         return Secured(channel=grpc.ssl_channel_credentials(self.ca), metadata=token.metadata)
 
 
 class _Token:
-    """Signs what a gateway wants to see: the model, and the time in whole seconds; once in each of them."""
+    """Signs a gateway's tokens: the model and the time in whole seconds. A token serves all requests of its second."""
 
     def __init__(self, key: rsa.RSAPrivateKey, public: str, model_id: str) -> None:
         self._key = key
@@ -202,7 +202,7 @@ class _Token:
         self._signed: Sequence[tuple[str, str]] = ()
 
     def metadata(self) -> Sequence[tuple[str, str]]:
-        """The metadata of a request that is sent now."""
+        """Return the metadata of a request that is sent now."""
         now = int(time.time())
         if now != self._second:
             claim = {"model_id": self._model_id, "timestamp": now}
@@ -224,11 +224,11 @@ def _read(file: Path) -> bytes:
         raise ResourceError(f"the credentials cannot be read: {error}") from None
 
 
-async def _certificate(host: str, port: int, context: ssl.SSLContext, name: str) -> bytes:
-    """The certificate, DER, that a node shows to whom it accepts: gRPC does not tell it."""
-    with anyio.fail_after(_PROBE):
+async def _fetch_certificate(host: str, port: int, context: ssl.SSLContext, name: str) -> bytes:
+    """Connect to a node, and return its certificate (DER), which gRPC does not reveal."""
+    with anyio.fail_after(_HANDSHAKE_TIMEOUT):
         try:
-            name.encode("idna")  # TLS does, once connected: asyncio would leave the socket open
+            name.encode("idna")  # TLS does this too, but after connecting, and asyncio would then leave the socket open
             reader, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=name)
         except ssl.SSLCertVerificationError as error:
             raise Refused(f"its node's certificate is refused: {error.verify_message}") from None
@@ -238,7 +238,7 @@ async def _certificate(host: str, port: int, context: ssl.SSLContext, name: str)
             text = f"its node cannot be asked for its certificate: {host!r} or {name!r} is no host name ({error})"
             raise Refused(text) from None
         try:
-            # A server that refuses our certificate says so after the handshake; one that takes it speaks first.
+            # A server refuses our certificate only after the handshake; if it accepts it, it sends first.
             if not await reader.read(1):
                 raise Refused("its node refuses the coordinator's certificate")
             return bytes(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
@@ -251,7 +251,7 @@ async def _certificate(host: str, port: int, context: ssl.SSLContext, name: str)
 
 
 def _leaf(certificate: bytes) -> tuple[bytes, bytes]:
-    """A certificate as PEM, and its public key as DER SubjectPublicKeyInfo."""
+    """Return a certificate as PEM, and its public key as DER SubjectPublicKeyInfo."""
     leaf = load_der_x509_certificate(certificate)
     public = leaf.public_key()
     if not isinstance(public, rsa.RSAPublicKey):
@@ -260,13 +260,13 @@ def _leaf(certificate: bytes) -> tuple[bytes, bytes]:
 
 
 async def speaks_tls(host: str, port: int) -> bool:
-    """Whether a server that does not answer in plain text would in TLS."""
+    """Whether a server speaks TLS, whatever its certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        with anyio.fail_after(_PROBE):
+        with anyio.fail_after(_HANDSHAKE_TIMEOUT):
             _, writer = await asyncio.open_connection(host, port, ssl=context)
-    except (OSError, ValueError):  # the latter is a name that no host can have
+    except (OSError, ValueError):  # ValueError: the host's name is not valid
         return False
     writer.transport.abort()
     return True
