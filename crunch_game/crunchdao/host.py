@@ -16,7 +16,8 @@ from grpc.aio import AioRpcError
 
 from crunch_game.crunchdao import backoff, replies
 from crunch_game.crunchdao.connection import Connection
-from crunch_game.crunchdao.credentials import Credentials, Refused
+from crunch_game.crunchdao.credentials import Credentials
+from crunch_game.crunchdao.delegation import Refused
 from crunch_game.crunchdao.instance import Node
 from crunch_game.crunchdao.messages import CREATED, SETUP, ReplyCode, SetupResponse
 from crunch_game.crunchdao.pending import PendingCall, PendingRound

@@ -13,7 +13,7 @@ from grpc.aio import AioRpcError
 
 from crunch_game.crunchdao import backoff, replies
 from crunch_game.crunchdao.connection import Connection
-from crunch_game.crunchdao.credentials import Refused
+from crunch_game.crunchdao.delegation import Refused
 from crunch_game.crunchdao.messages import CALL
 from crunch_game.crunchdao.pending import PendingCall
 from crunch_game.faults import describe_exception

@@ -46,6 +46,7 @@ __all__ = [
     "Report",
     "Spawn",
     "Started",
+    "is_booting",
     "main",
 ]
 
@@ -56,8 +57,12 @@ _LEFT_BEHIND: Final = 0
 NOT_STARTED: Final = 127
 """The exit code that is told of a process which the system would not make."""
 
-booting = False
-"""Whether this process is a fork server that imports the author's code: nothing may be played in it."""
+_is_booting = False
+
+
+def is_booting() -> bool:
+    """Whether this process is a fork server that imports the author's code: nothing may be played in it."""
+    return _is_booting
 
 
 class Boot(msgspec.Struct, tag=True):
@@ -143,15 +148,15 @@ def main(descriptor: int) -> None:
         # Where the coordinator ignores it, so would this process, and its children would vanish unheard.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
-        global booting
-        booting = True
+        global _is_booting
+        _is_booting = True
         try:
             run_main(boot.main)
             contract = Contract(boot.base, returns=dict.fromkeys(boot.overridden, object))
         except BaseException as error:  # noqa: BLE001 - the author must hear of whatever an import raises
             control.send(_encode(Booted(describe_exception(error), own_frames(error))))
             return
-        booting = False
+        _is_booting = False
         _preload(control, boot.preload)
         _unhandle(handlers)
         sandbox: Sandbox | None = pickle.loads(boot.sandbox)

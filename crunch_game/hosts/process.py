@@ -103,7 +103,7 @@ class ProcessHost:
         """
         if not hasattr(os, "pidfd_open"):
             raise ResourceError('the process host needs Linux and Python\'s os.pidfd_open; use host="inline"')
-        if forkserver.booting:
+        if forkserver.is_booting():
             raise UsageError(
                 "a script that runs models starts its runner under: if __name__ == '__main__':  "
                 "(the models' processes import the script)"

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy import Connection, Select, Table, delete, exists, inspect, select
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from crunch_game.errors import StoreError
@@ -32,7 +33,7 @@ from crunch_game.storage.codec import (
     unpack_row,
     unpack_score,
 )
-from crunch_game.storage.sqlite import BUSY_TIMEOUT, create_views, insert, sqlite_engine, sqlite_path, use_wal
+from crunch_game.storage.sqlite import BUSY_TIMEOUT, create_views, sqlite_engine, sqlite_path, use_wal
 
 __all__ = ["SQLStore"]
 

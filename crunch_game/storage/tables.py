@@ -19,9 +19,10 @@ from sqlalchemy import (
     literal_column,
     update,
 )
+from sqlalchemy.dialects.sqlite import insert
 
 from crunch_game.storage.codec import PackedModel, PackedPrediction
-from crunch_game.storage.sqlite import Written, insert
+from crunch_game.storage.sqlite import Written
 
 __all__ = [
     "END_PENDING",
