@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.meter import Meter
 from crunch_game import Prediction, SQLStore
-from crunch_game.storage.codec import PackedPrediction, pack_prediction
+from crunch_game.storage._codec import PackedPrediction, pack_prediction
 
 __all__ = ["floor", "ours"]
 

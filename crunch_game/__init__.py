@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crunch_game.public import lazy_face
+from crunch_game._public import lazy_face
 
 if TYPE_CHECKING:
     from crunch_game._backtest import Backtest as Backtest
     from crunch_game._backtest import backtest as backtest
     from crunch_game.contract import Contract as Contract
-    from crunch_game.crunchdao.credentials import GatewayCredentials as GatewayCredentials
-    from crunch_game.crunchdao.credentials import SecureCredentials as SecureCredentials
-    from crunch_game.crunchdao.host import NodeHost as NodeHost
-    from crunch_game.crunchdao.orchestrator import DevOrchestrator as DevOrchestrator
-    from crunch_game.crunchdao.roster import CrunchRoster as CrunchRoster
+    from crunch_game.crunchdao import CrunchRoster as CrunchRoster
+    from crunch_game.crunchdao import DevOrchestrator as DevOrchestrator
+    from crunch_game.crunchdao import GatewayCredentials as GatewayCredentials
+    from crunch_game.crunchdao import NodeHost as NodeHost
+    from crunch_game.crunchdao import SecureCredentials as SecureCredentials
     from crunch_game.errors import AmbiguousModel as AmbiguousModel
     from crunch_game.errors import CapsuleError as CapsuleError
     from crunch_game.errors import ContractError as ContractError
@@ -56,19 +56,18 @@ if TYPE_CHECKING:
     from crunch_game.events import RoundPlayed as RoundPlayed
     from crunch_game.events import RoundsMissed as RoundsMissed
     from crunch_game.events import TickPlayed as TickPlayed
-    from crunch_game.feeds.base import Feed as Feed
-    from crunch_game.feeds.base import FeedGap as FeedGap
-    from crunch_game.feeds.base import FeedTrouble as FeedTrouble
-    from crunch_game.feeds.base import Row as Row
-    from crunch_game.feeds.base import RowDropped as RowDropped
-    from crunch_game.feeds.history import History as History
-    from crunch_game.feeds.polling import PollingFeed as PollingFeed
-    from crunch_game.feeds.replay import ReplayFeed as ReplayFeed
+    from crunch_game.feeds import Feed as Feed
+    from crunch_game.feeds import FeedGap as FeedGap
+    from crunch_game.feeds import FeedTrouble as FeedTrouble
+    from crunch_game.feeds import History as History
+    from crunch_game.feeds import PollingFeed as PollingFeed
+    from crunch_game.feeds import ReplayFeed as ReplayFeed
+    from crunch_game.feeds import Row as Row
+    from crunch_game.feeds import RowDropped as RowDropped
     from crunch_game.game import Game as Game
     from crunch_game.game import Predict as Predict
-    from crunch_game.hosts.inline import InlineHost as InlineHost
+    from crunch_game.hosts import InlineHost as InlineHost
     from crunch_game.hosts.process import ProcessHost as ProcessHost
-    from crunch_game.hosts.sandbox import Sandbox as Sandbox
     from crunch_game.loading import AutoLoader as AutoLoader
     from crunch_game.loading import FactoryLoader as FactoryLoader
     from crunch_game.loading import SubclassLoader as SubclassLoader
@@ -80,24 +79,25 @@ if TYPE_CHECKING:
     from crunch_game.outcomes import Round as Round
     from crunch_game.outcomes import Status as Status
     from crunch_game.policy import Policy as Policy
-    from crunch_game.rosters.base import RemoteRoster as RemoteRoster
-    from crunch_game.rosters.base import Roster as Roster
-    from crunch_game.rosters.directory import DirectoryRoster as DirectoryRoster
-    from crunch_game.rosters.static import StaticRoster as StaticRoster
+    from crunch_game.rosters import DirectoryRoster as DirectoryRoster
+    from crunch_game.rosters import RemoteRoster as RemoteRoster
+    from crunch_game.rosters import Roster as Roster
+    from crunch_game.rosters import StaticRoster as StaticRoster
     from crunch_game.runner import ModelRunner as ModelRunner
-    from crunch_game.scoring.base import Scorer as Scorer
-    from crunch_game.scoring.densities import Density as Density
-    from crunch_game.scoring.leaderboard import Leaderboard as Leaderboard
-    from crunch_game.scoring.leaderboard import Standing as Standing
-    from crunch_game.scoring.rules import CRPS as CRPS
-    from crunch_game.scoring.rules import LogScore as LogScore
+    from crunch_game.sandbox import Sandbox as Sandbox
+    from crunch_game.scoring import CRPS as CRPS
+    from crunch_game.scoring import Density as Density
+    from crunch_game.scoring import Leaderboard as Leaderboard
+    from crunch_game.scoring import LogScore as LogScore
+    from crunch_game.scoring import Scorer as Scorer
+    from crunch_game.scoring import Standing as Standing
+    from crunch_game.storage import MemoryStore as MemoryStore
+    from crunch_game.storage import ModelRecord as ModelRecord
+    from crunch_game.storage import Prediction as Prediction
+    from crunch_game.storage import Score as Score
+    from crunch_game.storage import SQLStore as SQLStore
+    from crunch_game.storage import Store as Store
     from crunch_game.storage import open_store as open_store
-    from crunch_game.storage.base import ModelRecord as ModelRecord
-    from crunch_game.storage.base import Prediction as Prediction
-    from crunch_game.storage.base import Score as Score
-    from crunch_game.storage.base import Store as Store
-    from crunch_game.storage.memory import MemoryStore as MemoryStore
-    from crunch_game.storage.sql import SQLStore as SQLStore
     from crunch_game.tracker import TrackerBase as TrackerBase
     from crunch_game.workers import GameResult as GameResult
     from crunch_game.workers import PredictWorker as PredictWorker
@@ -105,50 +105,4 @@ if TYPE_CHECKING:
     from crunch_game.workers import Standings as Standings
     from crunch_game.workers import run_game as run_game
 else:
-    __getattr__, __dir__, __all__ = lazy_face(
-        __name__,
-        {
-            "_backtest": "Backtest backtest",
-            "contract": "Contract",
-            "crunchdao.credentials": "GatewayCredentials SecureCredentials",
-            "crunchdao.host": "NodeHost",
-            "crunchdao.orchestrator": "DevOrchestrator",
-            "crunchdao.roster": "CrunchRoster",
-            "errors": (
-                "AmbiguousModel CapsuleError ContractError CrunchGameError FeedError GameError InvalidAnswer "
-                "LoadError MissingExtra ModelDied ModelError ModelRaised ModelTimeout ModelUnavailable "
-                "NoModelFound ResourceError StoreError UnknownModel UsageError"
-            ),
-            "events": (
-                "CapsuleLost CapsuleSaved FieldFault LoopBlocked ModelJoined ModelLeft ModelLoadFailed ModelReady "
-                "ModelRedeployed ModelRestarted ModelStopped PredictionsSetAside RosterFound RosterLost RoundLate "
-                "RoundPlayed RoundsMissed TickPlayed"
-            ),
-            "feeds.base": "Feed FeedGap FeedTrouble Row RowDropped",
-            "feeds.history": "History",
-            "feeds.polling": "PollingFeed",
-            "feeds.replay": "ReplayFeed",
-            "game": "Game Predict",
-            "hosts.inline": "InlineHost",
-            "hosts.process": "ProcessHost",
-            "hosts.sandbox": "Sandbox",
-            "loading": "AutoLoader FactoryLoader SubclassLoader load_model",
-            "models": "Model Submission",
-            "outcomes": "Fault Outcome Round Status",
-            "policy": "Policy",
-            "rosters.base": "RemoteRoster Roster",
-            "rosters.directory": "DirectoryRoster",
-            "rosters.static": "StaticRoster",
-            "runner": "ModelRunner",
-            "scoring.base": "Scorer",
-            "scoring.densities": "Density",
-            "scoring.leaderboard": "Leaderboard Standing",
-            "scoring.rules": "CRPS LogScore",
-            "storage": "open_store",
-            "storage.base": "ModelRecord Prediction Score Store",
-            "storage.memory": "MemoryStore",
-            "storage.sql": "SQLStore",
-            "tracker": "TrackerBase",
-            "workers": "GameResult PredictWorker ScoreWorker Standings run_game",
-        },
-    )
+    __getattr__, __dir__, __all__ = lazy_face(__name__)

@@ -7,17 +7,15 @@ from html import escape
 from typing import Literal
 
 from crunch_game import sync
+from crunch_game._public import public
 from crunch_game.errors import UsageError
 from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
 from crunch_game.hosts.base import Host
-from crunch_game.public import public
 from crunch_game.runner import Models
+from crunch_game.storage import MemoryStore
 from crunch_game.storage.base import Prediction, Score, Store
-from crunch_game.storage.memory import MemoryStore
 from crunch_game.workers import GameResult
-
-__all__ = ["Backtest", "backtest"]
 
 
 @public

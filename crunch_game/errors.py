@@ -26,7 +26,7 @@ from __future__ import annotations
 import copyreg
 from typing import Any
 
-from crunch_game.public import public
+from crunch_game._public import public
 
 __all__ = [
     "AmbiguousModel",

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from crunch_game._public import public
+from crunch_game._wording import counted
 from crunch_game.outcomes import Fault, Round
-from crunch_game.public import public
-from crunch_game.wording import counted
 
 __all__ = [
     "TROUBLE",

@@ -10,20 +10,20 @@ from datetime import timedelta
 from reprlib import repr as brief
 from typing import Any
 
+from crunch_game._durations import Duration, seconds
+from crunch_game._faults import describe_exception
+from crunch_game._public import public
+from crunch_game._wording import counted
 from crunch_game.contract import Contract, Method
-from crunch_game.durations import Duration, seconds
 from crunch_game.errors import ContractError, GameError
-from crunch_game.faults import describe_exception
+from crunch_game.feeds import History
 from crunch_game.feeds.base import Feed, Row
-from crunch_game.feeds.history import History
 from crunch_game.loading import Loader
 from crunch_game.models import Model
 from crunch_game.policy import Policy
-from crunch_game.public import public
+from crunch_game.scoring import Leaderboard, Missing, Standing
 from crunch_game.scoring.base import ScoreFunction, Scorer
-from crunch_game.scoring.leaderboard import Leaderboard, Missing, Standing
 from crunch_game.storage.base import Prediction
-from crunch_game.wording import counted
 
 __all__ = ["DEFAULT_WINDOWS", "Game", "PerModelArguments", "Predict", "Resolve"]
 

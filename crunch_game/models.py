@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crunch_game._public import public
 from crunch_game.policy import Health, State
-from crunch_game.public import public
 from crunch_game.sources import ClassSource, FileSource, FolderSource, Source, SourceLike, source_of
 
 __all__ = ["Model", "Submission"]

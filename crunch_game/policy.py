@@ -17,22 +17,22 @@ from typing import Literal, NamedTuple
 import msgspec
 from msgspec import structs
 
+from crunch_game._public import public
+from crunch_game._wording import counted
 from crunch_game.errors import GameError
 from crunch_game.outcomes import Kind, Status
-from crunch_game.public import public
-from crunch_game.wording import counted
 
 __all__ = [
     "ANSWERED",
     "ASKED",
     "TABLE",
     "Cause",
-    "Event",
     "Health",
     "Policy",
     "State",
     "Step",
     "Strikes",
+    "Trigger",
     "is_field_fault",
     "reached",
     "restart_delay",
@@ -117,7 +117,7 @@ class State(StrEnum):
     LEFT = "left"
 
 
-class Event(StrEnum):
+class Trigger(StrEnum):
     """What can happen to a model."""
 
     LOADED = "loaded"  # a fresh instance of the same code begins to play
@@ -169,76 +169,76 @@ _ENDED = (State.FAILED, State.STOPPED)
 _IN_THE_GAME = tuple(state for state in State if state is not State.LEFT)
 
 # Every call takes these two. They are looked up once, since before Python 3.12 an enum's members are slow to look up.
-ASKED, ANSWERED = Event.ASKED, Event.ANSWERED
+ASKED, ANSWERED = Trigger.ASKED, Trigger.ANSWERED
 
-_ANSWERS: Mapping[Event, Status] = {
-    Event.ANSWERED: Status.OK,
-    Event.INVALID: Status.INVALID,
-    Event.RAISED: Status.RAISED,
-    Event.UNSUPPORTED: Status.UNSUPPORTED,
-    Event.UNREACHED: Status.UNREACHABLE,
+_ANSWERS: Mapping[Trigger, Status] = {
+    Trigger.ANSWERED: Status.OK,
+    Trigger.INVALID: Status.INVALID,
+    Trigger.RAISED: Status.RAISED,
+    Trigger.UNSUPPORTED: Status.UNSUPPORTED,
+    Trigger.UNREACHED: Status.UNREACHABLE,
 }
 """How a call ends whose instance is free again after it."""
 
 
-def _table() -> dict[tuple[State, Event], Step]:
-    table: dict[tuple[State, Event], Step] = {}
+def _table() -> dict[tuple[State, Trigger], Step]:
+    table: dict[tuple[State, Trigger], Step] = {}
 
-    def on(states: Iterable[State], event: Event, to: State | None, status: Status | None = None) -> None:
+    def on(states: Iterable[State], event: Trigger, to: State | None, status: Status | None = None) -> None:
         for state in states:
             table[state, event] = Step(status, status.kind if status else "none", to or state)
 
     # A call. Only a model that plays is sent it; a busy one is waited for.
-    on(_PLAYING, Event.ASKED, State.BUSY)
-    on((*_WAITING, *_ENDED), Event.ASKED, None, Status.SKIPPED)
-    on((State.UNREACHABLE,), Event.ASKED, None, Status.UNREACHABLE)
-    on((State.BUSY,), Event.WITHDRAWN, State.READY)
+    on(_PLAYING, Trigger.ASKED, State.BUSY)
+    on((*_WAITING, *_ENDED), Trigger.ASKED, None, Status.SKIPPED)
+    on((State.UNREACHABLE,), Trigger.ASKED, None, Status.UNREACHABLE)
+    on((State.BUSY,), Trigger.WITHDRAWN, State.READY)
     for event, status in _ANSWERS.items():
         on(_PLAYING, event, State.READY, status)
-    on(_PLAYING, Event.DEADLINE, None, Status.TIMEOUT)  # it stays busy: LATE will end the call
-    on(_PLAYING, Event.LATE, State.READY)
-    on(_PLAYING, Event.DROPPED, None, Status.SKIPPED)
-    on(_IN_THE_GAME, Event.COUNTED, None)
+    on(_PLAYING, Trigger.DEADLINE, None, Status.TIMEOUT)  # it stays busy: LATE will end the call
+    on(_PLAYING, Trigger.LATE, State.READY)
+    on(_PLAYING, Trigger.DROPPED, None, Status.SKIPPED)
+    on(_IN_THE_GAME, Trigger.COUNTED, None)
 
     # A call whose model went away meanwhile ends without a strike: what took the model away has its own.
-    for event in (*_ANSWERS, Event.DEADLINE, Event.DROPPED):
+    for event in (*_ANSWERS, Trigger.DEADLINE, Trigger.DROPPED):
         on((*_WAITING, *_ENDED), event, None, Status.SKIPPED)
         on((State.UNREACHABLE,), event, None, Status.UNREACHABLE)
     # The end of what was lost, or is loaded or ended anyway, is no news of the model's.
-    on((*_WAITING, *_ENDED), Event.DIED, None, Status.SKIPPED)
-    on((State.UNREACHABLE,), Event.DIED, State.RESTARTING, Status.UNREACHABLE)
+    on((*_WAITING, *_ENDED), Trigger.DIED, None, Status.SKIPPED)
+    on((State.UNREACHABLE,), Trigger.DIED, State.RESTARTING, Status.UNREACHABLE)
 
     # An instance that was replaced, or whose model left, is out of the game. It may still answer what it was asked
     # before: that is the call's outcome, and nobody's strike.
     for event, status in _ANSWERS.items():
         table[State.LEFT, event] = Step(status, "none", State.LEFT)
-    for event in (Event.DEADLINE, Event.DROPPED, Event.DIED, Event.LOST):
+    for event in (Trigger.DEADLINE, Trigger.DROPPED, Trigger.DIED, Trigger.LOST):
         table[State.LEFT, event] = Step(Status.SKIPPED, "none", State.LEFT)
 
     # A life. A fresh instance may take the place of one that plays or is lost: new code is never waited for, and the
     # same code may move to another node. Code that failed or was stopped plays again only when it is readmitted.
-    on((*_WAITING, *_PLAYING, State.UNREACHABLE), Event.LOADED, State.READY)
-    on(_IN_THE_GAME, Event.REDEPLOYED, State.READY)
-    on(_WAITING, Event.LOAD_FAILED, State.FAILED)
-    on(_PLAYING, Event.DIED, State.RESTARTING, Status.DIED)
-    on(_PLAYING, Event.RESTART, State.RESTARTING)
+    on((*_WAITING, *_PLAYING, State.UNREACHABLE), Trigger.LOADED, State.READY)
+    on(_IN_THE_GAME, Trigger.REDEPLOYED, State.READY)
+    on(_WAITING, Trigger.LOAD_FAILED, State.FAILED)
+    on(_PLAYING, Trigger.DIED, State.RESTARTING, Status.DIED)
+    on(_PLAYING, Trigger.RESTART, State.RESTARTING)
 
     # A connection. Losing it is nobody's strike.
-    on(_PLAYING, Event.LOST, State.UNREACHABLE, Status.UNREACHABLE)
-    on((State.UNREACHABLE,), Event.LOST, None, Status.UNREACHABLE)
-    on((State.UNREACHABLE,), Event.FOUND, State.READY)
-    on((State.UNREACHABLE,), Event.RESTART, State.RESTARTING)
-    on((*_PLAYING, State.UNREACHABLE), Event.FORGOTTEN, State.RESTARTING)
-    on((State.UNREACHABLE,), Event.GIVEN_UP, State.STOPPED)
+    on(_PLAYING, Trigger.LOST, State.UNREACHABLE, Status.UNREACHABLE)
+    on((State.UNREACHABLE,), Trigger.LOST, None, Status.UNREACHABLE)
+    on((State.UNREACHABLE,), Trigger.FOUND, State.READY)
+    on((State.UNREACHABLE,), Trigger.RESTART, State.RESTARTING)
+    on((*_PLAYING, State.UNREACHABLE), Trigger.FORGOTTEN, State.RESTARTING)
+    on((State.UNREACHABLE,), Trigger.GIVEN_UP, State.STOPPED)
 
-    on(_IN_THE_GAME, Event.STOP, State.STOPPED)
-    on(_IN_THE_GAME, Event.READMIT, State.JOINING)
-    on(_IN_THE_GAME, Event.LEAVE, State.LEFT)
+    on(_IN_THE_GAME, Trigger.STOP, State.STOPPED)
+    on(_IN_THE_GAME, Trigger.READMIT, State.JOINING)
+    on(_IN_THE_GAME, Trigger.LEAVE, State.LEFT)
     return table
 
 
 _STEPS = _table()
-TABLE: Mapping[tuple[State, Event], Step] = MappingProxyType(_STEPS)
+TABLE: Mapping[tuple[State, Trigger], Step] = MappingProxyType(_STEPS)
 """(state, event) -> what follows. A pair that is absent changes nothing: the event came too late to matter."""
 
 
@@ -272,7 +272,7 @@ class Health(msgspec.Struct, frozen=True, gc=False):
     strike_epoch: int = 0
 
     def after(
-        self, event: Event, now: float, reason: str | None = None, strikes: Mapping[str, Strikes] | None = None
+        self, event: Trigger, now: float, reason: str | None = None, strikes: Mapping[str, Strikes] | None = None
     ) -> tuple[Health, Step]:
         """The health that follows, and the step of the table that was taken.
 
@@ -298,14 +298,14 @@ class Health(msgspec.Struct, frozen=True, gc=False):
         reason = None if state in _PLAYING else reason
         return Health(state, now, self.strikes, reason, deaths, self.loaded, self.strike_epoch), step
 
-    def _with_strikes(self, event: Event, state: State, now: float, strikes: Mapping[str, Strikes] | None) -> Health:
+    def _with_strikes(self, event: Trigger, state: State, now: float, strikes: Mapping[str, Strikes] | None) -> Health:
         """What follows from an event that settles the strikes, or wipes them off."""
         own = self.strikes if strikes is None else strikes
-        if event is Event.COUNTED:
+        if event is Trigger.COUNTED:
             return structs.replace(self, strikes=own)
-        if event is Event.LOADED:
+        if event is Trigger.LOADED:
             return structs.replace(self, state=state, since=now, strikes=own, reason=None, loaded=now)
-        loaded = now if event is Event.REDEPLOYED else None
+        loaded = now if event is Trigger.REDEPLOYED else None
         return Health(state, now, strikes or {}, loaded=loaded, strike_epoch=self.strike_epoch + 1)
 
     def counted(self, method: str, kind: Kind) -> Mapping[str, Strikes]:
@@ -336,7 +336,7 @@ class Health(msgspec.Struct, frozen=True, gc=False):
 
 
 _RESTARTING = State.RESTARTING
-_SET_STRIKES = frozenset({Event.COUNTED, Event.LOADED, Event.REDEPLOYED, Event.READMIT})
+_SET_STRIKES = frozenset({Trigger.COUNTED, Trigger.LOADED, Trigger.REDEPLOYED, Trigger.READMIT})
 _STEADY = 60.0
 """Seconds of life after which a death counts as the first again."""
 

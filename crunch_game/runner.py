@@ -16,17 +16,18 @@ from typing import Any, Literal, Self
 import anyio
 from anyio.abc import TaskGroup
 
-from crunch_game import events, rounds
+from crunch_game import _rounds as rounds
+from crunch_game import events
+from crunch_game._importing import alias_main
+from crunch_game._public import public
 from crunch_game.contract import Contract
 from crunch_game.errors import ContractError, GameError, UsageError
 from crunch_game.hosts.base import Call, Host, Setup
-from crunch_game.importing import alias_main
 from crunch_game.lineup import Fresh, Lineup, Observer, Player
 from crunch_game.loading import AutoLoader, Loader
 from crunch_game.models import Model, Submission
 from crunch_game.outcomes import Outcome, Round
 from crunch_game.policy import Cause, Policy
-from crunch_game.public import public
 from crunch_game.rosters.base import Roster
 from crunch_game.sources import SourceLike
 
@@ -329,8 +330,7 @@ class _Models(Mapping[str, Model]):
 
 
 def _roster_of(models: Models) -> Roster:
-    from crunch_game.rosters.directory import DirectoryRoster
-    from crunch_game.rosters.static import StaticRoster
+    from crunch_game.rosters import DirectoryRoster, StaticRoster
 
     if isinstance(models, str | os.PathLike):
         path = Path(models)
@@ -350,7 +350,7 @@ def _host_of(host: Host | str | None, roster: Roster) -> Host:
 
         return ProcessHost()
     if host == "inline":
-        from crunch_game.hosts.inline import InlineHost
+        from crunch_game.hosts import InlineHost
 
         return InlineHost()
     if isinstance(host, str):
@@ -363,7 +363,7 @@ def _observers_of(
 ) -> list[Observer]:
     if policy.capsules is None:
         return []
-    from crunch_game.capsules.recorder import Recorder
+    from crunch_game.capsules import Recorder
 
     return [Recorder(Path(policy.capsules), setup, policy.setup_timeout, emit, tasks)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crunch_game.public import public
+from crunch_game._public import public
 
 __all__ = ["TrackerBase"]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from crunch_game._importing import Scope, import_code
 from crunch_game.errors import LoadError
-from crunch_game.importing import Scope, import_code
 
 
 class Tracker:
@@ -347,7 +347,7 @@ def test_without_a_folder_a_scope_changes_nothing():
 PROGRAM = """
 import sys
 from pathlib import Path
-from crunch_game.importing import import_code
+from crunch_game._importing import import_code
 code = import_code(Path(sys.argv[1]))
 with code.scope:
     code.modules[0].late()
@@ -376,7 +376,7 @@ def test_a_redeployment_of_the_same_second_and_size_is_not_stale(tmp_path):
     program = """
     import os, sys
     from pathlib import Path
-    from crunch_game.importing import import_code
+    from crunch_game._importing import import_code
     folder = Path(sys.argv[1])
     for version in "123":
         for name, text in {"main": f"import helper\\nX = {version}, helper.X", "helper": f"X = {version}"}.items():
@@ -402,7 +402,7 @@ def test_a_module_that_came_a_moment_ago_is_found(tmp_path):
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from crunch_game.importing import alias_main, import_code, main_of
+from crunch_game._importing import alias_main, import_code, main_of
 
 class Base:
     pass
@@ -436,12 +436,12 @@ def test_a_script_run_as_a_module_is_known_by_its_name(tmp_path):
 
 @pytest.mark.processes
 def test_a_prompt_has_no_main_for_others():
-    assert fresh("from crunch_game.importing import main_of; print(main_of())") == "{}\n"
+    assert fresh("from crunch_game._importing import main_of; print(main_of())") == "{}\n"
 
 
 RUN_MAIN = """
 import json, sys
-from crunch_game.importing import run_main
+from crunch_game._importing import run_main
 run_main(json.loads(sys.argv[1]))
 import __main__, game
 print(__main__.__name__, __main__.Base.__module__, game.Base is __main__.Base)
@@ -460,6 +460,6 @@ def test_another_process_gets_the_script_without_running_its_main_part(tmp_path)
 
 @pytest.mark.processes
 def test_without_a_main_nothing_is_run():
-    assert fresh("from crunch_game.importing import run_main; run_main({}); import __main__; print(__name__)") == (
+    assert fresh("from crunch_game._importing import run_main; run_main({}); import __main__; print(__name__)") == (
         "__main__\n"
     )

@@ -17,12 +17,12 @@ from crunch_game.errors import GameError
 from crunch_game.outcomes import Kind, Status
 from crunch_game.policy import (
     TABLE,
-    Event,
     Health,
     Policy,
     State,
     Step,
     Strikes,
+    Trigger,
     is_field_fault,
     reached,
     restart_delay,
@@ -32,44 +32,44 @@ PLAYING = {State.READY, State.BUSY}
 WAITING = {State.JOINING, State.RESTARTING}
 ENDED = {State.FAILED, State.STOPPED}
 CALL_EVENTS = {
-    Event.ASKED,
-    Event.ANSWERED,
-    Event.INVALID,
-    Event.RAISED,
-    Event.UNSUPPORTED,
-    Event.DEADLINE,
-    Event.DIED,
-    Event.DROPPED,
-    Event.UNREACHED,
-    Event.LOST,
+    Trigger.ASKED,
+    Trigger.ANSWERED,
+    Trigger.INVALID,
+    Trigger.RAISED,
+    Trigger.UNSUPPORTED,
+    Trigger.DEADLINE,
+    Trigger.DIED,
+    Trigger.DROPPED,
+    Trigger.UNREACHED,
+    Trigger.LOST,
 }
 ANSWERS = {
-    Event.ANSWERED: Status.OK,
-    Event.INVALID: Status.INVALID,
-    Event.RAISED: Status.RAISED,
-    Event.UNSUPPORTED: Status.UNSUPPORTED,
-    Event.DEADLINE: Status.TIMEOUT,
-    Event.DIED: Status.DIED,
-    Event.LOST: Status.UNREACHABLE,
-    Event.DROPPED: Status.SKIPPED,
-    Event.UNREACHED: Status.UNREACHABLE,
+    Trigger.ANSWERED: Status.OK,
+    Trigger.INVALID: Status.INVALID,
+    Trigger.RAISED: Status.RAISED,
+    Trigger.UNSUPPORTED: Status.UNSUPPORTED,
+    Trigger.DEADLINE: Status.TIMEOUT,
+    Trigger.DIED: Status.DIED,
+    Trigger.LOST: Status.UNREACHABLE,
+    Trigger.DROPPED: Status.SKIPPED,
+    Trigger.UNREACHED: Status.UNREACHABLE,
 }
 READY = Health(State.READY, loaded=0.0)
 
 
 def count(health: Health, method: str, kind: Kind, now: float = 0.0) -> Health:
     """The end of a round, in which a call of the method counts as that."""
-    health, _ = health.after(Event.COUNTED, now, strikes=health.counted(method, kind))
+    health, _ = health.after(Trigger.COUNTED, now, strikes=health.counted(method, kind))
     return health
 
 
-def take(health: Health, method: str, event: Event, policy: Policy, now: float = 0.0) -> tuple[Health, Step]:
+def take(health: Health, method: str, event: Trigger, policy: Policy, now: float = 0.0) -> tuple[Health, Step]:
     """One call's end, as a round takes it: the step, its strike, and the stop when that was one too many."""
     health, step = health.after(event, now, str(event))
     health = count(health, method, step.strike, now)
     over = health.over(method, policy)
     if over is not None:
-        health, _ = health.after(Event.STOP, now, over)
+        health, _ = health.after(Trigger.STOP, now, over)
     return health, step
 
 
@@ -131,11 +131,11 @@ class OneModel(RuleBasedStateMachine):
         self.now = 0.0
         self.health = Health(since=self.now)
 
-    def happens(self, event: Event, reason: str | None = None) -> Step:
+    def happens(self, event: Trigger, reason: str | None = None) -> Step:
         self.health, step = self.health.after(event, self.now, reason)
         return step
 
-    def ends(self, method: str, event: Event) -> Status | None:
+    def ends(self, method: str, event: Trigger) -> Status | None:
         self.health, step = take(self.health, method, event, self.policy, self.now)
         return step.status
 
@@ -146,13 +146,13 @@ class OneModel(RuleBasedStateMachine):
     @precondition(lambda self: self.paper.where in ("loading", "restarting", "playing", "lost"))
     @rule()
     def a_fresh_instance_of_its_code_takes_over(self) -> None:
-        self.happens(Event.LOADED)
+        self.happens(Trigger.LOADED)
         self.paper.ready(self.now)
 
     @precondition(lambda self: self.paper.where != "left")
     @rule()
     def new_code_takes_over(self) -> None:
-        self.happens(Event.REDEPLOYED)
+        self.happens(Trigger.REDEPLOYED)
         self.paper.afresh()
         self.paper.ready(self.now)
 
@@ -162,117 +162,117 @@ class OneModel(RuleBasedStateMachine):
         what = f"{kind}s"
         if self.paper.most[what] and self.paper.paper.get((method, what), 0) + 1 >= self.paper.most[what]:
             return  # who reaches a limit in its on_join never takes over
-        self.health, _ = self.health.after(Event.LOADED, self.now, strikes=self.health.counted(method, kind))
+        self.health, _ = self.health.after(Trigger.LOADED, self.now, strikes=self.health.counted(method, kind))
         self.paper.ready(self.now)
         self.paper.paper[method, what] = self.paper.paper.get((method, what), 0) + 1
 
     @precondition(lambda self: self.health.state is State.BUSY)
     @rule()
     def the_call_is_not_sent_after_all(self) -> None:
-        assert self.happens(Event.WITHDRAWN) == Step(None, "none", State.READY)
+        assert self.happens(Trigger.WITHDRAWN) == Step(None, "none", State.READY)
 
     @precondition(lambda self: self.paper.where in ("loading", "restarting"))
     @rule()
     def it_does_not_load(self) -> None:
-        assert self.happens(Event.LOAD_FAILED, "no such module") == Step(None, "none", State.FAILED)
+        assert self.happens(Trigger.LOAD_FAILED, "no such module") == Step(None, "none", State.FAILED)
         self.paper.where = "failed"
         assert self.health.reason == "no such module"
 
     @precondition(lambda self: self.paper.where == "playing")
     @rule()
     def it_is_asked(self) -> None:
-        assert self.happens(Event.ASKED) == Step(None, "none", State.BUSY)
+        assert self.happens(Trigger.ASKED) == Step(None, "none", State.BUSY)
 
     @precondition(lambda self: self.paper.where not in ("playing", "left"))
     @rule()
     def it_cannot_be_asked(self) -> None:
         lost = self.paper.where == "lost"
-        assert self.happens(Event.ASKED).status is (Status.UNREACHABLE if lost else Status.SKIPPED)
+        assert self.happens(Trigger.ASKED).status is (Status.UNREACHABLE if lost else Status.SKIPPED)
 
     @precondition(lambda self: self.paper.where == "playing")
     @rule(method=methods)
     def it_succeeds(self, method: str) -> None:
-        assert self.ends(method, Event.ANSWERED) is Status.OK
+        assert self.ends(method, Trigger.ANSWERED) is Status.OK
         self.paper.success(method)
 
     @precondition(lambda self: self.paper.where == "playing")
-    @rule(method=methods, event=st.sampled_from([Event.RAISED, Event.INVALID]))
-    def it_fails(self, method: str, event: Event) -> None:
+    @rule(method=methods, event=st.sampled_from([Trigger.RAISED, Trigger.INVALID]))
+    def it_fails(self, method: str, event: Trigger) -> None:
         assert self.ends(method, event) is ANSWERS[event]
         self.paper.strike(method, "failures")
 
     @precondition(lambda self: self.paper.where == "playing")
     @rule(method=methods)
     def it_is_too_late(self, method: str) -> None:
-        assert self.ends(method, Event.DEADLINE) is Status.TIMEOUT
+        assert self.ends(method, Trigger.DEADLINE) is Status.TIMEOUT
         self.paper.strike(method, "timeouts")
 
     @rule()
     def its_late_answer_comes(self) -> None:
-        assert self.happens(Event.LATE).status is None
+        assert self.happens(Trigger.LATE).status is None
 
     @precondition(lambda self: self.paper.where == "playing")
     @rule(method=methods)
     def it_dies_in_a_call(self, method: str) -> None:
-        assert self.ends(method, Event.DIED) is Status.DIED
+        assert self.ends(method, Trigger.DIED) is Status.DIED
         self.paper.restart(self.now)
         self.paper.strike(method, "failures")
 
     @precondition(lambda self: self.paper.where == "playing")
     @rule()
     def it_dies_between_calls(self) -> None:
-        self.happens(Event.DIED)
+        self.happens(Trigger.DIED)
         self.paper.restart(self.now)
 
     @precondition(lambda self: self.paper.where == "playing")
     @rule()
     def it_is_restarted(self) -> None:
-        self.happens(Event.RESTART)
+        self.happens(Trigger.RESTART)
         self.paper.restart(self.now)
 
     @precondition(lambda self: self.paper.where == "playing")
     @rule(method=methods)
     def it_does_not_know_the_method(self, method: str) -> None:
-        assert self.ends(method, Event.UNSUPPORTED) is Status.UNSUPPORTED
+        assert self.ends(method, Trigger.UNSUPPORTED) is Status.UNSUPPORTED
 
     @precondition(lambda self: self.paper.where != "left")
     @rule(method=methods)
     def the_call_never_reached_it(self, method: str) -> None:
         lost = self.paper.where == "lost"
-        assert self.ends(method, Event.DROPPED) is (Status.UNREACHABLE if lost else Status.SKIPPED)
+        assert self.ends(method, Trigger.DROPPED) is (Status.UNREACHABLE if lost else Status.SKIPPED)
 
     @precondition(lambda self: self.paper.where == "playing")
     @rule(method=methods)
     def its_connection_is_lost(self, method: str) -> None:
-        assert self.ends(method, Event.LOST) is Status.UNREACHABLE
+        assert self.ends(method, Trigger.LOST) is Status.UNREACHABLE
         self.paper.where = "lost"
 
     @precondition(lambda self: self.paper.where == "playing")
     @rule(method=methods)
     def the_call_or_its_answer_got_lost(self, method: str) -> None:
-        assert self.ends(method, Event.UNREACHED) is Status.UNREACHABLE
+        assert self.ends(method, Trigger.UNREACHED) is Status.UNREACHABLE
 
     @precondition(lambda self: self.paper.where in ("playing", "lost"))
     @rule()
     def its_node_has_forgotten_it(self) -> None:
-        assert self.happens(Event.FORGOTTEN).status is None
+        assert self.happens(Trigger.FORGOTTEN).status is None
         self.paper.restart(self.now)
 
     @precondition(lambda self: self.paper.where == "lost")
     @rule()
     def its_connection_is_back(self) -> None:
-        self.happens(Event.FOUND)
+        self.happens(Trigger.FOUND)
         self.paper.where = "playing"
 
     @precondition(lambda self: self.paper.where == "lost")
     @rule()
     def its_connection_stays_away(self) -> None:
-        self.happens(Event.GIVEN_UP, "unreachable for 60 s")
+        self.happens(Trigger.GIVEN_UP, "unreachable for 60 s")
         self.paper.where = "out"
 
     @precondition(lambda self: self.paper.where not in ("playing", "left"))
-    @rule(method=methods, event=st.sampled_from(sorted(set(ANSWERS) - {Event.DIED, Event.LOST})))
-    def what_it_did_before_it_went_away_counts_for_nothing(self, method: str, event: Event) -> None:
+    @rule(method=methods, event=st.sampled_from(sorted(set(ANSWERS) - {Trigger.DIED, Trigger.LOST})))
+    def what_it_did_before_it_went_away_counts_for_nothing(self, method: str, event: Trigger) -> None:
         before = self.health.strikes
         lost = self.paper.where == "lost"
         assert self.ends(method, event) is (Status.UNREACHABLE if lost else Status.SKIPPED)
@@ -281,24 +281,24 @@ class OneModel(RuleBasedStateMachine):
     @precondition(lambda self: self.paper.where != "left")
     @rule()
     def the_author_stops_it(self) -> None:
-        self.happens(Event.STOP, "it spoils the game")
+        self.happens(Trigger.STOP, "it spoils the game")
         self.paper.where = "out"
 
     @precondition(lambda self: self.paper.where != "left")
     @rule()
     def it_is_readmitted(self) -> None:
-        self.happens(Event.READMIT)
+        self.happens(Trigger.READMIT)
         self.paper.afresh()
 
     @rule()
     @precondition(lambda self: self.now > 100)
     def it_leaves(self) -> None:
-        self.happens(Event.LEAVE)
+        self.happens(Trigger.LEAVE)
         self.paper.where = "left"
 
     @precondition(lambda self: self.paper.where == "left")
-    @rule(event=st.sampled_from(Event))
-    def nothing_brings_it_back(self, event: Event) -> None:
+    @rule(event=st.sampled_from(Trigger))
+    def nothing_brings_it_back(self, event: Trigger) -> None:
         before = self.health
         step = self.happens(event)
         assert (step.strike, step.state) == ("none", State.LEFT)
@@ -332,7 +332,7 @@ TestOneModel.settings = settings(max_examples=300, stateful_step_count=60, deadl
 # Strikes.
 
 
-@pytest.mark.parametrize("event", [Event.RAISED, Event.INVALID, Event.DIED])
+@pytest.mark.parametrize("event", [Trigger.RAISED, Trigger.INVALID, Trigger.DIED])
 @pytest.mark.parametrize("limit", [1, 2, 3, 7])
 def test_exactly_the_limits_failure_stops_a_model(event, limit):
     policy = Policy(max_consecutive_failures=limit)
@@ -341,7 +341,7 @@ def test_exactly_the_limits_failure_stops_a_model(event, limit):
         health, _ = take(health, "predict", event, policy)
         assert health.state is not State.STOPPED
         if health.state is State.RESTARTING:
-            health, _ = health.after(Event.LOADED, 0.0)
+            health, _ = health.after(Trigger.LOADED, 0.0)
     health, step = take(health, "predict", event, policy)
     assert health.state is State.STOPPED
     assert step.strike == "failure"  # the last call still has the outcome that it earned
@@ -354,13 +354,13 @@ def test_exactly_the_third_timeout_stops_a_model():
     health = READY
     states = []
     for _ in range(3):
-        health, _ = take(health, "predict", Event.DEADLINE, policy)
+        health, _ = take(health, "predict", Trigger.DEADLINE, policy)
         states.append(health.state)
     assert states == [State.READY, State.READY, State.STOPPED]
     assert health.reason == "3 timeouts of predict in a row (the limit is 3)"
 
 
-@pytest.mark.parametrize("event", [Event.RAISED, Event.DEADLINE])
+@pytest.mark.parametrize("event", [Trigger.RAISED, Trigger.DEADLINE])
 def test_a_limit_of_zero_is_none(event):
     policy = Policy(max_consecutive_failures=0, max_consecutive_timeouts=0)
     health = READY
@@ -371,7 +371,7 @@ def test_a_limit_of_zero_is_none(event):
 
 def test_failures_and_timeouts_have_limits_of_their_own():
     health = READY
-    for event in (Event.RAISED, Event.DEADLINE, Event.RAISED, Event.DEADLINE):
+    for event in (Trigger.RAISED, Trigger.DEADLINE, Trigger.RAISED, Trigger.DEADLINE):
         health, _ = take(health, "predict", event, Policy())
     assert health.state is State.READY
     assert health.strikes == {"predict": Strikes(failures=2, timeouts=2)}
@@ -380,21 +380,21 @@ def test_failures_and_timeouts_have_limits_of_their_own():
 def test_a_tick_that_succeeds_does_not_save_a_predict_that_fails():
     health = READY
     for _ in range(3):
-        health, _ = take(health, "tick", Event.ANSWERED, Policy())
-        health, _ = take(health, "predict", Event.RAISED, Policy())
+        health, _ = take(health, "tick", Trigger.ANSWERED, Policy())
+        health, _ = take(health, "predict", Trigger.RAISED, Policy())
     assert health.state is State.STOPPED
 
 
 def test_a_success_in_between_does():
     health = READY
     for _ in range(50):
-        for event in (Event.RAISED, Event.DEADLINE, Event.RAISED, Event.DEADLINE, Event.ANSWERED):
+        for event in (Trigger.RAISED, Trigger.DEADLINE, Trigger.RAISED, Trigger.DEADLINE, Trigger.ANSWERED):
             health, _ = take(health, "predict", event, Policy())
     assert health.state is State.READY
     assert health.strikes == {}
 
 
-@pytest.mark.parametrize("event", [Event.UNSUPPORTED, Event.DROPPED, Event.UNREACHED])
+@pytest.mark.parametrize("event", [Trigger.UNSUPPORTED, Trigger.DROPPED, Trigger.UNREACHED])
 def test_what_does_not_count_neither_adds_nor_clears_strikes(event):
     health = count(count(READY, "predict", "failure"), "predict", "timeout")
     after, step = take(health, "predict", event, Policy())
@@ -403,14 +403,14 @@ def test_what_does_not_count_neither_adds_nor_clears_strikes(event):
 
 
 def test_a_lost_connection_is_no_strike():
-    health, step = take(READY, "predict", Event.LOST, Policy(max_consecutive_failures=1, max_consecutive_timeouts=1))
+    health, step = take(READY, "predict", Trigger.LOST, Policy(max_consecutive_failures=1, max_consecutive_timeouts=1))
     assert step == Step(Status.UNREACHABLE, "none", State.UNREACHABLE)
     assert health.strikes == {}
 
 
 def test_strikes_survive_a_death_and_a_restart():
     health = count(count(READY, "predict", "failure"), "tick", "timeout")
-    for event in (Event.DIED, Event.LOADED, Event.RESTART, Event.LOADED):
+    for event in (Trigger.DIED, Trigger.LOADED, Trigger.RESTART, Trigger.LOADED):
         health, _ = health.after(event, 1.0)
     assert health.strikes == {"predict": Strikes(failures=1), "tick": Strikes(timeouts=1)}
 
@@ -418,7 +418,7 @@ def test_strikes_survive_a_death_and_a_restart():
 @pytest.mark.parametrize("state", [state for state in State if state is not State.LEFT])
 def test_readmitting_clears_everything_wherever_the_model_stood(state):
     health = Health(state, 1.0, {"predict": Strikes(3, 2)}, "why", deaths=4, loaded=0.5, strike_epoch=7)
-    after, step = health.after(Event.READMIT, 9.0)
+    after, step = health.after(Trigger.READMIT, 9.0)
     assert after == Health(State.JOINING, since=9.0, strike_epoch=8)
     assert step == Step(None, "none", State.JOINING)
 
@@ -427,16 +427,16 @@ def test_readmitting_clears_everything_wherever_the_model_stood(state):
 def test_new_code_begins_with_its_own_strikes_wherever_the_old_stood(state):
     health = Health(state, 1.0, {"predict": Strikes(3, 2)}, "why", deaths=4, loaded=0.5, strike_epoch=7)
     for own in (None, {"tick": Strikes(1, 0)}):
-        after, step = health.after(Event.REDEPLOYED, 9.0, strikes=own)
+        after, step = health.after(Trigger.REDEPLOYED, 9.0, strikes=own)
         assert after == Health(State.READY, since=9.0, strikes=own or {}, loaded=9.0, strike_epoch=8)
         assert step == Step(None, "none", State.READY)
 
 
 def test_a_fresh_instance_of_the_same_code_goes_on_with_the_strikes_and_the_deaths():
     health = Health(State.RESTARTING, 1.0, {"predict": Strikes(1, 1)}, "why", deaths=4, loaded=0.5, strike_epoch=7)
-    after, _ = health.after(Event.LOADED, 9.0)
+    after, _ = health.after(Trigger.LOADED, 9.0)
     assert after == Health(State.READY, 9.0, {"predict": Strikes(1, 1)}, None, 4, 9.0, strike_epoch=7)
-    after, _ = health.after(Event.LOADED, 9.0, strikes={})
+    after, _ = health.after(Trigger.LOADED, 9.0, strikes={})
     assert after.strikes == {}
 
 
@@ -495,18 +495,18 @@ def test_the_delay_never_shrinks_and_never_exceeds_a_minute(one, other):
 def test_a_steady_minute_makes_the_next_death_the_first_again():
     health = Health()
     for death in (1, 2, 3):
-        health, _ = health.after(Event.LOADED, 100.0 * death)
-        health, _ = health.after(Event.DIED, 100.0 * death + 59.9)
+        health, _ = health.after(Trigger.LOADED, 100.0 * death)
+        health, _ = health.after(Trigger.DIED, 100.0 * death + 59.9)
         assert health.deaths == death
-    health, _ = health.after(Event.LOADED, 1000.0)
-    health, _ = health.after(Event.DIED, 1060.0)
+    health, _ = health.after(Trigger.LOADED, 1000.0)
+    health, _ = health.after(Trigger.DIED, 1060.0)
     assert health.deaths == 1
 
 
 def test_a_restart_after_a_timeout_waits_like_one_after_a_death():
-    health, _ = READY.after(Event.RESTART, 1.0)
-    health, _ = health.after(Event.LOADED, 1.0)
-    health, _ = health.after(Event.RESTART, 2.0)
+    health, _ = READY.after(Trigger.RESTART, 1.0)
+    health, _ = health.after(Trigger.LOADED, 1.0)
+    health, _ = health.after(Trigger.RESTART, 2.0)
     assert health.deaths == 2
 
 
@@ -517,17 +517,17 @@ def test_what_is_out_of_the_game_stays_out_and_what_it_still_answers_is_nobodys_
     after = {event: step for (state, event), step in TABLE.items() if state is State.LEFT}
     assert set(after) == set(ANSWERS)
     assert {(step.strike, step.state) for step in after.values()} == {("none", State.LEFT)}
-    for event in (Event.ANSWERED, Event.INVALID, Event.RAISED, Event.UNSUPPORTED, Event.UNREACHED):
+    for event in (Trigger.ANSWERED, Trigger.INVALID, Trigger.RAISED, Trigger.UNSUPPORTED, Trigger.UNREACHED):
         assert after[event].status is ANSWERS[event]
-    for event in (Event.DEADLINE, Event.DIED, Event.DROPPED, Event.LOST):
+    for event in (Trigger.DEADLINE, Trigger.DIED, Trigger.DROPPED, Trigger.LOST):
         assert after[event].status is Status.SKIPPED
 
 
 def test_every_model_that_has_not_left_can_leave_be_stopped_and_be_readmitted():
     for state in set(State) - {State.LEFT}:
-        assert TABLE[state, Event.LEAVE] == Step(None, "none", State.LEFT)
-        assert TABLE[state, Event.STOP] == Step(None, "none", State.STOPPED)
-        assert TABLE[state, Event.READMIT] == Step(None, "none", State.JOINING)
+        assert TABLE[state, Trigger.LEAVE] == Step(None, "none", State.LEFT)
+        assert TABLE[state, Trigger.STOP] == Step(None, "none", State.STOPPED)
+        assert TABLE[state, Trigger.READMIT] == Step(None, "none", State.JOINING)
 
 
 def test_an_outcome_ends_a_call_and_nothing_else_does():
@@ -538,7 +538,7 @@ def test_an_outcome_ends_a_call_and_nothing_else_does():
 def test_a_call_that_is_under_way_ends_with_an_outcome_whatever_happens():
     for state in set(State) - {State.LEFT}:
         for event in ANSWERS:
-            assert (event is Event.LOST and state not in PLAYING | {State.UNREACHABLE}) or TABLE[state, event].status
+            assert (event is Trigger.LOST and state not in PLAYING | {State.UNREACHABLE}) or TABLE[state, event].status
 
 
 def test_what_a_step_counts_as_is_its_outcomes_kind():
@@ -552,7 +552,7 @@ def test_only_a_model_that_plays_can_succeed_fail_or_be_late():
 
 
 def test_only_a_model_that_plays_is_asked():
-    asked = {state for state in State if (state, Event.ASKED) in TABLE and TABLE[state, Event.ASKED].status is None}
+    asked = {state for state in State if (state, Trigger.ASKED) in TABLE and TABLE[state, Trigger.ASKED].status is None}
     assert asked == PLAYING
 
 
@@ -564,18 +564,18 @@ def test_a_model_that_plays_gets_the_outcome_that_it_earned(state, event):
 
 @pytest.mark.parametrize("state", sorted(WAITING | ENDED))
 def test_a_call_whose_model_went_away_ends_without_a_strike(state):
-    for event in set(ANSWERS) - {Event.LOST}:
+    for event in set(ANSWERS) - {Trigger.LOST}:
         assert TABLE[state, event] == Step(Status.SKIPPED, "none", state)
 
 
 def test_a_stopped_or_failed_model_plays_again_only_by_way_of_joining_or_with_new_code():
     for state in ENDED:
-        following = {event: TABLE[state, event].state for event in Event if (state, event) in TABLE}
-        assert following.pop(Event.REDEPLOYED) is State.READY
+        following = {event: TABLE[state, event].state for event in Trigger if (state, event) in TABLE}
+        assert following.pop(Trigger.REDEPLOYED) is State.READY
         assert set(following.values()) <= {state, State.JOINING, State.STOPPED, State.LEFT}
-        assert [event for event in Event if (state, event) in TABLE and TABLE[state, event].state is State.JOINING] == [
-            Event.READMIT
-        ]
+        assert [
+            event for event in Trigger if (state, event) in TABLE and TABLE[state, event].state is State.JOINING
+        ] == [Trigger.READMIT]
 
 
 def test_only_loading_a_late_answer_and_a_found_connection_make_ready_outside_a_call():
@@ -585,17 +585,17 @@ def test_only_loading_a_late_answer_and_a_found_connection_make_ready_outside_a_
         if step.state is State.READY and state not in PLAYING and step.status is None
     }
     assert ways == {
-        (State.JOINING, Event.LOADED),
-        (State.RESTARTING, Event.LOADED),
-        (State.UNREACHABLE, Event.LOADED),
-        (State.UNREACHABLE, Event.FOUND),
-        *((state, Event.REDEPLOYED) for state in State if state not in PLAYING | {State.LEFT}),
+        (State.JOINING, Trigger.LOADED),
+        (State.RESTARTING, Trigger.LOADED),
+        (State.UNREACHABLE, Trigger.LOADED),
+        (State.UNREACHABLE, Trigger.FOUND),
+        *((state, Trigger.REDEPLOYED) for state in State if state not in PLAYING | {State.LEFT}),
     }
 
 
 def test_the_table_cannot_be_changed():
     with pytest.raises(TypeError):
-        TABLE[State.LEFT, Event.LOADED] = Step(None, "none", State.READY)
+        TABLE[State.LEFT, Trigger.LOADED] = Step(None, "none", State.READY)
 
 
 def test_everything_that_the_table_knows_happens_somewhere_in_the_game():
@@ -607,12 +607,12 @@ def test_everything_that_the_table_knows_happens_somewhere_in_the_game():
             fed |= {
                 node.attr
                 for node in ast.walk(ast.parse(file.read_bytes()))
-                if isinstance(node, ast.Attribute) and getattr(node.value, "id", None) == Event.__name__
+                if isinstance(node, ast.Attribute) and getattr(node.value, "id", None) == Trigger.__name__
             }
-    assert {event.name for event in Event} == fed
+    assert {event.name for event in Trigger} == fed
 
 
-@given(st.sampled_from(State), st.sampled_from(Event), st.floats(0, 1e6))
+@given(st.sampled_from(State), st.sampled_from(Trigger), st.floats(0, 1e6))
 def test_a_pair_that_the_table_lacks_changes_nothing(state, event, now):
     health = Health(state, 1.0, {"predict": Strikes(1, 1)}, "why", 2, 0.5)
     after, step = health.after(event, now, "because")
@@ -628,26 +628,26 @@ def test_the_health_goes_where_the_table_says_at_the_time_that_it_is_given(pair,
     after, step = health.after(event, now, "because")
     assert step == TABLE[pair]
     assert after.state is step.state
-    begins_anew = event in (Event.READMIT, Event.LOADED, Event.REDEPLOYED)
+    begins_anew = event in (Trigger.READMIT, Trigger.LOADED, Trigger.REDEPLOYED)
     assert after.since == (now if step.state is not state or begins_anew else -1.0)
 
 
 @pytest.mark.parametrize(
     ("before", "event", "back"),
     [
-        (State.READY, Event.STOP, Event.REDEPLOYED),
-        (State.JOINING, Event.LOAD_FAILED, Event.READMIT),
-        (State.READY, Event.DIED, Event.LOADED),
-        (State.BUSY, Event.RESTART, Event.LOADED),
-        (State.READY, Event.LOST, Event.FOUND),
-        (State.UNREACHABLE, Event.GIVEN_UP, Event.READMIT),
-        (State.READY, Event.STOP, Event.READMIT),
+        (State.READY, Trigger.STOP, Trigger.REDEPLOYED),
+        (State.JOINING, Trigger.LOAD_FAILED, Trigger.READMIT),
+        (State.READY, Trigger.DIED, Trigger.LOADED),
+        (State.BUSY, Trigger.RESTART, Trigger.LOADED),
+        (State.READY, Trigger.LOST, Trigger.FOUND),
+        (State.UNREACHABLE, Trigger.GIVEN_UP, Trigger.READMIT),
+        (State.READY, Trigger.STOP, Trigger.READMIT),
     ],
 )
 def test_the_reason_is_kept_while_the_model_does_not_play_and_forgotten_when_it_does(before, event, back):
     health, _ = Health(before).after(event, 1.0, "because")
     assert health.reason == "because"
-    assert health.after(Event.ASKED, 2.0)[0].reason == "because"
+    assert health.after(Trigger.ASKED, 2.0)[0].reason == "because"
     assert health.after(back, 3.0)[0].reason is None
 
 

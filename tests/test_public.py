@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from crunch_game.public import public
+from crunch_game._public import public
 
 FACE = """
-from crunch_game.public import lazy_face
+from crunch_game._public import lazy_face
 __getattr__, __dir__, __all__ = lazy_face(__name__, {"rooms.deep": "Chair", "table": "Table lay"})
 """
 

@@ -8,12 +8,12 @@ import anyio
 import pytest
 
 from crunch_game import Contract, ContractError, Policy, Status, Submission
+from crunch_game._rounds import play
 from crunch_game.events import FieldFault
 from crunch_game.hosts.base import Call, Instance, Reply
 from crunch_game.lineup import Fresh, Observer, Seat, Verdict
 from crunch_game.outcomes import Fault
-from crunch_game.policy import Cause, Event, State, Strikes
-from crunch_game.rounds import play
+from crunch_game.policy import Cause, State, Strikes, Trigger
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,7 @@ WHY = Fault("E", "no")
 POLICY = Policy()
 
 
-def sitting(model_id: str, event: Event | None = Event.LOADED) -> Seat:
+def sitting(model_id: str, event: Trigger | None = Trigger.LOADED) -> Seat:
     seat = Seat(Submission(model_id, "nowhere"), 0.0)
     if event is not None:
         seat.instance = Instance(seat.submission)
@@ -45,7 +45,9 @@ class Scripted:
             yield [
                 (
                     instance,
-                    Reply(event, 1 if event is Event.ANSWERED else None, None if event is Event.ANSWERED else WHY, 0.1),
+                    Reply(
+                        event, 1 if event is Trigger.ANSWERED else None, None if event is Trigger.ANSWERED else WHY, 0.1
+                    ),
                 )
                 for instance, event in step.items()
             ]
@@ -82,8 +84,8 @@ def ask(enacted):
 
 
 async def test_who_is_not_asked_has_the_reason_for_an_outcome(ask, enacted):
-    a, b, c = sitting("a"), sitting("b", None), sitting("c", Event.STOP)
-    outcomes = await ask(Scripted({a.instance: Event.ANSWERED}), a, b, c)
+    a, b, c = sitting("a"), sitting("b", None), sitting("c", Trigger.STOP)
+    outcomes = await ask(Scripted({a.instance: Trigger.ANSWERED}), a, b, c)
     assert {model_id: outcome.status for model_id, outcome in outcomes.items()} == {
         "a": Status.OK,
         "b": Status.SKIPPED,
@@ -97,9 +99,9 @@ async def test_the_limits_strike_leaves_a_verdict_and_stops_nobody(ask, enacted)
     a = sitting("a")
     for _ in range(3):
         assert enacted.verdicts == []
-        await ask(Scripted({a.instance: Event.RAISED}), a)
+        await ask(Scripted({a.instance: Trigger.RAISED}), a)
     assert enacted.verdicts == [
-        Verdict(a, Event.STOP, WHY, "3 failures of predict in a row (the limit is 3); the last: no", Cause.FAILURES)
+        Verdict(a, Trigger.STOP, WHY, "3 failures of predict in a row (the limit is 3); the last: no", Cause.FAILURES)
     ]
     assert a.health.state is State.READY
     assert a.health.strikes == {"predict": Strikes(failures=3)}
@@ -112,27 +114,27 @@ async def test_a_death_is_in_the_table_at_once_and_enacted_when_the_round_ends(a
         assert a.health.state is State.RESTARTING
         assert enacted.times == 0
 
-    await ask(Scripted({a.instance: Event.DIED}, look, {b.instance: Event.ANSWERED}), a, b)
+    await ask(Scripted({a.instance: Trigger.DIED}, look, {b.instance: Trigger.ANSWERED}), a, b)
     assert enacted.verdicts == [Verdict(a, None, WHY)]
 
 
 async def test_a_state_that_is_not_there_any_more_is_not_enacted(ask, enacted):
     a = sitting("a")
-    outcome = (await ask(Scripted({a.instance: Event.DIED}, lambda: a.take(Event.STOP, 2.0, "enough")), a))["a"]
+    outcome = (await ask(Scripted({a.instance: Trigger.DIED}, lambda: a.take(Trigger.STOP, 2.0, "enough")), a))["a"]
     assert outcome.status is Status.DIED
     assert enacted.verdicts == []
 
 
 async def test_a_late_model_is_restarted_where_the_policy_says_so(ask, enacted):
     a = sitting("a")
-    await ask(Scripted({a.instance: Event.DEADLINE}), a, policy=Policy(on_timeout="restart"))
-    assert enacted.verdicts == [Verdict(a, Event.RESTART, WHY)]
+    await ask(Scripted({a.instance: Trigger.DEADLINE}), a, policy=Policy(on_timeout="restart"))
+    assert enacted.verdicts == [Verdict(a, Trigger.RESTART, WHY)]
 
 
 async def test_a_fault_of_the_field_is_told_and_nobodys_strike(ask, enacted):
     seats = [sitting(name) for name in "abcde"]
     await ask(
-        Scripted({seat.instance: Event.RAISED for seat in seats}), *seats, policy=Policy(max_consecutive_failures=1)
+        Scripted({seat.instance: Trigger.RAISED for seat in seats}), *seats, policy=Policy(max_consecutive_failures=1)
     )
     assert enacted.field_fault == FieldFault("predict", 5, 5, WHY)
     assert enacted.verdicts == []
@@ -143,21 +145,21 @@ async def test_strikes_from_before_they_were_wiped_off_count_no_more(ask, enacte
     a = sitting("a")
 
     def readmit():
-        a.take(Event.READMIT, 2.0)
-        a.take(Event.LOADED, 3.0)
+        a.take(Trigger.READMIT, 2.0)
+        a.take(Trigger.LOADED, 3.0)
 
-    await ask(Scripted({a.instance: Event.RAISED}, readmit), a, policy=Policy(max_consecutive_failures=1))
+    await ask(Scripted({a.instance: Trigger.RAISED}, readmit), a, policy=Policy(max_consecutive_failures=1))
     assert (a.health.strikes, enacted.verdicts) == ({}, [])
 
 
 @pytest.mark.parametrize(
     ("event", "status"),
     [
-        (Event.ANSWERED, Status.OK),
-        (Event.RAISED, Status.RAISED),
-        (Event.UNREACHED, Status.UNREACHABLE),
-        (Event.DEADLINE, Status.SKIPPED),
-        (Event.DIED, Status.SKIPPED),
+        (Trigger.ANSWERED, Status.OK),
+        (Trigger.RAISED, Status.RAISED),
+        (Trigger.UNREACHED, Status.UNREACHABLE),
+        (Trigger.DEADLINE, Status.SKIPPED),
+        (Trigger.DIED, Status.SKIPPED),
     ],
 )
 async def test_what_an_instance_answers_that_was_replaced_is_its_outcome_and_nobodys_strike(
@@ -179,21 +181,21 @@ async def test_a_death_in_a_call_of_on_join_that_outlived_it_is_left_to_the_seat
 
     def take_over():
         a.instance, fresh.instance = instance, None
-        a.take(Event.LOADED, 2.0)
+        a.take(Trigger.LOADED, 2.0)
 
-    outcome = (await ask(Scripted(take_over, {instance: Event.DIED}), fresh))["a"]
+    outcome = (await ask(Scripted(take_over, {instance: Trigger.DIED}), fresh))["a"]
     assert outcome.status is Status.SKIPPED
-    assert enacted.verdicts == [Verdict(a, Event.DIED, WHY)]
+    assert enacted.verdicts == [Verdict(a, Trigger.DIED, WHY)]
 
 
 async def test_a_call_that_cannot_be_sent_is_withdrawn_from_everyone(ask):
     def refuse():
         assert [seat.health.state for seat in (a, b, c)] == [State.BUSY] * 3
-        c.take(Event.STOP, 2.0, "enough")
+        c.take(Trigger.STOP, 2.0, "enough")
         raise ContractError("no form")
 
     a, b, c = sitting("a"), sitting("b"), sitting("c")
-    b.take(Event.ASKED, 1.5)  # it is still at an earlier call
+    b.take(Trigger.ASKED, 1.5)  # it is still at an earlier call
     with pytest.raises(ContractError, match="no form"):
         await ask(Scripted(refuse), a, b, c)
     assert [seat.health.state for seat in (a, b, c)] == [State.READY, State.BUSY, State.STOPPED]
@@ -201,7 +203,7 @@ async def test_a_call_that_cannot_be_sent_is_withdrawn_from_everyone(ask):
 
 async def test_who_leaves_a_stream_early_settles_what_has_ended(enacted):
     a, b = sitting("a"), sitting("b")
-    host = Scripted({a.instance: Event.RAISED}, {b.instance: Event.ANSWERED})
+    host = Scripted({a.instance: Trigger.RAISED}, {b.instance: Trigger.ANSWERED})
     call = Call(METHOD, [1], {}, 1.0)
     async with aclosing(play(call, {a: None, b: None}, host, Policy(), (), enacted, each=True)) as batches:
         await anext(batches)
@@ -224,7 +226,7 @@ async def test_an_observer_follows_every_batch_and_sees_the_players_as_they_stoo
 
     a, b = sitting("a"), sitting("b")
     observers = [Follows(), Deaf()]
-    await ask(Scripted({a.instance: Event.ANSWERED}, {b.instance: Event.RAISED}), a, b, observers=observers)
+    await ask(Scripted({a.instance: Trigger.ANSWERED}, {b.instance: Trigger.RAISED}), a, b, observers=observers)
     assert observers[0].states == [State.READY] * 2
     assert observers[0].batches == [["a"], ["b"]]
 

@@ -10,7 +10,7 @@ __all__ = ["main"]
 def main() -> NoReturn:
     """Run a command, and exit with 0, 1 for a finding, 2 for wrong usage, or 130 for Ctrl-C."""
     try:
-        from crunch_game.cli.app import app
+        from crunch_game.cli._app import app
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     app()

@@ -1,0 +1,22 @@
+"""Rows of data: replayed from a history, or polled from an endpoint.
+
+`base` has the Protocol to implement for any other source of rows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crunch_game._public import lazy_face
+
+if TYPE_CHECKING:
+    from crunch_game.feeds._history import History as History
+    from crunch_game.feeds._polling import PollingFeed as PollingFeed
+    from crunch_game.feeds._replay import ReplayFeed as ReplayFeed
+    from crunch_game.feeds.base import Feed as Feed
+    from crunch_game.feeds.base import FeedGap as FeedGap
+    from crunch_game.feeds.base import FeedTrouble as FeedTrouble
+    from crunch_game.feeds.base import Row as Row
+    from crunch_game.feeds.base import RowDropped as RowDropped
+else:
+    __getattr__, __dir__, __all__ = lazy_face(__name__)

@@ -12,7 +12,7 @@ from crunch_game.contract import Contract, Method
 from crunch_game.loading import AutoLoader, Loader
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
-from crunch_game.policy import Event
+from crunch_game.policy import Trigger
 
 __all__ = ["Call", "Host", "Instance", "LoadFailure", "Loaded", "Reply", "Setup", "Watcher"]
 
@@ -31,12 +31,12 @@ class Setup:
     init_kwargs: Mapping[str, Any] = field(default_factory=dict)
     lenient: bool = False
 
-    def absence(self, method: str, message: str) -> tuple[Event, Fault]:
+    def absence(self, method: str, message: str) -> tuple[Trigger, Fault]:
         """Judge a model that says it lacks a method. One that the contract requires it had when it was loaded."""
         if self.lenient or method not in self.contract.required:
-            return Event.UNSUPPORTED, Fault("unsupported", message)
+            return Trigger.UNSUPPORTED, Fault("unsupported", message)
         which = f"which {self.contract.name} requires and which it had when it was loaded"
-        return Event.INVALID, Fault("invalid", f"it says that it has no method {method}, {which}")
+        return Trigger.INVALID, Fault("invalid", f"it says that it has no method {method}, {which}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
         elapsed: Seconds from the beginning of the call to the reply.
     """
 
-    event: Event
+    event: Trigger
     value: Any
     fault: Fault | None
     elapsed: float
@@ -102,7 +102,7 @@ class LoadFailure(Exception):
 class Watcher(Protocol):
     """Receives what happens to instances outside a call; always called on the event loop."""
 
-    def happened(self, instance: Instance, event: Event, fault: Fault | None) -> None:
+    def happened(self, instance: Instance, event: Trigger, fault: Fault | None) -> None:
         """Take an event: LATE (a late answer came), DIED (the process ended), LOST, FOUND, FORGOTTEN (of nodes)."""
         ...
 

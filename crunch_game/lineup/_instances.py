@@ -10,15 +10,13 @@ import anyio
 from anyio.abc import TaskGroup
 
 from crunch_game import events
-from crunch_game.faults import describe_exception, fault_of
+from crunch_game._faults import describe_exception, fault_of
 from crunch_game.hosts.base import Host, Instance, Loaded, LoadFailure
 from crunch_game.lineup._observing import News
 from crunch_game.lineup._seats import Fresh, Player, Seat
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
-from crunch_game.policy import Cause, Event, Policy, State, restart_delay
-
-__all__ = ["Instances"]
+from crunch_game.policy import Cause, Policy, State, Trigger, restart_delay
 
 
 class Instances:
@@ -152,10 +150,10 @@ class Instances:
         old_deployment, seat.model.deployment_id = seat.model.deployment_id, fresh.deployment_id
         seat.take(fresh.entrance, now, strikes=fresh.health.strikes)
         if fresh.health.state is State.BUSY:
-            seat.take(Event.ASKED, now)  # on_join has left a call running, which the instance has yet to end
+            seat.take(Trigger.ASKED, now)  # on_join has left a call running, which the instance has yet to end
         self._notify(News(seat.submission, State.READY))
         self.await_no_more(seat)
-        if fresh.entrance is Event.REDEPLOYED:
+        if fresh.entrance is Trigger.REDEPLOYED:
             self._emit(events.ModelRedeployed(seat.model.id, fresh.deployment_id, old_deployment))
         self._emit(events.ModelReady(seat.model.id, fresh.deployment_id, warnings))
         if previous is not None:
@@ -167,7 +165,7 @@ class Instances:
         seat.loading = None
         if seat.instance is None:
             seat.model.deployment_id = submission.deployment_id
-            seat.take(Event.LOAD_FAILED, time.monotonic(), fault.message)
+            seat.take(Trigger.LOAD_FAILED, time.monotonic(), fault.message)
         self._notify(News(submission, State.FAILED, fault, cause=cause))
         self.await_no_more(seat)
         self._emit(events.ModelLoadFailed(seat.model.id, submission.deployment_id, fault))

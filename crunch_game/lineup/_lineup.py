@@ -22,10 +22,8 @@ from crunch_game.lineup._reporting import FieldWatch, Reporting
 from crunch_game.lineup._seats import Fresh, Player, Seat, Verdict
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
-from crunch_game.policy import Cause, Event, Health, Policy, State, reached, restart_delay
+from crunch_game.policy import Cause, Health, Policy, State, Trigger, reached, restart_delay
 from crunch_game.rosters.base import RemoteRoster, Roster
-
-__all__ = ["Lineup"]
 
 
 class Lineup:
@@ -132,7 +130,7 @@ class Lineup:
     def _redeploy(self, seat: Seat) -> None:
         """Load the new code; the old plays on until it is ready, unless it was out of the game already."""
         if seat.health.state in (State.FAILED, State.STOPPED):
-            seat.take(Event.READMIT, time.monotonic())
+            seat.take(Trigger.READMIT, time.monotonic())
         self._instances.bring_up(seat)
 
     def _interrupt(self, seat: Seat) -> None:
@@ -140,7 +138,7 @@ class Lineup:
         self._instances.cancel_load(seat)
         self._notify(News(seat.submission, State.UNREACHABLE))
         self._instances.end(seat)
-        self._apply(seat, Event.LOST, Fault("away", "its node is being recovered"))
+        self._apply(seat, Trigger.LOST, Fault("away", "its node is being recovered"))
 
     def _move(self, seat: Seat) -> None:
         """The same code is back, or runs elsewhere; its strikes stay."""
@@ -148,17 +146,17 @@ class Lineup:
         if state is State.STOPPED or seat.submission.away:
             return
         if state is State.UNREACHABLE:
-            self._apply(seat, Event.RESTART, Fault("moved", "its node is back"))
+            self._apply(seat, Trigger.RESTART, Fault("moved", "its node is back"))
             return
         if state is State.FAILED:
-            seat.take(Event.READMIT, time.monotonic())
+            seat.take(Trigger.READMIT, time.monotonic())
         self._instances.bring_up(seat)
 
     def _leave(self, seat: Seat) -> None:
         del self.seats[seat.model.id]
         self._gone.add(seat.model.id)
         self._notify(News(seat.submission, State.LEFT))
-        self._apply(seat, Event.LEAVE, None)
+        self._apply(seat, Trigger.LEAVE, None)
 
     def seat(self, model_id: str) -> Seat | None:
         """The seat of a model; None when the model left.
@@ -174,7 +172,7 @@ class Lineup:
 
     # What the host says of instances, outside a call.
 
-    def happened(self, instance: Instance, event: Event, fault: Fault | None) -> None:
+    def happened(self, instance: Instance, event: Trigger, fault: Fault | None) -> None:
         """Hear from the host what happens outside a call."""
         self._hear(partial(self._happened, instance, event, fault))
 
@@ -194,7 +192,7 @@ class Lineup:
             while self._heard:
                 self._heard.popleft()()
 
-    def _happened(self, instance: Instance, event: Event, fault: Fault | None) -> None:
+    def _happened(self, instance: Instance, event: Trigger, fault: Fault | None) -> None:
         player = self._instances.player(instance)
         if player is not None:
             self._apply(player, event, fault)
@@ -214,7 +212,7 @@ class Lineup:
     def _apply(
         self,
         player: Player,
-        event: Event,
+        event: Trigger,
         fault: Fault | None,
         reason: str | None = None,
         cause: Cause | None = None,
@@ -265,7 +263,7 @@ class Lineup:
             if self._field.is_everyones("connect", kinds, [fault]):
                 self._cut_off = time.monotonic()
             elif time.monotonic() - self._cut_off > 1.5 * timeout:  # the others may be only sooner back than this one
-                self._apply(seat, Event.GIVEN_UP, fault, cause=Cause.UNREACHABLE)
+                self._apply(seat, Trigger.GIVEN_UP, fault, cause=Cause.UNREACHABLE)
                 return
 
     def _stop(self, seat: Seat, fault: Fault | None, cause: Cause | None) -> None:
@@ -289,12 +287,12 @@ class Lineup:
     async def stop(self, seat: Seat, reason: str, cause: Cause | None) -> None:
         """Take a model out of the game, and wait until its instance has ended. No cause: its roster is not told."""
         instance = seat.instance
-        self._apply(seat, Event.STOP, None, reason, cause)
+        self._apply(seat, Trigger.STOP, None, reason, cause)
         if instance is not None:
             await self._host.stop(instance)
 
     def readmit(self, seat: Seat) -> None:
         """Start a model afresh, with clean strikes; one that plays is ended first."""
         self._instances.end(seat)
-        seat.take(Event.READMIT, time.monotonic())
+        seat.take(Trigger.READMIT, time.monotonic())
         self._instances.bring_up(seat)

@@ -12,8 +12,6 @@ from crunch_game.models import Submission
 from crunch_game.outcomes import Fault, Outcome
 from crunch_game.policy import Cause, State
 
-__all__ = ["News", "Observer"]
-
 
 @dataclass(frozen=True, slots=True)
 class News:

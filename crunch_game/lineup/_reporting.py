@@ -11,8 +11,6 @@ from crunch_game.outcomes import Fault, Kind
 from crunch_game.policy import Cause, Policy, State, is_field_fault
 from crunch_game.rosters.base import RemoteRoster
 
-__all__ = ["FieldWatch", "Reporting"]
-
 
 class FieldWatch:
     """Tells one model's trouble outside a round from everyone's, which is the game's, and the author of the latter."""

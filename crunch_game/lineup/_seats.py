@@ -10,9 +10,7 @@ import anyio
 from crunch_game.hosts.base import Instance
 from crunch_game.models import Model, Submission
 from crunch_game.outcomes import Fault
-from crunch_game.policy import Cause, Event, Health, Step, Strikes
-
-__all__ = ["Fresh", "Player", "Seat", "Verdict"]
+from crunch_game.policy import Cause, Health, Step, Strikes, Trigger
 
 
 class Player:
@@ -42,7 +40,7 @@ class Player:
         return self._record.deployment_id
 
     def take(
-        self, event: Event, now: float, reason: str | None = None, strikes: Mapping[str, Strikes] | None = None
+        self, event: Trigger, now: float, reason: str | None = None, strikes: Mapping[str, Strikes] | None = None
     ) -> Step:
         """Go where the policy's table says; the arguments are those of `Health.after`. Nothing else writes a health."""
         self._record.health, step = self._record.health.after(event, now, reason, strikes)
@@ -77,15 +75,15 @@ class Fresh(Player):
         self.lost = False
         """Whether a call, the connection or the instance was lost, and with it what `on_join` told."""
         same_code = seat.deployment_id == submission.deployment_id
-        self.entrance = Event.LOADED if same_code else Event.REDEPLOYED
+        self.entrance = Trigger.LOADED if same_code else Trigger.REDEPLOYED
         """What will happen to the seat when it takes over."""
-        self.take(Event.LOADED, now, strikes=seat.health.strikes if same_code else None)
+        self.take(Trigger.LOADED, now, strikes=seat.health.strikes if same_code else None)
 
     def take(
-        self, event: Event, now: float, reason: str | None = None, strikes: Mapping[str, Strikes] | None = None
+        self, event: Trigger, now: float, reason: str | None = None, strikes: Mapping[str, Strikes] | None = None
     ) -> Step:
         """As Player.take. Whatever got lost on the way has left a hole in the history that it was told."""
-        if event in (Event.UNREACHED, Event.LOST, Event.FORGOTTEN):
+        if event in (Trigger.UNREACHED, Trigger.LOST, Trigger.FORGOTTEN):
             self.lost = True
         return super().take(event, now, reason, strikes)
 
@@ -97,7 +95,7 @@ class Verdict(NamedTuple):
     """
 
     player: Player
-    event: Event | None
+    event: Trigger | None
     fault: Fault | None
     reason: str | None = None
     cause: Cause | None = None

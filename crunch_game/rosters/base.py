@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Protocol, runtime_checkable
 
+from crunch_game._public import public
 from crunch_game.events import RosterFound, RosterLost
 from crunch_game.hosts.base import Host
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 from crunch_game.policy import Cause
-from crunch_game.public import public
 
 __all__ = ["RemoteRoster", "Roster"]
 

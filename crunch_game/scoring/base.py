@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from crunch_game.public import public
+from crunch_game._public import public
 from crunch_game.storage.base import Prediction
 
 __all__ = ["BatchScorer", "ScoreFunction", "Scorer"]

@@ -1,8 +1,21 @@
-"""The two halves of a running game, predicting and scoring, apart or together."""
+"""A game in motion: the worker that asks, the one that scores, and both together.
 
-from crunch_game.workers.base import Standings
-from crunch_game.workers.play import GameResult, run_game
-from crunch_game.workers.predict import PredictWorker
-from crunch_game.workers.score import ScoreWorker
+They compose public parts only.
+"""
 
-__all__ = ["GameResult", "PredictWorker", "ScoreWorker", "Standings", "run_game"]
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crunch_game._public import lazy_face
+
+if TYPE_CHECKING:
+    from crunch_game.workers._base import Standings as Standings
+    from crunch_game.workers._base import beside as beside
+    from crunch_game.workers._base import claim as claim
+    from crunch_game.workers._play import GameResult as GameResult
+    from crunch_game.workers._play import run_game as run_game
+    from crunch_game.workers._predict import PredictWorker as PredictWorker
+    from crunch_game.workers._score import ScoreWorker as ScoreWorker
+else:
+    __getattr__, __dir__, __all__ = lazy_face(__name__)

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from crunch_game.capsules.limits import Exited, TimeUp, exits_are_errors, last_return, limited
+from crunch_game.capsules._limits import ExitCalled, TimeUp, exits_are_errors, last_return, limited
 
 
 def test_what_takes_too_long_is_interrupted_also_when_it_catches_the_first_interruption():
@@ -58,7 +58,7 @@ def test_on_other_threads_nothing_is_limited():
 
 def test_an_exit_is_an_error_for_as_long_as_is_wanted():
     leave = os._exit
-    with pytest.raises(Exited) as caught, exits_are_errors():
+    with pytest.raises(ExitCalled) as caught, exits_are_errors():
         os._exit(3)
 
     assert str(caught.value) == "3"

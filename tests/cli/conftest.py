@@ -47,7 +47,7 @@ def _tidy(monkeypatch, tmp_path):
 @pytest.fixture
 def command():
     """Run a command in this process."""
-    from crunch_game.cli.app import app
+    from crunch_game.cli._app import app
 
     def run(*arguments: Any) -> Ended:
         result = CliRunner().invoke(app, [str(argument) for argument in arguments])

@@ -16,8 +16,8 @@ import pytest
 
 import crunch_game
 from crunch_game import Sandbox
-from crunch_game.cli import machine
-from crunch_game.hosts.probes import Barrier
+from crunch_game.cli import _machine as machine
+from crunch_game.sandbox import Barrier
 
 pytestmark = pytest.mark.processes
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from crunch_game.cli.output import board, print_json
+from crunch_game.cli._output import board, print_json
 
 STANDING = {"rank": 1, "model_id": "[bold]alice", "coverage": 0.5, "scores": {"day": 0.123456789, "week": None}}
 

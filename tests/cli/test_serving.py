@@ -19,9 +19,10 @@ import pytest
 from rich.console import Console
 from websockets.sync.client import connect
 
-from crunch_game.cli.orchestrator import Board
-from crunch_game.crunchdao import messages, variants
-from crunch_game.crunchdao.orchestrator import DevOrchestrator
+from crunch_game.cli._orchestrator import Board
+from crunch_game.crunchdao.dev import DevOrchestrator
+from crunch_game.crunchdao.protocol import _messages as messages
+from crunch_game.crunchdao.protocol import _variants as variants
 
 pytestmark = pytest.mark.processes
 

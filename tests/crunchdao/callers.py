@@ -9,7 +9,8 @@ import anyio
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from crunch_game.crunchdao import messages, variants
+from crunch_game.crunchdao.protocol import _messages as messages
+from crunch_game.crunchdao.protocol import _variants as variants
 
 PATIENCE = 60
 """Seconds after which what a test waits for is taken to never come."""

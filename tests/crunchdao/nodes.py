@@ -13,8 +13,8 @@ from typing import Any
 
 import grpc
 
-from crunch_game.crunchdao import messages as m
-from crunch_game.crunchdao.variants import encode, values
+from crunch_game.crunchdao.protocol import _messages as m
+from crunch_game.crunchdao.protocol import encode, values
 
 
 def free_port() -> int:

@@ -8,7 +8,7 @@ from nodes import node
 from orchestra import orchestrator
 
 from crunch_game import MemoryStore, Status, run_game
-from crunch_game.crunchdao.roster import CrunchRoster
+from crunch_game.crunchdao.client import CrunchRoster
 
 pytestmark = pytest.mark.anyio
 

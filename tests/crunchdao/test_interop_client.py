@@ -11,7 +11,7 @@ import pytest
 from callers import PATIENCE, Ear
 
 from crunch_game import Submission, events
-from crunch_game.crunchdao.deployment import Stage
+from crunch_game.crunchdao.dev._deployment import Stage
 from crunch_game.testing import SimulatedNetwork
 
 pytestmark = [pytest.mark.processes, pytest.mark.anyio, pytest.mark.timeout(600)]

@@ -15,7 +15,7 @@ from nodes import PeerNode
 from orchestra import orchestrator
 
 from crunch_game import Contract, Policy
-from crunch_game.crunchdao.roster import CrunchRoster
+from crunch_game.crunchdao.client import CrunchRoster
 from crunch_game.events import (
     LoopBlocked,
     ModelLeft,

@@ -19,7 +19,7 @@ from nodes import Node, node
 from orchestra import Orchestrator
 
 from crunch_game import NodeHost, Policy, Submission
-from crunch_game.crunchdao.roster import CrunchRoster
+from crunch_game.crunchdao.client import CrunchRoster
 from crunch_game.outcomes import Status
 
 SECONDS = float(os.environ.get("CRUNCH_GAME_SOAK", "8"))

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crunch_game.errors import FeedError
+from crunch_game.feeds import History
 from crunch_game.feeds.base import Row
-from crunch_game.feeds.history import History
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 

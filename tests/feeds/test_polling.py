@@ -23,9 +23,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crunch_game.errors import FeedError, GameError
-from crunch_game.feeds import polling
+from crunch_game.feeds import PollingFeed
+from crunch_game.feeds import _polling as polling
+from crunch_game.feeds._polling import Backoff
 from crunch_game.feeds.base import FeedEvent, FeedGap, FeedTrouble, Row, RowDropped
-from crunch_game.feeds.polling import Backoff, PollingFeed
 
 pytestmark = pytest.mark.anyio
 

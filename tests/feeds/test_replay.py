@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crunch_game.errors import FeedError, MissingExtra
+from crunch_game.feeds import ReplayFeed
 from crunch_game.feeds.base import Feed, Row
-from crunch_game.feeds.replay import ReplayFeed
 
 JAN1 = datetime(2024, 1, 1, tzinfo=UTC)
 JAN2 = datetime(2024, 1, 2, tzinfo=UTC)

@@ -11,10 +11,11 @@ from typing import Any
 
 import msgspec
 
-from crunch_game.hosts import forkserver, framing, wire
-from crunch_game.hosts.engine import Engine
-from crunch_game.hosts.exchange import Exchange, Gone, Link, Result
-from crunch_game.hosts.instance import fault_in, warnings_in
+from crunch_game import encoding as wire
+from crunch_game.hosts.process import _framing as framing
+from crunch_game.hosts.process._instance import fault_in, warnings_in
+from crunch_game.hosts.process.child import _forkserver as forkserver
+from crunch_game.hosts.process.engine import Engine, Exchange, Gone, Link, Result
 
 PATIENCE = 30.0
 LONGEST = 40_000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from crunch_game._importing import import_code
 from crunch_game.contract import Contract
-from crunch_game.hosts.calling import Callee, NotOffered
-from crunch_game.importing import import_code
+from crunch_game.hosts._calling import Callee, NotOffered
 from crunch_game.loading import AutoLoader, make_model
 
 

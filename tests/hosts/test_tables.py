@@ -17,13 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import ipc, parquet
 
-from crunch_game.hosts import tablechild
+from crunch_game.encoding import SentTable, encode, sent_table
+from crunch_game.hosts import TableReader
+from crunch_game.hosts import _table_child as tablechild
+from crunch_game.hosts._table_child import MAX_CELLS, MAX_TABLE
 from crunch_game.hosts.base import Instance, Reply
-from crunch_game.hosts.tablechild import MAX_CELLS, MAX_TABLE
-from crunch_game.hosts.tables import TableReader
-from crunch_game.hosts.wire import SentTable, encode, sent_table
 from crunch_game.models import Submission
-from crunch_game.policy import Event
+from crunch_game.policy import Trigger
 
 pytestmark = [pytest.mark.anyio, pytest.mark.processes]
 
@@ -43,7 +43,7 @@ def reader():
 
 def replies(*values: Any) -> list[tuple[Instance, Reply]]:
     instance = Instance(Submission("alice", "alice.py"))
-    return [(instance, Reply(Event.ANSWERED, value, None, 0.5)) for value in values]
+    return [(instance, Reply(Trigger.ANSWERED, value, None, 0.5)) for value in values]
 
 
 async def read(reader: TableReader, *values: Any) -> list[Any]:
@@ -56,9 +56,9 @@ async def read(reader: TableReader, *values: Any) -> list[Any]:
 
 
 def _said(reply: Reply) -> Any:
-    if reply.event is Event.ANSWERED:
+    if reply.event is Trigger.ANSWERED:
         return reply.value
-    assert (reply.event, reply.value, reply.fault.kind) == (Event.INVALID, None, "invalid")
+    assert (reply.event, reply.value, reply.fault.kind) == (Trigger.INVALID, None, "invalid")
     return reply.fault.message.removeprefix("the answer cannot be read: a table could not be read: ")
 
 

@@ -19,16 +19,17 @@ from stage import PATIENCE, Stage, answer
 
 from crunch_game import TrackerBase
 from crunch_game.contract import Contract
-from crunch_game.crunchdao.instance import Node
-from crunch_game.crunchdao.messages import CallResponse, ReplyCode, Status
-from crunch_game.crunchdao.pending import PendingCall, PendingRound
-from crunch_game.crunchdao.requests import Requests
-from crunch_game.hosts import framing
+from crunch_game.crunchdao.client._instance import Node
+from crunch_game.crunchdao.client._pending import PendingCall, PendingRound
+from crunch_game.crunchdao.client._requests import Requests
+from crunch_game.crunchdao.protocol import CallResponse, ReplyCode, Status
+from crunch_game.hosts import Turns
+from crunch_game.hosts._turns import Missed
 from crunch_game.hosts.base import Call
-from crunch_game.hosts.exchange import Exchange, Gone
-from crunch_game.hosts.turns import Missed, Turns
+from crunch_game.hosts.process import _framing as framing
+from crunch_game.hosts.process.engine import Exchange, Gone
 from crunch_game.models import Submission
-from crunch_game.policy import Event
+from crunch_game.policy import Trigger
 
 METHODS = ("tick", "predict", "describe")
 ANSWERED, GONE, NO_ANSWER = "answered", "gone", "no answer"
@@ -212,9 +213,9 @@ class AtANode:
         self.waiting: list[Asked] = []
         self.futures: dict[Asked, asyncio.Future[bytes]] = {}
 
-    def happened(self, instance: Any, event: Event, fault: Any) -> None:
+    def happened(self, instance: Any, event: Trigger, fault: Any) -> None:
         """As the watcher."""
-        assert event is Event.LATE
+        assert event is Trigger.LATE
         self.late += 1
 
     def _run(self, function: Any, *args: Any) -> None:
@@ -236,11 +237,11 @@ class AtANode:
     calls: list[Asked]
 
     def _outcome(self, reply: Any) -> str:
-        if reply.event is Event.ANSWERED:
+        if reply.event is Trigger.ANSWERED:
             return ANSWERED
-        if reply.event is Event.DROPPED:
+        if reply.event is Trigger.DROPPED:
             return GONE
-        assert reply.event is Event.DEADLINE
+        assert reply.event is Trigger.DEADLINE
         busy = re.match(r"not asked within 1 s: it has been (busy with \w+) for \S+ s$", reply.fault.message)
         assert busy or reply.fault.message == "no answer within 1 s"
         return busy[1] if busy else NO_ANSWER

@@ -11,7 +11,7 @@ import crunch_game
 from crunch_game import Submission
 from crunch_game.hosts.base import Instance
 from crunch_game.lineup import Fresh, Seat
-from crunch_game.policy import Event, Health, State, Strikes
+from crunch_game.policy import Health, State, Strikes, Trigger
 
 PACKAGE = Path(crunch_game.__file__).parent
 
@@ -19,7 +19,7 @@ PACKAGE = Path(crunch_game.__file__).parent
 @pytest.fixture
 def seat():
     seat = Seat(Submission("a", "nowhere", "v1"), 1.0)
-    seat.take(Event.LOADED, 2.0, strikes={"tick": Strikes(failures=2)})
+    seat.take(Trigger.LOADED, 2.0, strikes={"tick": Strikes(failures=2)})
     return seat
 
 
@@ -47,7 +47,7 @@ def test_one_method_writes_every_models_health():
 def test_the_health_of_a_seat_is_what_the_author_sees(seat):
     assert seat.model.health is seat.health
     assert seat.model.state is State.READY
-    seat.take(Event.STOP, 4.0, "enough")
+    seat.take(Trigger.STOP, 4.0, "enough")
     assert (seat.model.state, seat.model.health.reason) == (State.STOPPED, "enough")
     assert seat.seat is seat
 
@@ -55,28 +55,28 @@ def test_the_health_of_a_seat_is_what_the_author_sees(seat):
 def test_an_instance_of_the_same_code_begins_with_the_strikes_of_the_seat(seat):
     newcomer = fresh(seat)
     assert newcomer.health == Health(State.READY, 3.0, {"tick": Strikes(failures=2)}, loaded=3.0)
-    assert newcomer.entrance is Event.LOADED
+    assert newcomer.entrance is Trigger.LOADED
     assert newcomer.deployment_id == "v1"
 
 
 def test_new_code_begins_with_none(seat):
     newcomer = fresh(seat, "v2")
     assert newcomer.health.strikes == {}
-    assert newcomer.entrance is Event.REDEPLOYED
+    assert newcomer.entrance is Trigger.REDEPLOYED
     assert (newcomer.deployment_id, seat.deployment_id, newcomer.model.deployment_id) == ("v2", "v1", "v1")
 
 
 def test_what_happens_to_a_fresh_instance_is_not_seen_in_the_game(seat):
     newcomer = fresh(seat)
     before = seat.health
-    newcomer.take(Event.DIED, 4.0, "it died")
+    newcomer.take(Trigger.DIED, 4.0, "it died")
     assert newcomer.health.state is State.RESTARTING
     assert seat.health is before
     assert newcomer.model is seat.model
 
 
-@pytest.mark.parametrize("event", sorted(Event))
+@pytest.mark.parametrize("event", sorted(Trigger))
 def test_whatever_is_lost_on_the_way_leaves_a_hole_in_what_on_join_told(seat, event):
     newcomer = fresh(seat)
     newcomer.take(event, 4.0)
-    assert newcomer.lost == (event in (Event.UNREACHED, Event.LOST, Event.FORGOTTEN))
+    assert newcomer.lost == (event in (Trigger.UNREACHED, Trigger.LOST, Trigger.FORGOTTEN))

@@ -15,10 +15,10 @@ import pytest
 import crunch_game
 from crunch_game import events
 from crunch_game.errors import GameError
-from crunch_game.hosts.folders import discard
-from crunch_game.rosters import directory
-from crunch_game.rosters import versions as contents
-from crunch_game.rosters.directory import DirectoryRoster
+from crunch_game.hosts.process._folders import discard
+from crunch_game.rosters import DirectoryRoster
+from crunch_game.rosters import _directory as directory
+from crunch_game.rosters import _versions as contents
 from crunch_game.sources import FileSource, FolderSource
 
 

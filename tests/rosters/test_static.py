@@ -6,7 +6,7 @@ import pytest
 
 from crunch_game.errors import GameError
 from crunch_game.models import Submission
-from crunch_game.rosters.static import StaticRoster
+from crunch_game.rosters import StaticRoster
 from crunch_game.sources import ClassSource, FileSource, NameSource
 
 pytestmark = pytest.mark.anyio

@@ -7,8 +7,8 @@ import pandas
 import pytest
 
 from crunch_game import Contract, GameError, Policy, ProcessHost, Status
+from crunch_game.encoding import NO_TABLE
 from crunch_game.events import ModelReady
-from crunch_game.hosts.wire import NO_TABLE
 
 pytestmark = pytest.mark.anyio
 
@@ -72,7 +72,7 @@ async def test_a_game_says_how_large_an_answer_may_be(submit, running):
 
 async def test_who_sends_more_than_an_answer_may_have_past_its_own_check_is_told_the_same(submit, running):
     unchecked = """
-        from crunch_game.hosts import framing
+        from crunch_game.hosts.process import _framing as framing
 
         into = framing.frame_into
         framing.frame_into = lambda buffer, kind, call, value, most=None: into(buffer, kind, call, value)

@@ -18,7 +18,7 @@ import pytest
 
 from crunch_game import Contract, ContractError, CrunchGameError, ModelRunner, Policy, Sandbox, Status
 from crunch_game.events import ModelLoadFailed, ModelReady, ModelRestarted
-from crunch_game.hosts.inline import InlineHost
+from crunch_game.hosts import InlineHost
 from crunch_game.hosts.process import ProcessHost
 from crunch_game.policy import State
 
@@ -285,7 +285,7 @@ async def test_a_fork_server_killed_while_a_model_is_on_its_way_is_not_that_mode
 
 @pytest.mark.anyio
 async def test_a_model_that_cannot_be_started_for_want_of_descriptors_fails_alone(submit, running, monkeypatch, log):
-    from crunch_game.hosts.instance import Process
+    from crunch_game.hosts.process._instance import Process
 
     def open_none(self):
         raise OSError(24, "Too many open files")
@@ -466,7 +466,7 @@ async def gone_soon(pids, alive):
 
 
 def test_a_notebooks_base_class_gives_a_sentence_in_processes(monkeypatch):
-    from crunch_game.hosts.launcher import reference_of
+    from crunch_game.hosts.process import reference_of
 
     class Cell:
         pass

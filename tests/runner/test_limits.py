@@ -234,7 +234,7 @@ async def test_inline_or_not_an_exception_of_a_kind_of_its_own_is_one_like_any_o
 
 @HOSTS
 async def test_a_model_that_says_it_lacks_a_method_that_it_was_loaded_with_fails(submit, running, host):
-    above = "from crunch_game.hosts.calling import NotOffered"
+    above = "from crunch_game.hosts import NotOffered"
     claims = submit("claims", "def predict(self, number):\n    raise NotOffered('no')\n", above)
     loses = submit("loses", "def tick(self, data):\n    self.predict = None\ndef predict(self, number): pass\n")
     async with running([claims, loses], host=host) as runner:

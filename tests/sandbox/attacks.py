@@ -24,9 +24,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from crunch_game.hosts.barriers import barrier_of
-from crunch_game.hosts.sandbox import Sandbox
-from crunch_game.hosts.syscalls import call
+from crunch_game.sandbox import Sandbox, barrier_of
+from crunch_game.sandbox._syscalls import call
 
 SECRET = b"SWORDFISH"
 ANSWERS = (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EXDEV, errno.ENOTSUP, errno.EFBIG, errno.EMFILE)

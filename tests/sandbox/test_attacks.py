@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from crunch_game.hosts import landlock
-from crunch_game.hosts.syscalls import Unavailable, machine
+from crunch_game.sandbox import _landlock as landlock
+from crunch_game.sandbox._syscalls import Unavailable, machine
 
 HERE = Path(__file__).parent
 USERS = ["root", "nobody"] if hasattr(os, "geteuid") and os.geteuid() == 0 else ["me"]

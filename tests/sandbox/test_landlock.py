@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from crunch_game.hosts import landlock
-from crunch_game.hosts.syscalls import Unavailable
+from crunch_game.sandbox import _landlock as landlock
+from crunch_game.sandbox._syscalls import Unavailable
 
 READ_DIR, READ, FILES_OF_VERSION_1 = 1 << 3, 0b1100, 0x1FFF
 

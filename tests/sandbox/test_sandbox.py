@@ -16,9 +16,8 @@ from pathlib import Path
 import pytest
 
 from crunch_game.errors import GameError
-from crunch_game.hosts.barriers import barrier_of
-from crunch_game.hosts.sandbox import Sandbox
-from crunch_game.hosts.syscalls import Unavailable, machine
+from crunch_game.sandbox import Sandbox, barrier_of
+from crunch_game.sandbox._syscalls import Unavailable, machine
 
 HERE = Path(__file__).parent
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -26,7 +25,7 @@ ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
 def _has_everything() -> str | None:
     """Why the attacks cannot be tried here."""
-    from crunch_game.hosts import landlock
+    from crunch_game.sandbox import _landlock as landlock
 
     try:
         machine()
@@ -66,8 +65,8 @@ def inside(
         [
             "import os, sys, json, tempfile",
             f"own, ground = {str(ground / 'own')!r}, {str(ground)!r}",
-            "from crunch_game.hosts.sandbox import Sandbox",
-            "from crunch_game.hosts.barriers import barrier_of",
+            "from crunch_game.sandbox._sandbox import Sandbox",
+            "from crunch_game.sandbox._barriers import barrier_of",
             textwrap.dedent(before),
             f"Sandbox({sandbox}).enter([], [own])",
             textwrap.dedent(body),
@@ -344,7 +343,7 @@ def test_a_process_with_threads_cannot_enter(ground: Path) -> None:
 
 # Filters that answer for an older kernel, loaded around the whole program.
 WITHOUT_LANDLOCK = """
-    from crunch_game.hosts import syscalls, seccomp, privileges
+    from crunch_game.sandbox import _syscalls as syscalls, _seccomp as seccomp, _privileges as privileges
     import ctypes, struct
     def without(rules):
         packed = b"".join(struct.pack("HBBI", *each) for each in seccomp.program(rules))
@@ -432,7 +431,7 @@ def test_elsewhere_the_report_says_that_nothing_holds(monkeypatch: pytest.Monkey
 @pytest.mark.processes
 @needs_linux
 def test_every_version_of_landlock_is_asked_only_for_what_it_has(ground: Path) -> None:
-    from crunch_game.hosts import landlock
+    from crunch_game.sandbox import _landlock as landlock
 
     body = """
         for attempt in (lambda: open(ground + "/secret"), lambda: open(ground + "/new", "w")):
@@ -441,7 +440,7 @@ def test_every_version_of_landlock_is_asked_only_for_what_it_has(ground: Path) -
         open(own + "/new", "w").write("x")
     """
     for version in range(1, landlock.abi() + 1):
-        before = f"from crunch_game.hosts import landlock; landlock.abi = lambda: {version}"
+        before = f"from crunch_game.sandbox import _landlock as landlock; landlock.abi = lambda: {version}"
         done = inside(ground, body, before=before)
         assert done.stdout == "refused\nrefused\n", (version, done.stderr)
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crunch_game.hosts import seccomp, syscalls
-from crunch_game.hosts.syscalls import Unavailable, machine, numbers
+from crunch_game.sandbox import _seccomp as seccomp
+from crunch_game.sandbox import _syscalls as syscalls
+from crunch_game.sandbox._syscalls import Unavailable, machine, numbers
 
 
 def verdict(code: bytes, arch: int, number: int, arguments: list[int]) -> int:

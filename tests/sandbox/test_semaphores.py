@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crunch_game.hosts.semaphores import SemLock
+from crunch_game.sandbox._semaphores import SemLock
 
 
 def test_locks_among_threads_are_multiprocessings() -> None:

@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from crunch_game.hosts.syscalls import call
+from crunch_game.sandbox._syscalls import call
 
 NOBODY = 65534
 _NEWNS, _BIND, _REC, _PRIVATE = 0x20000, 0x1000, 0x4000, 0x40000

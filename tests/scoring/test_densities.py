@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 import crunch_game.scoring
 from crunch_game.scoring import Density, as_normal_mixture, mixture, normal
-from crunch_game.scoring.densities import MAX_COMPONENTS
+from crunch_game.scoring._densities import MAX_COMPONENTS
 
 answers: TypeAdapter[list[Density]] = TypeAdapter(list[Density])
 

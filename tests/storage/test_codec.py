@@ -18,7 +18,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from crunch_game.errors import StoreError
-from crunch_game.storage.codec import decode, encode, microseconds, moment
+from crunch_game.storage import encode
+from crunch_game.storage._codec import decode, microseconds, moment
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=["Cs"]))
 plain = st.recursive(

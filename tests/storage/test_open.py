@@ -128,7 +128,7 @@ def test_a_table_that_is_gone_is_a_sentence(tmp_path: Path, use: Callable[[SQLSt
 
 
 def test_a_file_locked_for_too_long_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crunch_game.storage.sqlite.BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr("crunch_game.storage._sqlite.BUSY_TIMEOUT", 0.05)
     path = tmp_path / "game.db"
     with SQLStore(f"sqlite:///{path}") as store:
         other = sqlite3.connect(path)
@@ -143,7 +143,7 @@ def test_a_file_locked_for_too_long_is_a_sentence(tmp_path: Path, monkeypatch: p
 
 
 def test_a_new_file_locked_for_too_long_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crunch_game.storage.sqlite.BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr("crunch_game.storage._sqlite.BUSY_TIMEOUT", 0.05)
     path = tmp_path / "game.db"
     other = sqlite3.connect(path)
     other.execute("BEGIN IMMEDIATE")

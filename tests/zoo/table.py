@@ -25,7 +25,7 @@ from specimens import (
 )
 
 from crunch_game import Sandbox
-from crunch_game.hosts.wire import NO_TABLE
+from crunch_game.encoding import NO_TABLE
 
 MIB = 1024 * 1024
 HASTE = 0.6

@@ -1,0 +1,41 @@
+"""Durations in the forms that people write: seconds, a timedelta, or text such as "1h" or "90s"."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from crunch_game.errors import GameError
+
+Duration = float | timedelta | str
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_TEXT = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|min|s|m|h|d|w)")
+
+
+def seconds(duration: Duration, what: str = "duration") -> float:
+    """Convert a duration to seconds; they are positive and finite.
+
+    Args:
+        duration: Seconds, a timedelta, or a number with a unit: ms, s, m (or min), h, d, w.
+        what: What the duration is of, for the error message.
+
+    Raises:
+        GameError: It is none of these, or not positive.
+    """
+    if isinstance(duration, timedelta):
+        value = duration.total_seconds()
+    elif isinstance(duration, str):
+        match = _TEXT.fullmatch(duration.strip())
+        if match is None:
+            raise GameError(
+                f'{what} {duration!r} is not a duration; write seconds, or text such as "90s", "1h" or "7d"'
+            )
+        value = float(match[1]) * _UNITS[match[2]]
+    elif isinstance(duration, int | float) and not isinstance(duration, bool):
+        value = float(duration)
+    else:
+        raise GameError(f'{what} {duration!r} is not a duration; write seconds, a timedelta, or text such as "1h"')
+    if not 0 < value < float("inf"):
+        raise GameError(f"{what} {duration!r} must be longer than zero and finite")
+    return value

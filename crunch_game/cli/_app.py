@@ -1,0 +1,269 @@
+"""The commands of `crunch-game`."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from contextlib import aclosing, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+import typer
+
+from crunch_game._wording import counted
+from crunch_game.cli import _output as output
+from crunch_game.cli import _references as references
+from crunch_game.cli._check import Finding, examine
+from crunch_game.cli._demo import demo_game, demo_models
+from crunch_game.cli._doctor import doctor
+from crunch_game.cli._machine import libraries
+from crunch_game.cli._node import node
+from crunch_game.cli._orchestrator import orchestrator
+from crunch_game.cli._output import AsJson
+from crunch_game.cli._replay import replay as replay_capsule
+from crunch_game.cli._watch import Watch
+from crunch_game.errors import UsageError
+from crunch_game.feeds.base import Feed
+from crunch_game.game import Game
+from crunch_game.rosters import DirectoryRoster
+from crunch_game.storage import open_store
+from crunch_game.workers import GameResult, PredictWorker, beside, claim, run_game
+
+app = typer.Typer(
+    cls=output.Commands,
+    help="Write, play and look at live prediction games.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+GameRef = Annotated[str, typer.Argument(metavar="GAME", help="package.module:game, or a file that has a `game`.")]
+ModelsDir = Annotated[Path, typer.Option("--models", help="The folder of submissions; it is watched.")]
+StoreUrl = Annotated[str, typer.Option("--store", help="Where the game is kept, for example sqlite:///game.db")]
+NewStoreUrl = Annotated[
+    str, typer.Option("--store", help="Where to keep it: sqlite:///game.db, or memory: until the command ends.")
+]
+Replay = Annotated[Path | None, typer.Option("--replay", help="Play this CSV or Parquet file instead of the feed.")]
+MaxTicks = Annotated[int | None, typer.Option("--max-ticks", min=0, help="Stop after that many rows.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        output.screen.print(f"crunch-game {libraries().own['crunch-game'] or 'not installed, but run from its source'}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None: ...
+
+
+@app.command()
+def demo(
+    store: Annotated[str | None, typer.Option("--store", help="Where to keep it; a new folder unless given.")] = None,
+    max_ticks: MaxTicks = None,
+    as_json: AsJson = False,
+) -> None:
+    """Play the demo game: five models forecast thirteen years of daily stock returns."""
+    game, models = demo_game(), demo_models()
+    url = store or f"sqlite:///{tempfile.mkdtemp(prefix='crunch-game-demo-')}/demo.db"
+    _play(game, models, url, None, max_ticks, as_json=as_json)
+
+
+@app.command()
+def run(
+    game: GameRef,
+    models: ModelsDir,
+    store: NewStoreUrl,
+    replay: Replay = None,
+    max_ticks: MaxTicks = None,
+    as_json: AsJson = False,
+) -> None:
+    """Play a game, live or over history, until its feed ends or Ctrl-C."""
+    _play(references.game_at(game), models, store, references.feed_at(replay), max_ticks, as_json=as_json)
+
+
+@app.command()
+def leaderboard(store: StoreUrl, as_json: AsJson = False) -> None:
+    """Show the leaderboard of a game that is, or was, played."""
+    with open_store(store, create=False) as opened:
+        kept = opened.noted("leaderboard")
+    if kept is None:
+        raise UsageError(f"the store {store} has no leaderboard yet; one comes with the first score")
+    if as_json:
+        output.print_json(kept)
+        return
+    title = f"{kept['game']}, as of {kept['at'][:19].replace('T', ' ')} UTC"
+    output.screen.print(output.board(kept["leaderboard"], rank_by=kept["rank_by"], title=title))
+
+
+@app.command()
+def check(
+    submission: Annotated[Path, typer.Argument(metavar="SUBMISSION", help="A .py file, or a folder with a main.py.")],
+    game: Annotated[str, typer.Option("--game", help="package.module:game, or a file that has a `game`.")],
+    replay: Replay = None,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="How many rows to play.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Load a submission in a process of its own, play a few rounds, and say what is wrong with it."""
+    described = references.game_at(game)
+    if not submission.exists():
+        raise UsageError(f"there is no submission at {str(submission)!r}")
+    findings = anyio.run(examine, described, submission, references.feed_at(replay), rounds)
+    _print_findings(submission, findings, as_json=as_json)
+
+
+app.command("replay")(replay_capsule)
+app.command("doctor")(doctor)
+app.command()(node)
+app.command()(orchestrator)
+
+
+def _print_findings(submission: Path, findings: list[Finding], *, as_json: bool) -> None:
+    failed = any(finding.serious for finding in findings)
+    if as_json:
+        documents = [asdict(finding) for finding in findings]
+        output.print_json({"submission": str(submission), "ok": not failed, "findings": documents})
+    else:
+        for finding in findings:
+            mark = "[red]✗[/]" if finding.serious else "[yellow]![/]"
+            output.screen.print(f"{mark} {output.escape(finding.message)}", soft_wrap=True)
+            if finding.traceback:
+                output.screen.print(output.escape(finding.traceback), style="dim", soft_wrap=True)
+        if not failed:
+            output.screen.print(f"[green]✓[/] {output.escape(submission.name)} is ready to play")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _play(game: Game, models: Path, url: str, feed: Feed | None, max_ticks: int | None, *, as_json: bool) -> None:
+    roster = DirectoryRoster(models)
+    empty = not roster.scan()
+    chosen = game.feed if feed is None else feed
+    if chosen is None:
+        raise UsageError(f"the game {game.name} has no feed of its own; give history with --replay FILE")
+    anyio.run(_check_first_row, game, chosen)
+    with open_store(url) as store:
+        claim(store, game.name)  # raises before the table is shown
+        if empty:
+            output.warn(f"no submissions in {models} yet")
+        watch = None if as_json else Watch(game, _rows(chosen, max_ticks), output.screen)
+
+        async def play(begin: Callable[[PredictWorker], Any]) -> GameResult:
+            def on_start(worker: PredictWorker) -> None:
+                if watch is not None:
+                    watch.begin(worker)
+                begin(worker)
+
+            hear = None if watch is None else watch.hear
+            return await run_game(
+                game, roster, store=store, feed=chosen, max_ticks=max_ticks, on_start=on_start, on_event=hear
+            )
+
+        with watch or nullcontext():
+            result = anyio.run(_until_stopped, play)
+    if as_json:
+        output.print_json({"game": game.name, **_document(result), "store": url})
+    else:
+        _show(game, result, url)
+    if _failed(result, live=chosen.live):
+        raise typer.Exit(1)
+
+
+async def _check_first_row(game: Game, feed: Any) -> None:
+    """Check that the game can play the feed's first row, before anything is written."""
+    if not feed.live and _length(feed) is not None:  # without a length it may be an iterator, which can be read once
+        rows = feed.rows()
+        async with aclosing(rows):
+            async for row in rows:
+                game.check(row)
+                break
+
+
+async def _until_stopped(play: Callable[[Callable[[PredictWorker], Any]], Any]) -> GameResult:
+    """Play until the end, or until Ctrl-C: then the current row is finished and stored."""
+    workers: list[PredictWorker] = []
+
+    def stop() -> None:
+        for worker in workers:
+            worker.stop()
+
+    async def stop_on_signal() -> None:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for _ in signals:
+                stop()
+                return  # a second Ctrl-C interrupts at once
+
+    async with beside(stop_on_signal):
+        result: GameResult = await play(workers.append)
+    return result
+
+
+def _rows(feed: Any, max_ticks: int | None) -> int | None:
+    """Return how many rows will be played, if that is known."""
+    known = [count for count in (_length(feed), max_ticks) if count is not None]
+    return min(known, default=None)
+
+
+def _length(feed: Any) -> int | None:
+    """Return how many rows the feed has, if it has a length."""
+    try:
+        return len(feed)
+    except TypeError:
+        return None
+
+
+def _document(result: GameResult) -> dict[str, Any]:
+    models = [
+        {"model_id": model.model_id, "state": model.state, "reason": model.reason, "deployment_id": model.deployment_id}
+        for model in result.models
+    ]
+    return {
+        "ticks": result.ticks,
+        "rounds": result.rounds,
+        "predictions": result.predictions,
+        "missed": result.missed,
+        "late": result.late,
+        "scored": result.scored,
+        "set_aside": result.set_aside,
+        "waiting": result.waiting,
+        "leaderboard": output.as_documents(result.leaderboard),
+        "models": models,
+    }
+
+
+def _show(game: Game, result: GameResult, url: str) -> None:
+    output.screen.print()
+    if result.leaderboard:
+        standings = output.as_documents(result.leaderboard)
+        output.screen.print(output.board(standings, rank_by=game.rank_by, title=f"{game.name}: the leaderboard"))
+    done = (counted(result.ticks, "row"), counted(result.rounds, "round"), counted(result.predictions, "prediction"))
+    output.screen.print(f"{', '.join(done)} stored")
+    if due := result.scored + _unscored(result).total():
+        why = "; ".join(f"{reason} ({counted(count, 'time')})" for reason, count in _unscored(result).most_common(3))
+        summary = f"{result.scored:,} of {counted(due, 'due prediction')} scored" + (f": {why}" if why else "")
+        output.screen.print(output.escape(summary), style=None if result.scored else "red", soft_wrap=True)
+    if not url.startswith("memory:"):
+        output.screen.print(f"the database: [bold]{url}[/]   (crunch-game leaderboard --store {url})", soft_wrap=True)
+
+
+def _unscored(result: GameResult) -> Counter[str]:
+    """Count by reason the predictions that are past their horizon and have no score."""
+    unscored = Counter(result.set_aside)
+    if result.waiting:
+        unscored["resolve did not know the truth yet"] = result.waiting
+    return unscored
+
+
+def _failed(result: GameResult, *, live: bool) -> bool:
+    """Whether the game scored none of the due predictions. In a live game, outcomes may still become known."""
+    unresolved = result.waiting and not result.leaderboard and not live
+    return not result.scored and bool(result.set_aside or unresolved)

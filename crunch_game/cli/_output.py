@@ -1,0 +1,113 @@
+"""The output of commands: tables and sentences for people, or one JSON document."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextvars import ContextVar
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any, NoReturn, TextIO
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.markup import escape as escape
+from rich.table import Table
+from typer.core import TyperGroup
+
+from crunch_game._faults import describe_exception
+from crunch_game.errors import CrunchGameError
+from crunch_game.scoring import Standing
+
+screen = Console(highlight=False)
+_stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
+
+
+class Commands(TyperGroup):
+    """Commands that exit with 0, 1 for a finding, or 2 for wrong usage, which is explained in a sentence.
+
+    With `--json`, stdout gets exactly one document, even of an error. Whatever else is printed goes to stderr.
+    """
+
+    def main(self, args: Sequence[str] | None = None, *positional: Any, **options: Any) -> Any:
+        """Run a command, and exit."""
+        args = sys.argv[1:] if args is None else list(args)
+        as_json = "--json" in args
+        try:
+            with _only_documents() if as_json else nullcontext():
+                options["standalone_mode"] = options.get("standalone_mode", True) and not as_json
+                sys.exit(super().main(args, *positional, **options) or 0)
+        except CrunchGameError as error:
+            _fail(str(error), as_json=as_json)
+        except _UsageError as error:
+            _fail(error.format_message(), as_json=as_json)
+        except Exception as error:
+            if not as_json:
+                raise
+            traceback.print_exc()  # an author's code raised: the document says what, stderr where
+            _fail(describe_exception(error), as_json=True)
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """Write the document to stdout."""
+    (_stdout.get() or sys.stdout).write(json.dumps(document, indent=2, default=_to_text) + "\n")
+
+
+@contextmanager
+def _only_documents() -> Iterator[None]:
+    """Reserve stdout for `print_json`. What an author's code prints goes to stderr."""
+    token = _stdout.set(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _stdout.reset(token)
+
+
+_stdout: ContextVar[TextIO | None] = ContextVar("stdout", default=None)
+_UsageError: Any = typer.BadParameter.__base__  # in click or in typer, which depends on typer's version
+
+
+def _fail(message: str, *, as_json: bool) -> NoReturn:
+    """Print an error, and exit with 2."""
+    if as_json:
+        print_json({"error": message})
+    else:
+        _stderr.print(f"[red]error:[/] {escape(message)}")
+    sys.exit(2)
+
+
+def warn(message: str) -> None:
+    """Print a warning on stderr."""
+    _stderr.print(message, style="yellow", markup=False)
+
+
+def as_documents(standings: Sequence[Standing]) -> list[dict[str, Any]]:
+    """Return standings as JSON documents."""
+    return [asdict(standing) for standing in standings]
+
+
+def board(standings: Sequence[Mapping[str, Any]], *, rank_by: str, title: str) -> Table:
+    """Return the leaderboard as a table. `standings` are documents, best first."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+    table.add_column("rank", justify="right")
+    table.add_column("model")
+    windows = list(standings[0]["scores"]) if standings else []
+    for window in windows:
+        table.add_column(f"{window} ▾" if window == rank_by else window, justify="right")
+    table.add_column("coverage", justify="right")
+    for standing in standings:
+        scores = ["-" if standing["scores"][w] is None else f"{standing['scores'][w]:.6g}" for w in windows]
+        coverage = f"{standing['coverage']:.1%}"
+        table.add_row(str(standing["rank"]), escape(standing["model_id"]), *scores, coverage)
+    return table
+
+
+def _to_text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

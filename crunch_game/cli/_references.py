@@ -1,0 +1,68 @@
+"""From what a person types to a game, a store or a feed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from crunch_game._faults import describe_exception
+from crunch_game.errors import CrunchGameError, GameError, UsageError
+from crunch_game.feeds import ReplayFeed
+from crunch_game.game import Game
+from crunch_game.sources import resolve
+
+
+def game_at(reference: str) -> Game:
+    """The game that "package.module:game" or a file's `game` is.
+
+    Raises:
+        UsageError: It is not written as a game is, or there is no such file.
+        GameError: There is none in it, or importing it raised.
+    """
+    path = Path(reference.partition(":")[0])
+    if path.suffix == ".py" or path.is_file():
+        module, attribute = _file(path), reference.partition(":")[2] or "game"
+    elif ":" in reference:
+        name, _, attribute = reference.partition(":")
+        sys.path.insert(0, str(Path.cwd()))
+        module = _module(name)
+    else:
+        raise UsageError(
+            f"{reference!r} is no game: write package.module:game, or the path of a file that has a `game`"
+        )
+    found = getattr(module, attribute, None)
+    if not isinstance(found, Game):
+        what = "has no" if found is None else "has no Game called"
+        raise GameError(f"{reference} {what} {attribute!r}; a game is: {attribute} = crunch_game.Game(...)")
+    return found
+
+
+def feed_at(path: Path | None) -> ReplayFeed | None:
+    """The replay of a file; None for None."""
+    return None if path is None else ReplayFeed(path)
+
+
+def _file(path: Path) -> Any:
+    if not path.is_file():
+        raise UsageError(f"there is no file {str(path)!r}")
+    sys.path.insert(0, str(_root(path.resolve())))  # its imports are found as if it were run
+    parts = path.resolve().relative_to(sys.path[0]).with_suffix("").parts
+    return _module(".".join(parts))
+
+
+def _root(path: Path) -> Path:
+    """The folder that a file's imports start from: the first one upwards that is no package."""
+    folder = path.parent
+    while (folder / "__init__.py").exists():
+        folder = folder.parent
+    return folder
+
+
+def _module(name: str) -> Any:
+    try:
+        return resolve(name)
+    except CrunchGameError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise GameError(f"importing {name} raised {describe_exception(error)}") from error

@@ -1,0 +1,118 @@
+"""Shows a running game on the screen: a table of the models, and the progress of the feed."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from statistics import quantiles
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from crunch_game import events
+from crunch_game.feeds.base import FeedGap, FeedTrouble, RowDropped
+from crunch_game.game import Game
+from crunch_game.models import Model
+from crunch_game.scoring import Standing
+from crunch_game.workers import PredictWorker, Standings
+
+_BAD = (events.ModelLoadFailed, events.ModelStopped, events.FieldFault)
+_PRINTED = (*events.TROUBLE, events.ModelRedeployed, events.ModelLeft, FeedGap, FeedTrouble, RowDropped)
+_COLORS = {"ready": "green", "busy": "yellow", "stopped": "red", "failed": "red"}
+
+
+class Watch:
+    """Shows a game while it is played. `hear` is to be the game's `on_event`.
+
+    Args:
+        game: The game.
+        total: How many rows will be played; None if that is not known.
+        console: Where to show it.
+    """
+
+    def __init__(self, game: Game, total: int | None, console: Console) -> None:
+        self._game = game
+        self._console = console
+        self._worker: PredictWorker | None = None
+        self._standings: Mapping[str, Standing] = {}
+        self._rounds: dict[str, int] = defaultdict(int)
+        self._seconds: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=1000))
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+        )
+        self._bar = self._progress.add_task(game.name, total=total)
+        self._live = Live(get_renderable=self._render, console=console, refresh_per_second=4)
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._live.__exit__(exc_type, exc, traceback)
+
+    def begin(self, worker: PredictWorker) -> None:
+        """Show the models of this worker."""
+        self._worker = worker
+
+    def hear(self, event: Any) -> None:
+        """Take an event. Trouble is printed above the table."""
+        match event:
+            case events.RoundPlayed(round=played):
+                for model_id, outcome in played.items():
+                    if outcome.status.kind != "none":
+                        self._rounds[model_id] += 1
+                        self._seconds[model_id].append(outcome.elapsed)
+            case Standings(standings=standings):
+                self._standings = {standing.model_id: standing for standing in standings}
+            case _:
+                if isinstance(event, _PRINTED):
+                    color = "red" if isinstance(event, _BAD) else "yellow"
+                    self._console.print(f"[{color}]{escape(str(event))}[/]")
+
+    def _render(self) -> Group:
+        if self._worker is not None:
+            self._progress.update(self._bar, completed=self._worker.ticks)
+        return Group(self._table(), self._progress)
+
+    def _table(self) -> Table:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for name in ("model", "status"):
+            table.add_column(name)
+        for name in ("rounds", "strikes", "p50", "p95", self._game.rank_by):
+            table.add_column(name, justify="right")
+        models = self._worker.runner.models if self._worker is not None and self._worker.running else {}
+        for model in sorted(models.values(), key=self._place):
+            table.add_row(*self._row(model))
+        return table
+
+    def _place(self, model: Model) -> tuple[float, str]:
+        standing = self._standings.get(model.id)
+        return (standing.rank if standing else float("inf"), model.id)
+
+    def _row(self, model: Model) -> list[str]:
+        strikes = sum(each.failures + each.timeouts for each in model.health.strikes.values())
+        standing = self._standings.get(model.id)
+        score = standing.scores.get(self._game.rank_by) if standing else None
+        color = _COLORS.get(model.state, "default")
+        return [
+            escape(model.name),
+            f"[{color}]{model.state}[/]",
+            str(self._rounds[model.id]),
+            str(strikes),
+            *_percentiles(self._seconds[model.id]),
+            "-" if score is None else f"{score:.5g}",
+        ]
+
+
+def _percentiles(seconds: deque[float]) -> tuple[str, str]:
+    if len(seconds) < 2:
+        return "-", "-"
+    cuts = quantiles(list(seconds), n=20)
+    return f"{cuts[9] * 1000:.1f} ms", f"{cuts[18] * 1000:.1f} ms"

@@ -1,0 +1,255 @@
+"""One model node as the runner's instance: its calls and their answers, and its connection lost and found."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from functools import partial
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+from grpc.aio import AioRpcError
+
+from crunch_game._faults import describe_exception
+from crunch_game.crunchdao.client import _backoff as backoff
+from crunch_game.crunchdao.client import _replies as replies
+from crunch_game.crunchdao.client._connection import Connection
+from crunch_game.crunchdao.client._pending import PendingCall
+from crunch_game.crunchdao.protocol import CALL, Refused
+from crunch_game.hosts import Turns
+from crunch_game.hosts.base import Instance, Reply, Watcher
+from crunch_game.models import Submission
+from crunch_game.outcomes import Fault
+from crunch_game.policy import Trigger
+
+logger = logging.getLogger("crunch_game")
+
+_LOST_AFTER_SECONDS: Final = 0.25
+"""How long a connection may be gone before it counts as lost."""
+_LOOK_TIMEOUT_SECONDS: Final = 2.0
+_MAX_OVERDUE_CALLS: Final = 4
+"""Answers that may be awaited though they are late, before the node is thought never to give the oldest."""
+_MAX_RETRY_PAUSE_SECONDS: Final = 0.1
+"""Between two questions whether a node is still busy."""
+
+
+class Node(Instance):
+    """A model node that was set up.
+
+    Args:
+        submission: The model.
+        connection: An open one.
+        watcher: Told what happens outside of calls.
+    """
+
+    def __init__(self, submission: Submission, connection: Connection, watcher: Watcher) -> None:
+        super().__init__(submission)
+        self.connection = connection
+        self._watcher = watcher
+        self._turns: Turns[PendingCall] = Turns(_MAX_OVERDUE_CALLS)
+        self._asking: dict[PendingCall, asyncio.Task[Reply | None]] = {}
+        self._retry: asyncio.TimerHandle | None = None
+        self._named: set[str] = set()
+        """Methods whose optional parameters this model wants by keyword."""
+        self._lost: Fault | None = None
+        self._forgotten = False
+        self._closed = False
+        self._rotator: asyncio.Task[None] | None = None
+        self._ending: list[asyncio.Task[Any]] = []
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its connection, or what it knew, is lost."""
+        return self._lost is not None or self._forgotten
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether the node has lost the instance."""
+        return self._forgotten
+
+    def keep(self) -> None:
+        """Watch the connection from now on."""
+        self._rotator = asyncio.get_running_loop().create_task(self._keep())
+
+    def drop(self) -> None:
+        """Drop what is under way, and tell nothing any more."""
+        self._closed = True
+        if self._retry is not None:
+            self._retry.cancel()
+        self._ending = [*self._asking.values(), *filter(None, [self._rotator])]
+        for task in self._ending:
+            task.cancel()
+        for call in self._turns.end():
+            self._reply(call, Trigger.DROPPED, Fault("stopped", "it was ended before it answered"))
+
+    async def close(self) -> None:
+        """Drop what is under way, and disconnect."""
+        if not self._closed:
+            self.drop()
+        await asyncio.gather(*self._ending, return_exceptions=True)
+        # A call that is kept, be it by a traceback, keeps its channel.
+        self._ending.clear()
+        self._asking.clear()
+        self._rotator = None
+        await self.connection.close()
+
+    # Calls: one at a time.
+
+    def ask(self, call: PendingCall) -> None:
+        """Ask the model when it is this call's turn; its round gets the reply, by the deadline."""
+        if self._closed:
+            self._reply(call, Trigger.DROPPED, Fault("stopped", "it was ended before it was asked"))
+        elif self._turns.add(call, time.monotonic()):
+            self._begin(call)
+
+    def miss(self, call: PendingCall) -> None:
+        """The call's budget is over."""
+        missed = self._turns.expire(call, time.monotonic())
+        event = Trigger.UNREACHED if missed.by_somebody_else else Trigger.DEADLINE
+        self._reply(call, event, Fault(*missed.kind_and_reason(call.round.call.timeout)))
+        self._go_on()
+
+    def give_up(self, call: PendingCall) -> None:
+        """Nobody waits for the call any more: an answer that still comes is a late one."""
+        self._turns.expire(call, time.monotonic())
+        call.round.pending.remove(call)
+        if not self._turns.running:
+            self._watcher.happened(self, Trigger.LATE, None)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Ask what waits, if the node is free. If too many answers are late, the oldest is given up."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        if (surplus := self._turns.surplus) is not None:
+            self._asking[surplus].cancel()
+        while (call := self._turns.next(time.monotonic())) is not None:
+            self._begin(call)
+
+    def _begin(self, call: PendingCall) -> None:
+        if self.is_lost:
+            self._turns.answered(call, time.monotonic())
+            # Told again, in case that it was told before anyone knew this instance.
+            event, why = (Trigger.FORGOTTEN, replies.FORGOTTEN) if self._forgotten else (Trigger.LOST, self._lost)
+            self._watcher.happened(self, event, why)
+            self._reply(call, Trigger.UNREACHED, self._lost or replies.FORGOTTEN)
+            return
+        task = asyncio.get_running_loop().create_task(self._talk(call))
+        self._asking[call] = task
+        task.add_done_callback(partial(self._done, call))
+
+    def _reply(self, call: PendingCall, event: Trigger, fault: Fault | None) -> None:
+        call.round.take(call, Reply(event, None, fault, call.round.elapsed))
+
+    async def _talk(self, call: PendingCall) -> Reply | None:
+        """Ask the model; None when its node is busy."""
+        named = call.named_request if call.method in self._named else None
+        reply = await self._answer(call, named or call.request)
+        if named is None and reply is not None and replies.wants_fewer(reply):
+            named = call.named_request
+            if named is not None and call.is_pending:
+                self._named.add(call.method)
+                return await self._answer(call, named)
+        return reply
+
+    async def _answer(self, call: PendingCall, request: bytes) -> Reply | None:
+        try:
+            data = await self.connection.request(CALL, request)
+        except AioRpcError as error:
+            if replies.is_busy(error):
+                return None
+            reply = replies.reply_of_error(error, call.round.elapsed)
+        except Refused as error:
+            reply = Reply(Trigger.UNREACHED, None, Fault("refused", str(error)), call.round.elapsed)
+        else:
+            table = call.round.call.method.returns_table
+            reply = replies.reply_of_answer(data, call.round.elapsed, table=table)
+        if reply.fault is replies.FORGOTTEN:
+            self._forget()
+        elif reply.event is Trigger.UNREACHED and reply.fault is not None:
+            self._suspect(reply.fault)
+        return reply
+
+    def _done(self, call: PendingCall, task: asyncio.Task[Reply | None]) -> None:
+        """Take what came of asking, in time or late; a busy node is asked again soon."""
+        self._asking.pop(call, None)
+        if self._closed:
+            return
+        try:
+            reply = task.result()
+        except asyncio.CancelledError:  # too many answers were late, and this was the oldest
+            reply = Reply(Trigger.DROPPED, None, None, call.round.elapsed)
+        except Exception as error:  # nothing that asking comes to may cost a round its end
+            logger.exception("asking the node of %s failed", self.submission.id)
+            fault = Fault("unreachable", f"its node could not be asked: {describe_exception(error)}")
+            reply = Reply(Trigger.UNREACHED, None, fault, call.round.elapsed)
+        now = time.monotonic()
+        if reply is None and self._turns.refused(call, now):
+            pause = min(_MAX_RETRY_PAUSE_SECONDS, 0.005 * 2.0 ** min(call.refusals, 10))
+            call.refusals += 1
+            self._retry = asyncio.get_running_loop().call_later(pause, self._go_on)
+            return
+        if reply is not None and self._turns.answered(call, now):
+            call.round.take(call, reply)
+        elif not self._turns.running:
+            self._watcher.happened(self, Trigger.LATE, None)
+        self._go_on()
+
+    # The connection.
+
+    def _forget(self) -> None:
+        if not self._forgotten and not self._closed:
+            self._forgotten = True
+            self._watcher.happened(self, Trigger.FORGOTTEN, replies.FORGOTTEN)
+            if self._rotator is not None and self._rotator is not asyncio.current_task():
+                self._rotator.cancel()
+
+    def _suspect(self, why: Fault) -> None:
+        """A call got lost: look at once whether the node is still there."""
+        if self.is_lost or self._closed or self._rotator is None:
+            return
+        self._rotator.cancel()
+        self._rotator = asyncio.get_running_loop().create_task(self._keep(why))
+
+    async def _keep(self, why: Fault | None = None) -> None:
+        """Tell when the connection is lost and when it is found again, as long as the node lives."""
+        while True:
+            if why is None:
+                await self.connection.dropped()
+            trouble = await self._look(_LOST_AFTER_SECONDS, wait_for_ready=False)
+            if trouble is not None:
+                self._lost = why or trouble
+                self._watcher.happened(self, Trigger.LOST, self._lost)
+                await self._find()
+                self._lost = None
+                if not self._forgotten:
+                    self._watcher.happened(self, Trigger.FOUND, None)
+            if self._forgotten:
+                return
+            why = None
+
+    async def _find(self) -> None:
+        """Wait until the node is there again."""
+        attempt = 0
+        while True:
+            await asyncio.sleep(backoff.delay(attempt))
+            attempt += 1
+            trouble = await self._look(_LOOK_TIMEOUT_SECONDS, wait_for_ready=True)
+            if trouble is None:
+                return
+            self._lost = trouble
+
+    async def _look(self, timeout: float, *, wait_for_ready: bool) -> Fault | None:
+        """Find out what keeps the node from being asked; None if nothing does. Notices that it lost its instance."""
+        try:
+            await self.connection.open()
+            data = await self.connection.look(timeout, wait_for_ready=wait_for_ready)
+            if not replies.has_instance(data):
+                self._forget()
+        except AioRpcError as error:
+            return None if replies.is_busy(error) else Fault("unreachable", replies.reason_of(error))
+        except (Refused, DecodeError, OSError) as error:
+            return Fault("refused" if isinstance(error, Refused) else "unreachable", str(error))
+        return None

@@ -1,0 +1,142 @@
+"""InlineHost: runs models in this process, for notebooks, tests and trusted models. It enforces nothing."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import Any
+
+import anyio.lowlevel
+
+from crunch_game._faults import fault_of, own_frames
+from crunch_game._importing import Scope, import_code
+from crunch_game._public import public
+from crunch_game.encoding import Undecodable, Unsendable, decode, decode_answer, encode
+from crunch_game.errors import ContractError, LoadError
+from crunch_game.hosts._calling import Callee
+from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
+from crunch_game.loading import make_model
+from crunch_game.models import Submission
+from crunch_game.outcomes import Fault
+from crunch_game.policy import ANSWERED, Trigger
+
+
+class _Inline(Instance):
+    def __init__(self, submission: Submission, callee: Callee, scope: Scope) -> None:
+        super().__init__(submission)
+        self.callee = callee
+        self.scope = scope
+
+
+@public
+class InlineHost:
+    """Runs models one after the other on the thread of the event loop.
+
+    A model can hang or end the whole process, and all models share its memory. Arguments and answers are still copied,
+    so that no model changes what the others or the game see. An answer over its budget becomes a TIMEOUT afterwards.
+
+    Args:
+        clock: Counts seconds.
+        on_raise: Called with what a model raises, before it becomes a fault; for debuggers.
+    """
+
+    _setup: Setup
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+        on_raise: Callable[[BaseException], None] = lambda error: None,
+    ) -> None:
+        self._clock = clock
+        self._on_raise = on_raise
+
+    async def open(self, setup: Setup, submissions: Sequence[Submission], watcher: Watcher) -> None:
+        """Keep what `start` needs."""
+        self._setup = setup
+        self._watcher = watcher
+
+    async def start(self, submission: Submission, timeout: float) -> Loaded:
+        """Load the model. `timeout` is not enforced."""
+        setup = self._setup
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                code = import_code(submission.source)
+                with code.scope:
+                    args, kwargs = decode(encode((list(setup.init_args), dict(setup.init_kwargs))))
+                    model = make_model(code, setup.contract, setup.loader, args, kwargs)
+            except LoadError as error:
+                cause = error.__cause__
+                self._on_raise(cause or error)
+                frames = own_frames(cause) if cause else None
+                raise LoadFailure(Fault(type(cause or error).__name__, str(error), frames)) from None
+            except Exception as error:
+                self._on_raise(error)
+                raise LoadFailure(fault_of(error)) from error
+        told = tuple(str(warning.message) for warning in caught)
+        return Loaded(_Inline(submission, Callee(model, setup.contract), code.scope), told)
+
+    async def ask(
+        self, call: Call, asked: Mapping[Instance, Mapping[str, Any] | None], *, each: bool
+    ) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
+        """Call one model after the other."""
+        body = _sendable((call.args, call.kwargs), call)
+        extras = {instance: _sendable(extra, call) if extra else None for instance, extra in asked.items()}
+        await anyio.lowlevel.checkpoint()
+        replies: list[tuple[Instance, Reply]] = []
+        for instance, extra in extras.items():
+            assert isinstance(instance, _Inline)
+            replies.append((instance, self._reply(instance, call, body, extra)))
+            if each or len(replies) == len(extras):
+                try:
+                    yield replies
+                finally:
+                    # A model that was late has answered by now: it is free for the next call.
+                    for late, reply in replies:
+                        if reply.event is Trigger.DEADLINE:
+                            self._watcher.happened(late, Trigger.LATE, None)
+                    replies = []
+
+    def _reply(self, instance: _Inline, call: Call, body: bytes, extra: bytes | None) -> Reply:
+        args, kwargs = decode(body)
+        read = decode if call.method.returns_table else decode_answer
+        if extra is not None:
+            kwargs.update(decode(extra))
+        began = self._clock()
+        try:
+            with instance.scope:
+                answer = instance.callee.call(call.method.name, args, kwargs)
+            event, value, fault = ANSWERED, read(encode(answer)), None
+        except Unsendable as error:
+            event, value, fault = Trigger.INVALID, None, Fault("invalid", f"the answer cannot be sent: {error}")
+        except Undecodable as error:
+            event, value, fault = Trigger.INVALID, None, Fault("invalid", f"the answer cannot be read: {error}")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - nothing is awaited here, so whatever is raised comes from the model
+            self._on_raise(error)
+            event, value, fault = Trigger.RAISED, None, fault_of(error)
+            if instance.callee.lacks(error):
+                event, fault = self._setup.absence(call.method.name, str(error))
+        elapsed = self._clock() - began
+        if elapsed > call.timeout:
+            late = Fault("timeout", f"answered after {elapsed:.3g} s; the budget is {call.timeout:g} s")
+            return Reply(Trigger.DEADLINE, None, late, elapsed)
+        return Reply(event, value, fault, elapsed)
+
+    async def stop(self, instance: Instance) -> None:
+        """Do nothing: the garbage collector frees the model."""
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+def _sendable(value: Any, call: Call) -> bytes:
+    try:
+        return encode(value)
+    except Unsendable as error:
+        raise ContractError(
+            f"the arguments of {call.method.owner}.{call.method.name} cannot be sent: {error}"
+        ) from None

@@ -1,0 +1,170 @@
+"""One model's calls, one at a time: which is asked next, which answer is late, and what the model is busy with.
+
+It does no I/O and reads no clock: whoever asks a model (the engine a process, the NodeHost a node) says what happens,
+and when. So the rules are the same wherever a model runs, and every sentence about a missed budget stands here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final, Generic, Protocol, TypeVar
+
+_RELEASE_SECONDS: Final = 0.1
+"""How long a model may go on refusing calls after it was done with one, before that is somebody else's doing."""
+
+
+class _Named(Protocol):
+    @property
+    def method(self) -> str: ...
+
+
+CallT = TypeVar("CallT", bound=_Named)
+
+
+@dataclass(frozen=True, slots=True)
+class Missed(Generic[CallT]):
+    """What the model did instead of answering a call within its budget.
+
+    Attributes:
+        asked: Whether it was asked, and is still at this call.
+        busy_with: The method that it is at, be it an earlier call's; None where somebody else's call keeps it busy.
+        busy_seconds: For how long.
+        at: The call that it is at, unless that is somebody else's, or over by now.
+    """
+
+    asked: bool
+    busy_with: str | None
+    busy_seconds: float
+    at: CallT | None
+
+    @property
+    def by_somebody_else(self) -> bool:
+        """Whether somebody else's call kept the model busy: then the model is not to blame."""
+        return self.busy_with is None
+
+    def kind_and_reason(self, budget: float) -> tuple[str, str]:
+        """The kind of fault that this is, and the sentence that says so.
+
+        Args:
+            budget: Seconds that the call had.
+        """
+        if self.asked:
+            return "timeout", f"no answer within {budget:g} s"
+        unasked = f"not asked within {budget:g} s"
+        if self.busy_with is None:
+            return "busy", f"{unasked}: its node is busy with somebody else's call"
+        return "busy", f"{unasked}: it has been busy with {self.busy_with} for {self.busy_seconds:.3g} s"
+
+
+class Turns(Generic[CallT]):
+    """The calls of one model. At most one that somebody waits for is asked; the others wait in the order they came.
+
+    A call that is missed, or given up, while the model is at it is overdue: its answer can no longer be taken for
+    anything but a late one, and until then the model is busy.
+
+    Args:
+        max_overdue: Overdue calls that may run beside the next. 0 for a process, which answers in order. A node's
+            answer may be lost on its way, and then nothing would ever tell that the node is free: it is asked anyway.
+
+    Attributes:
+        current: The call that the model is at and whose answer is waited for.
+        running: Every call that the model is at, the oldest first, and when it was asked.
+        queue: The calls that wait for their turn.
+    """
+
+    __slots__ = ("_last", "_max_overdue", "_refused", "_refused_for", "current", "queue", "running")
+
+    def __init__(self, max_overdue: int = 0) -> None:
+        self.current: CallT | None = None
+        self.running: dict[CallT, float] = {}
+        self.queue: deque[CallT] = deque()
+        self._max_overdue = max_overdue
+        self._last = ("", 0.0, float("-inf"))
+        """The last call that the model was done with: its method, when it was asked, and when it was over."""
+        self._refused: CallT | None = None
+        self._refused_for: tuple[str, float] | None = None
+        """The call of ours that kept the model from the refused one, and since when; None if it was somebody else's."""
+
+    @property
+    def surplus(self) -> CallT | None:
+        """The oldest overdue call, if there are so many that nothing is asked until it is over."""
+        if self.current is not None or len(self.running) <= self._max_overdue:
+            return None
+        return next(iter(self.running))
+
+    def add(self, call: CallT, now: float) -> bool:
+        """Let the call wait for its turn, behind those that wait already. Returns whether it is to be asked now."""
+        if self.queue or self.current is not None or len(self.running) > self._max_overdue:
+            self.queue.append(call)
+            return False
+        self.current = call
+        self.running[call] = now
+        return True
+
+    def next(self, now: float) -> CallT | None:
+        """Begin the next turn. Returns the call that is to be asked now; None if none waits, or the model is busy."""
+        if self.current is not None or not self.queue or len(self.running) > self._max_overdue:
+            return None
+        call = self.queue.popleft()
+        self.current = call
+        self.running[call] = now
+        return call
+
+    def answered(self, call: CallT, now: float) -> bool:
+        """The model is done with a call. Returns whether in time: nobody waits for a late answer."""
+        asked = self.running.pop(call)
+        if self._max_overdue:  # a process never refuses a call
+            self._last = call.method, asked, now
+        if self.current is not call:
+            return False
+        self.current = self._refused = None
+        return True
+
+    def refused(self, call: CallT, now: float) -> bool:
+        """The model is busy and did not take a call. Returns whether that is still to be asked: it is the next, then.
+
+        As long as one of ours is overdue, that is what the model is busy with, and for a moment longer, since an answer
+        may be here before the node is free. Only after that it must be somebody else's.
+        """
+        asked = self.running.pop(call)
+        if self.current is not call:
+            return False
+        self.current = None
+        self.queue.appendleft(call)
+        method, since, over = self._last
+        if self.running:
+            oldest = next(iter(self.running))
+            self._refused_for = oldest.method, self.running[oldest]
+        else:
+            self._refused_for = (method, since) if asked - over < _RELEASE_SECONDS else None
+        self._refused = call
+        return True
+
+    def expire(self, call: CallT, now: float) -> Missed[CallT]:
+        """Nobody waits any more for a call: its budget is over, or it is given up. Returns what the model is at."""
+        asked, was_refused = call is self.current, call is self._refused
+        if asked:
+            self.current = None
+        else:
+            self.queue.remove(call)
+        if was_refused:
+            self._refused = None
+        if asked and not (was_refused and self._refused_for is None):
+            return Missed(True, call.method, now - self.running[call], call)
+        if self.running and not asked:
+            oldest = next(iter(self.running))
+            return Missed(False, oldest.method, now - self.running[oldest], oldest)
+        if self._refused_for is not None:
+            method, since = self._refused_for
+            return Missed(False, method, now - since, None)
+        # Asked at last, perhaps, but with what somebody else's call had left of its budget: not the model's fault.
+        return Missed(False, None, 0.0, None)
+
+    def end(self) -> list[CallT]:
+        """The model is gone. Returns the calls that somebody waits for: the current one, if any, and the queue."""
+        waiting = [*self.queue] if self.current is None else [self.current, *self.queue]
+        self.current = self._refused = None
+        self.running.clear()
+        self.queue.clear()
+        return waiting

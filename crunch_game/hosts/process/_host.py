@@ -1,0 +1,362 @@
+"""Models in processes of their own, forked from a server that has imported what they need."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import resource
+import socket
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+import anyio
+import msgspec
+
+from crunch_game._public import public
+from crunch_game.encoding import Unsendable, encode
+from crunch_game.errors import ContractError, GameError, ResourceError, UsageError
+from crunch_game.hosts._tables import TableReader
+from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
+from crunch_game.hosts.process import _framing as framing
+from crunch_game.hosts.process._folders import discard
+from crunch_game.hosts.process._instance import Process
+from crunch_game.hosts.process._launcher import ForkServer, boot_of, reference_of
+from crunch_game.hosts.process._lifeline import Lifeline
+from crunch_game.hosts.process._logs import MIN_LIMIT_BYTES, LogRotator
+from crunch_game.hosts.process._preload import libraries_of, with_lazy_imports
+from crunch_game.hosts.process._shared import MAX_SENT_BYTES, Shared
+from crunch_game.hosts.process.child import DESCRIPTORS, CallBody, SetupBody, is_booting
+from crunch_game.hosts.process.diagnosis import ExitDiagnosis
+from crunch_game.hosts.process.engine import Engine, Exchange, Gone, Link, Result, Results, loop_caller
+from crunch_game.models import Submission
+from crunch_game.outcomes import Fault
+from crunch_game.policy import Trigger
+from crunch_game.sandbox import Sandbox
+from crunch_game.sources import ClassSource, FileSource, FolderSource
+
+_SANDBOX: Final = Sandbox()
+_LOADS_PER_PROCESSOR: Final = 2
+"""Models that are loaded at once: one waits for the disk or the fork server, while one computes."""
+_LOAD_TURN_SECONDS: Final = 0.25
+"""After which a model that is still being loaded lets the next one begin."""
+_WANTED_DESCRIPTORS: Final = 1 << 16
+
+
+@public
+class ProcessHost:
+    """Runs each model in a process of its own; the default host.
+
+    Args:
+        preload: Libraries to import once, before the processes are forked. "auto" reads the import statements of
+            the submissions; one that fails, hangs or starts threads when imported is left to the models.
+        env: Environment variables for the models. They get the locale, the time zone and the search paths,
+            nothing else.
+        logs: The folder for each model's output (`ID.out.log`, `ID.err.log`); a temporary one unless given.
+        log_limit: Bytes that each of these two may have on disk. What is longer is cut: the tail goes to
+            `ID.out.log.1`, which counts too, and what was before it is dropped.
+        answer_limit: Bytes that one answer may take on its way. Large ones cost the coordinator time, which all share:
+            a mebibyte can be a million empty lists.
+        sandbox: What models may do besides computing. On unless it is None: then they have the rights of this user.
+    """
+
+    def __init__(
+        self,
+        *,
+        preload: Literal["auto"] | Sequence[str] = "auto",
+        env: Mapping[str, str] | None = None,
+        logs: str | os.PathLike[str] | None = None,
+        log_limit: int = 1 << 20,
+        answer_limit: int = 1 << 20,
+        sandbox: Sandbox | None = _SANDBOX,
+    ) -> None:
+        if log_limit < MIN_LIMIT_BYTES:
+            raise GameError(
+                f"ProcessHost(log_limit={log_limit!r}) is too little; it must be bytes, {MIN_LIMIT_BYTES} or more"
+            )
+        if not 0 < answer_limit <= framing.MAX_FRAME:
+            raise GameError(
+                f"ProcessHost(answer_limit={answer_limit!r}) must be bytes, more than 0 and at most {framing.MAX_FRAME}"
+            )
+        self._preload = preload
+        self._env = dict(env or {})
+        self._logs = Path(logs) if logs is not None else None
+        self._sandbox = sandbox
+        self._log_limit = log_limit
+        self._answer_limit = answer_limit
+        self._instances: dict[Link, Process] = {}
+        self._submission_folders: set[str] = set()
+
+    async def open(self, setup: Setup, submissions: Sequence[Submission], watcher: Watcher) -> None:
+        """Start the fork server and have it import the base class, and the libraries of these submissions.
+
+        Raises:
+            ContractError: The base class cannot be imported in another process.
+            ResourceError: It is not Linux, or this process may have too few open files.
+            UsageError: A script starts its runner while the models' processes import it.
+        """
+        if not hasattr(os, "pidfd_open"):
+            raise ResourceError('the process host needs Linux and Python\'s os.pidfd_open; use host="inline"')
+        if is_booting():
+            raise UsageError(
+                "a script that runs models starts its runner under: if __name__ == '__main__':  "
+                "(the models' processes import the script)"
+            )
+        _allow_descriptors()
+        self._setup = setup
+        self._watcher = watcher
+        self._folder = Path(tempfile.mkdtemp(prefix="crunch_game-"))
+        self._lifeline = Lifeline(self._folder)
+        self._tables = TableReader()
+        # A process whose log has reached the sandbox's limit of one file could print no more.
+        largest = self._sandbox.file_size if self._sandbox is not None else self._log_limit
+        self._rotator = LogRotator(max(MIN_LIMIT_BYTES, min(self._log_limit, largest)))
+        self._rotator.watch(self._folder / "forkserver.log")
+        self._diagnosis = ExitDiagnosis(self._sandbox)
+        if self._logs is not None:
+            self._logs.mkdir(parents=True, exist_ok=True)
+        self._reviving = anyio.Lock()
+        self._loading = anyio.Semaphore(_LOADS_PER_PROCESSOR * (os.cpu_count() or 1))
+        self._init = _init_arguments((list(setup.init_args), dict(setup.init_kwargs)), "the models' init arguments")
+        preload = self._preload
+        if preload == "auto":
+            preload = with_lazy_imports(await anyio.to_thread.run_sync(libraries_of, submissions))
+        self._submission_folders = {folder for submission in submissions if (folder := _submission_folder(submission))}
+        self._boot = boot_of(setup, submissions, list(preload), self._sandbox)
+        self._engine = Engine(loop_caller(), watcher.loop_blocked)
+        self._engine.start()
+        self._rotator.start()
+        self._server = await self._new_server()
+
+    async def start(
+        self, submission: Submission, timeout: float, init: tuple[list[Any], dict[str, Any]] | None = None
+    ) -> Loaded:
+        """Fork a process and load the model in it, beside as many others as the processors are good for.
+
+        `init` is for this one instance, in place of the setup's.
+
+        Raises:
+            LoadFailure: It could not be loaded.
+            ContractError: `init` cannot be sent.
+            CrunchGameError: The engine has failed.
+        """
+        reference = _reference(submission)
+        if folder := _submission_folder(submission):
+            self._submission_folders.add(folder)
+        sent = self._init if init is None else _init_arguments(init, "the model's init arguments")
+        while True:
+            self._engine.check()
+            async with self._loading:
+                server = await self._have_server()
+                process, channel, descriptors = self._process(submission)
+                results = Results("setup", timeout, each=False)
+                async with self._ended_unless_loaded(process):
+                    body = self._setup_body(submission, reference, str(process.home), sent)
+                    frame = framing.frame(framing.SETUP, results.exchange.id, body)
+                    self._engine.do(partial(self._engine.spawn, process.link, channel, descriptors))
+                    self._engine.do(partial(self._engine.ask, results.exchange, {process.link: frame}))
+                    with anyio.move_on_after(_LOAD_TURN_SECONDS):  # who takes long must not hold up the others
+                        await results.wait()
+            async with self._ended_unless_loaded(process):
+                [(_, what, _)] = [result async for batch in results for result in batch]
+                self._engine.check()
+                if not server.lost or process.link.pid is not None:
+                    return Loaded(process, process.loaded(what, timeout))
+            await self.stop(process)  # the fork server ended before it came to this one; that is not the model's fault
+
+    @asynccontextmanager
+    async def _ended_unless_loaded(self, process: Process) -> AsyncIterator[None]:
+        try:
+            yield
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.stop(process)
+            raise
+
+    def _process(self, submission: Submission) -> tuple[Process, socket.socket, list[int]]:
+        process = Process(
+            submission, self._setup, self, self._folder, self._logs, self._rotator, self._diagnosis, self._answer_limit
+        )
+        try:
+            channel, descriptors = process.open()
+        except OSError as error:
+            process.clean_up()
+            raise LoadFailure(Fault("OSError", f"its process cannot be started: {error}")) from None
+        self._instances[process.link] = process
+        return process, channel, descriptors
+
+    async def ask(
+        self, call: Call, asked: Mapping[Instance, Mapping[str, Any] | None], *, each: bool
+    ) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
+        """Write one frame to every process, and take what comes by the deadline.
+
+        Raises:
+            ContractError: The arguments cannot be sent.
+            CrunchGameError: The engine has failed.
+        """
+        results = Results(call.method.name, call.timeout, each=each)
+        exchange = results.exchange
+        processes = {cast("Process", instance).link: cast("Process", instance) for instance in asked}
+        with _sendable(f"the arguments of {call.method.owner}.{call.method.name}"):
+            kind, body = framing.CALL, encode(CallBody(call.method.name, (call.args, call.kwargs)))
+            if len(body) > MAX_SENT_BYTES:
+                framing.check_length(len(body))
+                exchange.shared = Shared(body)
+                kind, body = framing.SHARED, encode(len(body))
+            frames = dict.fromkeys(processes, framing.frame(kind, exchange.id, body))
+            for link, extra in zip(processes, asked.values(), strict=True):
+                if extra:
+                    frames[link] = framing.frame(kind, exchange.id, body, encode(extra))
+        self._engine.do(lambda: self._engine.ask(exchange, frames))
+        try:
+            async for batch in results:
+                self._engine.check()
+                replies: Sequence[tuple[Instance, Reply]]
+                replies = [(processes[link], processes[link].reply(result, s, call)) for link, result, s in batch]
+                if call.method.returns_table:
+                    replies = await self._tables.read(replies, partial(self._notice, batch))
+                yield replies
+        finally:
+            results.give_up(self._notice)
+            if not results.complete:
+                self._engine.do(lambda: self._engine.abandon(exchange))
+
+    def _notice(self, batch: list[Result]) -> None:
+        """Results that come after their call was given up: they still say which models are free, and which died."""
+        for link, what, _ in batch:
+            if isinstance(what, framing.Frame):
+                self.late(link)
+            elif isinstance(what, Gone) and not what.unsent:
+                self.gone(link, what, told=False)
+
+    async def stop(self, instance: Instance) -> None:
+        """End the process, and wait until it is gone."""
+        assert isinstance(instance, Process)
+        self._engine.do(lambda: self._engine.processes.kill(instance.link))
+        await instance.ended.wait()
+        if self._instances.pop(instance.link, None) is not None:
+            await anyio.to_thread.run_sync(instance.clean_up)
+
+    async def close(self) -> None:
+        """End every process, and the fork server."""
+        if not hasattr(self, "_folder"):
+            return
+        if hasattr(self, "_engine"):
+            orphans = hasattr(self, "_server") and not await self._server.down()
+            if orphans:
+                self._engine.do(self._engine.processes.adopt)
+            for process in list(self._instances.values()):
+                if orphans or process.link.orphaned:
+                    await self.stop(process)
+            await anyio.to_thread.run_sync(self._rotator.stop)
+            await anyio.to_thread.run_sync(self._engine.stop)
+        self._lifeline.cut()
+        self._tables.close()
+        await anyio.to_thread.run_sync(discard, self._folder)
+
+    async def _have_server(self) -> ForkServer:
+        """The fork server, started again if it died.
+
+        Raises:
+            LoadFailure: It cannot be started again; models that play go on.
+        """
+        async with self._reviving:
+            if self._server.lost:
+                await self._server.down()
+                try:
+                    self._server = await self._new_server()
+                except (ContractError, OSError) as error:
+                    raise LoadFailure(Fault(type(error).__name__, f"the fork server is gone: {error}")) from None
+            return self._server
+
+    async def _new_server(self) -> ForkServer:
+        return await ForkServer.up(self._engine, self._boot, self._env, self._folder)
+
+    def _setup_body(self, submission: Submission, reference: str, home: str, init: bytes) -> bytes:
+        source = submission.source
+        folder = reference if isinstance(source, FolderSource) and source.place else home
+        readable, loader = [str(source.place)] if source.place else [], pickle.dumps(self._setup.loader)
+        given = reference, isinstance(source, ClassSource), loader, msgspec.Raw(init), folder, home, readable
+        return encode(SetupBody(*given, list(self._submission_folders), self._answer_limit, self._setup.lenient))
+
+    # The engine's news: the first on its own thread, the others on the event loop.
+
+    def slow(self, links: Sequence[Link], exchange: Exchange) -> None:
+        """They are still at a call whose time is nearly over: have their frames written to their logs, with a heading.
+
+        The thread that keeps the logs writes the heading, since the disk may be slow and the engine must not wait.
+        """
+        self._rotator.do(partial(self._dump_frames, links, exchange))
+
+    def _dump_frames(self, links: Sequence[Link], exchange: Exchange) -> None:
+        for link in links:
+            if (process := self._instances.get(link)) is not None:
+                process.note_slow(exchange)
+        self._engine.do(partial(self._engine.processes.dump_frames, links))
+
+    def late(self, link: Link) -> None:
+        """A late answer came in; the model is free again."""
+        if link in self._instances:
+            self._watcher.happened(self._instances[link], Trigger.LATE, None)
+
+    def gone(self, link: Link, gone: Gone, *, told: bool) -> None:
+        """The process is gone."""
+        process = self._instances.get(link)
+        if process is None:
+            return
+        process.examine(gone)
+        process.ended.set()
+        if not told:
+            self._watcher.happened(process, Trigger.DIED, process.death(gone))
+
+
+def _init_arguments(init: tuple[list[Any], dict[str, Any]], what: str) -> bytes:
+    with _sendable(what):
+        encoded = encode(init)
+        framing.check_length(len(encoded))
+        return encoded
+
+
+def _allow_descriptors() -> None:
+    """Raise this process's limit of open files: often 1,024, for the sake of select(), and each model takes one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:
+        raise ResourceError(
+            f"this process may have no more than {hard} files open, and a model's process needs {DESCRIPTORS}; "
+            "raise the hard limit (ulimit -Hn)"
+        )
+    wanted = _WANTED_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_WANTED_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _reference(submission: Submission) -> str:
+    """What another process finds the submission by: a class's place, a path, or "package.module:attr"."""
+    match submission.source:
+        case ClassSource(cls):
+            try:
+                return reference_of(cls)
+            except ContractError as error:
+                raise LoadFailure(Fault("LoadError", str(error))) from None
+        case FileSource(path) | FolderSource(path):
+            return str(path.resolve())
+        case source:
+            return str(source)
+
+
+def _submission_folder(submission: Submission) -> str | None:
+    """The folder that a submission's file or folder lies in, where others may lie too."""
+    source = submission.source
+    return str(source.place.parent) if isinstance(source, FileSource | FolderSource) and source.place else None
+
+
+@contextmanager
+def _sendable(what: str) -> Iterator[None]:
+    """What cannot be sent is the author's mistake."""
+    try:
+        yield
+    except Unsendable as error:
+        raise ContractError(f"{what} cannot be sent: {error}") from None

@@ -1,0 +1,247 @@
+"""One model's process as the runner's instance: what came of a call, as a Reply with its reason.
+
+What a process says of itself is the word of a stranger, of any length and kind, and is read as that.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import anyio
+import msgspec
+
+from crunch_game._faults import shortened
+from crunch_game.encoding import Undecodable, Unsendable, decode_answer, sent_table
+from crunch_game.hosts._turns import Missed
+from crunch_game.hosts.base import Call, Instance, LoadFailure, Reply, Setup
+from crunch_game.hosts.process import _framing as framing
+from crunch_game.hosts.process._folders import discard
+from crunch_game.hosts.process._logs import LogRotator, file_name
+from crunch_game.hosts.process.child import FAILED
+from crunch_game.hosts.process.diagnosis import ExitDiagnosis, dump_in, fatal_error_in, last_lines
+from crunch_game.hosts.process.engine import Exchange, Gone, Link, LinkWatcher, channel_pair
+from crunch_game.models import Submission
+from crunch_game.outcomes import Fault
+from crunch_game.policy import ANSWERED, State, Trigger
+
+_MAX_STDERR_BYTES: Final = 32_768
+"""Of stderr that a fault is made of: a dump has a hundred frames, and names every extension module."""
+_MAX_FAULT_BYTES: Final = 1 << 20
+"""Of a frame besides an answer: faults and warnings are no answers, and are not limited as answers are."""
+_MAX_WARNINGS: Final = 20
+_MAX_KIND_CHARACTERS: Final = 100
+
+# What the runner says of a model; no model says it of itself.
+_RUNNERS_KINDS: Final = frozenset({"timeout", "died", "invalid", "unsupported", "protocol", *State})
+_KINDS: Final = {framing.UNSUPPORTED: "unsupported", framing.UNSENDABLE: "invalid"}
+_faults = msgspec.msgpack.Decoder(tuple[str, str, str | None])
+_warnings = msgspec.msgpack.Decoder(list[str])
+_UNREADABLE: Final = (msgspec.MsgspecError, ValueError)  # ValueError: its text is no UTF-8
+
+
+@dataclass
+class _SlowCall:
+    """A call that was nearly out of time: where its model was then is in the log, from `position` on.
+
+    `frames` is what was read there, once it has been read.
+    """
+
+    exchange: int
+    position: int
+    when: str
+    frames: str | None = None
+
+
+class Process(Instance):
+    """One model's process.
+
+    Args:
+        submission: What it runs.
+        setup: How it is made.
+        watcher: Hears of it.
+        folder: Where its temporary folder is made.
+        logs: Where its output is kept, or None for the temporary folder.
+        rotator: Keeps its logs short.
+        diagnosis: Says what it died of.
+        answer_limit: Bytes that one answer may take.
+    """
+
+    def __init__(
+        self,
+        submission: Submission,
+        setup: Setup,
+        watcher: LinkWatcher,
+        folder: Path,
+        logs: Path | None,
+        rotator: LogRotator,
+        diagnosis: ExitDiagnosis,
+        answer_limit: int,
+    ) -> None:
+        super().__init__(submission)
+        self.link = Link(watcher, answer_limit + _MAX_FAULT_BYTES)
+        self.ended = anyio.Event()
+        self.home = folder / f"{self.link.token}"
+        self._setup = setup
+        self._keep = logs is not None
+        self._rotator = rotator
+        self._diagnosis = diagnosis
+        self._answer_limit = answer_limit
+        # A model's old process may end after its new one has begun: only logs to be kept are shared by the two.
+        stem = str(self.link.token) if logs is None else file_name(submission.id)
+        self._out, self._err = (rotator.watch((logs or folder) / f"{stem}.{name}.log") for name in ("out", "err"))
+        self._read_to = self._err.end()
+        self._slow: _SlowCall | None = None
+        self._oom_killed: bool | None = None
+
+    def open(self) -> tuple[socket.socket, list[int]]:
+        """Our end of its channel, and the descriptors that it gets: the other end, stdout and stderr.
+
+        Raises:
+            OSError: The system has no more of them.
+        """
+        self.home.mkdir()
+        ours, theirs = channel_pair()
+        descriptors = [theirs.detach()]
+        try:
+            descriptors.extend(log.open() for log in (self._out, self._err))
+        except OSError:
+            ours.close()
+            for descriptor in descriptors:
+                os.close(descriptor)
+            raise
+        return ours, descriptors
+
+    def clean_up(self) -> None:
+        """Remove its temporary folder, and the logs that nobody wants. Blocks for as long as the disk takes."""
+        discard(self.home)
+        for log in (self._out, self._err):
+            self._rotator.release(log, remove=not self._keep)
+
+    def note_slow(self, exchange: Exchange) -> None:
+        """Head, in its log, the lines that will tell where it is. Not for the event loop: the disk may be slow."""
+        after = time.monotonic() - exchange.began
+        text = f"[crunch_game] {exchange.method} has taken {after:.3g} s of its {exchange.timeout:g} s and is here:\n"
+        self._slow = _SlowCall(exchange.id, self._err.append(text), f"here after {after:.3g} s")
+
+    def loaded(self, what: framing.Frame | Missed[Exchange] | Gone, timeout: float) -> tuple[str, ...]:
+        """The warnings of a load that succeeded.
+
+        Raises:
+            LoadFailure: It did not.
+        """
+        if isinstance(what, framing.Frame):
+            if (warnings := warnings_in(what)) is not None:
+                return warnings
+            raise LoadFailure(self._fault(what))
+        if isinstance(what, Gone):
+            raise LoadFailure(self.death(what, "while it was loading"))
+        text = f"loading it took longer than {timeout:g} s (setup_timeout)"
+        raise LoadFailure(self._late(what, "timeout", text))
+
+    def reply(self, what: framing.Frame | Missed[Exchange] | Gone, elapsed: float, call: Call) -> Reply:
+        """What the process made of a call."""
+        if isinstance(what, framing.Frame):
+            if what.kind == framing.UNSUPPORTED:
+                event, fault = self._setup.absence(call.method.name, self._fault(what).message)
+                return Reply(event, None, fault, elapsed)
+            if what.kind != framing.VALUE:
+                event = Trigger.RAISED if what.kind == framing.FAULT else Trigger.INVALID
+                return Reply(event, None, self._fault(what), elapsed)
+            try:
+                framing.check_length(len(what.body), self._answer_limit)
+                table = sent_table(what.body) if call.method.returns_table else None
+                return Reply(ANSWERED, table or decode_answer(what.body), None, elapsed)
+            except Unsendable as error:
+                return _invalid(f"the answer cannot be sent: {error}", elapsed)
+            except Undecodable as error:
+                return _invalid(f"the answer cannot be read: {shortened(str(error))}", elapsed)
+        if isinstance(what, Missed):
+            return Reply(Trigger.DEADLINE, None, self._late(what, *what.kind_and_reason(call.timeout)), elapsed)
+        if what.unsent:
+            text = f"its process ended before the call reached it (it was busy with {what.busy_with})"
+            return Reply(Trigger.DROPPED, None, Fault("died", text, exit=what.exit), elapsed)
+        return Reply(Trigger.DIED, None, self.death(what, f"during {what.busy_with}"), elapsed)
+
+    def _fault(self, frame: framing.Frame) -> Fault:
+        kind, message, traceback = fault_in(frame)
+        stderr = last_lines(self._unread()) if frame.kind == framing.FAULT else None
+        return Fault(kind, message, traceback, stderr)
+
+    def examine(self, gone: Gone) -> None:
+        """Ask the system what it can say only while the end is fresh: whether memory had run out."""
+        if self._oom_killed is None and gone.exit == -signal.SIGKILL and gone.reason is None:
+            self._oom_killed = self._diagnosis.oom_kills.claim()
+
+    def death(self, gone: Gone, when: str = "between two calls") -> Fault:
+        """How and when the process ended."""
+        self.examine(gone)
+        raw = self._unread()
+        stderr, dump = last_lines(raw), dump_in(raw, fatal=gone.exit != -signal.SIGXCPU)
+        frames = dump.frames and f"{dump.frames}\n{dump.headline}".rstrip() if dump is not None else None
+        fatal_error = fatal_error_in(raw) if gone.exit == FAILED else None
+        frames = fatal_error.frames if fatal_error is not None else frames
+        if gone.reason is not None:
+            return Fault("protocol", f"its process was ended {when}: {gone.reason}", frames, stderr, gone.exit)
+        how = self._diagnosis.explain(
+            gone.exit,
+            started=self.link.pid is not None,
+            oom_killed=bool(self._oom_killed),
+            peak=self.link.peak,
+            stderr=stderr,
+            dump=dump,
+            fatal_error=fatal_error,
+        )
+        return Fault("died", f"its process ended {when}: {how}", frames, stderr, gone.exit)
+
+    def _late(self, missed: Missed[Exchange], kind: str, message: str) -> Fault:
+        """The deadline passed: the fault tells where the model was shortly before."""
+        slow, unread = self._slow, self._unread()
+        if slow is None or missed.at is None or slow.exchange != missed.at.id:
+            return Fault(kind, message, None, last_lines(unread))
+        if slow.frames is None:
+            start, age = slow.position, self._read_to - slow.position
+            since = unread[-age:] if age <= len(unread) else self._err.read(start, start + _MAX_STDERR_BYTES)
+            dump = dump_in(since)
+            slow.frames = dump.frames and f"{dump.frames}\n({slow.when})" if dump is not None else None
+        return Fault(kind, message, slow.frames, last_lines(unread))
+
+    def _unread(self) -> bytes:
+        """The last that it wrote to stderr, if that was after the last fault."""
+        since, self._read_to = self._read_to, self._err.end()
+        return self._err.read(max(since, self._read_to - _MAX_STDERR_BYTES), self._read_to)
+
+
+def _invalid(message: str, elapsed: float) -> Reply:
+    return Reply(Trigger.INVALID, None, Fault("invalid", message), elapsed)
+
+
+def fault_in(frame: framing.Frame) -> tuple[str, str, str | None]:
+    """Kind, message and traceback of a frame that is no value, each of a length that can be kept and shown.
+
+    The kind of what was raised is the name of an exception, never one of the runner's own words.
+    """
+    try:
+        kind, message, traceback = _faults.decode(frame.body)
+    except _UNREADABLE:
+        return "invalid", "it answered with a message that cannot be read", None
+    if frame.kind != framing.FAULT:
+        kind = _KINDS.get(frame.kind, "invalid")
+    elif kind in _RUNNERS_KINDS or not kind.isidentifier() or len(kind) > _MAX_KIND_CHARACTERS:
+        kind = "Exception"
+    return kind, shortened(message), traceback and shortened(traceback)
+
+
+def warnings_in(frame: framing.Frame) -> tuple[str, ...] | None:
+    """The first warnings of a model that says it is ready; None where it does not say so, or says no warnings."""
+    if frame.kind != framing.READY:
+        return None
+    try:
+        return tuple(map(shortened, _warnings.decode(frame.body)[:_MAX_WARNINGS]))
+    except _UNREADABLE:
+        return None

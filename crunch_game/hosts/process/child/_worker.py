@@ -1,0 +1,190 @@
+"""The process of one model, from the fork on: load it, then answer calls until the runner is gone."""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import random
+import socket
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import msgspec
+
+from crunch_game._faults import fault_of, own_frames, shortened
+from crunch_game._importing import import_code
+from crunch_game.contract import Contract
+from crunch_game.encoding import Unsendable, decode, reader
+from crunch_game.errors import LoadError
+from crunch_game.hosts._calling import Callee
+from crunch_game.hosts.process import _framing as framing
+from crunch_game.hosts.process import _lifeline as lifeline
+from crunch_game.hosts.process.child import _output as output
+from crunch_game.hosts.process.child._answering import Inbox, Refusal, answer_calls
+from crunch_game.hosts.process.child._reaper import become_subreaper
+from crunch_game.loading import Loader, make_model
+from crunch_game.sandbox import barrier_of
+from crunch_game.sources import resolve
+
+if TYPE_CHECKING:
+    from crunch_game.sandbox import Sandbox
+
+FAILED: Final = 70
+"""The exit code of a model's process in which our own code failed."""
+_CHANNEL: Final = 256
+_LIFELINE: Final = _CHANNEL + 1
+DESCRIPTORS: Final = _LIFELINE + 1
+"""Open files that a process must be allowed, to become a model's."""
+_MAX_NAME_CHARACTERS: Final = 100
+"""Of an exception's name: a participant may have made it."""
+
+
+class SetupBody(msgspec.Struct, array_like=True):
+    """What a worker needs to load its model.
+
+    `folder` is its working directory, `home` its temporary folder, `readable` the paths of its submission, and
+    `submission_folders` those in which all models' submissions are. The loader is the author's, and so may be pickled.
+    `answer_limit` is in bytes.
+    """
+
+    source: str
+    is_class: bool
+    loader: bytes
+    init: msgspec.Raw
+    folder: str | None
+    home: str
+    readable: list[str]
+    submission_folders: list[str]
+    answer_limit: int
+    lenient: bool = False
+
+
+class _SetupFrame(msgspec.Struct, array_like=True):
+    kind: int
+    call: int
+    body: SetupBody
+
+
+_read_setup = reader(_SetupFrame)
+
+
+def become_model(descriptors: Sequence[int], pipe: str, contract: Contract, sandbox: Sandbox | None) -> NoReturn:
+    """Serve a model for the rest of a forked process's life.
+
+    Nothing of the fork server is left to it, and its output goes to its logs, before the first line of a participant
+    is run.
+
+    Args:
+        descriptors: Its end of the channel, stdout and stderr.
+        pipe: The lifeline's path.
+        contract: What it must be able to do.
+        sandbox: What it may do, or None.
+    """
+    try:
+        # A group of its own, and no session: where the kernel shares the processors among sessions (autogroups), each
+        # model would weigh as much as the coordinator, and niceness would count for nothing.
+        os.setpgid(0, 0)
+        become_subreaper()
+        channel, out, err = descriptors
+        output.redirect(out, err)
+        if channel != _CHANNEL:  # last: any of the others may have had this number
+            os.dup2(channel, _CHANNEL, inheritable=False)
+        os.closerange(3, _CHANNEL)
+        os.closerange(_LIFELINE, os.sysconf("SC_OPEN_MAX"))
+        lifeline.hold(pipe, _LIFELINE)
+        os.nice(5)
+        gc.enable()
+        sys.dont_write_bytecode = True
+        reseed()
+        serve(socket.socket(fileno=_CHANNEL), contract, sandbox)
+    finally:
+        output.report_fatal_error()
+        os._exit(FAILED)
+
+
+def serve(channel: socket.socket, contract: Contract, sandbox: Sandbox | None) -> NoReturn:
+    """Load the model that the first frame tells of, and answer its calls; ends the process when the channel closes."""
+    worker = _Worker(contract, sandbox)
+    inbox = Inbox(channel)
+    setup, _ = inbox.receive()
+    if setup is not None:
+        callee = worker.set_up(setup, channel)
+        if callee is not None:
+            answer_calls(inbox, callee, worker.answer_limit, worker.refusal)
+        inbox.receive()  # what could not be loaded has nothing to answer; it waits to be ended
+    os._exit(0)
+
+
+class _Worker:
+    def __init__(self, contract: Contract, sandbox: Sandbox | None) -> None:
+        self._contract = contract
+        self._sandbox = sandbox
+        self._callee: Callee | None = None
+        self.answer_limit = framing.MAX_FRAME
+
+    def set_up(self, payload: memoryview, channel: socket.socket) -> Callee | None:
+        """Load the model, and say so; None if it could not be loaded, whatever the participant's code did."""
+        setup = _read_setup(bytes(payload))
+        self.answer_limit = setup.body.answer_limit
+        reply = bytearray()
+        try:
+            self._callee, warned = self._load(setup.body)
+            framing.frame_into(reply, framing.READY, setup.call, warned)
+        except BaseException as error:  # noqa: BLE001 - SystemExit and the like are outcomes too
+            kind, told = self.refusal(error)
+            framing.frame_into(reply, kind, setup.call, told)
+        channel.sendall(reply)
+        return self._callee
+
+    def refusal(self, error: BaseException) -> tuple[int, Refusal]:
+        """What to say of an error instead of an answer, and the kind of frame; what was printed is in the logs then."""
+        output.flush()
+        kind, frames = framing.FAULT, None
+        if isinstance(error, Unsendable):
+            kind, name, message = framing.UNSENDABLE, "invalid", f"the answer cannot be sent: {error}"
+        elif self._callee is not None and self._callee.lacks(error):
+            kind, name, message = framing.UNSUPPORTED, "unsupported", str(error)
+        elif isinstance(error, LoadError):
+            cause = error.__cause__ or error
+            name, message = type(cause).__name__, str(error) + self._barrier(cause)
+            frames = own_frames(cause) if cause is not error else None
+        else:
+            fault = fault_of(error)
+            name, message, frames = fault.kind, fault.message + self._barrier(error), fault.traceback
+        return kind, (name[:_MAX_NAME_CHARACTERS], shortened(message), frames and shortened(frames))
+
+    def _barrier(self, error: BaseException) -> str:
+        """The barrier that the error comes from, as the end of a sentence; nothing if it is none."""
+        if self._sandbox is None:
+            return ""
+        barrier = barrier_of(error)
+        return f" ({barrier})" if barrier else ""
+
+    def _load(self, body: SetupBody) -> tuple[Callee, list[str]]:
+        if body.folder is not None:
+            os.chdir(body.folder)
+        source = resolve(body.source) if body.is_class else body.source
+        loader: Loader = pickle.loads(body.loader)
+        os.environ.update(TMPDIR=body.home, HOME=body.home)
+        if self._sandbox is not None:
+            self._sandbox.enter(map(Path, body.readable), [Path(body.home)], body.submission_folders)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("default")
+            code = import_code(source)
+            code.scope.__enter__()  # for good: the whole process is this model's
+            args, kwargs = decode(body.init)
+            model = make_model(code, self._contract, loader, args, kwargs)
+            callee = Callee(model, self._contract, lenient=body.lenient)
+        return callee, [str(warning.message) for warning in caught]
+
+
+def reseed() -> None:
+    """Give a forked process luck of its own."""
+    random.seed()
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()

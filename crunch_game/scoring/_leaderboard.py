@@ -1,0 +1,273 @@
+"""Leaderboard: ranks models by their mean scores over windows of time. Pure: scores and the clock are passed in."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
+from typing import Literal, TypeAlias
+
+from crunch_game._public import public
+from crunch_game.errors import GameError
+from crunch_game.storage.base import Score
+
+Missing: TypeAlias = Literal["worst"] | float | Callable[[Sequence[float]], float]
+"""The score of a model in a round without one: the worst of the round, a constant, or a function of the round's scores
+in ascending order."""
+
+
+@public
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One model's place on the leaderboard.
+
+    `coverage`, `rounds` and `scored` are those of the window that determines the ranks.
+
+    Attributes:
+        rank: From 1; equal scores share a rank, as in 1, 1, 3.
+        model_id: The model's id.
+        scores: The mean score in each window; None if it has no score of its own there.
+        coverage: `scored` / `rounds`, from 0 to 1.
+        rounds: How many rounds count for it.
+        scored: In how many of these it has a score of its own.
+    """
+
+    rank: int
+    model_id: str
+    scores: Mapping[str, float | None]
+    coverage: float
+    rounds: int
+    scored: int
+
+
+@public
+class Leaderboard:
+    """Takes scores in any order, and returns the standings at any moment.
+
+    A round `(key, at)` is in a window if now - window < resolves_at <= now. From the first round that a model was asked
+    in, every round with at least one score counts for it, with its own score or with what `missing` gives. A model is
+    on the board while it has a score of its own in the window that determines the ranks.
+
+    Sums are exact, in integers, and means are rounded once. So they do not depend on the order of scores, and do not
+    drift over months.
+
+    Adding a round takes time in its number of scores; standings take time in the number of rounds and models. Rounds
+    that have left the longest window are forgotten. `now` may go back, but not beyond these.
+
+    Args:
+        windows: Seconds by name.
+        rank_by: The name of the window that determines the ranks.
+        higher_is_better: The scorer's direction.
+        missing: The score of a model in a round without one.
+
+    Raises:
+        GameError: `rank_by` is not one of the windows, or a window is not positive.
+    """
+
+    def __init__(
+        self,
+        windows: Mapping[str, float],
+        rank_by: str,
+        *,
+        higher_is_better: bool = False,
+        missing: Missing = "worst",
+    ) -> None:
+        if rank_by not in windows:
+            raise GameError(f"rank_by {rank_by!r} is not a window; the windows are {', '.join(windows) or 'none'}")
+        for name, length in windows.items():
+            if not length > 0:
+                raise GameError(f"the window {name!r} must be longer than 0 s, got {length!r}")
+        self._rank_by = rank_by
+        self._higher_is_better = higher_is_better
+        self._missing = missing
+        self._windows = {name: _Window(timedelta(seconds=length)) for name, length in windows.items()}
+        self._longest = timedelta(seconds=max(windows.values()))
+        self._rounds: dict[_Id, _ScoredRound] = {}
+        self._order: list[tuple[datetime, _Id]] = []
+        self._changed: set[_Id] = set()
+        self._first: dict[str, datetime] = {}
+
+    def add(self, scores: Iterable[Score]) -> None:
+        """Add scores. Those that are set aside, not finite or added before are ignored."""
+        for score in scores:
+            if score.value is not None and math.isfinite(score.value):
+                self._add(score, float(score.value))
+
+    def _add(self, score: Score, value: float) -> None:
+        identity = (score.at, score.key)
+        known = self._rounds.get(identity)
+        if known is None:
+            known = self._rounds[identity] = _ScoredRound(score.at, score.resolves_at)
+            insort(self._order, (score.resolves_at, identity))
+            self._changed.add(identity)
+        elif score.model_id in known.scores:
+            return
+        elif identity not in self._changed:
+            self._changed.add(identity)
+            for window in self._windows.values():
+                window.leave(known)
+        known.scores[score.model_id] = value
+        self._first[score.model_id] = min(score.at, self._first.get(score.model_id, score.at))
+
+    def standings(self, now: datetime, first_rounds: Mapping[str, datetime] | None = None) -> list[Standing]:
+        """Return the standings, by rank, then by id.
+
+        Args:
+            now: The current time; aware.
+            first_rounds: The `at` of the first round that each model was asked in, from `Store.first_rounds`. For
+                other models, rounds count from their first score.
+
+        Raises:
+            GameError: The rule for missing predictions did not return a finite number.
+        """
+        self._count_changed()
+        for window in self._windows.values():
+            window.move(now, self._between)
+        self._forget(until=now - self._longest)
+        first = dict(self._first)
+        for model_id in first.keys() & (first_rounds or {}).keys():
+            first[model_id] = min(first[model_id], (first_rounds or {})[model_id])
+        results = {name: self._results(window, first) for name, window in self._windows.items()}
+        return self._ranked(results)
+
+    def _count_changed(self) -> None:
+        """Count rounds that are new, or have new scores, in their windows."""
+        for identity in self._changed:
+            known = self._rounds[identity]
+            known.missing = _exact(self._missing_value(sorted(known.scores.values())))
+            for window in self._windows.values():
+                window.enter(known)
+        self._changed.clear()
+
+    def _missing_value(self, scores: Sequence[float]) -> float:
+        if self._missing == "worst":
+            return scores[0] if self._higher_is_better else scores[-1]
+        value = self._missing(scores) if callable(self._missing) else self._missing
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            raise GameError(f"the rule for missing predictions must give a finite number, got {value!r}")
+        return float(value)
+
+    def _between(self, after: datetime, until: datetime) -> list[_ScoredRound]:
+        """Return the rounds with after < resolves_at <= until."""
+        start = bisect_right(self._order, after, key=_resolves_at)
+        end = bisect_right(self._order, until, key=_resolves_at)
+        return [self._rounds[identity] for _, identity in self._order[start:end]]
+
+    def _forget(self, until: datetime) -> None:
+        end = bisect_right(self._order, until, key=_resolves_at)
+        for _, identity in self._order[:end]:
+            del self._rounds[identity]
+        del self._order[:end]
+
+    def _results(self, window: _Window, first: Mapping[str, datetime]) -> dict[str, _WindowScore]:
+        """Return the result of every model with a score of its own in the window."""
+        rounds = sorted(self._between(window.after, window.until), key=lambda each: each.at)
+        times = [each.at for each in rounds]
+        # Every model has the sum of all rounds' missing scores since its first, plus its gain over these.
+        missing = list(accumulate((each.missing for each in rounds), initial=0))
+        results = {}
+        for model_id, gain in window.gains.items():
+            before = bisect_left(times, first[model_id])
+            count = len(rounds) - before
+            total = missing[-1] - missing[before] + gain
+            # Python divides integers exactly, and rounds once.
+            results[model_id] = _WindowScore(total / (count << _LOWEST_BIT), count, window.scored[model_id])
+        return results
+
+    def _ranked(self, results: Mapping[str, Mapping[str, _WindowScore]]) -> list[Standing]:
+        ranking = results[self._rank_by]
+        sign = -1 if self._higher_is_better else 1
+        places = sorted((sign * result.score, model_id) for model_id, result in ranking.items())
+        ranks: dict[float, int] = {}
+        standings = []
+        for place, (score, model_id) in enumerate(places, start=1):
+            own = ranking[model_id]
+            scores = {name: each[model_id].score if model_id in each else None for name, each in results.items()}
+            rank = ranks.setdefault(score, place)
+            standings.append(Standing(rank, model_id, scores, own.scored / own.rounds, own.rounds, own.scored))
+        return standings
+
+
+_Id: TypeAlias = tuple[datetime, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _WindowScore:
+    """A model's mean score in a window, over `rounds` rounds, in `scored` of which it has a score of its own."""
+
+    score: float
+    rounds: int
+    scored: int
+
+
+@dataclass(slots=True, eq=False)
+class _ScoredRound:
+    """One round's scores by model, and the score of models without one (exact)."""
+
+    at: datetime
+    resolves_at: datetime
+    scores: dict[str, float] = field(default_factory=dict)
+    missing: int = 0
+
+
+class _Window:
+    """By how much the models' scores exceed the missing score, summed over the rounds in the window.
+
+    With these gains, one sum of missing scores over the rounds serves all models: a model's absence costs nothing.
+    Sums are exact, so that a round that has left the window leaves no rounding error.
+    """
+
+    def __init__(self, length: timedelta) -> None:
+        self._length = length
+        self.after = self.until = datetime.min.replace(tzinfo=UTC)
+        self.gains: dict[str, int] = {}
+        self.scored: dict[str, int] = {}
+
+    def enter(self, known: _ScoredRound) -> None:
+        """Count a round, if it is in the window."""
+        if self.after < known.resolves_at <= self.until:
+            self._count(known, 1)
+
+    def leave(self, known: _ScoredRound) -> None:
+        """Stop counting a round, if it is in the window."""
+        if self.after < known.resolves_at <= self.until:
+            self._count(known, -1)
+
+    def move(self, now: datetime, between: Callable[[datetime, datetime], list[_ScoredRound]]) -> None:
+        """Move the end of the window to `now`, in either direction."""
+        after, until = now - self._length, now
+        for start, end, sign in (
+            (self.after, min(self.until, after), -1),
+            (max(self.after, until), self.until, -1),
+            (after, min(until, self.after), 1),
+            (max(after, self.until), until, 1),
+        ):
+            if start < end:
+                for known in between(start, end):
+                    self._count(known, sign)
+        self.after, self.until = after, until
+
+    def _count(self, known: _ScoredRound, sign: int) -> None:
+        for model_id, score in known.scores.items():
+            scored = self.scored.get(model_id, 0) + sign
+            if scored:
+                self.scored[model_id] = scored
+                self.gains[model_id] = self.gains.get(model_id, 0) + sign * (_exact(score) - known.missing)
+            else:
+                del self.scored[model_id], self.gains[model_id]
+
+
+_LOWEST_BIT = 1074  # every finite float is an integer multiple of 2**-1074
+
+
+def _exact(value: float) -> int:
+    """Return the value as a multiple of the smallest positive float."""
+    numerator, denominator = value.as_integer_ratio()
+    return numerator << (_LOWEST_BIT + 1 - denominator.bit_length())
+
+
+def _resolves_at(entry: tuple[datetime, _Id]) -> datetime:
+    return entry[0]

@@ -1,0 +1,270 @@
+"""Converts records to the columns that every store keeps, and back.
+
+A game gets the same values from every store, and so the same scores: those that JSON would return (tuples as lists,
+keys as text), and times in UTC to the microsecond.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+
+from crunch_game.errors import StoreError
+from crunch_game.feeds.base import Row
+from crunch_game.outcomes import Status
+from crunch_game.storage.base import ModelRecord, Prediction, Score
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class PackedRow(NamedTuple):
+    """A row of the feed: microseconds since 1970 UTC, and JSON."""
+
+    time: int
+    data: str | None
+
+
+class PackedPrediction(NamedTuple):
+    """A prediction. The first three columns identify it; sorted by `resolves_at` and these, it is oldest first."""
+
+    at: int
+    key: str
+    model_id: str
+    resolves_at: int
+    deployment_id: str
+    horizon: float
+    arguments: str | None
+    status: str
+    value: str | None
+    error: str | None
+    elapsed: float
+
+
+class PackedScore(NamedTuple):
+    """A score. The first three columns identify the prediction."""
+
+    at: int
+    key: str
+    model_id: str
+    resolves_at: int
+    value: float | None
+    outcome: str | None
+    reason: str | None
+
+
+class PackedModel(NamedTuple):
+    """A model's record."""
+
+    model_id: str
+    name: str
+    deployment_id: str
+    state: str
+    reason: str | None
+
+
+def encode(value: Any) -> str | None:
+    """Write a value as JSON text; None for None.
+
+    Tuples and sets become lists, numpy scalars and arrays become numbers and lists, and dates, dataclasses and pydantic
+    models are written as usual in JSON. NaN and infinity, which a game may allow, are written as NaN, Infinity and
+    -Infinity, as Python's `json` and JSON5 do.
+
+    Raises:
+        ValueError: JSON has no form for it.
+    """
+    if value is None:
+        return None
+    try:
+        text = _ENCODER.encode(value)
+        if b"null" not in text:  # msgspec writes NaN as null, so without null no NaN was lost
+            return text.decode()
+        plain = msgspec.to_builtins(value, str_keys=True, enc_hook=_plain)
+        return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+
+
+def decode(text: str | None) -> Any:
+    """Read the text that `encode` wrote.
+
+    Raises:
+        StoreError: The text is not JSON.
+    """
+    if text is None:
+        return None
+    try:
+        return _DECODER.decode(text)
+    except msgspec.DecodeError:
+        pass  # it may contain NaN or Infinity, which only Python's own decoder reads
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise StoreError(f"the store holds a value that is not JSON: {text[:80]!r}") from None
+
+
+def _plain(value: Any) -> Any:
+    """Convert a value that msgspec cannot encode into one that it can."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    for kind in (str, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    if hasattr(value, "tolist"):  # numpy's scalars and arrays, array.array
+        return value.tolist()
+    if hasattr(value, "model_dump"):  # pydantic
+        return value.model_dump(mode="json")
+    raise TypeError(f"JSON has no place for a {type(value).__name__}")
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_plain)
+_DECODER = msgspec.json.Decoder()
+
+
+def microseconds(time: datetime) -> int:
+    """Return the microseconds since 1970 UTC.
+
+    Raises:
+        StoreError: The time has no time zone.
+    """
+    try:
+        delta = time - _EPOCH
+    except TypeError:
+        raise StoreError(f"{time!r} has no time zone; a store keeps aware times") from None
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def moment(time: int) -> datetime:
+    """Return the time of these microseconds, in UTC."""
+    return _EPOCH + timedelta(microseconds=time)
+
+
+def pack_row(row: Row) -> PackedRow:
+    """Return the columns of a row."""
+    return PackedRow(microseconds(row.time), _json(row.data, f"the row of {row.time.isoformat()}"))
+
+
+def pack_prediction(prediction: Prediction) -> PackedPrediction:
+    """Return the columns of a prediction."""
+    who = _who(prediction)
+    return PackedPrediction(
+        microseconds(prediction.at),
+        _name(prediction.key),
+        _name(prediction.model_id),
+        microseconds(prediction.resolves_at),
+        _name(prediction.deployment_id),
+        _finite(prediction.horizon, who, "horizon"),
+        _json(prediction.arguments, who, "the arguments"),
+        str(prediction.status),
+        _json(prediction.value, who, "the answer"),
+        _prose(prediction.error),
+        _finite(prediction.elapsed, who, "elapsed"),
+    )
+
+
+def pack_score(score: Score) -> PackedScore:
+    """Return the columns of a score."""
+    who = _who(score)
+    return PackedScore(
+        microseconds(score.at),
+        _name(score.key),
+        _name(score.model_id),
+        microseconds(score.resolves_at),
+        None if score.value is None else _finite(score.value, who, "the score"),
+        _json(score.outcome, who, "the outcome"),
+        _prose(score.reason),
+    )
+
+
+def pack_model(model: ModelRecord) -> PackedModel:
+    """Return the columns of a model."""
+    return PackedModel(
+        _name(model.model_id),
+        _prose(model.name) or "",
+        _name(model.deployment_id),
+        str(model.state),
+        _prose(model.reason),
+    )
+
+
+def pack_document(name: str, document: Mapping[str, Any]) -> str:
+    """Write a small document as JSON text."""
+    return _json(dict(document), f"the note {name!r}") or "{}"
+
+
+def unpack_document(packed: str | None) -> dict[str, Any] | None:
+    """Read a document; None for None."""
+    document: dict[str, Any] | None = decode(packed)
+    return document
+
+
+def unpack_row(packed: Sequence[Any]) -> Row:
+    """Return the row of these columns."""
+    time, data = packed
+    return Row(moment(time), decode(data))
+
+
+def unpack_prediction(packed: Sequence[Any]) -> Prediction:
+    """Return the prediction of these columns."""
+    at, key, model_id, resolves_at, deployment_id, horizon, arguments, status, value, error, elapsed = packed
+    return Prediction(
+        model_id,
+        deployment_id,
+        key,
+        moment(at),
+        moment(resolves_at),
+        horizon,
+        decode(arguments),
+        Status(status),
+        decode(value),
+        error,
+        elapsed,
+    )
+
+
+def unpack_score(packed: Sequence[Any]) -> Score:
+    """Return the score of these columns."""
+    at, key, model_id, resolves_at, value, outcome, reason = packed
+    return Score(model_id, key, moment(at), moment(resolves_at), value, decode(outcome), reason)
+
+
+def _who(record: Prediction | Score) -> str:
+    return f"{record.model_id}: {record.key}"
+
+
+def _json(value: Any, who: str, what: str = "the data") -> str | None:
+    try:
+        return encode(value)
+    except ValueError as error:
+        raise StoreError(f"{who}: {what} cannot be kept: {error}; give numbers, texts, lists and dicts") from error
+
+
+def _finite(value: Any, who: str, what: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise StoreError(f"{who}: {what} must be a finite number, got {value!r}")
+    return number
+
+
+def _name(text: str) -> str:
+    """Return an identifier, or refuse one that cannot be encoded: changed, it could equal another one."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise StoreError(f"{text!r} holds half a character and cannot be kept as a name") from None
+    return text
+
+
+def _prose(text: str | None) -> str | None:
+    """Return a text for people. A participant may have written it, so it is repaired rather than refused."""
+    if text is None or text.isascii():
+        return text
+    return text.encode(errors="backslashreplace").decode()

@@ -1,0 +1,214 @@
+"""MemoryStore: keeps a game in memory, for backtests, notebooks and tests."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+from crunch_game._public import public
+from crunch_game.errors import StoreError
+from crunch_game.feeds.base import Row
+from crunch_game.outcomes import Status
+from crunch_game.storage._codec import (
+    PackedModel,
+    PackedPrediction,
+    PackedRow,
+    PackedScore,
+    microseconds,
+    moment,
+    pack_document,
+    pack_model,
+    pack_prediction,
+    pack_row,
+    pack_score,
+    unpack_document,
+    unpack_prediction,
+    unpack_row,
+    unpack_score,
+)
+from crunch_game.storage.base import ModelRecord, Prediction, Score
+
+_Identity = tuple[int, str, str]
+"""at, key, model_id: `packed[:3]` of predictions and scores. Records of one moment are sorted by it."""
+
+
+class _Timeline:
+    """Identities sorted by a time. Adding and removing one is cheap."""
+
+    def __init__(self) -> None:
+        self._moments: list[int] = []
+        self._members: dict[int, set[_Identity]] = {}
+
+    def add(self, when: int, identity: _Identity) -> None:
+        if when not in self._members:
+            self._members[when] = set()
+            insort(self._moments, when)
+        self._members[when].add(identity)
+
+    def discard(self, when: int, identity: _Identity) -> None:
+        members = self._members.get(when, set())
+        members.discard(identity)
+        if when in self._members and not members:
+            del self._members[when]
+            del self._moments[bisect_left(self._moments, when)]
+
+    def since(self, when: int | None) -> Iterator[_Identity]:
+        start = 0 if when is None else bisect_left(self._moments, when)
+        return self._ordered(self._moments[start:])
+
+    def until(self, when: int) -> Iterator[_Identity]:
+        return self._ordered(self._moments[: bisect_right(self._moments, when)])
+
+    def _ordered(self, moments: Iterable[int]) -> Iterator[_Identity]:
+        for when in moments:
+            yield from sorted(self._members[when])
+
+
+@public
+class MemoryStore:
+    """A store that ends with the process. Otherwise it behaves exactly like SQLStore.
+
+    Values are kept as JSON text, so that changes to a value that was saved, or returned, do not change the store.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._closed = False
+        self._rows: dict[int, PackedRow] = {}
+        self._row_times: list[int] = []
+        self._models: dict[str, PackedModel] = {}
+        self._predictions: dict[_Identity, PackedPrediction] = {}
+        self._scores: dict[_Identity, PackedScore] = {}
+        self._predicted, self._scored, self._pending = _Timeline(), _Timeline(), _Timeline()
+        self._first_rounds: dict[str, int] = {}
+        self._notes: dict[str, str] = {}
+        self._last_rounds: dict[str, int] = {}
+
+    def save(
+        self,
+        rows: Sequence[Row] = (),
+        predictions: Sequence[Prediction] = (),
+        models: Sequence[ModelRecord] = (),
+    ) -> None:
+        """Keep rows and predictions that are new; a model's record replaces the one before."""
+        new_rows = [pack_row(row) for row in rows]
+        new_predictions = [pack_prediction(prediction) for prediction in predictions]
+        new_models = [pack_model(model) for model in models]
+        with self._open():
+            for row in new_rows:
+                if row.time not in self._rows:
+                    self._rows[row.time] = row
+                    insort(self._row_times, row.time)
+            for prediction in new_predictions:
+                self._keep_prediction(prediction)
+            self._models.update((model.model_id, model) for model in new_models)
+
+    def _keep_prediction(self, prediction: PackedPrediction) -> None:
+        identity = prediction[:3]
+        if identity in self._predictions:
+            return
+        self._predictions[identity] = prediction
+        self._predicted.add(prediction.resolves_at, identity)
+        if prediction.status == Status.OK and identity not in self._scores:
+            self._pending.add(prediction.resolves_at, identity)
+        at, key, model_id = identity
+        self._first_rounds[model_id] = min(at, self._first_rounds.get(model_id, at))
+        self._last_rounds[key] = max(at, self._last_rounds.get(key, at))
+
+    def settle(self, scores: Sequence[Score]) -> None:
+        """Keep scores; their predictions are no longer pending. A prediction keeps its first score."""
+        packed = [pack_score(score) for score in scores]
+        with self._open():
+            for score in packed:
+                identity = score[:3]
+                if identity in self._scores:
+                    continue
+                self._scores[identity] = score
+                self._scored.add(score.resolves_at, identity)
+                prediction = self._predictions.get(identity)
+                if prediction is not None:
+                    self._pending.discard(prediction.resolves_at, identity)
+
+    def last_row(self) -> Row | None:
+        """Return the latest row."""
+        with self._open():
+            return unpack_row(self._rows[self._row_times[-1]]) if self._row_times else None
+
+    def rows(self, since: datetime | None = None) -> list[Row]:
+        """Return the rows at or after `since`, oldest first."""
+        with self._open():
+            start = 0 if since is None else bisect_left(self._row_times, microseconds(since))
+            return [unpack_row(self._rows[time]) for time in self._row_times[start:]]
+
+    def pending(self, until: datetime) -> list[Prediction]:
+        """Return the predictions with status OK and no score that resolve at or before `until`, oldest first."""
+        with self._open():
+            due = self._pending.until(microseconds(until))
+            return [unpack_prediction(self._predictions[identity]) for identity in due]
+
+    def predictions(self, since: datetime | None = None) -> list[Prediction]:
+        """Return all predictions that resolve at or after `since`, oldest first."""
+        with self._open():
+            identities = self._predicted.since(None if since is None else microseconds(since))
+            return [unpack_prediction(self._predictions[identity]) for identity in identities]
+
+    def scores(self, since: datetime | None = None) -> list[Score]:
+        """Return all scores that resolve at or after `since`, those set aside included, oldest first."""
+        with self._open():
+            identities = self._scored.since(None if since is None else microseconds(since))
+            return [unpack_score(self._scores[identity]) for identity in identities]
+
+    def last_rounds(self) -> dict[str, datetime]:
+        """Return the `at` of the latest round of every key."""
+        with self._open():
+            return {key: moment(at) for key, at in self._last_rounds.items()}
+
+    def first_rounds(self) -> dict[str, datetime]:
+        """Return the `at` of the first round that each model was asked in."""
+        with self._open():
+            return {model_id: moment(at) for model_id, at in self._first_rounds.items()}
+
+    def models(self) -> list[ModelRecord]:
+        """Return all models that were ever saved, sorted by id."""
+        with self._open():
+            return [ModelRecord(*self._models[model_id]) for model_id in sorted(self._models)]
+
+    def note(self, name: str, document: Mapping[str, Any]) -> None:
+        """Keep a small document under a name; it replaces the one before."""
+        packed = pack_document(name, document)
+        with self._open():
+            self._notes[name] = packed
+
+    def noted(self, name: str) -> dict[str, Any] | None:
+        """Return the document of that name, or None."""
+        with self._open():
+            return unpack_document(self._notes.get(name))
+
+    def forget_rows(self, before: datetime) -> None:
+        """Drop the rows older than `before`."""
+        with self._open():
+            end = bisect_left(self._row_times, microseconds(before))
+            for time in self._row_times[:end]:
+                del self._rows[time]
+            del self._row_times[:end]
+
+    def close(self) -> None:
+        """Close the store. It cannot be used afterwards."""
+        self._closed = True
+
+    def _open(self) -> threading.Lock:
+        if self._closed:
+            raise StoreError("the store was closed and cannot be used again")
+        return self._lock
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

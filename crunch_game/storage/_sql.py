@@ -1,0 +1,258 @@
+"""SQLStore: keeps a game in a SQLite file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Connection, Select, Table, delete, exists, inspect, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from crunch_game._public import public
+from crunch_game.errors import StoreError
+from crunch_game.feeds.base import Row
+from crunch_game.outcomes import Status
+from crunch_game.storage import _tables as tables
+from crunch_game.storage._codec import (
+    PackedPrediction,
+    microseconds,
+    moment,
+    pack_document,
+    pack_model,
+    pack_prediction,
+    pack_row,
+    pack_score,
+    unpack_document,
+    unpack_prediction,
+    unpack_row,
+    unpack_score,
+)
+from crunch_game.storage._sqlite import BUSY_TIMEOUT, create_views, sqlite_engine, sqlite_path, use_wal
+from crunch_game.storage.base import ModelRecord, Prediction, Score
+
+
+@public
+class SQLStore:
+    """A store in a SQLite file, which several processes may use at once.
+
+    Every `save` and `settle` is one transaction in write-ahead mode with `synchronous = FULL`: what was accepted
+    survives the kill of any process, and a loss of power too (which it would not with `NORMAL`). Times are integer
+    microseconds since 1970 UTC; the views `readable_rows` and `readable_predictions` show them as dates.
+
+    Args:
+        url: "sqlite:///game.db", or "sqlite:////var/lib/game.db" for an absolute path.
+        create: Create the file if it is missing; with False, that is an error.
+
+    Raises:
+        StoreError: It cannot be opened, is not a store, or was written by another version.
+    """
+
+    def __init__(self, url: str, *, create: bool = True) -> None:
+        _check_scheme(url)
+        self._path = sqlite_path(url)
+        self._engine = sqlite_engine(self._path, create=create)
+        # The first rounds that this object has written: they need not be written again with every round.
+        self._first_kept: dict[str, int] = {}
+        self._writer = self._engine.execution_options(writes=True)
+        self._closed = False
+        try:
+            self._prepare(create)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, create: bool) -> None:
+        """Create the tables in an empty file, and refuse a file that is not a store."""
+        with self._reading() as connection:
+            found = self._check_schema(connection)
+        if found:
+            return
+        if not create:
+            raise StoreError(f"{self._path} is empty; the game that writes it must be started first")
+        with self._errors():
+            use_wal(self._engine)
+        with self._writing() as connection:
+            if not self._check_schema(connection):  # another process may have created them meanwhile
+                tables.metadata.create_all(connection, checkfirst=False)
+                create_views(connection)
+                connection.execute(insert(tables.schema_version).values(version=tables.SCHEMA_VERSION))
+
+    def _check_schema(self, connection: Connection) -> bool:
+        found = inspect(connection).get_table_names()
+        if not found:
+            return False
+        if tables.schema_version.name not in found:
+            raise StoreError(f"{self._path} is the database of something else; choose another file")
+        version = connection.execute(select(tables.schema_version.c.version)).scalar()
+        if version != tables.SCHEMA_VERSION:
+            raise StoreError(
+                f"{self._path} was written by another version of crunch_game (its schema is {version}, this version "
+                f"reads {tables.SCHEMA_VERSION}); open it with that version, or choose another file"
+            )
+        return True
+
+    def save(
+        self,
+        rows: Sequence[Row] = (),
+        predictions: Sequence[Prediction] = (),
+        models: Sequence[ModelRecord] = (),
+    ) -> None:
+        """Keep rows and predictions that are new; a model's record replaces the one before."""
+        packed = [pack_prediction(prediction) for prediction in predictions]
+        first, last = _bounds(packed)
+        first = {model_id: at for model_id, at in first.items() if at < self._first_kept.get(model_id, math.inf)}
+        written = (
+            (tables.INSERT_ROW, [pack_row(row) for row in rows]),
+            (tables.INSERT_PREDICTION, [(*item, int(item.status == Status.OK)) for item in packed]),
+            (tables.NOTE_FIRST, list(first.items())),
+            (tables.NOTE_LAST, list(last.items())),
+            (tables.UPSERT_MODEL, [pack_model(model) for model in models]),
+        )
+        with self._writing() as connection:
+            for statement, values in written:
+                statement.execute(connection, values)
+        self._first_kept |= first
+
+    def settle(self, scores: Sequence[Score]) -> None:
+        """Keep scores; their predictions are no longer pending. A prediction keeps its first score."""
+        packed = [pack_score(score) for score in scores]
+        if not packed:
+            return
+        with self._writing() as connection:
+            tables.INSERT_SCORE.execute(connection, packed)
+            tables.END_PENDING.execute(connection, [score[:3] for score in packed])
+
+    def last_row(self) -> Row | None:
+        """Return the latest row."""
+        found = self._fetch(select(tables.rows).order_by(tables.rows.c.time.desc()).limit(1))
+        return unpack_row(found[0]) if found else None
+
+    def rows(self, since: datetime | None = None) -> list[Row]:
+        """Return the rows at or after `since`, oldest first."""
+        query = select(tables.rows).order_by(tables.rows.c.time)
+        if since is not None:
+            query = query.where(tables.rows.c.time >= microseconds(since))
+        return [unpack_row(row) for row in self._fetch(query)]
+
+    def pending(self, until: datetime) -> list[Prediction]:
+        """Return the predictions with status OK and no score that resolve at or before `until`, oldest first."""
+        query = _oldest_first(select(*tables.prediction_columns), tables.predictions).where(
+            tables.is_pending,
+            tables.predictions.c.resolves_at <= microseconds(until),
+            ~exists().where(tables.same_prediction),  # a score may be saved before its prediction
+        )
+        return [unpack_prediction(row) for row in self._fetch(query)]
+
+    def predictions(self, since: datetime | None = None) -> list[Prediction]:
+        """Return all predictions that resolve at or after `since`, oldest first."""
+        query = _resolving(select(*tables.prediction_columns), tables.predictions, since)
+        return [unpack_prediction(row) for row in self._fetch(query)]
+
+    def scores(self, since: datetime | None = None) -> list[Score]:
+        """Return all scores that resolve at or after `since`, those set aside included, oldest first."""
+        return [unpack_score(row) for row in self._fetch(_resolving(select(tables.scores), tables.scores, since))]
+
+    def last_rounds(self) -> dict[str, datetime]:
+        """Return the `at` of the latest round of every key."""
+        return {key: moment(at) for key, at in self._fetch(select(tables.last_rounds))}
+
+    def first_rounds(self) -> dict[str, datetime]:
+        """Return the `at` of the first round that each model was asked in."""
+        return {model_id: moment(at) for model_id, at in self._fetch(select(tables.first_rounds))}
+
+    def models(self) -> list[ModelRecord]:
+        """Return all models that were ever saved, sorted by id."""
+        return [ModelRecord(*row) for row in self._fetch(select(tables.models).order_by(tables.models.c.model_id))]
+
+    def note(self, name: str, document: Mapping[str, Any]) -> None:
+        """Keep a small document under a name; it replaces the one before."""
+        packed = pack_document(name, document)
+        with self._writing() as connection:
+            tables.UPSERT_NOTE.execute(connection, [(name, packed)])
+
+    def noted(self, name: str) -> dict[str, Any] | None:
+        """Return the document of that name, or None."""
+        found = self._fetch(select(tables.notes.c.document).where(tables.notes.c.name == name))
+        return unpack_document(found[0][0] if found else None)
+
+    def forget_rows(self, before: datetime) -> None:
+        """Drop the rows older than `before`."""
+        with self._writing() as connection:
+            connection.execute(delete(tables.rows).where(tables.rows.c.time < microseconds(before)))
+
+    def close(self) -> None:
+        """Close the file. The store cannot be used afterwards."""
+        self._closed = True
+        self._engine.dispose()
+
+    def _fetch(self, query: Select[Any]) -> Sequence[Sequence[Any]]:
+        with self._reading() as connection:
+            return connection.execute(query).all()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._errors(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with self._errors(), self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turn the database's errors into StoreErrors."""
+        if self._closed:
+            raise StoreError("the store was closed and cannot be used again")
+        try:
+            yield
+        except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
+            raise StoreError(self._sentence(str(error.orig if isinstance(error, DBAPIError) else error))) from error
+
+    def _sentence(self, reason: str) -> str:
+        if "not a database" in reason:
+            return f"{self._path} is not a SQLite database; choose another file"
+        if "locked" in reason:
+            return f"{self._path} was locked by another process for more than {BUSY_TIMEOUT:g} s"
+        return f"{self._path} cannot be read or written: {reason}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _check_scheme(url: str) -> None:
+    scheme = url.partition(":")[0].partition("+")[0]
+    if scheme in ("postgresql", "postgres"):
+        raise StoreError(f'{scheme} comes in a later version; for now write "sqlite:///game.db"')
+    if scheme != "sqlite":
+        raise StoreError(f'{url!r} names no store; write "sqlite:///game.db", or "memory:" to keep nothing')
+
+
+def _bounds(packed: Sequence[PackedPrediction]) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the first round of each model, and the last of each key, among these predictions."""
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    for at, key, model_id, *_ in packed:
+        first[model_id] = min(at, first.get(model_id, at))
+        last[key] = max(at, last.get(key, at))
+    return first, last
+
+
+def _oldest_first(query: Select[Any], table: Table) -> Select[Any]:
+    return query.order_by(table.c.resolves_at, table.c.at, table.c.key, table.c.model_id)
+
+
+def _resolving(query: Select[Any], table: Table, since: datetime | None) -> Select[Any]:
+    if since is not None:
+        query = query.where(table.c.resolves_at >= microseconds(since))
+    return _oldest_first(query, table)

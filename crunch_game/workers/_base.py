@@ -1,0 +1,93 @@
+"""What the workers share: listeners, threads for blocking calls, and the check of the store."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import anyio
+
+from crunch_game._public import public
+from crunch_game.errors import UsageError
+from crunch_game.events import TROUBLE, GameEvent
+from crunch_game.feeds.base import Feed, FeedEvent, FeedGap, FeedTrouble, RowDropped
+from crunch_game.game import Game
+from crunch_game.scoring import Standing
+from crunch_game.storage.base import Store
+
+
+@public
+@dataclass(frozen=True, slots=True)
+class Standings:
+    """The leaderboard at a time on the game's clock."""
+
+    at: datetime
+    standings: Sequence[Standing]
+
+
+Listener = Callable[[GameEvent | FeedEvent | Standings], Any]
+
+logger = logging.getLogger("crunch_game")
+
+
+def safely(listener: Listener) -> Listener:
+    """Wrap a listener so that its errors are logged, and do not stop the game."""
+
+    def tell(event: GameEvent | FeedEvent | Standings) -> None:
+        try:
+            listener(event)
+        except Exception:
+            logger.exception("on_event raised for %r; the game goes on", event)
+
+    return tell
+
+
+def feed_of(game: Game, feed: Feed | None) -> Feed:
+    chosen = feed or game.feed
+    if chosen is None:
+        raise UsageError(f"the game {game.name} has no feed of its own; give one, for example a replay of history")
+    return chosen
+
+
+def claim(store: Store, name: str) -> None:
+    """Mark the store as this game's.
+
+    Raises:
+        UsageError: It is another game's.
+    """
+    owner = store.noted("game")
+    if owner is None:
+        store.note("game", {"name": name})
+    elif owner["name"] != name:
+        raise UsageError(f"the store keeps the game {owner['name']!r}, not {name!r}; give each game a store of its own")
+
+
+async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
+    """Run a blocking call (of a store or scorer) on a thread. A cancellation waits until it is done."""
+    return await anyio.to_thread.run_sync(partial(function, *args))
+
+
+@asynccontextmanager
+async def beside(function: Callable[[], Coroutine[Any, Any, Any]]) -> AsyncIterator[None]:
+    """Run the function until the body ends. Exceptions of either are raised as they are, not in a group."""
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(function)
+            yield
+            tasks.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        inner: BaseException = group
+        while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
+            inner = inner.exceptions[0]
+        raise inner from None
+
+
+def log_trouble(event: object) -> None:
+    """Log an event that is trouble. The listener of games that have none."""
+    if isinstance(event, (*TROUBLE, FeedGap, FeedTrouble, RowDropped)):
+        logger.warning("%s", event)
