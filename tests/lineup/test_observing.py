@@ -24,7 +24,7 @@ class Anywhere:
         pass
 
     async def start(self, submission, timeout):
-        if submission.source == "broken":
+        if str(submission.source) == "broken":
             raise LoadFailure(BROKEN)
         return Loaded(Instance(submission))
 

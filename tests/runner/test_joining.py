@@ -185,7 +185,7 @@ async def test_the_runner_of_on_join_is_a_runner_in_every_other_way(submit, runn
             await bound.stop("a", "enough")
             await bound.readmit("a")
             bound.on_join(found.setdefault("second", second))
-            with pytest.raises(ContractError, match="a ModelRunner is entered once"):
+            with pytest.raises(UsageError, match="a ModelRunner is entered once"):
                 await bound.__aenter__()
 
     async def second(model, bound):

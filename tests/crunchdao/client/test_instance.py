@@ -15,8 +15,7 @@ from crunch_game.crunchdao.client._credentials import Refused
 from crunch_game.crunchdao.client._instance import Node
 from crunch_game.crunchdao.client._pending import PendingCall, PendingRound
 from crunch_game.crunchdao.client._requests import Requests
-from crunch_game.crunchdao.protocol import CallRequest, CallResponse, Status
-from crunch_game.crunchdao.protocol._messages import Code
+from crunch_game.crunchdao.protocol import CallRequest, CallResponse, ReplyCode, Status
 from crunch_game.hosts.base import Call, Reply
 from crunch_game.policy import Trigger
 
@@ -38,8 +37,8 @@ def failed(code: grpc.StatusCode, details: str) -> grpc.aio.AioRpcError:
 
 
 BUSY = failed(grpc.StatusCode.RESOURCE_EXHAUSTED, "Server busy")
-SUCCESS = CallResponse(status=Status(code=Code.SUCCESS)).SerializeToString()
-FORGOTTEN = CallResponse(status=Status(code=Code.FAILED_PRECONDITION, message="no setup")).SerializeToString()
+SUCCESS = CallResponse(status=Status(code=ReplyCode.SUCCESS)).SerializeToString()
+FORGOTTEN = CallResponse(status=Status(code=ReplyCode.FAILED_PRECONDITION, message="no setup")).SerializeToString()
 SURPLUS = "The model raised an exception: predict() takes 1 positional argument but 2 were given"
 
 
@@ -201,7 +200,7 @@ async def test_a_node_that_has_lost_its_instance_is_not_asked_again(table):
 
 
 async def test_a_model_that_takes_fewer_positional_arguments_gets_them_by_name_from_then_on(table):
-    surplus = CallResponse(status=Status(code=Code.MODEL_FAILED, message=SURPLUS)).SerializeToString()
+    surplus = CallResponse(status=Status(code=ReplyCode.MODEL_FAILED, message=SURPLUS)).SerializeToString()
     it = table(surplus, SUCCESS, SUCCESS)
     for _ in range(2):
         assert (await it.reply(it.ask(5))).event is Trigger.ANSWERED

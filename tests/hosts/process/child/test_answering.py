@@ -15,6 +15,7 @@ from crunch_game import TrackerBase
 from crunch_game import encoding as wire
 from crunch_game.contract import Contract
 from crunch_game.hosts._calling import Callee
+from crunch_game.hosts.process import _framing as framing
 from crunch_game.hosts.process._shared import Shared
 from crunch_game.hosts.process.child import CallBody
 from crunch_game.hosts.process.child._answering import Inbox, answer_calls
@@ -53,24 +54,24 @@ class Desk:
         self.ours, self.theirs = socket.socketpair()
         self.ours.settimeout(30.0)
         self.model = Model()
-        self._reader = wire.FrameReader()
+        self._reader = framing.FrameReader()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
     def _work(self) -> None:
         answer_calls(Inbox(self.theirs), Callee(self.model, Contract(Game)), LIMIT, _refusal)
 
-    def send(self, frame: bytes) -> wire.Frame:
+    def send(self, frame: bytes) -> framing.Frame:
         self.ours.sendall(frame)
         return self.answer()
 
-    def answer(self) -> wire.Frame:
+    def answer(self) -> framing.Frame:
         while True:
             for frame in self._reader.feed(self.ours.recv(1 << 16)):
                 return frame
 
-    def call(self, number: int, method: str, *args: Any, **kwargs: Any) -> wire.Frame:
-        return self.send(wire.frame(wire.CALL, number, wire.encode(CallBody(method, (list(args), kwargs)))))
+    def call(self, number: int, method: str, *args: Any, **kwargs: Any) -> framing.Frame:
+        return self.send(framing.frame(framing.CALL, number, wire.encode(CallBody(method, (list(args), kwargs)))))
 
     def close(self) -> None:
         self.ours.close()
@@ -80,7 +81,7 @@ class Desk:
 
 
 def _refusal(error: BaseException) -> tuple[int, tuple[str, str, str | None]]:
-    return wire.FAULT, (type(error).__name__, str(error), None)
+    return framing.FAULT, (type(error).__name__, str(error), None)
 
 
 @pytest.fixture
@@ -93,12 +94,12 @@ def desk() -> Iterator[Desk]:
 def test_each_call_is_answered_by_its_number(desk):
     for number in (7, 8, 9):
         frame = desk.call(number, "predict", number)
-        assert (frame.kind, frame.call, wire.decode(frame.body)["horizon"]) == (wire.VALUE, number, number)
+        assert (frame.kind, frame.call, wire.decode(frame.body)["horizon"]) == (framing.VALUE, number, number)
 
 
 def test_a_method_that_answers_nothing_answers_nothing_whatever_it_returns(desk):
     frame = desk.call(1, "tick", [1.5])
-    assert (frame.kind, wire.decode(frame.body), desk.model.seen) == (wire.VALUE, None, [[1.5]])
+    assert (frame.kind, wire.decode(frame.body), desk.model.seen) == (framing.VALUE, None, [[1.5]])
 
 
 def test_an_optional_argument_is_not_sent_to_a_model_that_does_not_take_it(desk):
@@ -108,7 +109,7 @@ def test_an_optional_argument_is_not_sent_to_a_model_that_does_not_take_it(desk)
 
 def test_further_arguments_of_one_model_are_added_to_everybodys(desk):
     body = wire.encode(CallBody("predict", ([], {})))
-    frame = desk.send(wire.frame(wire.CALL, 1, body, wire.encode({"horizon": 9})))
+    frame = desk.send(framing.frame(framing.CALL, 1, body, wire.encode({"horizon": 9})))
     assert wire.decode(frame.body)["horizon"] == 9
 
 
@@ -122,7 +123,7 @@ def test_further_arguments_of_one_model_are_added_to_everybodys(desk):
 )
 def test_what_is_no_answer_is_refused_and_the_next_call_is_answered(desk, horizon, kind, message):
     failed, answered = desk.call(1, "predict", horizon), desk.call(2, "predict", 3)
-    assert (failed.kind, failed.call, answered.kind, answered.call) == (wire.FAULT, 1, wire.VALUE, 2)
+    assert (failed.kind, failed.call, answered.kind, answered.call) == (framing.FAULT, 1, framing.VALUE, 2)
     assert wire.decode(failed.body) == [kind, message, None]
 
 
@@ -132,7 +133,7 @@ def test_a_call_that_is_longer_than_what_is_received_at_once_is_read_whole(desk)
 
 
 def test_a_call_that_arrives_byte_by_byte_is_read_whole(desk):
-    for byte in wire.frame(wire.CALL, 1, wire.encode(CallBody("predict", ([3], {})))):
+    for byte in framing.frame(framing.CALL, 1, wire.encode(CallBody("predict", ([3], {})))):
         desk.ours.send(bytes([byte]))
     assert wire.decode(desk.answer().body)["horizon"] == 3
 
@@ -145,15 +146,15 @@ def test_a_channel_that_ends_within_a_frame_ends_the_work(desk):
 def test_a_body_that_came_as_a_file_is_read_from_there_and_its_descriptor_is_closed(desk):
     body = wire.encode(CallBody("tick", ([[0.5] * 20_000], {})))
     shared, before = Shared(body), set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - iterdir would hold one open itself
-    socket.send_fds(desk.ours, [wire.frame(wire.SHARED, 4, wire.encode(len(body)))], [shared.fileno()])
+    socket.send_fds(desk.ours, [framing.frame(framing.SHARED, 4, wire.encode(len(body)))], [shared.fileno()])
     frame = desk.answer()
-    assert (frame.kind, frame.call, len(desk.model.seen[0])) == (wire.VALUE, 4, 20_000)
+    assert (frame.kind, frame.call, len(desk.model.seen[0])) == (framing.VALUE, 4, 20_000)
     assert set(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
 
 
 def test_a_body_whose_descriptor_did_not_arrive_fails_that_call_alone(desk):
-    frame = desk.send(wire.frame(wire.SHARED, 4, wire.encode(100)))
+    frame = desk.send(framing.frame(framing.SHARED, 4, wire.encode(100)))
     kind, message, _ = wire.decode(frame.body)
-    assert (frame.kind, frame.call, kind) == (wire.FAULT, 4, "OSError")
+    assert (frame.kind, frame.call, kind) == (framing.FAULT, 4, "OSError")
     assert message.endswith("the arguments came as a file, and there are too many open files already")
     assert desk.call(5, "predict", 3).call == 5

@@ -16,6 +16,7 @@ from stage import PATIENCE, Stage, answer, pack
 from crunch_game import encoding as wire
 from crunch_game.errors import CrunchGameError
 from crunch_game.hosts._turns import Missed
+from crunch_game.hosts.process import _framing as framing
 from crunch_game.hosts.process._shared import Shared
 from crunch_game.hosts.process.child import _forkserver as forkserver
 from crunch_game.hosts.process.engine import Exchange, Gone, Link
@@ -30,14 +31,14 @@ def receive(channel) -> bytes:
 
 
 def reply(channel, exchange: Exchange, value: object) -> None:
-    channel.sendall(answer(wire.VALUE, exchange.id, pack(value)))
+    channel.sendall(answer(framing.VALUE, exchange.id, pack(value)))
 
 
 def test_a_round_is_delivered_at_once_when_the_last_answer_is_here(stage):
     processes = [stage.process() for _ in range(3)]
     exchange = stage.ask([link for link, _ in processes], PATIENCE)
     for number, (_, channel) in enumerate(processes):
-        assert receive(channel) == answer(wire.CALL, exchange.id, b"\xc0")
+        assert receive(channel) == answer(framing.CALL, exchange.id, b"\xc0")
         reply(channel, exchange, number)
     results = stage.results(exchange)
     assert [wire.decode(results[link].body) for link, _ in processes] == [0, 1, 2]
@@ -66,7 +67,7 @@ def test_who_does_not_answer_by_the_deadline_has_missed_it_and_was_looked_at_bef
     results = stage.results(exchange)
     assert results[late] == Missed(True, "predict", results[late].busy_seconds, exchange)
     assert results[late].busy_seconds >= 0.1
-    assert isinstance(results[early], wire.Frame)
+    assert isinstance(results[early], framing.Frame)
     assert stage.slow_ones == [([late], exchange)]
 
 
@@ -79,18 +80,18 @@ def test_what_has_arrived_when_the_deadline_is_noticed_is_in_time(stage):
     reply(channel, exchange, 1)
     time.sleep(0.15)
     gate.set()
-    assert isinstance(stage.results(exchange)[link], wire.Frame)
+    assert isinstance(stage.results(exchange)[link], framing.Frame)
 
 
 def test_a_frame_that_the_socket_does_not_take_at_once_arrives_whole_and_the_call_after_it_too(stage):
     link, channel = stage.process()
     first = Exchange("tick", PATIENCE, lambda batch, last: None)
-    frame = wire.frame(wire.CALL, first.id, pack(bytes(8 << 20)))
+    frame = framing.frame(framing.CALL, first.id, pack(bytes(8 << 20)))
     stage.engine.do(lambda: stage.engine.ask(first, {link: frame}))
     second = stage.ask([link], PATIENCE)
     assert receive(channel) == frame
     reply(channel, first, None)
-    assert receive(channel) == answer(wire.CALL, second.id, b"\xc0")
+    assert receive(channel) == answer(framing.CALL, second.id, b"\xc0")
     reply(channel, second, 2)
     assert wire.decode(stage.results(second)[link].body) == 2
 
@@ -99,8 +100,8 @@ def test_an_answer_to_a_call_that_is_not_read_yet_is_an_answer_to_no_call(stage)
     link, channel = stage.process()
     exchange = Exchange("tick", PATIENCE, lambda batch, last: stage.batches[exchange.id].append(batch))
     stage.batches[exchange.id] = []
-    frame = wire.frame(wire.CALL, exchange.id, pack(bytes(8 << 20)))
-    reply_first = answer(wire.VALUE, exchange.id, b"\xc0")
+    frame = framing.frame(framing.CALL, exchange.id, pack(bytes(8 << 20)))
+    reply_first = answer(framing.VALUE, exchange.id, b"\xc0")
     stage.engine.do(lambda: stage.engine.ask(exchange, {link: frame}))
     channel.sendall(reply_first)
     stage.until(lambda: stage.batches[exchange.id])
@@ -111,7 +112,7 @@ def test_an_answer_to_a_call_that_is_not_read_yet_is_an_answer_to_no_call(stage)
 def test_who_breaks_the_protocol_is_ended_and_what_waited_for_it_is_told_that_it_was_not_asked(stage):
     link, channel = stage.process()
     asked, waits = (stage.ask([link], PATIENCE, method=method) for method in ("tick", "predict"))
-    channel.sendall(answer(wire.VALUE, asked.id + 10_000, b"\xc0"))
+    channel.sendall(answer(framing.VALUE, asked.id + 10_000, b"\xc0"))
     reason = "it answered a call that it was not asked"
     assert stage.results(asked)[link] == Gone(-9, reason, busy_with="tick")
     assert stage.results(waits)[link] == Gone(-9, reason, unsent=True, busy_with="tick")
@@ -139,7 +140,7 @@ def test_an_answer_that_was_given_before_the_end_counts(stage):
     stage.server.send(pack(forkserver.Exited(link.token, 3, 1 << 20)))
     reply(channel, exchange, 1)
     gate.set()
-    assert isinstance(stage.results(exchange)[link], wire.Frame)
+    assert isinstance(stage.results(exchange)[link], framing.Frame)
     stage.until(lambda: link in stage.gone_with)
     assert stage.gone_with[link] == (Gone(3), False)
     assert link.peak == 1 << 20
@@ -170,7 +171,7 @@ def test_a_shared_file_is_kept_until_its_last_reader_has_answered_be_it_late(sta
     link, channel = stage.process()
     exchange = Exchange("tick", 0.02, lambda batch, last: stage.complete.add(exchange.id))
     exchange.shared = Shared(b"large")
-    frame = answer(wire.SHARED, exchange.id, pack(5))
+    frame = answer(framing.SHARED, exchange.id, pack(5))
     stage.engine.do(lambda: stage.engine.ask(exchange, {link: frame}))
     stage.until(lambda: exchange.id in stage.complete)
     assert exchange.shared is not None
