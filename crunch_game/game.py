@@ -212,6 +212,7 @@ class Game:
         if self.per_model is None:
             return {}
         given = self.per_model(model, standing)
+        # A misspelled name would otherwise be dropped without a word, for every model.
         for name in given:
             if not any(other.takes(name) for other in self.contract.methods.values()):
                 raise ContractError(f"per_model gave {name!r}, which no method of {self.contract.name} has")
@@ -284,6 +285,7 @@ def _bind_all(contract: Contract, predictions: Sequence[Predict], *, partial: bo
         raise GameError("a game asks for at least one prediction: predictions=[Predict(every=..., horizon=...)]")
     keys = [ask.key for ask in asks]
     for key in keys:
+        # Two predictions of one key would be one in the store.
         if keys.count(key) > 1:
             raise GameError(f"the prediction {key} stands twice in the game's predictions")
     return asks
@@ -293,6 +295,7 @@ def _bind(contract: Contract, prediction: Predict, *, partial: bool) -> Ask:
     method = contract.method(prediction.method)
     given = dict(prediction.arguments)
     if "horizon" in method.signature.parameters:
+        # The horizon stands in Predict already; most trackers also take it as a parameter.
         given.setdefault("horizon", timedelta(seconds=prediction.horizon))
     parameters = method.signature.parameters
     ordered = {name: given.pop(name) for name in parameters if name in given} | given

@@ -151,6 +151,7 @@ def _play(game: Game, models: Path, url: str, feed: Feed | None, max_ticks: int 
     if chosen is None:
         raise UsageError(f"the game {game.name} has no feed of its own; give history with --replay FILE")
     anyio.run(_check_first_row, game, chosen)
+    # The first row was checked before this, so that a game which cannot be played leaves no empty file.
     with open_store(url) as store:
         claim(store, game.name)  # raises before the table is shown
         if empty:

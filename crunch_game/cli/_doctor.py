@@ -39,6 +39,7 @@ def doctor(as_json: output.AsJson = False) -> None:
     sandbox = Sandbox()
     trials = [anyio.run(try_out, sandbox)]
     if trials[0].error is not None:
+        # Is it the sandbox, or do models not run here at all?
         trials.append(anyio.run(try_out, None))
     # After the trial, in which the process host has raised the limit of open files.
     found, installed = machine(), libraries()

@@ -37,6 +37,7 @@ class Commands(TyperGroup):
 
     def main(self, args: Sequence[str] | None = None, *positional: Any, **options: Any) -> Any:
         """Run a command, and exit."""
+        # --json is looked for here, since an error may occur before options are parsed.
         args = sys.argv[1:] if args is None else list(args)
         as_json = "--json" in args
         try:

@@ -125,6 +125,7 @@ def _failing_fast(schema: Any) -> Any:
         return [_failing_fast(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
+    # Metadata is not part of the schema, and may contain anything.
     copy = {key: each if key == "metadata" else _failing_fast(each) for key, each in schema.items()}
     return copy | {"fail_fast": True} if schema.get("type") in _CONTAINERS else copy
 
@@ -189,6 +190,7 @@ def _all_finite(value: Any, depth: int = 0) -> bool:
 
 def _all_finite_in(value: Any, depth: int) -> bool:
     """Do the same for subclasses of plain types, arrays and tables."""
+    # A numpy.float64 is a float, too.
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, dict):

@@ -100,6 +100,7 @@ class Method:
         self.name = name
         self.owner = owner
         signature = inspect.signature(function)
+        # Without self.
         self.signature = signature.replace(parameters=list(signature.parameters.values())[1:])
         self._hints = _hints(function, f"{owner}.{name}")
         if returns is not _UNSET:
@@ -241,6 +242,7 @@ class Fit:
         """Return the arguments as the model accepts them."""
         accepted, ordered = self._accepted, self._ordered
         if len(args) > accepted.positions >= self._required_positions:
+            # Optional arguments that the model does not accept by position may still be accepted by name.
             surplus = zip(ordered[accepted.positions :], args[accepted.positions :], strict=False)
             args, kwargs = args[: accepted.positions], {**kwargs, **dict(surplus)}
         if not kwargs:
@@ -332,6 +334,7 @@ def _names(cls: type) -> Iterable[str]:
 
 def _public_functions(base: type) -> list[tuple[str, Callable[..., Any]]]:
     found: dict[str, Any] = {}
+    # Base classes first, so that an override replaces what it overrides.
     for ancestor in reversed(base.__mro__[:-1]):
         found.update(vars(ancestor))
     return [(name, f) for name, f in found.items() if isinstance(f, types.FunctionType) and not name.startswith("_")]

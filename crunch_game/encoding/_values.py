@@ -150,6 +150,7 @@ def _scalar(value: Any) -> Any:
 
 
 def _array(value: Any) -> Any:
+    # The bytes of a masked array contain the values that are masked.
     if hasattr(value, "mask"):
         raise Unsendable("a masked array cannot be sent; use its filled() instead")
     if not _DTYPE.fullmatch(value.dtype.str):

@@ -36,6 +36,7 @@ class History:
         Raises:
             FeedError: Its time is naive, or not later than the last row's. It was not added.
         """
+        # A naive time would be compared with aware ones only in a lookup, long after the mistake.
         time = _aware(row.time)
         if self._times and time <= self._times[-1]:
             raise FeedError(

@@ -98,6 +98,7 @@ class PollingFeed:
         self._every = seconds(every, "every")
         self._timeout = seconds(timeout, "timeout")
         self._gap = None if gap is None else timedelta(seconds=seconds(gap, "gap"))
+        # Only what `_decompress` reads with a limit is asked for.
         self._headers = {"Accept-Encoding": "gzip, deflate"} | dict(headers or {})
         self._transport = transport
         self._max_bytes = max_bytes
@@ -140,9 +141,11 @@ class PollingFeed:
                 return await self._poll(client)
             except _Failure as error:
                 failure = error
+            # A wrong address or a missing key at the start is the author's mistake; later it may be the server's.
             if first and failures == 0 and failure.is_permanent:
                 raise FeedError(failure.reason) from failure
             failures += 1
+            # The failures are counted for this poll alone: one success, and the next failure is retried soon again.
             retry_in = self._backoff.wait(failures, random.random(), failure.retry_after)
             tell(FeedTrouble(failure.reason, failures, retry_in))
             await anyio.sleep(retry_in)
@@ -236,6 +239,7 @@ class _Sieve:
 
     def sift(self, document: Iterable[Row]) -> Iterator[Row | FeedEvent]:
         """Yield the new rows of one document, and events, in order."""
+        # Many endpoints send the newest row first.
         rows = sorted(document, key=lambda row: row.time)
         for row in rows:
             if self._since is not None and row.time <= self._since:

@@ -95,6 +95,7 @@ class ReplayFeed:
             for row in self._rows[start:]:
                 yield row
             return
+        # A second pass over an iterator would silently be an empty feed.
         if self._started and iter(self._source) is self._source:
             raise FeedError("this feed was made from an iterator, which can be read only once; give a list")
         self._started = True
@@ -238,6 +239,7 @@ def _table_entries(table: Any, origin: str, columns: _Columns) -> Iterator[_Entr
     if _is_pandas(table):
         if columns.time not in table.columns and columns.time in table.index.names:
             table = table.reset_index()
+        # By position, since two columns may have one name; `choose` refuses that with a sentence.
         series = [table.iloc[:, at] for at in range(table.shape[1])]
         lists = {str(one.name): one.astype(object).where(one.notna(), None).tolist for one in series}
     else:

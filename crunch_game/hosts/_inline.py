@@ -65,6 +65,7 @@ class InlineHost:
             try:
                 code = import_code(submission.source)
                 with code.scope:
+                    # Copied, as for models in processes: they must not share what they are given.
                     args, kwargs = decode(encode((list(setup.init_args), dict(setup.init_kwargs))))
                     model = make_model(code, setup.contract, setup.loader, args, kwargs)
             except LoadError as error:
@@ -83,7 +84,9 @@ class InlineHost:
     ) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
         """Call one model after the other."""
         body = _sendable((call.args, call.kwargs), call)
+        # All are encoded before the first model is called: the author's mistake must not stop a round half-way.
         extras = {instance: _sendable(extra, call) if extra else None for instance, extra in asked.items()}
+        # Models run without awaiting anything, so that a cancellation must get its chance here.
         await anyio.lowlevel.checkpoint()
         replies: list[tuple[Instance, Reply]] = []
         for instance, extra in extras.items():
@@ -113,6 +116,7 @@ class InlineHost:
             event, value, fault = Trigger.INVALID, None, Fault("invalid", f"the answer cannot be sent: {error}")
         except Undecodable as error:
             event, value, fault = Trigger.INVALID, None, Fault("invalid", f"the answer cannot be read: {error}")
+        # The author has pressed ^C; models run on the main thread here.
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - nothing is awaited here, so whatever is raised comes from the model

@@ -67,6 +67,7 @@ class DirectoryRoster:
                 try:
                     now = await anyio.to_thread.run_sync(self.scan)
                 except (GameError, OSError) as error:
+                    # The same trouble would otherwise be logged once a second until somebody mends it.
                     if str(error) != trouble:
                         logger.warning("the models stay as they are: %s", error)
                     trouble = str(error)

@@ -30,6 +30,7 @@ class StaticRoster:
         for source in submissions:
             submission = Submission.of(source)
             if submission is not source:
+                # Submissions that are given as such have the deployment id that their author chose.
                 submission = replace(submission, deployment_id=version_of(submission.source))
             if submission.id in self._submissions:
                 raise GameError(

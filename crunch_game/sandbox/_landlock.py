@@ -112,6 +112,7 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
         return
     try:
         if not stat.S_ISDIR(os.fstat(parent).st_mode):
+            # The kernel refuses rights of folders in a rule for a file.
             rights &= _OF_FILES
         call("landlock_add_rule", ruleset, _PATH_BENEATH, ctypes.byref(_PathBeneath(rights, parent)), 0)
     finally:

@@ -111,6 +111,7 @@ class Sandbox:
         if _count_threads() > 1:
             raise UsageError("a sandbox must be entered before any thread is started: it would stay outside")
         common = surroundings.readable(network=self.network, processes=self.processes)
+        # The game's own package is readable, and submissions may be in it.
         surrounding, listed = surroundings.without(common, submission_folders)
         # Private mappings of /dev/zero are memory that RLIMIT_DATA does not count.
         zero = () if self.memory else ("/dev/zero",)

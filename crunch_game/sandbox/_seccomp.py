@@ -123,6 +123,7 @@ def compiled(*, network: bool, processes: bool, memory: bool, scoped: bool) -> b
 
 def program(rules: Mapping[int, Instructions]) -> Instructions:
     """Return the filter: a binary search over the call numbers, since every system call runs through it."""
+    # Intervals of numbers with the same rule, so that the search tree has few leaves.
     bounds: list[tuple[int, Instructions]] = [(0, _answer())]
     for number in sorted(rules):
         if bounds[-1][0] == number:

@@ -151,6 +151,7 @@ def as_normal_mixture(density: Density) -> tuple[list[float], list[float], list[
     locs: list[float] = []
     scales: list[float] = []
     waiting: list[tuple[float, Any]] = [(1.0, density)]
+    # No recursion: a model may nest mixtures deeper than the stack allows.
     while waiting:
         weight, each = waiting.pop()
         if _get(each, "type") == "mixture":

@@ -101,6 +101,7 @@ class Leaderboard:
         known = self._rounds.get(identity)
         if known is None:
             known = self._rounds[identity] = _ScoredRound(score.at, score.resolves_at)
+            # Scores come nearly in order, so that insort mostly appends.
             insort(self._order, (score.resolves_at, identity))
             self._changed.add(identity)
         elif score.model_id in known.scores:
@@ -146,6 +147,7 @@ class Leaderboard:
         if self._missing == "worst":
             return scores[0] if self._higher_is_better else scores[-1]
         value = self._missing(scores) if callable(self._missing) else self._missing
+        # Infinity has no exact sum, and would rank a model last for the whole length of a window.
         if not isinstance(value, int | float) or not math.isfinite(value):
             raise GameError(f"the rule for missing predictions must give a finite number, got {value!r}")
         return float(value)

@@ -111,6 +111,7 @@ def _log_score(outcomes: Array, weights: Array, locs: Array, scales: Array) -> A
 
     z = (outcomes[:, None] - locs) / scales
     terms = np.log(weights) - np.log(scales) - 0.5 * z**2 - 0.5 * math.log(2 * math.pi)
+    # log-sum-exp: exp() of the terms themselves would be 0 far from all means.
     largest = terms.max(axis=1)
     scores: Array = -largest - np.log(np.exp(terms - largest[:, None]).sum(axis=1))
     return scores
@@ -152,6 +153,7 @@ def _many(formula: Formula, predictions: Sequence[Prediction], outcomes: Sequenc
             errors[owner] = error
             continue
         for step in steps:
+            # Steps with equally many components form one rectangular array.
             groups.setdefault(len(step.weights), []).append(step)
     scores = _scored(formula, groups)
     return [errors[owner] if owner in errors else _mean(scores[owner]) for owner in range(len(predictions))]

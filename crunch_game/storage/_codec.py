@@ -255,6 +255,7 @@ def _finite(value: Any, who: str, what: str) -> float:
 
 def _name(text: str) -> str:
     """Return an identifier, or refuse one that cannot be encoded: changed, it could equal another one."""
+    # isascii is a flag of the string, so that nearly all names cost nothing.
     if not text.isascii():
         try:
             text.encode()

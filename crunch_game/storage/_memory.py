@@ -95,6 +95,7 @@ class MemoryStore:
         models: Sequence[ModelRecord] = (),
     ) -> None:
         """Keep rows and predictions that are new; a model's record replaces the one before."""
+        # Packed before anything is kept: if one record cannot be, none is.
         new_rows = [pack_row(row) for row in rows]
         new_predictions = [pack_prediction(prediction) for prediction in predictions]
         new_models = [pack_model(model) for model in models]

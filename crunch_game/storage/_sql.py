@@ -103,6 +103,7 @@ class SQLStore:
         models: Sequence[ModelRecord] = (),
     ) -> None:
         """Keep rows and predictions that are new; a model's record replaces the one before."""
+        # Packed before the transaction begins: it holds the lock of the file, and packing may fail.
         packed = [pack_prediction(prediction) for prediction in predictions]
         first, last = _bounds(packed)
         first = {model_id: at for model_id, at in first.items() if at < self._first_kept.get(model_id, math.inf)}
@@ -124,6 +125,8 @@ class SQLStore:
         if not packed:
             return
         with self._writing() as connection:
+            # "Pending" is kept in a column of its own, so that a partial index finds what is to be scored among all
+            # predictions of a year.
             tables.INSERT_SCORE.execute(connection, packed)
             tables.END_PENDING.execute(connection, [score[:3] for score in packed])
 
@@ -254,5 +257,6 @@ def _oldest_first(query: Select[Any], table: Table) -> Select[Any]:
 
 def _resolving(query: Select[Any], table: Table, since: datetime | None) -> Select[Any]:
     if since is not None:
+        # The index on `resolves_at` serves this, whatever the number of predictions.
         query = query.where(table.c.resolves_at >= microseconds(since))
     return _oldest_first(query, table)

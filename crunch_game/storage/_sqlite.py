@@ -59,6 +59,7 @@ def sqlite_engine(path: Path, *, create: bool) -> Engine:
     uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
 
     def connect() -> sqlite3.Connection:
+        # isolation_level=None: `_begin` begins transactions, since sqlite3 would only do so at the first write.
         connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, check_same_thread=False, isolation_level=None)
         connection.execute("PRAGMA synchronous = FULL")
         return connection

@@ -82,6 +82,7 @@ async def beside(function: Callable[[], Coroutine[Any, Any, Any]]) -> AsyncItera
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         inner: BaseException = group
+        # A group of one is an artefact of the task group; callers catch GameError and FeedError.
         while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
             inner = inner.exceptions[0]
         raise inner from None

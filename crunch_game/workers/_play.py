@@ -193,6 +193,7 @@ class _Scoring:
 
     def _count(self, scores: Sequence[Score]) -> None:
         """Count new scores, and report each reason for setting predictions aside once."""
+        # A game that sets aside thousands of predictions for one reason must not log thousands of lines.
         aside = Counter(score.reason for score in scores if score.reason is not None)
         self.scored += len(scores) - aside.total()
         for reason, count in aside.items():

@@ -187,6 +187,7 @@ class PredictWorker:
         for ask in self.game.asks:
             if self._history.latest is not None and self._is_due(ask, now):
                 predictions += await self._ask(ask, now)
+        # In one transaction: after a kill in between, the next worker would tick the row but not ask for its rounds.
         await self._save([row] if row is not None else [], predictions)
         if self.game.history is not None:
             before = now - self.game.history
@@ -244,6 +245,7 @@ class PredictWorker:
                 told = await runner.call(
                     "tick", *self.game.tick_arguments(row), models=[model.id], per_model=self._per_model("tick")
                 )
+                # It was stopped or has left meanwhile.
                 if all(outcome.status is Status.SKIPPED for outcome in told.values()):
                     return
                 done = row.time
@@ -253,6 +255,7 @@ class PredictWorker:
         changed = []
         for model in self.runner.models.values():
             record = ModelRecord(model.id, model.name, model.deployment_id, str(model.state), model.health.reason)
+            # Records are compared, so that a store is not written to only because models are still the same.
             if self._known.get(model.id) != record:
                 self._known[model.id] = record
                 changed.append(record)

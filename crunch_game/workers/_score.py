@@ -71,8 +71,10 @@ class ScoreWorker:
             elif outcome is not None:
                 known.append((prediction, outcome))
         scores += self._scored(known)
+        # Some pending predictions got no score: their outcome is not known yet.
         self.waiting = len(pending) - len(scores)
         if scores:
+            # Settled before the leaderboard has them: after a kill in between, the board is loaded from the store.
             self._store.settle(scores)
             self._board.add(scores)
         if self._game.history is not None:
@@ -188,6 +190,7 @@ def _score(prediction: Prediction, outcome: Any, value: Any) -> Score:
     if isinstance(value, Exception):
         return _set_aside(prediction, outcome, f"score raised {describe_exception(value)}")
     try:
+        # float() would accept text, and a scorer that returns text is wrong.
         number = math.nan if isinstance(value, str | bytes) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan

@@ -168,6 +168,7 @@ class CrunchRoster:
         if self._lost:
             self._lost = False
             self._tell(RosterFound())
+        # For an unknown crunch id, the orchestrator sends an empty list instead of an error.
         if not frame.data and not self._initialized:
             logger.warning(
                 "the orchestrator at %s runs no model for the crunch id %r; is the id right?", self.url, self.crunch_id

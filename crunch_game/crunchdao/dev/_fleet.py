@@ -81,6 +81,7 @@ class Fleet:
         self._models: dict[str, Deployment] = {}
         self._nodes: set[ModelNode] = set()
         self._quarantine: dict[tuple[str, str], str] = {}
+        # Changes await nodes: without it, a model could be replaced while it recovers.
         self._one_at_a_time = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._log_failed = False
@@ -182,6 +183,7 @@ class Fleet:
         model = self._models.get(report.model_id)
         if model is None or model.stage not in _PLAYING:
             return False
+        # A report of another address is about a deployment that has ended since.
         if model.announcement.ip != report.ip and not is_unspecified(model.announcement.ip):
             return False
         self.reports.append(report)

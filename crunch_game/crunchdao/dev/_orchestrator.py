@@ -98,6 +98,7 @@ class DevOrchestrator:
         except RuntimeError:
             raise UsageError("the orchestrator runs on asyncio, as gRPC does; start it with asyncio.run") from None
         check("orchestrator", self.host, self.port)
+        # Entering waits for the first snapshot, so that coordinators get every model in their first `init`.
         begun: asyncio.Future[None] = loop.create_future()
         following = asyncio.create_task(self._follow(begun))
         try:

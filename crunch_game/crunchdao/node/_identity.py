@@ -48,7 +48,7 @@ class NodeIdentity:
         try:
             attestation = msgspec.json.decode(_read(file), type=WalletAttestation) if file.exists() else None
         except msgspec.MsgspecError as error:
-            raise ResourceError(f"the wallet's word in {file} cannot be read: {error}") from None
+            raise ResourceError(f"the wallet's attestation in {file} cannot be read: {error}") from None
         return cls(certificate, key, authority, attestation)
 
     def __post_init__(self) -> None:

@@ -131,6 +131,7 @@ class ModelNode:
             await asyncio.shield(self._closing)  # a caller that is cancelled must not leave it half closed
 
     async def _close(self, server: Any, grace: float | None) -> None:
+        # First, so that clients which watch the health call no more.
         await self._health.enter_graceful_shutdown()
         await server.stop(grace)
         if self._request is not None:

@@ -107,6 +107,7 @@ class NodeService:
         name = request.methodName
         if not name:
             return _called(ReplyCode.INVALID_ARGUMENT, "methodName cannot be empty")
+        # A client must not call the model's dunder methods, or what its author keeps private.
         if name.startswith("_"):
             return _called(ReplyCode.INVALID_ARGUMENT, f"the method {name} is private to the model")
         try:
@@ -153,6 +154,7 @@ class NodeService:
             return _called(ReplyCode.SUCCESS, "")
         try:
             response = CallResponse(status=Status(code=ReplyCode.SUCCESS), methodResponse=encode(value))
+            # gRPC would refuse it too, but with an error that is not the model's.
             size = response.ByteSize()
             if size > MAX_MESSAGE:
                 raise Unsendable(f"it takes {size / 2**20:.0f} MiB; at most {MAX_MESSAGE // 2**20} MiB can be sent")

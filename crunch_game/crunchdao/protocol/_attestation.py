@@ -79,9 +79,9 @@ def verify(metadata: Iterable[tuple[str, str | bytes]], submission: Submission, 
         raise Refused(f"the wallet vouches for the hotkey {claims.get('hotkey')!r}, not for {hotkey!r}")
     expires = claims.get("expires_at")
     if isinstance(expires, bool) or not isinstance(expires, int | float):
-        raise Refused(f"the wallet's word has no time at which it expires: expires_at is {expires!r}")
+        raise Refused(f"the wallet's attestation has no time at which it expires: expires_at is {expires!r}")
     if not time.time() < expires:  # written so that NaN has expired
-        raise Refused(f"the wallet's word has expired: expires_at is {expires!r}")
+        raise Refused(f"the wallet's attestation has expired: expires_at is {expires!r}")
 
 
 def _header(headers: dict[str, str | bytes], name: str) -> str:

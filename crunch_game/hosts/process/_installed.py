@@ -32,6 +32,7 @@ def only_installed() -> Iterator[None]:
     """Let imports find only the standard library and installed libraries, while the context is entered."""
     finders, path = sys.meta_path[:], sys.path[:]
     installed = _beneath([*_folders(), *_standard()], path)
+    # In place, since libraries keep references to both lists.
     sys.meta_path[:] = [_Installed if finder is PathFinder else finder for finder in finders]
     sys.path[:] = installed
     try:

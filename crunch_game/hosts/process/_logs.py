@@ -43,6 +43,7 @@ class Log:
 
     def __init__(self, path: Path, limit: int) -> None:
         self.path = path
+        # One half for the file, one for what was cut off.
         self.half = limit // 2
         self.users = 0
         self._older = path.with_name(f"{path.name}.1")
@@ -103,8 +104,10 @@ class Log:
                 if size <= seen:
                     break
                 tail += os.pread(file.fileno(), self.half, max(seen, size - self.half))
+            # The process appends, so that it goes on at the new end.
             file.truncate(0)
             tail = tail[-(self.half - _MAX_NOTICE_BYTES) :]
+            # `.1` begins with a whole line, unless its first line is very long.
             whole_lines = tail.find(b"\n", 0, self.half // 2) + 1
             self._tail = tail[whole_lines:]
             self._kept = len(self._tail)
@@ -115,6 +118,7 @@ class Log:
             self._tail = None
 
     def _keep(self, content: bytes) -> None:
+        # Written beside and renamed, so that an operator never reads half a file.
         fresh = self._older.with_name(f"{self._older.name}.new")
         try:
             fresh.write_bytes(content)

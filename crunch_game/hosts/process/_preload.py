@@ -47,6 +47,7 @@ def libraries_of(submissions: Iterable[Submission]) -> list[str]:
     found = {name for submission in known for name in _imports(_text(submission))}
     tops = {name.partition(".")[0] for name in found} - set(sys.stdlib_module_names) - _NEVER
     sources = [submission.source for submission in known if not isinstance(submission.source, ClassSource)]
+    # A submission may have the name of a library, or be in a library folder.
     theirs = [real(place) for source in sources if (place := source.place)]
     libraries = {top for top in tops if _is_library(top, theirs)}
     return sorted(name for name in found if name.partition(".")[0] in libraries)

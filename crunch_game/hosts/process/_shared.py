@@ -26,6 +26,7 @@ class Shared:
         left = memoryview(message)
         while left:
             left = left[os.write(self._written, left) :]
+        # Sealed: a model that maps the file must not change what the others read.
         fcntl.fcntl(self._written, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
         os.fchmod(self._written, 0o400)  # else a model could open it again for writing, and empty it for the others
         self._read = os.open(f"/proc/self/fd/{self._written}", os.O_RDONLY | os.O_CLOEXEC)

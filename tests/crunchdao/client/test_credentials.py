@@ -104,10 +104,13 @@ WRONG_HEADERS = {
     "no key": (WALLET.vouch(KEY, cert_pub=...), "the wallet vouches for another TLS key than"),
     "another model": (WALLET.vouch(KEY, model_id="bob"), "the wallet vouches for the model 'bob', not for 'alice'"),
     "another hotkey": (WALLET.vouch(KEY, hotkey="cold"), "the wallet vouches for the hotkey 'cold', not for 'hot'"),
-    "expired": (WALLET.vouch(KEY, expires_at=int(time.time()) - 1), "the wallet's word has expired: expires_at is"),
-    "no expiry": (WALLET.vouch(KEY, expires_at=...), "the wallet's word has no time at which it expires"),
-    "an expiry that is none": (WALLET.vouch(KEY, expires_at=float("nan")), "the wallet's word has expired"),
-    "an expiry that is text": (WALLET.vouch(KEY, expires_at="never"), "the wallet's word has no time at which"),
+    "expired": (
+        WALLET.vouch(KEY, expires_at=int(time.time()) - 1),
+        "the wallet's attestation has expired: expires_at is",
+    ),
+    "no expiry": (WALLET.vouch(KEY, expires_at=...), "the wallet's attestation has no time at which it expires"),
+    "an expiry that is none": (WALLET.vouch(KEY, expires_at=float("nan")), "the wallet's attestation has expired"),
+    "an expiry that is text": (WALLET.vouch(KEY, expires_at="never"), "the wallet's attestation has no time at which"),
     "no base64": ({**HEADERS, "x-server-auth-message": "%%%"}, "x-server-auth-message is not base64"),
     "no JSON": (WALLET.sign(b"{"), "what the wallet has signed cannot be read: it is not JSON"),
     "no object": (WALLET.sign(b"[]"), "what the wallet has signed cannot be read: it is no JSON object"),
@@ -243,7 +246,7 @@ async def test_a_word_that_expires_during_the_game_is_refused_and_is_no_strike(r
         while (outcome := (await runner.predict())["alice"]).status is Status.OK:  # noqa: ASYNC110 - time is awaited
             await asyncio.sleep(0.05)
         assert outcome.status is Status.UNREACHABLE
-        assert "the wallet's word has expired" in outcome.error.message
+        assert "the wallet's attestation has expired" in outcome.error.message
         await seen(lambda: runner.models["alice"].state is State.UNREACHABLE)
 
         there.headers = tuple(HEADERS.items())  # a fresh word, without a restart

@@ -198,7 +198,7 @@ async def test_a_word_that_has_expired_stops_its_model_and_no_other(announced, t
 
     async with network, announced(network) as told:
         assert await told() == [("bob", "RUNNING")]
-        why = "coordinators would refuse the node of alice: the wallet's word has expired: expires_at is 1"
+        why = "coordinators would refuse the node of alice: the wallet's attestation has expired: expires_at is 1"
         assert (await ear.next(events.ModelStopped)).reason == why
         assert (network.models["alice"].stage, network.models["alice"].last_note) == (Stage.STOPPED, why)
         assert why in (tmp_path / "logs" / "alice.log").read_text()
@@ -223,7 +223,7 @@ async def test_a_word_that_expires_stops_a_model_that_recovers(announced, identi
                 [("alice", state)] for state in ("RECOVERING", *["STOPPED"] * 2)
             ]
             assert network.models["alice"].stage is Stage.STOPPED
-            assert "the wallet's word has expired" in network.models["alice"].last_note
+            assert "the wallet's attestation has expired" in network.models["alice"].last_note
 
 
 # What is wrong is said before anybody is served.
@@ -234,7 +234,7 @@ async def test_a_word_that_expires_stops_a_model_that_recovers(announced, identi
     [
         (WALLET.vouch(COORDINATOR), "the wallet vouches for another TLS key"),
         (WALLET.vouch(NODE, "bob"), "the wallet vouches for the model 'bob', not for 'alice'"),
-        (WALLET.vouch(NODE, expires_at=1), "the wallet's word has expired: expires_at is 1"),
+        (WALLET.vouch(NODE, expires_at=1), "the wallet's attestation has expired: expires_at is 1"),
         (WALLET.vouch(NODE) | {"x-server-wallet-pubkey": Wallet().address}, "the signature that its node shows is not"),
         (WALLET.sign(b"?"), "what the wallet has signed cannot be read: it is not JSON"),
         (WALLET.vouch(NODE) | {"x-server-auth-message": "?"}, "x-server-auth-message is not base64"),
@@ -266,7 +266,7 @@ def test_credentials_that_do_not_belong_together_are_refused_at_once(tmp_path):
         assert str(caught.value).startswith(message)
 
     folder = files(tmp_path, CERTIFICATE, NODE, {"message_b64": "e30="})
-    with pytest.raises(ResourceError, match=r"the wallet's word in .*cruncher_msg.json cannot be read: "):
+    with pytest.raises(ResourceError, match=r"the wallet's attestation in .*cruncher_msg.json cannot be read: "):
         NodeIdentity.from_directory(folder)
     (folder / "tls.key").unlink()
     with pytest.raises(ResourceError, match=r"the node's credentials cannot be read: .*tls.key"):

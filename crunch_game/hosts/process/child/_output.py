@@ -29,6 +29,7 @@ def prepare() -> None:
     """Set up what forked processes inherit. For a process with one thread, after its last import."""
     for stream in (sys.stdout, sys.stderr):  # else each fork would write what imports have printed
         stream.flush()
+    # Native code writes to the C library's stdout. It must be flushed before a fork too, and by line after it.
     libc = ctypes.CDLL(None)
     libc.fflush(None)
     libc.setvbuf(ctypes.c_void_p.in_dll(libc, "stdout"), None, _LINE_BUFFERED, 0)
@@ -64,4 +65,5 @@ def report_fatal_error() -> None:
     reason, frames = (describe_exception(error), own_frames(error)) if error else ("it was told to", None)
     text = f"{FATAL_PREFIX}{' '.join(reason.split())}\n{frames or ''}".rstrip()
     with suppress(OSError):
+        # Not through sys.stderr, which the model may have closed or replaced.
         os.write(2, f"{indent(text, NOTE_PREFIX, lambda line: True)}\n".encode())

@@ -46,6 +46,7 @@ class OomKillCounter:
     """The kernel's count of the processes that it killed for lack of memory, if this machine has one."""
 
     def __init__(self) -> None:
+        # Some machines have the file without the count, or do not let us read it.
         self._file = next((path for path in _counters() if _read_count(path) is not None), None)
         self._claimed = self._count()
 
@@ -131,6 +132,7 @@ class ExitDiagnosis:
             return "native code got no more memory" + (f": {given}" if given else "")
         if number == signal.SIGSEGV and dump is not None and dump.cut:
             return "its recursion went too deep for native code"
+        # A library that does not check malloc() crashes like one that has a bug.
         if number == signal.SIGSEGV and limit and peak > limit // 2:
             return f"{_CAUSES[number]}; or native code did not check that it was refused memory: {given}"
         return _CAUSES[number]

@@ -67,6 +67,7 @@ def dump_in(raw: bytes, *, fatal: bool = False) -> Dump | None:
             return None
         lines = lines[crashes[-1] :]
         headline = printable(lines[0].removeprefix(_FATAL))
+    # The last one: a model may have been asked several times where it is.
     starts = [place for place, line in enumerate(lines) if _DUMP.match(line)]
     if not starts:
         return None
