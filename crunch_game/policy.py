@@ -293,7 +293,7 @@ class Health(msgspec.Struct, frozen=True, gc=False):
             return self, step
         deaths = self.deaths
         if state is _RESTARTING:
-            steady = self.loaded is not None and now - self.loaded >= _STEADY
+            steady = self.loaded is not None and now - self.loaded >= _STABLE_SECONDS
             deaths = 1 if steady else deaths + 1
         reason = None if state in _PLAYING else reason
         return Health(state, now, self.strikes, reason, deaths, self.loaded, self.strike_epoch), step
@@ -337,8 +337,8 @@ class Health(msgspec.Struct, frozen=True, gc=False):
 
 _RESTARTING = State.RESTARTING
 _SET_STRIKES = frozenset({Trigger.COUNTED, Trigger.LOADED, Trigger.REDEPLOYED, Trigger.READMIT})
-_STEADY = 60.0
-"""Seconds of life after which a death counts as the first again."""
+_STABLE_SECONDS = 60.0
+"""After living this long, a model that dies is restarted as soon as after its first death."""
 
 
 def restart_delay(deaths: int) -> float:
