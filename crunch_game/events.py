@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from crunch_game._public import public
-from crunch_game._wording import counted
+from crunch_game._quantities import counted
 from crunch_game.outcomes import Fault, Round
 
 __all__ = [

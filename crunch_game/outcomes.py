@@ -5,48 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from crunch_game._public import public
+from crunch_game._status import Kind, Status
 from crunch_game.errors import InvalidAnswer, ModelDied, ModelError, ModelRaised, ModelTimeout, ModelUnavailable
 
 __all__ = ["Fault", "Kind", "Outcome", "Round", "Status"]
-
-Kind = Literal["success", "failure", "timeout", "none"]
-
-
-@public
-class Status(StrEnum):
-    """How one call of one model ended."""
-
-    OK = "ok"
-    INVALID = "invalid"
-    RAISED = "raised"
-    DIED = "died"
-    TIMEOUT = "timeout"
-    UNREACHABLE = "unreachable"
-    UNSUPPORTED = "unsupported"
-    SKIPPED = "skipped"
-
-    @property
-    def kind(self) -> Kind:
-        """What it counts as: success, failure, timeout, or none (not counted)."""
-        return _KINDS[self]
-
-
-_KINDS: dict[Status, Kind] = {
-    Status.OK: "success",
-    Status.INVALID: "failure",
-    Status.RAISED: "failure",
-    Status.DIED: "failure",
-    Status.TIMEOUT: "timeout",
-    Status.UNREACHABLE: "none",
-    Status.UNSUPPORTED: "none",
-    Status.SKIPPED: "none",
-}
 
 _ERRORS: dict[Status, type[ModelError]] = {
     Status.INVALID: InvalidAnswer,

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import structs
 
 from crunch_game._public import public
-from crunch_game._wording import counted
+from crunch_game._quantities import counted
 from crunch_game.errors import GameError
 from crunch_game.outcomes import Kind, Status
 

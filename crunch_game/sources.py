@@ -17,6 +17,21 @@ from typing import Any
 
 from crunch_game.errors import LoadError
 
+__all__ = [
+    "ClassSource",
+    "FileSource",
+    "FolderSource",
+    "NameSource",
+    "NodeSource",
+    "Source",
+    "SourceLike",
+    "entry_of",
+    "host_and_port",
+    "place_of",
+    "resolve",
+    "source_of",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class ClassSource:

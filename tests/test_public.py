@@ -11,8 +11,14 @@ import pytest
 from crunch_game._public import public
 
 FACE = """
+from typing import TYPE_CHECKING
 from crunch_game._public import lazy_face
-__getattr__, __dir__, __all__ = lazy_face(__name__, {"rooms.deep": "Chair", "table": "Table lay"})
+if TYPE_CHECKING:
+    from house_of_tests.rooms.deep import Chair as Chair
+    from house_of_tests.table import Table as Table
+    from house_of_tests.table import lay as lay
+else:
+    __getattr__, __dir__, __all__ = lazy_face(__name__)
 """
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import anyio
 import typer
 
-from crunch_game._wording import counted
+from crunch_game._quantities import counted
 from crunch_game.cli import _output as output
 from crunch_game.cli import _references as references
 from crunch_game.cli._check import Finding, examine

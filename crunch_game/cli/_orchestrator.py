@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from crunch_game import events
-from crunch_game._wording import counted
+from crunch_game._quantities import counted
 from crunch_game.cli import _serving as serving
 from crunch_game.cli._output import screen
 from crunch_game.cli._references import game_at

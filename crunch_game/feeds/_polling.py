@@ -15,8 +15,8 @@ from typing import Any
 import anyio
 import httpx
 
-from crunch_game._durations import Duration, seconds
 from crunch_game._public import public
+from crunch_game._quantities import Duration, seconds
 from crunch_game.errors import FeedError
 from crunch_game.feeds.base import FeedEvent, FeedGap, FeedTrouble, Row, RowDropped
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from crunch_game._wording import mebibytes
+from crunch_game._quantities import mebibytes
 from crunch_game.sandbox._readable import is_beneath, real, unread_entries
 from crunch_game.sandbox._sandbox import Enclosure, Sandbox, enclosure
 

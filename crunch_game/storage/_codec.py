@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from crunch_game._status import Status
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
-from crunch_game.outcomes import Status
 from crunch_game.storage.base import ModelRecord, Prediction, Score
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

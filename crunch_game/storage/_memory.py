@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from crunch_game._public import public
+from crunch_game._status import Status
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
-from crunch_game.outcomes import Status
 from crunch_game.storage._codec import (
     PackedModel,
     PackedPrediction,

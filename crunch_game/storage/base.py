@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from crunch_game._public import public
+from crunch_game._status import Status
 from crunch_game.feeds.base import Row
-from crunch_game.outcomes import Status
 
 __all__ = ["ModelRecord", "Prediction", "Score", "Store"]
 

@@ -8,7 +8,7 @@ import time
 import anyio
 import pytest
 
-from crunch_game import Contract, ContractError, Policy, Status, Submission
+from crunch_game import Contract, ContractError, Policy, Status, Submission, UsageError
 from crunch_game.events import (
     ModelJoined,
     ModelLeft,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from crunch_game._wording import mebibytes
+from crunch_game._quantities import mebibytes
 from crunch_game.hosts.process.child import FAILED, NOT_STARTED
 
 if TYPE_CHECKING:

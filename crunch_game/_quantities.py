@@ -1,4 +1,4 @@
-"""Durations in the forms that people write: seconds, a timedelta, or text such as "1h" or "90s"."""
+"""Quantities as people write and read them: durations, numbers of things, bytes."""
 
 from __future__ import annotations
 
@@ -39,3 +39,13 @@ def seconds(duration: Duration, what: str = "duration") -> float:
     if not 0 < value < float("inf"):
         raise GameError(f"{what} {duration!r} must be longer than zero and finite")
     return value
+
+
+def counted(number: int, thing: str) -> str:
+    """The number and what it counts: "1 round", "1,000 rounds"."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def mebibytes(size: int) -> str:
+    """A number of bytes: "64 MiB", "0.5 MiB"."""
+    return f"{size / (1 << 20):g} MiB"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crunch_game._durations import seconds
+from crunch_game._quantities import seconds
 from crunch_game.errors import GameError
 
 
