@@ -105,6 +105,7 @@ async def test_arguments_reach_the_model_as_plain_values(on_nodes):
         assert kwargs == {"flag": [1]}
 
 
+@pytest.mark.processes
 async def test_a_table_reaches_the_model_and_comes_back(on_nodes):
     table = pd.DataFrame({"x": [1.5, 2.5], "s": ["a", "b"]})
     async with node(Tracker) as alice, on_nodes(alice, base=MEASURED) as runner:
@@ -118,6 +119,7 @@ async def test_a_table_that_nobody_promised_is_no_answer(on_nodes):
     assert (outcome.status, outcome.error.message) == (Status.INVALID, f"the answer cannot be read: {NO_TABLE}")
 
 
+@pytest.mark.processes
 async def test_a_bomb_of_a_table_is_refused_beside_an_honest_one(on_nodes):
     class Bomber(Tracker):
         def measure(self, table):
@@ -132,6 +134,7 @@ async def test_a_bomb_of_a_table_is_refused_beside_an_honest_one(on_nodes):
     )
 
 
+@pytest.mark.processes
 async def test_a_model_whose_table_nobody_waits_for_is_free_again(on_nodes, log):
     async with node(Tracker) as alice, on_nodes(alice, base=MEASURED) as runner:
         with anyio.move_on_after(0.2):  # the process that reads tables takes longer to start

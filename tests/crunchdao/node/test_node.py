@@ -47,12 +47,14 @@ async def serve(tmp_path):
     """Write a submission, serve it, and connect to it."""
     async with AsyncExitStack() as stack:
 
-        async def start(code: str, *, sandbox: Sandbox | None = None, tell=None, **options) -> tuple[Caller, Served]:
+        async def start(
+            code: str, *, game: str = "arena", sandbox: Sandbox | None = None, tell=None, **options
+        ) -> tuple[Caller, Served]:
             file = tmp_path / "alice.py"
-            file.write_text(HEAD + textwrap.dedent(code))
+            file.write_text(HEAD.replace("arena", game) + textwrap.dedent(code))
             submission = Submission("alice", file)
             host = ProcessHost(sandbox=sandbox, answer_limit=64 << 20)
-            workplace = await stack.enter_async_context(Workplace("arena.Base", host=host, submissions=[submission]))
+            workplace = await stack.enter_async_context(Workplace(f"{game}.Base", host=host, submissions=[submission]))
             told: list[str] = []
             ends: asyncio.Queue = asyncio.Queue()
             node = ModelNode(submission, workplace, tell=tell or told.append, on_end=ends.put_nowait, **options)
@@ -232,9 +234,9 @@ async def test_values_come_back_as_they_went(serve, value):
     assert answer(await caller.call("predict", value)) == value
 
 
-async def test_tables_come_back_as_they_went(serve):
-    caller, _ = await serve(ECHO)
-    await caller.setup()
+async def test_tables_come_back_as_they_went_where_the_base_class_promises_them(serve):
+    caller, _ = await serve(ECHO, game="sheets")
+    await caller.setup("sheets.Base")
     table = pd.DataFrame({"time": pd.date_range("2024", periods=3), "price": [1.5, np.nan, 3.0]})
 
     pd.testing.assert_frame_equal(answer(await caller.call("predict", table)), table)

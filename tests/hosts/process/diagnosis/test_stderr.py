@@ -128,8 +128,7 @@ def test_nothing_is_none(raw):
     assert last_lines(raw) is None
 
 
-FAREWELL = """
-import os
+FAREWELL = """import os
 from crunch_game.hosts.process.child._output import report_fatal_error
 print('words', file=os.sys.stderr)
 """

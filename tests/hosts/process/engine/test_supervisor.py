@@ -178,6 +178,7 @@ def test_without_a_fork_server_nothing_is_started_and_no_descriptor_is_left_open
     assert office.orders() == [], "and the next fork server is not told to start it"
 
 
+@pytest.mark.processes
 def test_who_was_not_started_when_the_fork_server_is_lost_is_gone_and_others_are_watched(office, process):
     waiting, running = office.spawned(), office.spawned(process.pid)
     office.server.close()
@@ -193,6 +194,7 @@ def test_who_was_not_started_when_the_fork_server_is_lost_is_gone_and_others_are
     assert running.pidfd is None
 
 
+@pytest.mark.processes
 def test_an_orphan_that_is_gone_already_is_noticed_at_once(office, process):
     running = office.spawned(process.pid)
     process.kill()
@@ -202,6 +204,7 @@ def test_an_orphan_that_is_gone_already_is_noticed_at_once(office, process):
     assert office.ended == [(running, None)]
 
 
+@pytest.mark.processes
 def test_an_orphan_for_which_no_descriptor_is_left_can_still_be_ended(office, process, monkeypatch):
     def none_left(pid: int) -> int:
         raise OSError(24, "too many open files")
@@ -216,6 +219,7 @@ def test_an_orphan_for_which_no_descriptor_is_left_can_still_be_ended(office, pr
     assert office.ended == [(running, None)]
 
 
+@pytest.mark.processes
 def test_running_models_are_kept_when_another_fork_server_takes_over(office, process):
     running = office.spawned(process.pid)
     office.server.close()
