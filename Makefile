@@ -26,7 +26,7 @@ endif
 
 SOURCES := pyproject.toml README.md $(shell find crunch_game examples -type f -not -name '*.pyc' -not -path '*/.*')
 
-.PHONY: demo test quick bench check wheel clean
+.PHONY: demo test quick bench check types compiled wheel clean
 
 demo: $(VENV)/.installed
 	$(BIN)/crunch-game demo
@@ -43,8 +43,15 @@ bench: $(VENV)/.bench
 check:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(MAKE) --no-print-directory -j 2 types compiled
 	CRUNCH_GAME_TEST_WHEEL=1 $(BIN)/pytest $(PYTEST_ARGS)
+
+types:
+	$(BIN)/mypy
+
+# Once, and not by each worker at the same time.
+compiled:
+	$(BIN)/pytest --collect-only -qq
 
 $(VENV)/bin/python:
 	$(NEW_VENV)

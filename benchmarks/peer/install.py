@@ -16,17 +16,21 @@ FOLDER = ROOT / ".venv-peers"
 PACKAGES = {
     "client": ["model-runner-client==0.14.0", "pyarrow>=18"],  # it imports pyarrow for tables, and does not say so
     "node": ["crunch-model-runner==0.4.2"],
-    # What its example trackers import, but for those that need libraries which it does not name.
+    # What its example trackers import, but for those that need libraries which it does not name; numpy, pandas and scipy
+    # are those of whoever imports them from this folder.
     "birdgame": [
         "birdgame==0.3.1",
+        "cloudpickle",
         "density",
         "densitypdf",
-        "numpy",
+        "joblib",
+        "narwhals",
         "orjson",
-        "pandas",
         "redis",
         "river",
         "scikit-learn",
+        "threadpoolctl",
+        "--no-deps",
     ],
 }
 
