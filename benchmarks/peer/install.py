@@ -16,8 +16,8 @@ FOLDER = ROOT / ".venv-peers"
 PACKAGES = {
     "client": ["model-runner-client==0.14.0", "pyarrow>=18"],  # it imports pyarrow for tables, and does not say so
     "node": ["crunch-model-runner==0.4.2"],
-    # What its example trackers import, but for those that need libraries which it does not name; numpy, pandas and scipy
-    # are those of whoever imports them from this folder.
+    # What its example trackers import, but for those that need libraries which it does not name. Whoever imports them
+    # from this folder has numpy, pandas and scipy.
     "birdgame": [
         "birdgame==0.3.1",
         "cloudpickle",
