@@ -15,8 +15,8 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
-from crunch_game._faults import describe_exception
 from crunch_game.errors import LoadError
+from crunch_game.faults import describe_exception
 from crunch_game.sources import (
     ClassSource,
     FileSource,

@@ -10,11 +10,11 @@ from datetime import timedelta
 from reprlib import repr as brief
 from typing import Any
 
-from crunch_game._faults import describe_exception
 from crunch_game._public import public
 from crunch_game._quantities import Duration, counted, seconds
 from crunch_game.contract import Contract, Method
 from crunch_game.errors import ContractError, GameError
+from crunch_game.faults import describe_exception
 from crunch_game.feeds import History
 from crunch_game.feeds.base import Feed, Row
 from crunch_game.loading import Loader

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Protocol
 
-from crunch_game._faults import describe_exception
 from crunch_game._importing import Code, import_code
 from crunch_game._public import public
 from crunch_game.contract import Contract
 from crunch_game.errors import AmbiguousModel, LoadError, NoModelFound
+from crunch_game.faults import describe_exception
 from crunch_game.models import Submission
 from crunch_game.sources import SourceLike
 

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import crunch_game
-from crunch_game._faults import describe_exception, fault_of, is_foreign, own_frames
 from crunch_game._importing import import_code
 from crunch_game.contract import Contract
 from crunch_game.encoding import decode, encode
 from crunch_game.errors import ContractError
+from crunch_game.faults import describe_exception, fault_of, is_foreign, own_frames
 from crunch_game.hosts import Callee
 
 

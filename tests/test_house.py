@@ -21,7 +21,7 @@ TESTS = Path(__file__).parent
 
 FLOORS = [
     {"_public", "errors", "_quantities", "_status", "tracker"},
-    {"outcomes", "_faults", "contract", "sources", "_schedule"},
+    {"outcomes", "faults", "contract", "sources", "_schedule"},
     {"sandbox", "encoding"},
     {"policy", "models", "events"},
     {"_importing", "loading"},

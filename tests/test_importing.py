@@ -14,7 +14,10 @@ from pathlib import Path
 import pytest
 
 from crunch_game._importing import Scope, import_code
+from crunch_game.contract import Contract
 from crunch_game.errors import LoadError
+from crunch_game.hosts import Callee
+from crunch_game.loading import AutoLoader, make_model
 
 
 class Tracker:
@@ -463,3 +466,36 @@ def test_without_a_main_nothing_is_run():
     assert fresh("from crunch_game._importing import run_main; run_main({}); import __main__; print(__name__)") == (
         "__main__\n"
     )
+
+
+LATE_IMPORTS = """
+import crunch_game
+
+class Tracker(crunch_game.TrackerBase):
+    def predict(self):
+        import utils
+        from parts import late
+        return [utils.NAME, late.NAME, late.__name__]
+"""
+
+
+def test_two_submissions_import_their_own_modules_late_and_in_turns(tmp_path):
+    contract = Contract("crunch_game.tracker.TrackerBase")
+    playing = []
+    for name in ("alice", "bob"):
+        folder = tmp_path / name
+        (folder / "parts").mkdir(parents=True)
+        (folder / "main.py").write_text(LATE_IMPORTS)
+        (folder / "utils.py").write_text(f"NAME = {name!r}")
+        (folder / "parts" / "late.py").write_text(f"NAME = {name + '/late'!r}")
+        code = import_code(folder)
+        with code.scope:
+            playing.append((code.scope, Callee(make_model(code, contract, AutoLoader(), (), {}), contract)))
+
+    answers = []
+    for _ in range(3):
+        for scope, callee in playing:
+            with scope:
+                answers.append(callee.call("predict", [], {}))
+
+    assert answers == [["alice", "alice/late", "parts.late"], ["bob", "bob/late", "parts.late"]] * 3

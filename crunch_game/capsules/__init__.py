@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from crunch_game.capsules._capsule import LOAD as LOAD
     from crunch_game.capsules._capsule import Capsule as Capsule
     from crunch_game.capsules._capsule import Manifest as Manifest
+    from crunch_game.capsules._capsule import Values as Values
     from crunch_game.capsules._capsule import legible as legible
     from crunch_game.capsules._capsule import read as read
     from crunch_game.capsules._packing import unpack as unpack

@@ -16,12 +16,12 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from crunch_game import events
-from crunch_game._faults import describe_exception
 from crunch_game.capsules._capsule import Told
 from crunch_game.capsules._history import NOTHING, CallHistory, Kept, Recent
 from crunch_game.capsules._writing import Capture, write
 from crunch_game.encoding import Unsendable, encode
 from crunch_game.errors import CrunchGameError
+from crunch_game.faults import describe_exception
 from crunch_game.hosts.base import Call, Instance, Setup
 from crunch_game.lineup import News, Observer, Player
 from crunch_game.outcomes import Outcome, Status

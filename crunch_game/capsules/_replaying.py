@@ -15,12 +15,12 @@ from typing import Any, Final
 
 import anyio
 
-from crunch_game._faults import describe_exception, is_foreign
 from crunch_game.capsules._capsule import LOAD, Capsule, Manifest, Told
 from crunch_game.capsules._limits import EXITS, ExitCalled, TellsExits, TimeUp, exits_are_errors, last_return, limited
 from crunch_game.contract import Contract, Mismatch
 from crunch_game.encoding import Undecodable, decode
 from crunch_game.errors import CapsuleError, ContractError
+from crunch_game.faults import describe_exception, is_foreign
 from crunch_game.hosts import InlineHost
 from crunch_game.hosts.base import Call, Host, Instance, LoadFailure, Reply, Setup
 from crunch_game.hosts.process import ProcessHost

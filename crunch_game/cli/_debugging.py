@@ -14,7 +14,7 @@ from typing import Final
 from rich.console import Console
 from rich.traceback import Frame, Stack, Trace, Traceback
 
-from crunch_game import _faults as faults
+from crunch_game import faults as faults
 
 _FRAME: Final = re.compile(r'  File "(.*)", line (\d+), in (.*)')
 _CAUSE: Final = "The above exception was the direct cause of the following exception:"

@@ -17,8 +17,8 @@ from statistics import median
 from typing import Any, Final
 
 from crunch_game import events
-from crunch_game._faults import describe_exception
 from crunch_game.errors import CrunchGameError
+from crunch_game.faults import describe_exception
 from crunch_game.hosts.process import ProcessHost
 from crunch_game.outcomes import Status
 from crunch_game.policy import Policy

@@ -19,8 +19,8 @@ from rich.markup import escape as escape
 from rich.table import Table
 from typer.core import TyperGroup
 
-from crunch_game._faults import describe_exception
 from crunch_game.errors import CrunchGameError
+from crunch_game.faults import describe_exception
 from crunch_game.scoring import Standing
 
 screen = Console(highlight=False)

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from crunch_game._faults import describe_exception
 from crunch_game.errors import CrunchGameError, GameError, UsageError
+from crunch_game.faults import describe_exception
 from crunch_game.feeds import ReplayFeed
 from crunch_game.game import Game
 from crunch_game.sources import resolve

@@ -11,6 +11,7 @@ from crunch_game._public import lazy_face
 
 if TYPE_CHECKING:
     from crunch_game.feeds._history import History as History
+    from crunch_game.feeds._polling import Backoff as Backoff
     from crunch_game.feeds._polling import PollingFeed as PollingFeed
     from crunch_game.feeds._replay import ReplayFeed as ReplayFeed
     from crunch_game.feeds.base import Feed as Feed

@@ -9,11 +9,11 @@ from typing import Any
 
 import anyio.lowlevel
 
-from crunch_game._faults import fault_of, own_frames
 from crunch_game._importing import Scope, import_code
 from crunch_game._public import public
 from crunch_game.encoding import Undecodable, Unsendable, decode, decode_answer, encode
 from crunch_game.errors import ContractError, LoadError
+from crunch_game.faults import fault_of, own_frames
 from crunch_game.hosts._calling import Callee
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
 from crunch_game.loading import make_model

@@ -19,8 +19,8 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from crunch_game._faults import shortened
 from crunch_game.encoding import SentTable
+from crunch_game.faults import shortened
 from crunch_game.sandbox import Sandbox
 
 _MIB: Final = 1 << 20

@@ -10,7 +10,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from crunch_game import events
-from crunch_game._faults import describe_exception, fault_of
+from crunch_game.faults import describe_exception, fault_of
 from crunch_game.hosts.base import Host, Instance, Loaded, LoadFailure
 from crunch_game.lineup._observing import News
 from crunch_game.lineup._seats import Fresh, Player, Seat

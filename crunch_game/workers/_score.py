@@ -12,9 +12,9 @@ from typing import Any
 
 import anyio
 
-from crunch_game._faults import describe_exception
 from crunch_game._public import public
 from crunch_game.errors import MissingExtra
+from crunch_game.faults import describe_exception
 from crunch_game.feeds import History
 from crunch_game.game import Game
 from crunch_game.scoring import Standing

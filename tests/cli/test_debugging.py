@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from crunch_game._faults import fault_of
 from crunch_game.cli._debugging import relative, show
+from crunch_game.faults import fault_of
 
 
 def shown(traceback: str, root) -> str:

@@ -130,7 +130,7 @@ def test_a_failure_that_depends_on_what_the_model_was_told_reproduces_with_that_
     def forget(members: dict[str, bytes]) -> None:
         import msgspec
 
-        from crunch_game.capsules._capsule import Values
+        from crunch_game.capsules import Values
 
         values = msgspec.msgpack.decode(members["values.msgpack"], type=Values)
         members["values.msgpack"] = msgspec.msgpack.encode(msgspec.structs.replace(values, calls=values.calls[:2]))
@@ -516,7 +516,7 @@ def test_hostile_names_are_not_written_and_nothing_is_run(submit, failing, comma
 def test_forged_values_are_refused_before_anything_is_run(submit, failing, command, tmp_path):
     import msgspec
 
-    from crunch_game.capsules._capsule import Values
+    from crunch_game.capsules import Values
 
     path = failing(submit("alice", f"open({str(tmp_path / 'ran')!r}, 'w')\nraise ValueError"))
     for raw in (b"\xd4\x05\x00", b"\xc1", b"\x05", b"\x92\x05\x05", b"\x92\x90\x90"):

@@ -20,9 +20,8 @@ from rich.console import Console
 from websockets.sync.client import connect
 
 from crunch_game.cli._orchestrator import Board
+from crunch_game.crunchdao import protocol
 from crunch_game.crunchdao.dev import DevOrchestrator
-from crunch_game.crunchdao.protocol import _messages as messages
-from crunch_game.crunchdao.protocol import _variants as variants
 
 pytestmark = pytest.mark.processes
 
@@ -42,13 +41,13 @@ def ask(port: int, path: str, request, response):
 
 def predicted(port: int, base: str = "walk.Walk"):
     """What a model predicts after one tick."""
-    made = ask(port, messages.SETUP, messages.SetupRequest(className=base), messages.SetupResponse)
-    assert made.status.message == messages.CREATED
+    made = ask(port, protocol.SETUP, protocol.SetupRequest(className=base), protocol.SetupResponse)
+    assert made.status.message == protocol.CREATED
     for method, args in (("tick", [{"BTC": 100.0}]), ("predict", ["BTC", 3600])):
-        request = messages.CallRequest(methodName=method, methodArguments=variants.arguments(args))
-        answered = ask(port, messages.CALL, request, messages.CallResponse)
+        request = protocol.CallRequest(methodName=method, methodArguments=protocol.arguments(args))
+        answered = ask(port, protocol.CALL, request, protocol.CallResponse)
         assert answered.status.code == "SUCCESS", answered
-    return variants.decode(answered.methodResponse)
+    return protocol.decode(answered.methodResponse)
 
 
 def port_in(line: str) -> int:
@@ -133,9 +132,9 @@ def test_models_run_in_the_sandbox_unless_told_otherwise(start, models):
     for options, code in (((), "MODEL_FAILED"), (("--network",), "SUCCESS"), (("--no-sandbox",), "SUCCESS")):
         process = start("node", models / "nosy.py", "--base", "walk.Walk", "--address", "127.0.0.1:0", *options)
         port = port_in(process.stdout.readline())
-        ask(port, messages.SETUP, messages.SetupRequest(className="walk.Walk"), messages.SetupResponse)
-        request = messages.CallRequest(methodName="predict", methodArguments=variants.arguments(["BTC", 1]))
-        assert ask(port, messages.CALL, request, messages.CallResponse).status.code == code
+        ask(port, protocol.SETUP, protocol.SetupRequest(className="walk.Walk"), protocol.SetupResponse)
+        request = protocol.CallRequest(methodName="predict", methodArguments=protocol.arguments(["BTC", 1]))
+        assert ask(port, protocol.CALL, request, protocol.CallResponse).status.code == code
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
 
@@ -160,11 +159,11 @@ def test_a_node_with_credentials_lets_nobody_in_that_it_does_not_know(start, mod
     known = grpc.ssl_channel_credentials(ca.certificate, made.pem(caller), ca.issue("coordinator", caller))
     named = [("grpc.ssl_target_name_override", made.node_name("42"))]
     with grpc.secure_channel(f"127.0.0.1:{port_in(line)}", known, named) as channel:
-        method = channel.unary_unary(messages.REST, response_deserializer=messages.RestResponse.FromString)
+        method = channel.unary_unary(protocol.REST, response_deserializer=protocol.RestResponse.FromString)
         _, call = method.with_call(b"", timeout=60, wait_for_ready=True)
         assert ("x-server-auth-message", message) in call.initial_metadata()
     with pytest.raises(grpc.RpcError), grpc.insecure_channel(f"127.0.0.1:{port_in(line)}") as channel:
-        channel.unary_unary(messages.REST)(b"", timeout=3)
+        channel.unary_unary(protocol.REST)(b"", timeout=3)
 
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)

@@ -389,8 +389,8 @@ def test_a_base_class_that_is_not_there_is_told(name, why):
 
 def test_what_is_no_class_is_told():
     with pytest.raises(ContractError) as caught:
-        find_class("crunch_game._quantities.seconds")
-    assert str(caught.value).startswith("'crunch_game._quantities.seconds' is not a class but <function seconds at ")
+        find_class("crunch_game.loading.load_model")
+    assert str(caught.value).startswith("'crunch_game.loading.load_model' is not a class but <function load_model at ")
 
     with pytest.raises(ContractError, match=r"^a contract is a class or its dotted name, not 3$"):
         Contract(3)

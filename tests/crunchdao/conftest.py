@@ -11,7 +11,7 @@ from crunch_game import ModelRunner, Policy
 
 HERE = Path(__file__).parent
 
-sys.path.insert(0, str(HERE))  # for nodes, orchestra and peers
+sys.path[:0] = [str(HERE), str(HERE.parent / "hosts")]  # for nodes, orchestra, peers and taking_turns
 
 
 @pytest.fixture(scope="module")

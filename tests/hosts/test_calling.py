@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from crunch_game._importing import import_code
 from crunch_game.contract import Contract
 from crunch_game.hosts._calling import Callee, NotOffered
-from crunch_game.loading import AutoLoader, make_model
 
 
 class Game:
@@ -61,39 +59,6 @@ def test_a_method_may_stand_on_the_instance_itself():
     model.predict = lambda asset, **rest: (asset, rest)
 
     assert Callee(model, Contract(Game)).call("predict", ["BTC"], {"step": 1}) == ("BTC", {"step": 1})
-
-
-MAIN = """
-import crunch_game
-
-class Tracker(crunch_game.TrackerBase):
-    def predict(self):
-        import utils
-        from parts import late
-        return [utils.NAME, late.NAME, late.__name__]
-"""
-
-
-def test_two_submissions_import_their_own_modules_late_and_in_turns(tmp_path):
-    contract = Contract("crunch_game.tracker.TrackerBase")
-    playing = []
-    for name in ("alice", "bob"):
-        folder = tmp_path / name
-        (folder / "parts").mkdir(parents=True)
-        (folder / "main.py").write_text(MAIN)
-        (folder / "utils.py").write_text(f"NAME = {name!r}")
-        (folder / "parts" / "late.py").write_text(f"NAME = {name + '/late'!r}")
-        code = import_code(folder)
-        with code.scope:
-            playing.append((code.scope, Callee(make_model(code, contract, AutoLoader(), (), {}), contract)))
-
-    answers = []
-    for _ in range(3):
-        for scope, callee in playing:
-            with scope:
-                answers.append(callee.call("predict", [], {}))
-
-    assert answers == [["alice", "alice/late", "parts.late"], ["bob", "bob/late", "parts.late"]] * 3
 
 
 # Callers that know another version of the base class

@@ -5,56 +5,17 @@ One machine plays all three beside a model of the rules that is as simple as can
 
 from __future__ import annotations
 
-import asyncio
-import re
 import time
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from stage import PATIENCE, Stage, answer
+from taking_turns import ANSWERED, GONE, Asked, outcome_of, play
 
-from crunch_game import TrackerBase
-from crunch_game.contract import Contract
-from crunch_game.crunchdao.client._instance import Node
-from crunch_game.crunchdao.client._pending import PendingCall, PendingRound
-from crunch_game.crunchdao.client._requests import Requests
-from crunch_game.crunchdao.protocol import CallResponse, ReplyCode, Status
 from crunch_game.hosts import Turns
 from crunch_game.hosts._turns import Missed
-from crunch_game.hosts.base import Call
 from crunch_game.hosts.process import _framing as framing
 from crunch_game.hosts.process.engine import Exchange, Gone
-from crunch_game.models import Submission
-from crunch_game.policy import Trigger
-
-METHODS = ("tick", "predict", "describe")
-ANSWERED, GONE, NO_ANSWER = "answered", "gone", "no answer"
-
-
-class Base(TrackerBase):
-    def tick(self) -> None: ...
-
-    def predict(self) -> None: ...
-
-    def describe(self) -> None: ...
-
-
-@dataclass(eq=False)
-class Asked:
-    """A call, as the machine knows it."""
-
-    method: str
-    outcome: str | None = None
-    token: Any = field(default=None, repr=False)
-
-
-def outcome_of(missed: Missed[Any]) -> str:
-    return NO_ANSWER if missed.asked else f"busy with {missed.busy_with}"
-
 
 # Three that take turns. Each knows the calls that have reached the model, in their order, and what came of all.
 
@@ -167,7 +128,7 @@ class InTheEngine:
 
     def until(self, look: Any) -> None:
         begun = time.monotonic()
-        while not look():
+        while not self._sees(look):
             assert time.monotonic() - begun < PATIENCE, (self.at_model, self.outcomes, self.late)
             try:
                 for frame in self.reader.feed(self.channel.recv(1 << 16)):
@@ -176,222 +137,21 @@ class InTheEngine:
                 with self.stage.heard:
                     self.stage.heard.wait(0.001)
 
+    def _sees(self, look: Any) -> bool:
+        with self.stage.heard:  # the engine's thread must not add to what is looked at
+            return bool(look())
+
     def close(self) -> None:
         self.channel.close()
         self.stage.close()
 
 
-class FakeConnection:
-    """A node whose answers are given by the test."""
-
-    def __init__(self) -> None:
-        self.requests: list[asyncio.Future[bytes]] = []
-
-    async def request(self, path: str, message: bytes, **_: Any) -> bytes:
-        answered = asyncio.get_running_loop().create_future()
-        self.requests.append(answered)
-        return await answered
-
-    async def close(self) -> None:
-        pass
+def test_the_queue_alone_takes_turns_as_the_rules_say():
+    play(Alone, 150)
 
 
-class AtANode:
-    """A node, asked over a connection that is not."""
-
-    max_overdue = 4
-    misses_at_once = False
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.connection = FakeConnection()
-        self.node = Node(Submission("a", "localhost:1"), self.connection, self)
-        self.contract = Contract(Base)
-        self.at_model: list[Asked] = []
-        self.outcomes: dict[Asked, str] = {}
-        self.late = 0
-        self.waiting: list[Asked] = []
-        self.futures: dict[Asked, asyncio.Future[bytes]] = {}
-
-    def happened(self, instance: Any, event: Trigger, fault: Any) -> None:
-        """As the watcher."""
-        assert event is Trigger.LATE
-        self.late += 1
-
-    def _run(self, function: Any, *args: Any) -> None:
-        async def run() -> None:
-            function(*args)
-            for _ in range(5):
-                await asyncio.sleep(0)
-
-        self.loop.run_until_complete(run())
-        for future in self.connection.requests:
-            call = self.waiting.pop(0)
-            self.futures[call] = future
-        self.connection.requests.clear()
-        self.at_model = [call for call, future in self.futures.items() if not future.done()]
-        for call in list(self.calls):
-            for _, reply in call.token.round.collected():
-                self.outcomes[call] = self._outcome(reply)
-
-    calls: list[Asked]
-
-    def _outcome(self, reply: Any) -> str:
-        if reply.event is Trigger.ANSWERED:
-            return ANSWERED
-        if reply.event is Trigger.DROPPED:
-            return GONE
-        assert reply.event is Trigger.DEADLINE
-        busy = re.match(r"not asked within 1 s: it has been (busy with \w+) for \S+ s$", reply.fault.message)
-        assert busy or reply.fault.message == "no answer within 1 s"
-        return busy[1] if busy else NO_ANSWER
-
-    def ask(self, call: Asked) -> None:
-        if not hasattr(self, "calls"):
-            self.calls = []
-        made = Call(self.contract.method(call.method), [], {}, 1.0)
-        call.token = PendingCall(PendingRound(made, each=True), self.node, Requests(made), None)
-        self.calls.append(call)
-        self.waiting.append(call)
-        self._run(self.node.ask, call.token)
-
-    def answer(self, call: Asked) -> None:
-        said = CallResponse(status=Status(code=ReplyCode.SUCCESS)).SerializeToString()
-        self._run(self.futures[call].set_result, said)
-
-    def miss(self, call: Asked) -> None:
-        if call in self.waiting:
-            self.waiting.remove(call)
-        self._run(self.node.miss, call.token)
-
-    def give_up(self, call: Asked) -> None:
-        if call in self.waiting:
-            self.waiting.remove(call)
-        self._run(self.node.give_up, call.token)
-
-    def end(self) -> None:
-        self._run(self.node.drop)
-
-    def until(self, look: Any) -> None:
-        assert look()
-
-    def close(self) -> None:
-        self.loop.run_until_complete(self.node.close())
-        self.loop.close()
-
-
-# The rules, as simple as can be.
-
-
-class TakingTurns(RuleBasedStateMachine):
-    """At most one call that somebody waits for is with the model; the rest come in their order."""
-
-    player: type[Alone] | type[InTheEngine] | type[AtANode]
-
-    @initialize()
-    def begin(self) -> None:
-        self.it = self.player()
-        self.queue: list[Asked] = []
-        self.running: list[Asked] = []
-        self.awaited: set[Asked] = set()
-        self.expected: dict[Asked, str] = {}
-        self.late = 0
-        self.over = False
-
-    def _go_on(self) -> None:
-        """Whatever the model is free for is asked."""
-        while True:
-            if any(call in self.awaited for call in self.running):
-                return
-            if len(self.running) > self.it.max_overdue:
-                if not self.it.max_overdue:
-                    return
-                del self.running[0]  # its answer is waited for no longer
-            if not self.queue:
-                return
-            self.running.append(self.queue.pop(0))
-
-    def _ask(self, method: str) -> Asked:
-        call = Asked(method)
-        self.queue.append(call)
-        self.awaited.add(call)
-        self._go_on()
-        return call
-
-    def _expire(self, call: Asked) -> str:
-        self.awaited.remove(call)
-        if call in self.running:
-            return NO_ANSWER
-        self.queue.remove(call)
-        return f"busy with {self.running[0].method}"
-
-    @rule(method=st.sampled_from(METHODS))
-    def ask(self, method: str) -> None:
-        if not self.over:
-            self.it.ask(self._ask(method))
-
-    @rule(data=st.data())
-    @precondition(lambda self: not self.over and self.running)
-    def answer(self, data: st.DataObject) -> None:
-        call = data.draw(st.sampled_from(self.running))
-        self.running.remove(call)
-        if call in self.awaited:
-            self.awaited.remove(call)
-            self.expected[call] = ANSWERED
-        elif not self.running:
-            self.late += 1
-        self._go_on()
-        self.it.answer(call)
-
-    @rule(data=st.data(), method=st.sampled_from(METHODS))
-    @precondition(lambda self: not self.over and (self.awaited or self.it.misses_at_once))
-    def miss(self, data: st.DataObject, method: str) -> None:
-        if self.it.misses_at_once:
-            call = self._ask(method)
-        else:
-            call = data.draw(st.sampled_from([*self.running, *self.queue]).filter(self.awaited.__contains__))
-        self.expected[call] = self._expire(call)
-        self._go_on()
-        self.it.miss(call)
-
-    @rule(data=st.data())
-    @precondition(lambda self: not self.over and self.awaited)
-    def give_up(self, data: st.DataObject) -> None:
-        call = data.draw(st.sampled_from([*self.running, *self.queue]).filter(self.awaited.__contains__))
-        self._expire(call)
-        self._go_on()
-        self.it.give_up(call)
-
-    @rule()
-    @precondition(lambda self: not self.over and self.expected)
-    def end(self) -> None:
-        self.over = True
-        self.expected.update(dict.fromkeys(self.awaited, GONE))
-        self.it.end()
-
-    @invariant()
-    def everything_is_as_the_rules_say(self) -> None:
-        if hasattr(self, "it"):
-            self.it.until(lambda: self.it.outcomes == self.expected and self.it.late == self.late)
-            if not self.over:
-                self.it.until(lambda: self.it.at_model == self.running)
-
-    def teardown(self) -> None:
-        if hasattr(self, "it"):
-            self.it.close()
-
-
-def machine_for(player: type, examples: int) -> type:
-    machine = type(f"TakingTurns{player.__name__}", (TakingTurns,), {"player": player})
-    machine.TestCase.settings = settings(
-        max_examples=examples, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-    )
-    return machine.TestCase
-
-
-TestAlone = machine_for(Alone, 150)
-TestInTheEngine = machine_for(InTheEngine, 25)
-TestAtANode = machine_for(AtANode, 40)
+def test_the_engine_takes_turns_as_the_rules_say():
+    play(InTheEngine, 25)
 
 
 # What a model is busy with when it refuses a call: ours, or somebody else's.

@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -285,14 +286,12 @@ async def test_a_fork_server_killed_while_a_model_is_on_its_way_is_not_that_mode
 
 @pytest.mark.anyio
 async def test_a_model_that_cannot_be_started_for_want_of_descriptors_fails_alone(submit, running, monkeypatch, log):
-    from crunch_game.hosts.process._instance import Process
-
-    def open_none(self):
+    def open_none():
         raise OSError(24, "Too many open files")
 
     async with running([submit("a", PID), submit("b", PID)]) as runner:
         with monkeypatch.context() as patch:
-            patch.setattr(Process, "open", open_none)
+            patch.setattr(socket, "socketpair", open_none)
             await runner.readmit("b")
             told = await log.until(ModelLoadFailed)
         assert told.fault.message == "its process cannot be started: [Errno 24] Too many open files"

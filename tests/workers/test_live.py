@@ -27,7 +27,7 @@ from crunch_game import (
 )
 from crunch_game.errors import FeedError
 from crunch_game.events import ModelLeft, ModelReady, ModelRestarted, RoundLate, RoundPlayed, RoundsMissed, TickPlayed
-from crunch_game.feeds._polling import Backoff
+from crunch_game.feeds import Backoff
 from crunch_game.feeds.base import FeedTrouble
 from crunch_game.workers import Standings
 

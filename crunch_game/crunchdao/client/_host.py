@@ -14,7 +14,6 @@ from google.protobuf.message import DecodeError
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
-from crunch_game._faults import describe_exception
 from crunch_game._public import public
 from crunch_game.crunchdao.client import _backoff as backoff
 from crunch_game.crunchdao.client import _replies as replies
@@ -25,6 +24,7 @@ from crunch_game.crunchdao.client._pending import PendingCall, PendingRound
 from crunch_game.crunchdao.client._requests import Requests, setup_request
 from crunch_game.crunchdao.protocol import CREATED, SETUP, Refused, ReplyCode, SetupResponse
 from crunch_game.errors import UsageError
+from crunch_game.faults import describe_exception
 from crunch_game.hosts import TableReader
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
 from crunch_game.models import Submission

@@ -11,12 +11,12 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 from grpc.aio import AioRpcError
 
-from crunch_game._faults import describe_exception
 from crunch_game.crunchdao.client import _backoff as backoff
 from crunch_game.crunchdao.client import _replies as replies
 from crunch_game.crunchdao.client._connection import Connection
 from crunch_game.crunchdao.client._pending import PendingCall
 from crunch_game.crunchdao.protocol import CALL, Refused
+from crunch_game.faults import describe_exception
 from crunch_game.hosts import Turns
 from crunch_game.hosts.base import Instance, Reply, Watcher
 from crunch_game.models import Submission

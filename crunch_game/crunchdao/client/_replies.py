@@ -8,9 +8,9 @@ from google.protobuf.message import DecodeError
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
-from crunch_game._faults import shortened
 from crunch_game.crunchdao.protocol import MAX_MESSAGE, UNSENT, CallResponse, ReplyCode, decode_answer
 from crunch_game.encoding import Undecodable
+from crunch_game.faults import shortened
 from crunch_game.hosts.base import Reply
 from crunch_game.outcomes import Fault
 from crunch_game.policy import Trigger

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from crunch_game.crunchdao.protocol._messages import SetupResponse as SetupResponse
     from crunch_game.crunchdao.protocol._messages import Status as Status
     from crunch_game.crunchdao.protocol._variants import arguments as arguments
+    from crunch_game.crunchdao.protocol._variants import decode as decode
     from crunch_game.crunchdao.protocol._variants import decode_answer as decode_answer
     from crunch_game.crunchdao.protocol._variants import encode as encode
     from crunch_game.crunchdao.protocol._variants import keywords as keywords

@@ -16,8 +16,8 @@ from typing import Final
 import anyio
 import msgspec
 
-from crunch_game._faults import shortened
 from crunch_game.encoding import Undecodable, Unsendable, decode_answer, sent_table
+from crunch_game.faults import shortened
 from crunch_game.hosts._turns import Missed
 from crunch_game.hosts.base import Call, Instance, LoadFailure, Reply, Setup
 from crunch_game.hosts.process import _framing as framing

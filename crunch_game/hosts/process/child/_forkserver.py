@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from crunch_game._faults import describe_exception, own_frames
 from crunch_game._importing import run_main
 from crunch_game.contract import Contract
+from crunch_game.faults import describe_exception, own_frames
 from crunch_game.hosts.process import _installed as installed
 from crunch_game.hosts.process._folders import discard
 from crunch_game.hosts.process.child import _output as output

@@ -12,7 +12,7 @@ from contextlib import suppress
 from textwrap import indent
 from typing import Final
 
-from crunch_game._faults import describe_exception, own_frames
+from crunch_game.faults import describe_exception, own_frames
 
 NOTE_PREFIX: Final = "[crunch_game] "
 """Begins every line that we write to a model's log."""

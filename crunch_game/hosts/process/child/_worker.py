@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import msgspec
 
-from crunch_game._faults import fault_of, own_frames, shortened
 from crunch_game._importing import import_code
 from crunch_game.contract import Contract
 from crunch_game.encoding import Unsendable, decode, reader
 from crunch_game.errors import LoadError
+from crunch_game.faults import fault_of, own_frames, shortened
 from crunch_game.hosts._calling import Callee
 from crunch_game.hosts.process import _framing as framing
 from crunch_game.hosts.process import _lifeline as lifeline

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import takewhile
 from typing import Final, NamedTuple
 
-from crunch_game._faults import is_foreign, printable, shortened
+from crunch_game.faults import is_foreign, printable, shortened
 from crunch_game.hosts.process.child import FATAL_PREFIX, NOTE_PREFIX
 
 _FATAL: Final = "Fatal Python error: "

@@ -19,8 +19,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from crunch_game._faults import describe_exception
 from crunch_game.errors import CrunchGameError
+from crunch_game.faults import describe_exception
 from crunch_game.hosts._turns import Missed
 from crunch_game.hosts.process import _framing as framing
 from crunch_game.hosts.process.child import is_exiting

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from crunch_game.outcomes import Fault
 
+__all__ = ["describe_exception", "fault_of", "is_foreign", "own_frames", "own_stack", "printable", "shortened"]
+
 _OURS: Final = f"{Path(__file__).parent}{os.sep}"
 _EXAMPLES: Final = f"{_OURS}examples{os.sep}"
 _MAX_CHARACTERS: Final = 8_000
