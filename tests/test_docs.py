@@ -66,7 +66,11 @@ def test_every_file_that_a_page_names_exists() -> None:
     assert missing == set()
 
 
-ROUTES: dict[str, int] = {}
+ROUTES = {
+    "From a submission's folder to a ready model": 12,
+    "From a call to a stored prediction": 12,
+    "From a stored prediction to a row of the leaderboard": 8,
+}
 """The headings of the architecture page under which a way through the house is told, and the most stops it may have.
 
 A stop is an item of a numbered list that begins with a file: "3. `crunch_game/runner.py` asks every model at once".

@@ -17,11 +17,11 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from crunch_game._public import public
 from crunch_game.crunchdao.client import _backoff as backoff
+from crunch_game.crunchdao.client._announcements import Announcements
 from crunch_game.crunchdao.client._credentials import Credentials
 from crunch_game.crunchdao.client._host import NodeHost, need_asyncio
 from crunch_game.crunchdao.protocol import (
     CONNECTION_FAILED,
-    Announcements,
     FailureReport,
     FailureReportFrame,
     IncomingFrame,

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from crunch_game.crunchdao.protocol._addresses import is_unspecified as is_unspecified
     from crunch_game.crunchdao.protocol._addresses import parsed as parsed
     from crunch_game.crunchdao.protocol._addresses import written as written
-    from crunch_game.crunchdao.protocol._announcements import Announcements as Announcements
     from crunch_game.crunchdao.protocol._attestation import Refused as Refused
     from crunch_game.crunchdao.protocol._attestation import WalletAttestation as WalletAttestation
     from crunch_game.crunchdao.protocol._attestation import verify as verify
