@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from crunch_game.crunchdao.protocol._frames import Announced, RunState
+from crunch_game.crunchdao.protocol import Announced, RunState
 from crunch_game.models import Submission
 
 
