@@ -150,11 +150,12 @@ class Turns(Generic[CallT]):
             self.queue.remove(call)
         if was_refused:
             self._refused = None
+        oldest = next((each for each in self.running if each is not call), None)
+        if oldest is not None and (was_refused or not asked):
+            # A refused call that is asked again waits for what kept the model from it: it will be refused again.
+            return Missed(False, oldest.method, now - self.running[oldest], oldest)
         if asked and not (was_refused and self._refused_for is None):
             return Missed(True, call.method, now - self.running[call], call)
-        if self.running and not asked:
-            oldest = next(iter(self.running))
-            return Missed(False, oldest.method, now - self.running[oldest], oldest)
         if self._refused_for is not None:
             method, since = self._refused_for
             return Missed(False, method, now - since, None)

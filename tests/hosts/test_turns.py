@@ -5,6 +5,7 @@ One machine plays all three beside a model of the rules that is as simple as can
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -121,6 +122,9 @@ class InTheEngine:
 
     def give_up(self, call: Asked) -> None:
         self.stage.engine.do(lambda: self.stage.engine.abandon(call.token))
+        given_up = threading.Event()  # an answer that comes before that is in time
+        self.stage.engine.do(given_up.set)
+        assert given_up.wait(PATIENCE)
 
     def end(self) -> None:
         self.channel.close()
@@ -194,6 +198,17 @@ def test_a_call_refused_while_an_overdue_one_runs_waits_for_that_one():
     turns.expire(late, 1.0)
     assert turns.add(call, 2.0)
     assert turns.refused(call, 2.1)
+    missed = turns.expire(call, 3.0)
+    assert (missed.asked, missed.busy_with, missed.busy_seconds, missed.at) == (False, "tick", 3.0, late)
+
+
+def test_a_call_asked_again_while_an_overdue_one_still_runs_was_not_taken_in_time():
+    turns, late, call = Turns[Asked](4), Asked("tick"), Asked("predict")
+    turns.add(late, 0.0)
+    turns.expire(late, 1.0)
+    turns.add(call, 2.0)
+    turns.refused(call, 2.1)
+    assert turns.next(2.9) is call
     missed = turns.expire(call, 3.0)
     assert (missed.asked, missed.busy_with, missed.busy_seconds, missed.at) == (False, "tick", 3.0, late)
 
