@@ -373,7 +373,7 @@ async def test_a_model_that_is_late_times_out_and_nobody_waits_for_it(on_nodes):
 
 async def test_a_model_that_is_still_busy_is_waited_for_within_the_budget(on_nodes):
     async with node(Gated) as alice, on_nodes(alice) as runner:
-        await runner.call("predict", timeout=1.0)  # within which the node has it
+        await runner.call("predict", timeout=0.1)
         asked = asyncio.create_task(runner.call("tick", {}, timeout=20))
         await asyncio.sleep(0.3)
         alice.instance.gate.set()
@@ -383,7 +383,7 @@ async def test_a_model_that_is_still_busy_is_waited_for_within_the_budget(on_nod
 
 async def test_a_round_that_a_busy_model_misses_whole_says_what_it_is_busy_with(on_nodes):
     async with node(Gated) as alice, on_nodes(alice) as runner:
-        await runner.call("predict", timeout=1.0)  # within which the node has it
+        await runner.call("predict", timeout=0.1)
         missed = (await runner.call("tick", {}, timeout=0.2))["alice"]
 
         assert missed.status is Status.TIMEOUT
