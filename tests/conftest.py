@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from crunch_game import Submission
 
 # How long an example takes is the machine's affair, and no law of what is tested.
+# A test that needs more or fewer examples says how many times the profile's, so that `make quick` is quick.
 settings.register_profile("laws", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("quick", settings.get_profile("laws"), max_examples=20)
 settings.load_profile("laws")

@@ -326,7 +326,7 @@ class OneModel(RuleBasedStateMachine):
 
 
 TestOneModel = OneModel.TestCase
-TestOneModel.settings = settings(max_examples=300, stateful_step_count=60, deadline=None)
+TestOneModel.settings = settings(max_examples=3 * settings().max_examples, stateful_step_count=60)
 
 
 # Strikes.

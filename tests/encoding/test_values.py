@@ -316,7 +316,7 @@ TABLE = bytes(wire._table(pd.DataFrame({"a": [1, 2.5], "b": ["x", "yy"], "c": pd
 TABLE_OF_ONE = bytes(wire._table(pd.DataFrame({"a": [1]})))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples)
 @given(st.lists(st.tuples(st.integers(0, len(TABLE) - 1), st.integers(0, 255)), min_size=1, max_size=6))
 def test_forged_tables_are_a_table_or_undecodable(damages):
     data = bytearray(TABLE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -142,11 +142,11 @@ class TakingTurns(RuleBasedStateMachine):
             self.it.close()
 
 
-def play(player: type, examples: int) -> None:
+def play(player: type, percent: int) -> None:
     """Play by the rules, and fail if the player does otherwise."""
     run_state_machine_as_test(
         type(f"TakingTurns{player.__name__}", (TakingTurns,), {"player": player}),
         settings=settings(
-            max_examples=examples, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+            max_examples=settings().max_examples * percent // 100, stateful_step_count=30
         ),
     )

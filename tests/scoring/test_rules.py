@@ -63,7 +63,7 @@ def near(density: Density) -> list[float]:
     return [m + k * s for m, s in zip(means, deviations, strict=True) for k in (-5, -2, 0, 2, 5)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=settings().max_examples * 2 // 5)
 @given(densities, outcomes)
 def test_crps_is_the_integral_of_its_definition(density: Density, y: float) -> None:
     low, high = reach(density)
@@ -92,7 +92,7 @@ def test_an_outcome_far_in_the_tail_has_a_finite_log_score() -> None:
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=settings().max_examples // 4)
 @given(normals, densities)
 def test_the_rules_are_proper(truth: Density, other: Density) -> None:
     """On average over outcomes of the truth nothing beats telling it."""
