@@ -146,7 +146,5 @@ def play(player: type, percent: int) -> None:
     """Play by the rules, and fail if the player does otherwise."""
     run_state_machine_as_test(
         type(f"TakingTurns{player.__name__}", (TakingTurns,), {"player": player}),
-        settings=settings(
-            max_examples=settings().max_examples * percent // 100, stateful_step_count=30
-        ),
+        settings=settings(max_examples=settings().max_examples * percent // 100, stateful_step_count=30),
     )
