@@ -118,7 +118,10 @@ async def test_a_model_that_dies_plays_again_with_a_fresh_instance_and_its_histo
             await runner.tick("history", models=[model.id])
 
         died = (await runner.call("measure", 3))["alice"]
-        assert (died.status, died.error.message) == (Status.RAISED, "its process ended during measure: " + EXIT_3)
+        if died.status is Status.SKIPPED:  # its recovery, which the orchestrator tells of, was here before the answer
+            assert died.error.message.endswith(" s: its node is being recovered")
+        else:
+            assert (died.status, died.error.message) == (Status.RAISED, "its process ended during measure: " + EXIT_3)
         await log.until(events.ModelReady, "alice", count=2)
         assert values(await runner.predict(3)) == {"alice": [3, 0, 1, 1]}
 
