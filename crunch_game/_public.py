@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, dataclass_transform
 
 _T = TypeVar("_T")
 
@@ -19,6 +19,14 @@ def public(thing: _T) -> _T:
     """
     thing.__module__ = "crunch_game"
     return thing
+
+
+@dataclass_transform(frozen_default=True)
+def record(cls: type[_T]) -> type[_T]:
+    """Decorates a frozen record of the package's face: a dataclass of its fields alone, which says as `public` does."""
+    from dataclasses import dataclass  # here: a participant's model imports this module, and has no use for it
+
+    return public(dataclass(frozen=True, slots=True)(cls))
 
 
 def lazy_face(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:

@@ -51,7 +51,6 @@ __all__ = [
 ]
 
 
-@public
 class CrunchGameError(Exception):
     """The root of all errors of crunch_game. Each can be pickled and copied, with its attributes."""
 
@@ -60,34 +59,28 @@ class CrunchGameError(Exception):
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
-@public
 class ContractError(CrunchGameError):
     """The author's own code breaks the author's own contract; no model was called."""
 
 
-@public
 class UnknownModel(ContractError, KeyError):
     """A model id that was never in the game."""
 
     __str__ = Exception.__str__  # KeyError would show the quoted repr
 
 
-@public
 class LoadError(CrunchGameError):
     """A submission could not be turned into a model."""
 
 
-@public
 class NoModelFound(LoadError):
     """A submission holds no concrete subclass of the base class, and no factory."""
 
 
-@public
 class AmbiguousModel(LoadError):
     """A submission holds several concrete subclasses, and the loader is strict."""
 
 
-@public
 class ModelError(CrunchGameError):
     """One model failed one call.
 
@@ -104,27 +97,22 @@ class ModelError(CrunchGameError):
         self.traceback = traceback
 
 
-@public
 class InvalidAnswer(ModelError):
     """The model's answer breaks the contract."""
 
 
-@public
 class ModelRaised(ModelError):
     """The model raised an exception."""
 
 
-@public
 class ModelTimeout(ModelError):
     """The model gave no answer within its budget."""
 
 
-@public
 class ModelDied(ModelError):
     """The model's process ended during the call."""
 
 
-@public
 class ModelUnavailable(ModelError):
     """The model was not called, or could not be reached; the message says why."""
 
@@ -133,37 +121,30 @@ ModelStopped = ModelUnavailable
 """Its earlier name; `crunch_game.ModelStopped` is the event."""
 
 
-@public
 class GameError(CrunchGameError):
     """A game, or one of its parts, is described wrongly."""
 
 
-@public
 class UsageError(CrunchGameError):
     """A part is used at a moment, or in a way, that cannot be: a runner that is not running, a second time."""
 
 
-@public
 class ResourceError(CrunchGameError):
     """The machine does not give what is needed: the port is taken, the key cannot be read, it is not Linux."""
 
 
-@public
 class CapsuleError(CrunchGameError):
     """A file is no fault capsule, or it cannot be played again here."""
 
 
-@public
 class StoreError(CrunchGameError):
     """A store cannot be opened, read or written."""
 
 
-@public
 class FeedError(CrunchGameError):
     """A feed's data cannot be read."""
 
 
-@public
 class MissingExtra(CrunchGameError, ImportError):
     """A library that belongs to an optional extra is not installed."""
 
@@ -174,3 +155,7 @@ class MissingExtra(CrunchGameError, ImportError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.library, self.extra), self.__dict__  # an ImportError's message is set by __init__ only
+
+
+for _name in __all__:
+    public(globals()[_name])

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from crunch_game._public import public
+from crunch_game._public import record
 from crunch_game._quantities import counted
 from crunch_game.outcomes import Fault, Round
 
@@ -35,8 +34,7 @@ __all__ = [
 ]
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class ModelJoined:
     """The roster has a new model; it is being loaded."""
 
@@ -47,8 +45,7 @@ class ModelJoined:
         return f"{self.model_id} joined"
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class ModelReady:
     """A fresh instance is loaded, and plays from the next round on.
 
@@ -63,8 +60,7 @@ class ModelReady:
         return f"{self.model_id} is ready" + "".join(f"; {warning}" for warning in self.warnings)
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class ModelLoadFailed:
     """The submission could not be loaded; the fault says why."""
 
@@ -76,8 +72,7 @@ class ModelLoadFailed:
         return f"{self.model_id} could not be loaded: {self.fault}"
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class ModelRedeployed:
     """New code has replaced the old one, without its strikes."""
 
@@ -89,8 +84,7 @@ class ModelRedeployed:
         return f"{self.model_id} plays with new code, {self.deployment_id}"
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class ModelRestarted:
     """The instance has ended; the fault says why. A fresh one is started in `delay` seconds."""
 
@@ -103,8 +97,7 @@ class ModelRestarted:
         return f"{self.model_id} is restarted: {self.fault}"
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class ModelStopped:
     """The model is out of the game until it has a new deployment or is readmitted.
 
@@ -120,8 +113,7 @@ class ModelStopped:
         return f"{self.model_id} is stopped: {self.reason}"
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class ModelLeft:
     """The roster no longer has the model."""
 
@@ -132,8 +124,7 @@ class ModelLeft:
         return f"{self.model_id} left"
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class FieldFault:
     """Most of the models failed the same call. That is the game's fault, and no strike.
 
@@ -149,8 +140,7 @@ class FieldFault:
         return f"{self.failed} of {self.asked} models failed {self.method}, so the game is at fault: {self.fault}"
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class LoopBlocked:
     """The author's own code blocked the event loop for this many seconds after a round had ended."""
 
@@ -160,8 +150,7 @@ class LoopBlocked:
         return f"the event loop was blocked for {self.seconds:.2f} s"
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class RosterLost:
     """The roster cannot be reached. The models continue to play."""
 
@@ -171,8 +160,7 @@ class RosterLost:
         return f"the roster is lost: {self.reason}"
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class RosterFound:
     """The roster can be reached again, and its models are those of the game."""
 
@@ -180,8 +168,7 @@ class RosterFound:
         return "the roster is back"
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class CapsuleSaved:
     """A failing call was saved as a fault capsule. `method` is None if the submission could not be loaded."""
 
@@ -194,8 +181,7 @@ class CapsuleSaved:
         return f"{self.model_id}: the failing {self.method or 'load'} is saved; see: crunch-game replay {self.path}"
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class CapsuleLost:
     """A failing call could not be saved as a fault capsule."""
 
@@ -225,8 +211,7 @@ RunnerEvent = (
 )
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class TickPlayed:
     """Every model was ticked with a row of the feed. `at` is on the game's clock."""
 
@@ -239,8 +224,7 @@ class TickPlayed:
         )
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class RoundPlayed:
     """Every model was asked for one prediction. `at` is on the game's clock."""
 
@@ -252,8 +236,7 @@ class RoundPlayed:
         return f"{self.key} was played: {len(self.round.succeeded)} of {len(self.round)} ok"
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class RoundLate:
     """A round was played `late` seconds after its slot began."""
 
@@ -265,8 +248,7 @@ class RoundLate:
         return f"{self.key} was played {self.late:.1f} s late"
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class RoundsMissed:
     """The last `count` slots before `slot` had no round: no data arrived, or the game did not run."""
 
@@ -279,8 +261,7 @@ class RoundsMissed:
         return f"{counted(self.count, 'round')} of {self.key} {were} missed before {self.slot:%Y-%m-%d %H:%M:%S} UTC"
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class PredictionsSetAside:
     """Predictions could not be scored. Each reason is reported once; the store has that of every prediction."""
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crunch_game._public import public
+from crunch_game._public import public, record
 from crunch_game.policy import Health, State
 from crunch_game.sources import ClassSource, FileSource, FolderSource, Source, SourceLike, source_of
 
 __all__ = ["Model", "Submission"]
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class Submission:
     """The code that a model comes from.
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from crunch_game._public import public
+from crunch_game._public import public, record
 from crunch_game._status import Kind, Status
 from crunch_game.errors import InvalidAnswer, ModelDied, ModelError, ModelRaised, ModelTimeout, ModelUnavailable
 
@@ -26,8 +25,7 @@ _ERRORS: dict[Status, type[ModelError]] = {
 }
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class Fault:
     """Why a call, or a load, did not succeed.
 

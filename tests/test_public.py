@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from crunch_game._public import public
+from crunch_game._public import public, record
 
 FACE = """
 from typing import TYPE_CHECKING
@@ -62,6 +62,19 @@ def test_above_other_decorators_it_marks_what_they_made() -> None:
 
     assert Point.__module__ == "crunch_game"
     assert dataclasses.replace(Point(), x=1) == Point(1)
+
+
+def test_a_record_is_a_frozen_dataclass_of_the_package() -> None:
+    @record
+    class Point:
+        x: int = 0
+
+    point = Point(1)
+    assert (Point.__module__, repr(point).rpartition(".")[2]) == ("crunch_game", "Point(x=1)")
+    assert dataclasses.replace(point, x=2) == Point(2)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        point.x = 3  # type: ignore[misc]
+    assert not hasattr(point, "__dict__")
 
 
 def test_a_face_loads_each_name_on_its_first_use(house) -> None:

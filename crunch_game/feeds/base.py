@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from crunch_game._public import public
+from crunch_game._public import public, record
 
 __all__ = ["Feed", "FeedEvent", "FeedGap", "FeedTrouble", "Row", "RowDropped"]
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class Row:
     """The data of one moment.
 
@@ -35,8 +33,7 @@ class Row:
         }
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class FeedGap:
     """The feed was silent for longer than it should be."""
 
@@ -47,8 +44,7 @@ class FeedGap:
         return f"the feed was silent from {self.after:%Y-%m-%d %H:%M:%S} to {self.until:%Y-%m-%d %H:%M:%S} UTC"
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class FeedTrouble:
     """The source failed, and will be asked again in `retry_in` seconds."""
 
@@ -60,8 +56,7 @@ class FeedTrouble:
         return f"the feed failed ({self.failures} in a row, asked again in {self.retry_in:.1f} s): {self.reason}"
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class RowDropped:
     """A row was left out: it is a repetition, older than one already yielded, or unreadable."""
 

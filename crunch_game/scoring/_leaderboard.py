@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import Literal, TypeAlias
 
-from crunch_game._public import public
+from crunch_game._public import public, record
 from crunch_game.errors import GameError
 from crunch_game.storage.base import Score
 
@@ -19,8 +19,7 @@ Missing: TypeAlias = Literal["worst"] | float | Callable[[Sequence[float]], floa
 in ascending order."""
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class Standing:
     """One model's place on the leaderboard.
 

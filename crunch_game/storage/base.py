@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from crunch_game._public import public
+from crunch_game._public import public, record
 from crunch_game._status import Status
 from crunch_game.feeds.base import Row
 
 __all__ = ["ModelRecord", "Prediction", "Score", "Store"]
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class Prediction:
     """One model's answer in one round, or why there is none. It is identified by `(model_id, key, at)`.
 
@@ -47,8 +46,7 @@ class Prediction:
     elapsed: float = 0.0
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class Score:
     """The score of one prediction, which is identified by `(model_id, key, at)`.
 
@@ -67,8 +65,7 @@ class Score:
     reason: str | None = None
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class ModelRecord:
     """A model, and its last known state."""
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 import anyio
 
-from crunch_game._public import public
+from crunch_game._public import record
 from crunch_game.errors import UsageError
 from crunch_game.events import TROUBLE, GameEvent
 from crunch_game.feeds.base import Feed, FeedEvent, FeedGap, FeedTrouble, RowDropped
@@ -21,8 +20,7 @@ from crunch_game.scoring import Standing
 from crunch_game.storage.base import Store
 
 
-@public
-@dataclass(frozen=True, slots=True)
+@record
 class Standings:
     """The leaderboard at a time on the game's clock."""
 
