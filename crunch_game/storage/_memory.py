@@ -6,30 +6,13 @@ import threading
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from types import TracebackType
 from typing import Any, Self
 
 from crunch_game._public import public
 from crunch_game._status import Status
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
-from crunch_game.storage._codec import (
-    PackedModel,
-    PackedPrediction,
-    PackedRow,
-    PackedScore,
-    microseconds,
-    moment,
-    pack_document,
-    pack_model,
-    pack_prediction,
-    pack_row,
-    pack_score,
-    unpack_document,
-    unpack_prediction,
-    unpack_row,
-    unpack_score,
-)
+from crunch_game.storage import _codec as codec
 from crunch_game.storage.base import ModelRecord, Prediction, Score
 
 _Identity = tuple[int, str, str]
@@ -78,11 +61,11 @@ class MemoryStore:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._closed = False
-        self._rows: dict[int, PackedRow] = {}
+        self._rows: dict[int, codec.PackedRow] = {}
         self._row_times: list[int] = []
-        self._models: dict[str, PackedModel] = {}
-        self._predictions: dict[_Identity, PackedPrediction] = {}
-        self._scores: dict[_Identity, PackedScore] = {}
+        self._models: dict[str, codec.PackedModel] = {}
+        self._predictions: dict[_Identity, codec.PackedPrediction] = {}
+        self._scores: dict[_Identity, codec.PackedScore] = {}
         self._predicted, self._scored, self._pending = _Timeline(), _Timeline(), _Timeline()
         self._first_rounds: dict[str, int] = {}
         self._notes: dict[str, str] = {}
@@ -96,9 +79,9 @@ class MemoryStore:
     ) -> None:
         """Keep rows and predictions that are new; a model's record replaces the one before."""
         # Packed before anything is kept: if one record cannot be, none is.
-        new_rows = [pack_row(row) for row in rows]
-        new_predictions = [pack_prediction(prediction) for prediction in predictions]
-        new_models = [pack_model(model) for model in models]
+        new_rows = [codec.pack_row(row) for row in rows]
+        new_predictions = [codec.pack_prediction(prediction) for prediction in predictions]
+        new_models = [codec.pack_model(model) for model in models]
         with self._open():
             for row in new_rows:
                 if row.time not in self._rows:
@@ -108,7 +91,7 @@ class MemoryStore:
                 self._keep_prediction(prediction)
             self._models.update((model.model_id, model) for model in new_models)
 
-    def _keep_prediction(self, prediction: PackedPrediction) -> None:
+    def _keep_prediction(self, prediction: codec.PackedPrediction) -> None:
         identity = prediction[:3]
         if identity in self._predictions:
             return
@@ -122,7 +105,7 @@ class MemoryStore:
 
     def settle(self, scores: Sequence[Score]) -> None:
         """Keep scores; their predictions are no longer pending. A prediction keeps its first score."""
-        packed = [pack_score(score) for score in scores]
+        packed = [codec.pack_score(score) for score in scores]
         with self._open():
             for score in packed:
                 identity = score[:3]
@@ -137,41 +120,41 @@ class MemoryStore:
     def last_row(self) -> Row | None:
         """Return the latest row."""
         with self._open():
-            return unpack_row(self._rows[self._row_times[-1]]) if self._row_times else None
+            return codec.unpack_row(self._rows[self._row_times[-1]]) if self._row_times else None
 
     def rows(self, since: datetime | None = None) -> list[Row]:
         """Return the rows at or after `since`, oldest first."""
         with self._open():
-            start = 0 if since is None else bisect_left(self._row_times, microseconds(since))
-            return [unpack_row(self._rows[time]) for time in self._row_times[start:]]
+            start = 0 if since is None else bisect_left(self._row_times, codec.microseconds(since))
+            return [codec.unpack_row(self._rows[time]) for time in self._row_times[start:]]
 
     def pending(self, until: datetime) -> list[Prediction]:
         """Return the predictions with status OK and no score that resolve at or before `until`, oldest first."""
         with self._open():
-            due = self._pending.until(microseconds(until))
-            return [unpack_prediction(self._predictions[identity]) for identity in due]
+            due = self._pending.until(codec.microseconds(until))
+            return [codec.unpack_prediction(self._predictions[identity]) for identity in due]
 
     def predictions(self, since: datetime | None = None) -> list[Prediction]:
         """Return all predictions that resolve at or after `since`, oldest first."""
         with self._open():
-            identities = self._predicted.since(None if since is None else microseconds(since))
-            return [unpack_prediction(self._predictions[identity]) for identity in identities]
+            identities = self._predicted.since(None if since is None else codec.microseconds(since))
+            return [codec.unpack_prediction(self._predictions[identity]) for identity in identities]
 
     def scores(self, since: datetime | None = None) -> list[Score]:
         """Return all scores that resolve at or after `since`, those set aside included, oldest first."""
         with self._open():
-            identities = self._scored.since(None if since is None else microseconds(since))
-            return [unpack_score(self._scores[identity]) for identity in identities]
+            identities = self._scored.since(None if since is None else codec.microseconds(since))
+            return [codec.unpack_score(self._scores[identity]) for identity in identities]
 
     def last_rounds(self) -> dict[str, datetime]:
         """Return the `at` of the latest round of every key."""
         with self._open():
-            return {key: moment(at) for key, at in self._last_rounds.items()}
+            return {key: codec.moment(at) for key, at in self._last_rounds.items()}
 
     def first_rounds(self) -> dict[str, datetime]:
         """Return the `at` of the first round that each model was asked in."""
         with self._open():
-            return {model_id: moment(at) for model_id, at in self._first_rounds.items()}
+            return {model_id: codec.moment(at) for model_id, at in self._first_rounds.items()}
 
     def models(self) -> list[ModelRecord]:
         """Return all models that were ever saved, sorted by id."""
@@ -180,19 +163,19 @@ class MemoryStore:
 
     def note(self, name: str, document: Mapping[str, Any]) -> None:
         """Keep a small document under a name; it replaces the one before."""
-        packed = pack_document(name, document)
+        packed = codec.pack_document(name, document)
         with self._open():
             self._notes[name] = packed
 
     def noted(self, name: str) -> dict[str, Any] | None:
         """Return the document of that name, or None."""
         with self._open():
-            return unpack_document(self._notes.get(name))
+            return codec.unpack_document(self._notes.get(name))
 
     def forget_rows(self, before: datetime) -> None:
         """Drop the rows older than `before`."""
         with self._open():
-            end = bisect_left(self._row_times, microseconds(before))
+            end = bisect_left(self._row_times, codec.microseconds(before))
             for time in self._row_times[:end]:
                 del self._rows[time]
             del self._row_times[:end]
@@ -209,7 +192,5 @@ class MemoryStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.close()

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy import Connection, Select, Table, delete, exists, inspect, select
@@ -17,22 +16,9 @@ from crunch_game._public import public
 from crunch_game._status import Status
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
+from crunch_game.storage import _codec as codec
 from crunch_game.storage import _tables as tables
-from crunch_game.storage._codec import (
-    PackedPrediction,
-    microseconds,
-    moment,
-    pack_document,
-    pack_model,
-    pack_prediction,
-    pack_row,
-    pack_score,
-    unpack_document,
-    unpack_prediction,
-    unpack_row,
-    unpack_score,
-)
-from crunch_game.storage._sqlite import BUSY_TIMEOUT, create_views, sqlite_engine, sqlite_path, use_wal
+from crunch_game.storage._sqlite import BUSY_TIMEOUT, CREATE_VIEWS, sqlite_engine, sqlite_path, use_wal
 from crunch_game.storage.base import ModelRecord, Prediction, Score
 
 
@@ -53,7 +39,6 @@ class SQLStore:
     """
 
     def __init__(self, url: str, *, create: bool = True) -> None:
-        _check_scheme(url)
         self._path = sqlite_path(url)
         self._engine = sqlite_engine(self._path, create=create)
         # The first rounds that this object has written: they need not be written again with every round.
@@ -79,7 +64,8 @@ class SQLStore:
         with self._writing() as connection:
             if not self._check_schema(connection):  # another process may have created them meanwhile
                 tables.metadata.create_all(connection, checkfirst=False)
-                create_views(connection)
+                for statement in CREATE_VIEWS:
+                    connection.exec_driver_sql(statement)
                 connection.execute(insert(tables.schema_version).values(version=tables.SCHEMA_VERSION))
 
     def _check_schema(self, connection: Connection) -> bool:
@@ -104,15 +90,15 @@ class SQLStore:
     ) -> None:
         """Keep rows and predictions that are new; a model's record replaces the one before."""
         # Packed before the transaction begins: it holds the lock of the file, and packing may fail.
-        packed = [pack_prediction(prediction) for prediction in predictions]
+        packed = [codec.pack_prediction(prediction) for prediction in predictions]
         first, last = _bounds(packed)
         first = {model_id: at for model_id, at in first.items() if at < self._first_kept.get(model_id, math.inf)}
         written = (
-            (tables.INSERT_ROW, [pack_row(row) for row in rows]),
+            (tables.INSERT_ROW, [codec.pack_row(row) for row in rows]),
             (tables.INSERT_PREDICTION, [(*item, int(item.status == Status.OK)) for item in packed]),
             (tables.NOTE_FIRST, list(first.items())),
             (tables.NOTE_LAST, list(last.items())),
-            (tables.UPSERT_MODEL, [pack_model(model) for model in models]),
+            (tables.UPSERT_MODEL, [codec.pack_model(model) for model in models]),
         )
         with self._writing() as connection:
             for statement, values in written:
@@ -121,7 +107,7 @@ class SQLStore:
 
     def settle(self, scores: Sequence[Score]) -> None:
         """Keep scores; their predictions are no longer pending. A prediction keeps its first score."""
-        packed = [pack_score(score) for score in scores]
+        packed = [codec.pack_score(score) for score in scores]
         if not packed:
             return
         with self._writing() as connection:
@@ -133,40 +119,40 @@ class SQLStore:
     def last_row(self) -> Row | None:
         """Return the latest row."""
         found = self._fetch(select(tables.rows).order_by(tables.rows.c.time.desc()).limit(1))
-        return unpack_row(found[0]) if found else None
+        return codec.unpack_row(found[0]) if found else None
 
     def rows(self, since: datetime | None = None) -> list[Row]:
         """Return the rows at or after `since`, oldest first."""
         query = select(tables.rows).order_by(tables.rows.c.time)
         if since is not None:
-            query = query.where(tables.rows.c.time >= microseconds(since))
-        return [unpack_row(row) for row in self._fetch(query)]
+            query = query.where(tables.rows.c.time >= codec.microseconds(since))
+        return [codec.unpack_row(row) for row in self._fetch(query)]
 
     def pending(self, until: datetime) -> list[Prediction]:
         """Return the predictions with status OK and no score that resolve at or before `until`, oldest first."""
         query = _oldest_first(select(*tables.prediction_columns), tables.predictions).where(
             tables.is_pending,
-            tables.predictions.c.resolves_at <= microseconds(until),
+            tables.predictions.c.resolves_at <= codec.microseconds(until),
             ~exists().where(tables.same_prediction),  # a score may be saved before its prediction
         )
-        return [unpack_prediction(row) for row in self._fetch(query)]
+        return [codec.unpack_prediction(row) for row in self._fetch(query)]
 
     def predictions(self, since: datetime | None = None) -> list[Prediction]:
         """Return all predictions that resolve at or after `since`, oldest first."""
         query = _resolving(select(*tables.prediction_columns), tables.predictions, since)
-        return [unpack_prediction(row) for row in self._fetch(query)]
+        return [codec.unpack_prediction(row) for row in self._fetch(query)]
 
     def scores(self, since: datetime | None = None) -> list[Score]:
         """Return all scores that resolve at or after `since`, those set aside included, oldest first."""
-        return [unpack_score(row) for row in self._fetch(_resolving(select(tables.scores), tables.scores, since))]
+        return [codec.unpack_score(row) for row in self._fetch(_resolving(select(tables.scores), tables.scores, since))]
 
     def last_rounds(self) -> dict[str, datetime]:
         """Return the `at` of the latest round of every key."""
-        return {key: moment(at) for key, at in self._fetch(select(tables.last_rounds))}
+        return {key: codec.moment(at) for key, at in self._fetch(select(tables.last_rounds))}
 
     def first_rounds(self) -> dict[str, datetime]:
         """Return the `at` of the first round that each model was asked in."""
-        return {model_id: moment(at) for model_id, at in self._fetch(select(tables.first_rounds))}
+        return {model_id: codec.moment(at) for model_id, at in self._fetch(select(tables.first_rounds))}
 
     def models(self) -> list[ModelRecord]:
         """Return all models that were ever saved, sorted by id."""
@@ -174,19 +160,19 @@ class SQLStore:
 
     def note(self, name: str, document: Mapping[str, Any]) -> None:
         """Keep a small document under a name; it replaces the one before."""
-        packed = pack_document(name, document)
+        packed = codec.pack_document(name, document)
         with self._writing() as connection:
             tables.UPSERT_NOTE.execute(connection, [(name, packed)])
 
     def noted(self, name: str) -> dict[str, Any] | None:
         """Return the document of that name, or None."""
         found = self._fetch(select(tables.notes.c.document).where(tables.notes.c.name == name))
-        return unpack_document(found[0][0] if found else None)
+        return codec.unpack_document(found[0][0] if found else None)
 
     def forget_rows(self, before: datetime) -> None:
         """Drop the rows older than `before`."""
         with self._writing() as connection:
-            connection.execute(delete(tables.rows).where(tables.rows.c.time < microseconds(before)))
+            connection.execute(delete(tables.rows).where(tables.rows.c.time < codec.microseconds(before)))
 
     def close(self) -> None:
         """Close the file. The store cannot be used afterwards."""
@@ -227,21 +213,11 @@ class SQLStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.close()
 
 
-def _check_scheme(url: str) -> None:
-    scheme = url.partition(":")[0].partition("+")[0]
-    if scheme in ("postgresql", "postgres"):
-        raise StoreError(f'{scheme} comes in a later version; for now write "sqlite:///game.db"')
-    if scheme != "sqlite":
-        raise StoreError(f'{url!r} names no store; write "sqlite:///game.db", or "memory:" to keep nothing')
-
-
-def _bounds(packed: Sequence[PackedPrediction]) -> tuple[dict[str, int], dict[str, int]]:
+def _bounds(packed: Sequence[codec.PackedPrediction]) -> tuple[dict[str, int], dict[str, int]]:
     """Return the first round of each model, and the last of each key, among these predictions."""
     first: dict[str, int] = {}
     last: dict[str, int] = {}
@@ -258,5 +234,5 @@ def _oldest_first(query: Select[Any], table: Table) -> Select[Any]:
 def _resolving(query: Select[Any], table: Table, since: datetime | None) -> Select[Any]:
     if since is not None:
         # The index on `resolves_at` serves this, whatever the number of predictions.
-        query = query.where(table.c.resolves_at >= microseconds(since))
+        query = query.where(table.c.resolves_at >= codec.microseconds(since))
     return _oldest_first(query, table)

@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import ClauseElement, Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.dialects.sqlite import dialect
-from sqlalchemy.sql.compiler import SQLCompiler
 
 from crunch_game.errors import StoreError
 
@@ -19,14 +18,14 @@ BUSY_TIMEOUT = 30.0
 
 _PREFIX = "sqlite:///"
 _TIME = "strftime('%Y-%m-%d %H:%M:%f', {0} / 1000000, 'unixepoch')"
-_VIEWS = {
-    "readable_rows": f"SELECT {_TIME.format('time')} AS time, data FROM rows",
-    "readable_predictions": (
-        f"SELECT {_TIME.format('p.at')} AS at, p.key, p.model_id, {_TIME.format('p.resolves_at')} AS resolves_at,"
-        " p.status, p.value AS answer, p.error, s.value AS score, s.outcome, s.reason"
-        " FROM predictions p LEFT JOIN scores s ON s.at = p.at AND s.key = p.key AND s.model_id = p.model_id"
-    ),
-}
+CREATE_VIEWS = (
+    f"CREATE VIEW readable_rows AS SELECT {_TIME.format('time')} AS time, data FROM rows",
+    "CREATE VIEW readable_predictions AS"
+    f" SELECT {_TIME.format('p.at')} AS at, p.key, p.model_id, {_TIME.format('p.resolves_at')} AS resolves_at,"
+    " p.status, p.value AS answer, p.error, s.value AS score, s.outcome, s.reason"
+    " FROM predictions p LEFT JOIN scores s ON s.at = p.at AND s.key = p.key AND s.model_id = p.model_id",
+)
+"""Views with readable times, for people with the sqlite3 shell."""
 
 
 def sqlite_path(url: str) -> Path:
@@ -35,6 +34,11 @@ def sqlite_path(url: str) -> Path:
     Raises:
         StoreError: It is not such a URL.
     """
+    scheme = url.partition(":")[0].partition("+")[0]
+    if scheme in ("postgresql", "postgres"):
+        raise StoreError(f'{scheme} comes in a later version; for now write "sqlite:///game.db"')
+    if scheme != "sqlite":
+        raise StoreError(f'{url!r} names no store; write "sqlite:///game.db", or "memory:" to keep nothing')
     name = url.removeprefix(_PREFIX)
     if not url.startswith(_PREFIX) or name in ("", ":memory:"):
         raise StoreError(f'{url!r} names no file; write "sqlite:///game.db", or "memory:" to keep nothing')
@@ -83,21 +87,17 @@ def use_wal(engine: Engine) -> None:
     patience = time.monotonic() + BUSY_TIMEOUT
     raw = engine.raw_connection()
     try:
-        while not _set_wal(raw.cursor(), last=time.monotonic() > patience):
+        while True:
+            try:
+                raw.cursor().execute("PRAGMA journal_mode = WAL").fetchall()
+                return
+            except sqlite3.OperationalError as error:
+                # SQLite does not wait here for another process that is about to do the same.
+                if "locked" not in str(error) or time.monotonic() > patience:
+                    raise
             time.sleep(0.005)
     finally:
         raw.close()
-
-
-def _set_wal(cursor: Any, *, last: bool) -> bool:
-    """Whether it could be set. SQLite does not wait here for another process that is about to do the same."""
-    try:
-        cursor.execute("PRAGMA journal_mode = WAL").fetchall()
-    except sqlite3.OperationalError as error:
-        if last or "locked" not in str(error):
-            raise
-        return False
-    return True
 
 
 class Written:
@@ -108,19 +108,9 @@ class Written:
     """
 
     def __init__(self, statement: ClauseElement) -> None:
-        compiled = statement.compile(dialect=dialect(paramstyle="qmark"))
-        self._text = str(compiled)
-        assert isinstance(compiled, SQLCompiler)
-        self.parameters = tuple(compiled.positiontup or ())
-        """The names of its parameters, in order."""
+        self._text = str(statement.compile(dialect=dialect(paramstyle="qmark")))
 
     def execute(self, connection: Connection, values: Sequence[tuple[Any, ...]]) -> None:
         """Execute it for each tuple of parameters."""
         if values:
             connection.exec_driver_sql(self._text, list(values))
-
-
-def create_views(connection: Connection) -> None:
-    """Create views with readable times, for people with the sqlite3 shell."""
-    for name, query in _VIEWS.items():
-        connection.exec_driver_sql(f"CREATE VIEW {name} AS {query}")

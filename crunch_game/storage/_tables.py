@@ -4,21 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Float,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    and_,
-    bindparam,
-    literal_column,
-    update,
-)
+import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from crunch_game.storage._codec import PackedModel, PackedPrediction
@@ -26,81 +12,81 @@ from crunch_game.storage._sqlite import Written
 
 SCHEMA_VERSION = 1
 
-metadata = MetaData()
-schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
-rows = Table(
+metadata = sa.MetaData()
+schema_version = sa.Table("schema_version", metadata, sa.Column("version", sa.Integer, primary_key=True))
+rows = sa.Table(
     "rows",
     metadata,
-    Column("time", BigInteger, primary_key=True, autoincrement=False),
-    Column("data", Text),
+    sa.Column("time", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("data", sa.Text),
 )
-models = Table(
+models = sa.Table(
     "models",
     metadata,
-    Column("model_id", String, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("deployment_id", String, nullable=False),
-    Column("state", String, nullable=False),
-    Column("reason", Text),
+    sa.Column("model_id", sa.String, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("deployment_id", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("reason", sa.Text),
 )
 
 
-def _identity() -> list[Column[Any]]:
+def _identity() -> list[sa.Column[Any]]:
     """Return the columns that identify a prediction. `at` is first, so that new ones go to the end of the index."""
     return [
-        Column("at", BigInteger, primary_key=True, autoincrement=False),
-        Column("key", String, primary_key=True),
-        Column("model_id", String, primary_key=True),
+        sa.Column("at", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("key", sa.String, primary_key=True),
+        sa.Column("model_id", sa.String, primary_key=True),
     ]
 
 
-predictions = Table(
+predictions = sa.Table(
     "predictions",
     metadata,
     *_identity(),
-    Column("resolves_at", BigInteger, nullable=False, index=True),
-    Column("deployment_id", String, nullable=False),
-    Column("horizon", Float, nullable=False),
-    Column("arguments", Text),
-    Column("status", String, nullable=False),
-    Column("value", Text),
-    Column("error", Text),
-    Column("elapsed", Float, nullable=False),
-    Column("pending", Integer, nullable=False),
+    sa.Column("resolves_at", sa.BigInteger, nullable=False, index=True),
+    sa.Column("deployment_id", sa.String, nullable=False),
+    sa.Column("horizon", sa.Float, nullable=False),
+    sa.Column("arguments", sa.Text),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("value", sa.Text),
+    sa.Column("error", sa.Text),
+    sa.Column("elapsed", sa.Float, nullable=False),
+    sa.Column("pending", sa.Integer, nullable=False),
 )
-scores = Table(
+scores = sa.Table(
     "scores",
     metadata,
     *_identity(),
-    Column("resolves_at", BigInteger, nullable=False, index=True),
-    Column("value", Float),
-    Column("outcome", Text),
-    Column("reason", Text),
+    sa.Column("resolves_at", sa.BigInteger, nullable=False, index=True),
+    sa.Column("value", sa.Float),
+    sa.Column("outcome", sa.Text),
+    sa.Column("reason", sa.Text),
 )
-first_rounds = Table(
+first_rounds = sa.Table(
     "first_rounds",
     metadata,
-    Column("model_id", String, primary_key=True),
-    Column("at", BigInteger, nullable=False),
+    sa.Column("model_id", sa.String, primary_key=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
 )
-last_rounds = Table(
+last_rounds = sa.Table(
     "last_rounds",
     metadata,
-    Column("key", String, primary_key=True),
-    Column("at", BigInteger, nullable=False),
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
 )
-notes = Table(
+notes = sa.Table(
     "notes",
     metadata,
-    Column("name", String, primary_key=True),
-    Column("document", Text, nullable=False),
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("document", sa.Text, nullable=False),
 )
 
 # A literal: with a bound parameter, SQLite would not use the partial index.
-is_pending = predictions.c.pending == literal_column("1")
-Index("pending_predictions", predictions.c.resolves_at, sqlite_where=is_pending, postgresql_where=is_pending)
+is_pending = predictions.c.pending == sa.literal_column("1")
+sa.Index("pending_predictions", predictions.c.resolves_at, sqlite_where=is_pending, postgresql_where=is_pending)
 
-same_prediction = and_(*(scores.c[name] == predictions.c[name] for name in ("at", "key", "model_id")))
+same_prediction = sa.and_(*(scores.c[name] == predictions.c[name] for name in ("at", "key", "model_id")))
 prediction_columns = [predictions.c[name] for name in PackedPrediction._fields]
 
 INSERT_ROW = Written(insert(rows).on_conflict_do_nothing())
@@ -125,7 +111,7 @@ NOTE_LAST = Written(
     )
 )
 END_PENDING = Written(
-    update(predictions)
-    .where(*(predictions.c[name] == bindparam(f"_{name}") for name in ("at", "key", "model_id")))
-    .values(pending=literal_column("0"))
+    sa.update(predictions)
+    .where(*(predictions.c[name] == sa.bindparam(f"_{name}") for name in ("at", "key", "model_id")))
+    .values(pending=sa.literal_column("0"))
 )
