@@ -30,29 +30,27 @@ class _ByType:
 
 
 class _AlsoCheck:
-    """Adds a check to pydantic's, which raises a ValueError."""
+    """Adds a check to pydantic's, which returns the value or raises a ValueError."""
 
-    def __init__(self, check: Callable[[Any], None]) -> None:
+    def __init__(self, check: Callable[[Any], Any]) -> None:
         self._check = check
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         from pydantic_core import core_schema
 
-        return core_schema.no_info_after_validator_function(self._checked, handler(source))
-
-    def _checked(self, value: Any) -> Any:
-        self._check(value)
-        return value
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
 
 
-def _check_scale(params: Mapping[str, float]) -> None:
+def _check_scale(params: Mapping[str, float]) -> Mapping[str, float]:
     if not params.get("scale", 1.0) > 0:
         raise ValueError(f"scale must be greater than 0, got {params['scale']!r}")
+    return params
 
 
-def _check_weights(components: Sequence[Mapping[str, Any]]) -> None:
+def _check_weights(components: Sequence[Component]) -> Sequence[Component]:
     if not any(component["weight"] > 0 for component in components):
         raise ValueError("at least one weight must be greater than 0")
+    return components
 
 
 class NormalParams(TypedDict):

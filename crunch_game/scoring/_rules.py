@@ -27,8 +27,56 @@ _MAX_ARRAY_SIZE = 1_000_000
 """Numbers in one intermediate array, which limits the memory of a large batch."""
 
 
+class _DensityRule:
+    """What the rules for densities share; each adds its formula."""
+
+    higher_is_better: bool = False
+
+    @staticmethod
+    def _formula(outcomes: Array, weights: Array, locs: Array, scales: Array) -> Array:
+        """Scores (n,) of outcomes (n,) under mixtures with weights, means and standard deviations (n, components)."""
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Load the libraries that the rule needs.
+
+        Raises:
+            MissingExtra: `scoringrules` is not installed.
+        """
+        _scoringrules()
+
+    def score(self, prediction: Prediction, outcome: Any) -> float:
+        """Return the score of one prediction.
+
+        Raises:
+            ValueError: This rule cannot score the answer or the outcome.
+            MissingExtra: `scoringrules` is not installed.
+        """
+        [result] = self.score_many([prediction], [outcome])
+        if isinstance(result, ValueError):
+            raise result
+        return result
+
+    def score_many(self, predictions: Sequence[Prediction], outcomes: Sequence[Any]) -> list[float | ValueError]:
+        """Return the scores of many predictions, or errors: much faster than one at a time."""
+        _scoringrules()  # it brings numpy; report that it is missing even if there is nothing to score
+        errors: dict[int, ValueError] = {}
+        groups: dict[int, list[_Item]] = {}
+        for owner, (prediction, outcome) in enumerate(zip(predictions, outcomes, strict=True)):
+            try:
+                steps = list(_steps(owner, prediction.value, outcome))
+            except ValueError as error:
+                errors[owner] = error
+                continue
+            for step in steps:
+                # Steps with equally many components form one rectangular array.
+                groups.setdefault(len(step.weights), []).append(step)
+        scores = _scored(self._formula, groups)
+        return [errors[owner] if owner in errors else _mean(scores[owner]) for owner in range(len(predictions))]
+
+
 @public
-class CRPS:
+class CRPS(_DensityRule):
     """The continuous ranked probability score, the integral over x of (F(x) - 1{x >= outcome})², lower is better.
 
     An answer is a density or a list of densities, one per step; the outcome is as many numbers. The score is the mean
@@ -36,32 +84,18 @@ class CRPS:
     et al. (2006), Quarterly Journal of the Royal Meteorological Society 132, 2925-2942, through `scoringrules`.
     """
 
-    higher_is_better: bool = False
-
-    def prepare(self) -> None:
-        """Load the libraries that the rule needs.
-
-        Raises:
-            MissingExtra: `scoringrules` is not installed.
-        """
-        _scoringrules()
-
-    def score(self, prediction: Prediction, outcome: Any) -> float:
-        """Return the score of one prediction.
-
-        Raises:
-            ValueError: This rule cannot score the answer or the outcome.
-            MissingExtra: `scoringrules` is not installed.
-        """
-        return _one(_crps, prediction, outcome)
-
-    def score_many(self, predictions: Sequence[Prediction], outcomes: Sequence[Any]) -> list[float | ValueError]:
-        """Return the scores of many predictions, or errors: much faster than one at a time."""
-        return _many(_crps, predictions, outcomes)
+    @staticmethod
+    def _formula(outcomes: Array, weights: Array, locs: Array, scales: Array) -> Array:
+        rules: Any = _scoringrules()
+        if weights.shape[1] == 1:
+            scores = rules.crps_normal(outcomes, locs[:, 0], scales[:, 0], backend="numpy")
+        else:
+            scores = rules.crps_mixnorm(outcomes, locs, scales, weights, backend="numpy")
+        return scores  # type: ignore[no-any-return]
 
 
 @public
-class LogScore:
+class LogScore(_DensityRule):
     """The logarithmic score, minus the log of the density at the outcome, lower is better.
 
     An answer is a density or a list of densities, one per step; the outcome is as many numbers. The score is the mean
@@ -69,52 +103,16 @@ class LogScore:
     one.
     """
 
-    higher_is_better: bool = False
+    @staticmethod
+    def _formula(outcomes: Array, weights: Array, locs: Array, scales: Array) -> Array:
+        import numpy as np
 
-    def prepare(self) -> None:
-        """Load the libraries that the rule needs.
-
-        Raises:
-            MissingExtra: `scoringrules` is not installed.
-        """
-        _scoringrules()
-
-    def score(self, prediction: Prediction, outcome: Any) -> float:
-        """Return the score of one prediction.
-
-        Raises:
-            ValueError: This rule cannot score the answer or the outcome.
-            MissingExtra: `scoringrules` is not installed.
-        """
-        return _one(_log_score, prediction, outcome)
-
-    def score_many(self, predictions: Sequence[Prediction], outcomes: Sequence[Any]) -> list[float | ValueError]:
-        """Return the scores of many predictions, or errors: much faster than one at a time."""
-        return _many(_log_score, predictions, outcomes)
-
-
-Formula: TypeAlias = "Callable[[Array, Array, Array, Array], Array]"
-"""Scores (n,) of outcomes (n,) under mixtures with weights, means and standard deviations (n, components)."""
-
-
-def _crps(outcomes: Array, weights: Array, locs: Array, scales: Array) -> Array:
-    rules: Any = _scoringrules()
-    if weights.shape[1] == 1:
-        scores = rules.crps_normal(outcomes, locs[:, 0], scales[:, 0], backend="numpy")
-    else:
-        scores = rules.crps_mixnorm(outcomes, locs, scales, weights, backend="numpy")
-    return scores  # type: ignore[no-any-return]
-
-
-def _log_score(outcomes: Array, weights: Array, locs: Array, scales: Array) -> Array:
-    import numpy as np
-
-    z = (outcomes[:, None] - locs) / scales
-    terms = np.log(weights) - np.log(scales) - 0.5 * z**2 - 0.5 * math.log(2 * math.pi)
-    # log-sum-exp: exp() of the terms themselves would be 0 far from all means.
-    largest = terms.max(axis=1)
-    scores: Array = -largest - np.log(np.exp(terms - largest[:, None]).sum(axis=1))
-    return scores
+        z = (outcomes[:, None] - locs) / scales
+        terms = np.log(weights) - np.log(scales) - 0.5 * z**2 - 0.5 * math.log(2 * math.pi)
+        # log-sum-exp: exp() of the terms themselves would be 0 far from all means.
+        largest = terms.max(axis=1)
+        scores: Array = -largest - np.log(np.exp(terms - largest[:, None]).sum(axis=1))
+        return scores
 
 
 def _scoringrules() -> Any:
@@ -133,30 +131,6 @@ class _Item(NamedTuple):
     weights: list[float]
     locs: list[float]
     scales: list[float]
-
-
-def _one(formula: Formula, prediction: Prediction, outcome: Any) -> float:
-    result = _many(formula, [prediction], [outcome])[0]
-    if isinstance(result, ValueError):
-        raise result
-    return result
-
-
-def _many(formula: Formula, predictions: Sequence[Prediction], outcomes: Sequence[Any]) -> list[float | ValueError]:
-    _scoringrules()  # it brings numpy; report that it is missing even if there is nothing to score
-    errors: dict[int, ValueError] = {}
-    groups: dict[int, list[_Item]] = {}
-    for owner, (prediction, outcome) in enumerate(zip(predictions, outcomes, strict=True)):
-        try:
-            steps = list(_steps(owner, prediction.value, outcome))
-        except ValueError as error:
-            errors[owner] = error
-            continue
-        for step in steps:
-            # Steps with equally many components form one rectangular array.
-            groups.setdefault(len(step.weights), []).append(step)
-    scores = _scored(formula, groups)
-    return [errors[owner] if owner in errors else _mean(scores[owner]) for owner in range(len(predictions))]
 
 
 def _steps(owner: int, value: Any, outcome: Any) -> Iterator[_Item]:
@@ -182,7 +156,7 @@ def _numbers(outcome: Any) -> list[float]:
     return numbers
 
 
-def _scored(formula: Formula, groups: Mapping[int, Sequence[_Item]]) -> dict[int, list[float]]:
+def _scored(formula: Callable[..., Array], groups: Mapping[int, Sequence[_Item]]) -> dict[int, list[float]]:
     """Return the scores of each owner's steps. Steps with the same number of components are scored together."""
     import numpy as np
 

@@ -6,7 +6,6 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import anyio
@@ -63,11 +62,6 @@ def claim(store: Store, name: str) -> None:
         store.note("game", {"name": name})
     elif owner["name"] != name:
         raise UsageError(f"the store keeps the game {owner['name']!r}, not {name!r}; give each game a store of its own")
-
-
-async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
-    """Run a blocking call (of a store or scorer) on a thread. A cancellation waits until it is done."""
-    return await anyio.to_thread.run_sync(partial(function, *args))
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import anyio
+from anyio.to_thread import run_sync as in_thread
 
 from crunch_game._public import public
 from crunch_game.events import PredictionsSetAside
@@ -21,7 +22,7 @@ from crunch_game.runner import Models
 from crunch_game.scoring import Standing
 from crunch_game.storage import MemoryStore
 from crunch_game.storage.base import ModelRecord, Score, Store
-from crunch_game.workers._base import Listener, Standings, beside, feed_of, in_thread, log_trouble, safely
+from crunch_game.workers._base import Listener, Standings, beside, feed_of, log_trouble, safely
 from crunch_game.workers._predict import PredictWorker
 from crunch_game.workers._score import ScoreWorker
 
@@ -148,7 +149,7 @@ async def _play_and_score(worker: PredictWorker, scoring: _Scoring, store: Store
             await scoring.after_row(last.time)
         await worker.run()
     last = await in_thread(store.last_row)
-    return [] if last is None else await scoring.finish(datetime.now(UTC) if live else last.time)
+    return [] if last is None else await scoring.after_row(datetime.now(UTC) if live else last.time, last=True)
 
 
 class _Scoring:
@@ -166,30 +167,27 @@ class _Scoring:
     def standing_of(self, model_id: str) -> Standing | None:
         return self._by_id.get(model_id)
 
-    async def after_row(self, now: datetime) -> None:
-        """Score what can be scored at this time on the game's clock."""
-        show = time.monotonic() - self._shown > _STANDINGS_INTERVAL
+    async def after_row(self, now: datetime, *, last: bool = False) -> Sequence[Standing]:
+        """Score what can be scored at this time on the game's clock; the standings, if they are due, as at the end."""
+        show = last or time.monotonic() - self._shown > _STANDINGS_INTERVAL
         scores, standings = await in_thread(self._step, now, show or self._lockstep)
         self._count(scores)
-        if standings is not None:
-            self._publish(now, standings, show=show)
+        if standings is None:
+            return ()
+        self._by_id = {standing.model_id: standing for standing in standings}
+        if show:
+            self._shown = time.monotonic()
+            self._tell(Standings(now, standings))
+        return standings
+
+    def _step(self, now: datetime, rank: bool) -> tuple[list[Score], Sequence[Standing] | None]:
+        return self._worker.step(now), self._worker.standings(now) if rank else None
 
     async def run(self) -> None:
         """Score repeatedly, by the wall clock, until cancelled."""
         while True:
             await self.after_row(datetime.now(UTC))
             await anyio.sleep(_STANDINGS_INTERVAL)
-
-    async def finish(self, now: datetime) -> Sequence[Standing]:
-        """Score what is left, and return the final standings."""
-        standings: Sequence[Standing]
-        scores, standings = await in_thread(self._step, now, True)
-        self._count(scores)
-        self._publish(now, standings, show=True)
-        return standings
-
-    def _step(self, now: datetime, rank: bool) -> tuple[list[Score], Sequence[Standing] | None]:
-        return self._worker.step(now), self._worker.standings(now) if rank else None
 
     def _count(self, scores: Sequence[Score]) -> None:
         """Count new scores, and report each reason for setting predictions aside once."""
@@ -204,9 +202,3 @@ class _Scoring:
                 self._tell(PredictionsSetAside(count, reason))
             else:
                 self.set_aside[_OTHERS] += count
-
-    def _publish(self, now: datetime, standings: Sequence[Standing], *, show: bool) -> None:
-        self._by_id = {standing.model_id: standing for standing in standings}
-        if show:
-            self._shown = time.monotonic()
-            self._tell(Standings(now, standings))

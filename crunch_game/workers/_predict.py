@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
+from anyio.to_thread import run_sync as in_thread
 
 from crunch_game._public import public
 from crunch_game._schedule import due, next_slot
@@ -26,9 +26,7 @@ from crunch_game.runner import ModelRunner, Models, PerModel
 from crunch_game.scoring import Standing
 from crunch_game.storage import encode
 from crunch_game.storage.base import ModelRecord, Prediction, Store
-from crunch_game.workers._base import Listener, beside, claim, feed_of, in_thread, log_trouble, safely
-
-logger = logging.getLogger("crunch_game")
+from crunch_game.workers._base import Listener, beside, claim, feed_of, log_trouble, safely
 
 _READY_TIMEOUT = 5.0
 
@@ -136,7 +134,7 @@ class PredictWorker:
                     if record.state == State.STOPPED and same:
                         await self.runner.stop(record.model_id, record.reason or "it was stopped", report=False)
                 play = self._play_live if self.feed.live else self._play_back
-                await play(self.feed.rows(last and last.time, self._tell))
+                await play(self.feed.rows(last.time if last else None, self._tell))
                 await self._save([], [])
 
     @property
@@ -227,11 +225,8 @@ class PredictWorker:
     def _per_model(self, method: str) -> PerModel | None:
         if self.game.per_model is None:
             return None
-
-        def extra(model: Model) -> Mapping[str, Any]:
-            return self.game.extra_for(self.game.contract.method(method), model, self._standing_of(model.id))
-
-        return extra
+        bound = self.game.contract.method(method)
+        return lambda model: self.game.extra_for(bound, model, self._standing_of(model.id))
 
     async def _replay_to(self, model: Model, runner: ModelRunner) -> None:
         """Tick a fresh instance with the rows that it missed, the current one included."""

@@ -11,6 +11,7 @@ from reprlib import repr as brief
 from typing import Any
 
 import anyio
+from anyio.to_thread import run_sync as in_thread
 
 from crunch_game._public import public
 from crunch_game.errors import MissingExtra
@@ -21,7 +22,6 @@ from crunch_game.scoring import Standing
 from crunch_game.scoring.base import BatchScorer
 from crunch_game.storage import encode
 from crunch_game.storage.base import Prediction, Score, Store
-from crunch_game.workers._base import in_thread
 
 logger = logging.getLogger("crunch_game")
 
@@ -70,7 +70,7 @@ class ScoreWorker:
                 scores.append(_set_aside(prediction, outcome, reason))
             elif outcome is not None:
                 known.append((prediction, outcome))
-        scores += self._scored(known)
+        scores += [_score(*each, value) for each, value in zip(known, self._values(known), strict=True)]
         # Some pending predictions got no score: their outcome is not known yet.
         self.waiting = len(pending) - len(scores)
         if scores:
@@ -156,25 +156,19 @@ class ScoreWorker:
             return f"resolve did not know the truth {patience:g} s after the horizon"
         return None
 
-    def _scored(self, known: Sequence[tuple[Prediction, Any]]) -> list[Score]:
+    def _values(self, known: Sequence[tuple[Prediction, Any]]) -> Sequence[Any]:
+        """What the scorer gives for each of them, or raises."""
         scorer = self._game.scorer
-        values: Sequence[Any]
         if known and isinstance(scorer, BatchScorer):
-            values = self._values(scorer, known)
-        else:
-            values = [self._value(prediction, outcome) for prediction, outcome in known]
-        return [_score(prediction, outcome, value) for (prediction, outcome), value in zip(known, values, strict=True)]
-
-    def _values(self, scorer: BatchScorer, known: Sequence[tuple[Prediction, Any]]) -> Sequence[Any]:
-        predictions, outcomes = zip(*known, strict=True)
-        try:
-            values = scorer.score_many(list(predictions), list(outcomes))
-            if len(values) == len(known):
-                return values
-        except MissingExtra:
-            raise
-        except Exception as error:  # noqa: BLE001 - scored one by one, only the bad ones fail
-            logger.warning("score_many raised %s; scoring one by one", describe_exception(error))
+            predictions, outcomes = zip(*known, strict=True)
+            try:
+                values = scorer.score_many(list(predictions), list(outcomes))
+                if len(values) == len(known):
+                    return values
+            except MissingExtra:
+                raise
+            except Exception as error:  # noqa: BLE001 - scored one by one, only the bad ones fail
+                logger.warning("score_many raised %s; scoring one by one", describe_exception(error))
         return [self._value(prediction, outcome) for prediction, outcome in known]
 
     def _value(self, prediction: Prediction, outcome: Any) -> Any:
