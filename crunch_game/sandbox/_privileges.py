@@ -1,14 +1,17 @@
-"""Capabilities and resource limits, which a process gives up permanently, even as root."""
+"""Capabilities and resource limits, which a process gives up permanently, even as root.
+
+What only Linux has is `Unavailable` elsewhere.
+"""
 
 from __future__ import annotations
 
 import ctypes
-import os
 import resource
 import struct
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 from crunch_game.sandbox._syscalls import function, prctl
@@ -22,11 +25,7 @@ _CAPABILITY_VERSION: Final = 0x20080522
 
 @cache  # forked processes inherit the empty set
 def empty_bounding_set() -> None:
-    """Prevent programs that are executed later from gaining capabilities.
-
-    Raises:
-        Unavailable: This is not Linux.
-    """
+    """Prevent programs that are executed later from gaining capabilities."""
     with suppress(OSError):  # EINVAL: beyond the kernel's last capability; EPERM: an ordinary user has none to lose
         for capability in range(64):
             prctl(_BOUNDING_DROP, capability)
@@ -36,7 +35,6 @@ def drop_capabilities() -> None:
     """Give up all capabilities in all five sets. For root this leaves a user who owns many files.
 
     Raises:
-        Unavailable: This is not Linux.
         OSError: It failed.
     """
     empty_bounding_set()
@@ -69,8 +67,4 @@ def limit(limits: Mapping[str, int]) -> None:
 def become_oom_victim() -> None:
     """Make this process the first that the kernel kills when the machine runs out of memory."""
     with suppress(OSError):
-        descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(descriptor, b"1000")
-        finally:
-            os.close(descriptor)
+        Path("/proc/self/oom_score_adj").write_bytes(b"1000")

@@ -14,7 +14,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -109,10 +108,10 @@ def _barrier(probe: _Probe, sandbox: _Enterable, refused: dict[str, bool] | str)
         return Barrier(probe.name, False, probe.mechanism, f"it could not be tried: {refused}")
     if refused[probe.name]:
         return Barrier(probe.name, True, probe.mechanism)
-    if probe.unless is not None and _allows(sandbox, probe.unless):
-        return Barrier(
-            probe.name, False, probe.mechanism, f"the game allows it: Sandbox({probe.unless})", expected=True
-        )
+    argument, _, value = (probe.unless or "").partition("=")
+    if argument and str(getattr(sandbox, argument)) == value:
+        allowed = f"the game allows it: Sandbox({probe.unless})"
+        return Barrier(probe.name, False, probe.mechanism, allowed, expected=True)
     return Barrier(probe.name, False, probe.mechanism, _why_not(probe))
 
 
@@ -121,18 +120,10 @@ def _why_not(probe: _Probe) -> str:
         if probe.mechanism == _LANDLOCK and landlock.abi() < probe.since:
             return f"the kernel has version {landlock.abi()} of Landlock; this needs version {probe.since}"
         if probe.mechanism == _SECCOMP:
-            prctl(21)  # PR_GET_SECCOMP
-            seccomp.compiled(network=False, processes=False, memory=False, scoped=False)
+            seccomp.check()
     except Unavailable as error:
         return str(error)
-    except OSError:
-        return "the kernel has no seccomp (CONFIG_SECCOMP_FILTER)"
     return "it was tried, and not refused"
-
-
-def _allows(sandbox: _Enterable, argument: str) -> bool:
-    name, _, value = argument.partition("=")
-    return str(getattr(sandbox, name)) == value
 
 
 def _tried(sandbox: _Enterable) -> dict[str, bool] | str:
@@ -172,23 +163,9 @@ def _refused(attempt: Callable[[], object]) -> bool:
     return False
 
 
-def _read(scene: _Scene) -> bool:
-    return _refused(scene.secret.read_bytes)
-
-
-def _list(scene: _Scene) -> bool:
-    return _refused(lambda: os.listdir(scene.secret.parent))  # noqa: PTH208
-
-
 def _write(scene: _Scene) -> bool:
     beside = scene.secret.with_name("beside")
-    return (
-        _refused(lambda: beside.write_text("x")) and _refused(lambda: beside.mkdir()) and _refused(scene.secret.unlink)
-    )
-
-
-def _empty(scene: _Scene) -> bool:
-    return _refused(lambda: os.truncate(scene.secret, 0))
+    return all(_refused(attempt) for attempt in (lambda: beside.write_text("x"), beside.mkdir, scene.secret.unlink))
 
 
 def _change(scene: _Scene) -> bool:
@@ -203,22 +180,6 @@ def _processes_of_others(scene: _Scene) -> bool:
     return all(_refused(Path(f"/proc/{scene.parent}/{name}").open) for name in ("environ", "mem", "maps"))
 
 
-def _trace(scene: _Scene) -> bool:
-    return _refused(lambda: call("ptrace", 16, scene.parent, 0, 0))  # PTRACE_ATTACH
-
-
-def _signal(scene: _Scene) -> bool:
-    return _refused(lambda: os.kill(scene.parent, 0))
-
-
-def _limit_others(scene: _Scene) -> bool:
-    return _refused(lambda: resource.prlimit(scene.parent, resource.RLIMIT_CORE))
-
-
-def _socket(family: int, kind: int, scene: _Scene) -> bool:
-    return _refused(lambda: socket.socket(family, kind).close())
-
-
 def _fork(scene: _Scene) -> bool:
     def attempt() -> None:
         child = os.fork()
@@ -229,22 +190,10 @@ def _fork(scene: _Scene) -> bool:
     return _refused(attempt)
 
 
-def _execute(scene: _Scene) -> bool:
-    return _refused(lambda: os.execv("/nonexistent", ["nonexistent"]))
-
-
-def _unshare(scene: _Scene) -> bool:
-    return _refused(lambda: call("unshare", 0x10000000))  # CLONE_NEWUSER
-
-
 def _no_privileges(scene: _Scene) -> bool:
     status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines())
     no_capabilities = all(int(status[name], 16) == 0 for name in ("CapPrm", "CapEff", "CapInh", "CapAmb"))
     return no_capabilities and prctl(39) == 1  # PR_GET_NO_NEW_PRIVS
-
-
-def _uring(scene: _Scene) -> bool:
-    return _refused(lambda: call("io_uring_setup", 1, ctypes.create_string_buffer(256)))
 
 
 def _memory(scene: _Scene) -> bool:
@@ -252,35 +201,64 @@ def _memory(scene: _Scene) -> bool:
     return size is not None and _refused(lambda: bytearray(size)) and _refused(lambda: mmap.mmap(-1, size))
 
 
-def _limit(name: str, scene: _Scene) -> bool:
-    which: int = getattr(resource, f"RLIMIT_{name}")
-    soft, hard = resource.getrlimit(which)
-    asked = scene.sandbox.limits().get(name)
+def _calls(attempt: Callable[[_Scene], object]) -> Callable[[_Scene], bool]:
+    """A barrier that is tried with one call."""
+    return lambda scene: _refused(lambda: attempt(scene))
+
+
+def _socket(family: int, kind: int) -> Callable[[_Scene], bool]:
+    return _calls(lambda scene: socket.socket(family, kind).close())
+
+
+def _limit(name: str) -> Callable[[_Scene], bool]:
     above = 1 if name == "CPU" else 0  # one more second, in which SIGXCPU tells the process
-    return asked is not None and 0 <= soft <= asked and 0 <= hard <= asked + above
+
+    def holds(scene: _Scene) -> bool:
+        soft, hard = resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))
+        asked = scene.sandbox.limits().get(name)
+        return asked is not None and 0 <= soft <= asked and 0 <= hard <= asked + above
+
+    return holds
 
 
 _PROBES: Final = (
-    _Probe("read files of others", _LANDLOCK, _read),
-    _Probe("list folders of others", _LANDLOCK, _list),
+    _Probe("read files of others", _LANDLOCK, _calls(lambda scene: scene.secret.read_bytes())),
+    _Probe("list folders of others", _LANDLOCK, _calls(lambda scene: list(scene.secret.parent.iterdir()))),
     _Probe("write, make or remove files outside its own folder", _LANDLOCK, _write),
-    _Probe("empty files of others", _LANDLOCK, _empty, since=3),
+    _Probe("empty files of others", _LANDLOCK, _calls(lambda scene: os.truncate(scene.secret, 0)), since=3),
     _Probe("change modes and times of files of others", _SECCOMP, _change),
     _Probe("read the environment and memory of other processes in /proc", _LANDLOCK, _processes_of_others),
-    _Probe("trace other processes", _SECCOMP, _trace),
-    _Probe("signal other processes", _SECCOMP, _signal),
-    _Probe("set limits of other processes", _SECCOMP, _limit_others),
-    _Probe("use TCP", _SECCOMP, partial(_socket, socket.AF_INET, socket.SOCK_STREAM), unless="network=True"),
-    _Probe("use UDP", _SECCOMP, partial(_socket, socket.AF_INET, socket.SOCK_DGRAM), unless="network=True"),
-    _Probe("connect to Unix sockets", _SECCOMP, partial(_socket, socket.AF_UNIX, socket.SOCK_STREAM)),
+    _Probe(
+        "trace other processes",
+        _SECCOMP,
+        _calls(lambda scene: call("ptrace", 16, scene.parent, 0, 0)),  # PTRACE_ATTACH
+    ),
+    _Probe("signal other processes", _SECCOMP, _calls(lambda scene: os.kill(scene.parent, 0))),
+    _Probe(
+        "set limits of other processes",
+        _SECCOMP,
+        _calls(lambda scene: resource.prlimit(scene.parent, resource.RLIMIT_CORE)),
+    ),
+    _Probe("use TCP", _SECCOMP, _socket(socket.AF_INET, socket.SOCK_STREAM), unless="network=True"),
+    _Probe("use UDP", _SECCOMP, _socket(socket.AF_INET, socket.SOCK_DGRAM), unless="network=True"),
+    _Probe("connect to Unix sockets", _SECCOMP, _socket(socket.AF_UNIX, socket.SOCK_STREAM)),
     _Probe("start processes", _SECCOMP, _fork, unless="processes=True"),
-    _Probe("execute programs", _SECCOMP, _execute, unless="processes=True"),
-    _Probe("make namespaces", _SECCOMP, _unshare),
-    _Probe("get around the filter of system calls (io_uring)", _SECCOMP, _uring),
+    _Probe(
+        "execute programs",
+        _SECCOMP,
+        _calls(lambda scene: os.execv("/nonexistent", ["nonexistent"])),
+        unless="processes=True",
+    ),
+    _Probe("make namespaces", _SECCOMP, _calls(lambda scene: call("unshare", 0x10000000))),  # CLONE_NEWUSER
+    _Probe(
+        "get around the filter of system calls (io_uring)",
+        _SECCOMP,
+        _calls(lambda scene: call("io_uring_setup", 1, ctypes.create_string_buffer(256))),
+    ),
     _Probe("have or gain privileges", "capabilities, no_new_privs", _no_privileges),
     _Probe("allocate more memory than it may", _LIMIT, _memory, unless="memory=None"),
-    _Probe("use more processor time than it may", _LIMIT, partial(_limit, "CPU"), unless="cpu=None"),
-    _Probe("write a larger file than it may", _LIMIT, partial(_limit, "FSIZE")),
-    _Probe("open more files than it may", _LIMIT, partial(_limit, "NOFILE")),
-    _Probe("leave core dumps", _LIMIT, partial(_limit, "CORE")),
+    _Probe("use more processor time than it may", _LIMIT, _limit("CPU"), unless="cpu=None"),
+    _Probe("write a larger file than it may", _LIMIT, _limit("FSIZE")),
+    _Probe("open more files than it may", _LIMIT, _limit("NOFILE")),
+    _Probe("leave core dumps", _LIMIT, _limit("CORE")),
 )

@@ -84,21 +84,14 @@ def _other_entries(folder: str, private: Collection[str]) -> Iterator[str]:
 @cache
 def _installed() -> tuple[str, ...]:
     """Return what is the same for every model. The fork server computes it once, and forked models inherit it."""
-    roots = dict.fromkeys(_libraries())
-    for place in _packages():
-        if not is_beneath(place, roots):
-            roots[place] = None
+    libraries = _libraries()
+    roots = dict.fromkeys((*libraries, *(place for place in _packages() if not is_beneath(place, libraries))))
     return tuple(root for root in roots if not is_beneath(root, [other for other in roots if other != root]))
 
 
 @cache
 def _libraries() -> tuple[str, ...]:
     return tuple(real(root) for root in (*_interpreter(), *_LIBRARIES, *_SYSTEM) if os.access(root, os.F_OK))
-
-
-@cache
-def _packages() -> tuple[str, ...]:
-    return tuple(map(real, _loaded()))
 
 
 def _interpreter() -> Iterator[str]:
@@ -113,16 +106,19 @@ def _interpreter() -> Iterator[str]:
             yield entry
 
 
-def _loaded() -> Iterator[str]:
-    """Yield the folders of packages, and the files of modules, that are imported already.
+@cache
+def _packages() -> tuple[str, ...]:
+    """Return the folders of packages, and the files of modules, that are imported already.
 
     An entry of sys.path other than a library folder is the author's own: submissions, the store and keys may be in it,
     beside the game's package. So the entry is not readable, only what the fork server has imported from it.
     """
+    places: list[str] = []
     for name in sorted({_top(name) for name in list(sys.modules)} - {""}):
         module = sys.modules[name]
         folders = [entry for entry in getattr(module, "__path__", ()) if isinstance(entry, str)]
-        yield from folders or [str(module.__file__)]
+        places += folders or [str(module.__file__)]
+    return tuple(map(real, places))
 
 
 def _top(name: str) -> str:

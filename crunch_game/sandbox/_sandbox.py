@@ -118,7 +118,7 @@ class Sandbox:
         read = [*surrounding, *zero, *_texts(self.read), *_texts(readable)]
         write = [*_DEVICES, *_texts(self.write), *_texts(writable)]
         privileges.limit(self.limits())
-        _is_available(privileges.become_oom_victim)
+        privileges.become_oom_victim()
         # A process without capabilities can restrict itself with Landlock and seccomp only after no_new_privs.
         _is_available(privileges.drop_capabilities)
         _is_available(privileges.no_new_privileges)

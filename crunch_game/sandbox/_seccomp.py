@@ -32,9 +32,8 @@ _ARGUMENTS: Final = 16
 _ALLOW: Final = 0x7FFF0000
 _ERRNO: Final = 0x00050000
 _AUDIT_ARCH: Final = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-_SELF: Final = (
-    0x7FFFFFF7  # stands for the process's own pid, which is filled in after the fork; no process has this one
-)
+_SELF: Final = 0x7FFFFFF7
+"""Stands for the process's own pid, which is filled in after the fork; no process has this one."""
 
 _REFUSED: Final = (
     # other processes
@@ -95,15 +94,21 @@ def restrict(*, network: bool, processes: bool, memory: bool, scoped: bool) -> N
         Unavailable: The kernel has no seccomp.
         OSError: The kernel has seccomp, but it failed.
     """
-    try:
-        prctl(21)  # PR_GET_SECCOMP
-    except OSError:
-        raise Unavailable("the kernel has no seccomp (CONFIG_SECCOMP_FILTER)") from None
+    check()
     code = compiled(network=network, processes=processes, memory=memory, scoped=scoped)
     own = code.replace(struct.pack("I", _SELF), struct.pack("I", os.getpid()))
     instructions = ctypes.create_string_buffer(own, len(own))
     header = struct.pack("HxxxxxxP", len(own) // 8, ctypes.addressof(instructions))  # struct sock_fprog
     call("seccomp", 1, 1, ctypes.create_string_buffer(header))  # SECCOMP_SET_MODE_FILTER, ..._FLAG_TSYNC
+
+
+def check() -> None:
+    """Raise Unavailable if the kernel has no seccomp, or this machine's system calls are not known."""
+    try:
+        prctl(21)  # PR_GET_SECCOMP
+    except OSError:
+        raise Unavailable("the kernel has no seccomp (CONFIG_SECCOMP_FILTER)") from None
+    numbers()
 
 
 @cache
@@ -160,14 +165,12 @@ def _rules(*, network: bool, processes: bool, memory: bool, scoped: bool) -> dic
     rules["clone3"] = _answer(errno.ENOSYS)
     rules["fcntl"] = _among(1, _FCNTL, refuse=True)
     rules["ioctl"] = _among(1, _IOCTL, refuse=True)
-    rules |= dict.fromkeys(
-        ("prlimit64", "sched_setparam", "sched_setscheduler", "sched_setattr"), _among(0, (0, _SELF))
-    )
-    rules["sched_setaffinity"] = _among(0, (0, _SELF))
-    rules["setpriority"] = _first_is(0, _among(1, (0, _SELF)))  # PRIO_PROCESS
-    rules["ioprio_set"] = _first_is(1, _among(1, (0, _SELF)))  # IOPRIO_WHO_PROCESS
+    scheduling = ("sched_setparam", "sched_setscheduler", "sched_setattr", "sched_setaffinity")
+    rules |= dict.fromkeys(("prlimit64", *scheduling), _among(0, (0, _SELF)))
+    rules["setpriority"] = _among(0, (0,), then=_among(1, (0, _SELF)))  # PRIO_PROCESS
+    rules["ioprio_set"] = _among(0, (1,), then=_among(1, (0, _SELF)))  # IOPRIO_WHO_PROCESS
     # One socket of a datagram pair could be connected to any Unix socket that has a path.
-    rules["socketpair"] = _first_is(_UNIX, _among(1, (_STREAM, _SEQPACKET), mask=0xF))
+    rules["socketpair"] = _among(0, (_UNIX,), then=_among(1, (_STREAM, _SEQPACKET), mask=0xF))
     if network:
         rules["socket"] = _among(0, (_INET, _INET6), then=_among(1, (_STREAM, _DATAGRAM), mask=0xF))
         refused += _SERVE
@@ -212,10 +215,6 @@ def _among(
     masked: Instructions = [] if mask is None else [(_AND, 0, 0, mask)]
     hit, miss = (_answer(errno.EPERM), _answer()) if refuse else (then or _answer(), _answer(errno.EPERM))
     return _load(argument) + masked + compare + miss + hit
-
-
-def _first_is(value: int, then: Instructions) -> Instructions:
-    return _among(0, (value,), then=then)
 
 
 def _bits(

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import threading
-from types import TracebackType
 from typing import Final
 
 try:
@@ -46,13 +45,10 @@ class SemLock:
 
     __enter__ = acquire
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.release()
 
     def release(self) -> None:
-        """Release the semaphore."""
         with self._changed:
             if self.kind == _RECURSIVE:
                 if not self._is_mine():
