@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from crunch_game.encoding._values import encode as encode
     from crunch_game.encoding._values import encoder as encoder
     from crunch_game.encoding._values import reader as reader
+    from crunch_game.encoding._values import sendable as sendable
     from crunch_game.encoding._values import sent_table as sent_table
     from crunch_game.encoding._values import to_wire as to_wire
     from crunch_game.encoding._values import unsendable as unsendable

@@ -8,12 +8,15 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import accumulate
 from operator import mul
 from typing import Any, Final
 
 import msgspec
+
+from crunch_game.errors import ContractError
 
 NO_TABLE: Final = (
     "a table is read only where the contract promises one (-> pandas.DataFrame), and not inside of other values; "
@@ -60,6 +63,15 @@ def encode(value: Any) -> bytes:
         return encoder.encode(value)
     except ENCODING_ERRORS as error:
         raise unsendable(error) from None
+
+
+@contextmanager
+def sendable(what: str) -> Iterator[None]:
+    """Make an Unsendable a ContractError, whose sentence `what` begins: what the author sends is the author's fault."""
+    try:
+        yield
+    except Unsendable as error:
+        raise ContractError(f"{what} cannot be sent: {error}") from None
 
 
 def unsendable(error: Exception) -> Unsendable:

@@ -11,8 +11,8 @@ import anyio.lowlevel
 
 from crunch_game._importing import Scope, import_code
 from crunch_game._public import public
-from crunch_game.encoding import Undecodable, Unsendable, decode, decode_answer, encode
-from crunch_game.errors import ContractError, LoadError
+from crunch_game.encoding import Undecodable, Unsendable, decode, decode_answer, encode, sendable
+from crunch_game.errors import LoadError
 from crunch_game.faults import fault_of, own_frames
 from crunch_game.hosts._calling import Callee
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
@@ -83,9 +83,10 @@ class InlineHost:
         self, call: Call, asked: Mapping[Instance, Mapping[str, Any] | None], *, each: bool
     ) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
         """Call one model after the other."""
-        body = _sendable((call.args, call.kwargs), call)
-        # All are encoded before the first model is called: the author's mistake must not stop a round half-way.
-        extras = {instance: _sendable(extra, call) if extra else None for instance, extra in asked.items()}
+        with sendable(f"the arguments of {call.method.owner}.{call.method.name}"):
+            body = encode((call.args, call.kwargs))
+            # All are encoded before the first model is called: the author's mistake must not stop a round half-way.
+            extras = {instance: encode(extra) if extra else None for instance, extra in asked.items()}
         # Models run without awaiting anything, so that a cancellation must get its chance here.
         await anyio.lowlevel.checkpoint()
         replies: list[tuple[Instance, Reply]] = []
@@ -135,12 +136,3 @@ class InlineHost:
 
     async def close(self) -> None:
         """Do nothing."""
-
-
-def _sendable(value: Any, call: Call) -> bytes:
-    try:
-        return encode(value)
-    except Unsendable as error:
-        raise ContractError(
-            f"the arguments of {call.method.owner}.{call.method.name} cannot be sent: {error}"
-        ) from None
