@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,15 +15,12 @@ import anyio.to_thread
 import msgspec
 
 from crunch_game.encoding import SentTable
+from crunch_game.hosts._interpreter import start_main
 from crunch_game.hosts._table_child import MAX_SECONDS
 from crunch_game.hosts.base import Instance, Reply
 from crunch_game.outcomes import Fault
 from crunch_game.policy import Trigger
 
-_PROGRAM: Final = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
-    "from crunch_game.hosts._table_child import main; main(int(sys.argv[1]))"
-)
 _ENVIRONMENT: Final = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",  # Arrow's own pools start threads, which no fork takes along
     "OMP_NUM_THREADS": "1",
@@ -106,19 +101,17 @@ class TableReader:
         return answers + ["the process that reads tables has ended"] * (len(sent) - len(answers))
 
     def _start(self) -> Connection[Any, Any]:
-        path = [os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)]  # noqa: PTH100 - links stay
-        kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
         with self._ownership:
             if self._closed:
                 raise EOFError
             self._channel, theirs = Pipe()
             with theirs:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-I", "-c", _PROGRAM, str(theirs.fileno()), json.dumps(path)],
-                    pass_fds=[theirs.fileno()],
-                    env=kept | _ENVIRONMENT,
-                    stdin=subprocess.DEVNULL,
-                    start_new_session=True,  # so that Ctrl-C is the coordinator's alone, and its children end with it
+                # It leads a group of its own, so its children end with it.
+                self._process = start_main(
+                    "crunch_game.hosts._table_child",
+                    theirs.fileno(),
+                    kept=("PATH", "LD_LIBRARY_PATH"),
+                    env=_ENVIRONMENT,
                 )
             return self._channel
 

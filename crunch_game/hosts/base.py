@@ -104,11 +104,9 @@ class Watcher(Protocol):
 
     def happened(self, instance: Instance, event: Trigger, fault: Fault | None) -> None:
         """Take an event: LATE (a late answer came), DIED (the process ended), LOST, FOUND, FORGOTTEN (of nodes)."""
-        ...
 
     def loop_blocked(self, seconds: float) -> None:
         """Take how many seconds late the event loop took a result."""
-        ...
 
 
 class Host(Protocol):
@@ -116,7 +114,6 @@ class Host(Protocol):
 
     async def open(self, setup: Setup, submissions: Sequence[Submission], watcher: Watcher) -> None:
         """Prepare for instances. `submissions` are those known so far."""
-        ...
 
     async def start(self, submission: Submission, timeout: float) -> Loaded:
         """Load one model, in at most `timeout` seconds.
@@ -124,7 +121,6 @@ class Host(Protocol):
         Raises:
             LoadFailure: It could not be loaded. Nothing of it is left running.
         """
-        ...
 
     def ask(
         self, call: Call, asked: Mapping[Instance, Mapping[str, Any] | None], *, each: bool
@@ -136,12 +132,9 @@ class Host(Protocol):
         Raises:
             ContractError: The arguments cannot be sent.
         """
-        ...
 
     async def stop(self, instance: Instance) -> None:
         """End an instance, and drop what it is busy with."""
-        ...
 
     async def close(self) -> None:
         """End every instance and everything that the host started."""
-        ...

@@ -108,15 +108,15 @@ class Sandbox:
             UsageError: The process has other threads, which would stay outside the sandbox.
             OSError: The kernel has a mechanism, but it failed. The process must not continue.
         """
-        if _count_threads() > 1:
+        if count_threads() > 1:
             raise UsageError("a sandbox must be entered before any thread is started: it would stay outside")
         common = surroundings.readable(network=self.network, processes=self.processes)
         # The game's own package is readable, and submissions may be in it.
         surrounding, listed = surroundings.without(common, submission_folders)
         # Private mappings of /dev/zero are memory that RLIMIT_DATA does not count.
         zero = () if self.memory else ("/dev/zero",)
-        read = [*surrounding, *zero, *_texts(self.read), *_texts(readable)]
-        write = [*_DEVICES, *_texts(self.write), *_texts(writable)]
+        read = [*surrounding, *zero, *map(os.fspath, (*self.read, *readable))]
+        write = [*_DEVICES, *map(os.fspath, (*self.write, *writable))]
         privileges.limit(self.limits())
         privileges.become_oom_victim()
         # A process without capabilities can restrict itself with Landlock and seccomp only after no_new_privs.
@@ -191,11 +191,8 @@ def _paths(name: str, given: Iterable[_Path]) -> tuple[str, ...]:
     return tuple(map(str, paths))
 
 
-def _texts(paths: Iterable[_Path]) -> list[str]:
-    return [os.fspath(path) for path in paths]
-
-
-def _count_threads() -> int:
+def count_threads() -> int:
+    """Return how many threads this process has; 1 where the system does not tell."""
     try:
         return len(os.listdir("/proc/self/task"))  # noqa: PTH208 - every model does this, and it is the fastest way
     except OSError:

@@ -17,7 +17,6 @@ MAX_FRAME: Final = 64 * 1024 * 1024
 SETUP, CALL, SHARED = 1, 2, 8
 # From the model.
 READY, VALUE, FAULT, UNSUPPORTED, UNSENDABLE = 3, 4, 5, 6, 7
-ANSWER_FAILURES: Final = frozenset({FAULT, UNSUPPORTED, UNSENDABLE})
 
 LENGTH: Final = struct.Struct("<I")
 """The length that precedes every frame."""
@@ -101,9 +100,8 @@ class FrameReader:
             ProtocolError: A frame is too long, or cannot be read.
         """
         if not self._buffer and len(data) >= LENGTH.size and LENGTH.size + LENGTH.unpack_from(data)[0] == len(data):
-            return (
-                _decoded(memoryview(data)[LENGTH.size :]),
-            )  # nearly always it is one whole frame, which need not be copied
+            # Nearly always it is one whole frame, which need not be copied.
+            return (_decoded(memoryview(data)[LENGTH.size :]),)
         return self._cut(data)
 
     def _cut(self, data: bytes) -> Iterator[Frame]:

@@ -7,8 +7,8 @@ import pickle
 import resource
 import socket
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, cast
@@ -17,7 +17,7 @@ import anyio
 import msgspec
 
 from crunch_game._public import public
-from crunch_game.encoding import Unsendable, encode
+from crunch_game.encoding import encode, sendable
 from crunch_game.errors import ContractError, GameError, ResourceError, UsageError
 from crunch_game.hosts._tables import TableReader
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
@@ -125,9 +125,8 @@ class ProcessHost:
         if preload == "auto":
             preload = with_lazy_imports(await anyio.to_thread.run_sync(libraries_of, submissions))
         self._submission_folders = {folder for submission in submissions if (folder := _submission_folder(submission))}
-        self._boot = boot_of(setup, submissions, list(preload), self._sandbox)
+        self._boot = boot_of(setup, submissions, list(preload), self._sandbox, str(self._lifeline.path))
         self._engine = Engine(loop_caller(), watcher.loop_blocked)
-        self._engine.start()
         self._rotator.start()
         self._server = await self._new_server()
 
@@ -200,7 +199,7 @@ class ProcessHost:
         results = Results(call.method.name, call.timeout, each=each)
         exchange = results.exchange
         processes = {cast("Process", instance).link: cast("Process", instance) for instance in asked}
-        with _sendable(f"the arguments of {call.method.owner}.{call.method.name}"):
+        with sendable(f"the arguments of {call.method.owner}.{call.method.name}"):
             kind, body = framing.CALL, encode(CallBody(call.method.name, (call.args, call.kwargs)))
             if len(body) > MAX_SENT_BYTES:
                 framing.check_length(len(body))
@@ -314,7 +313,7 @@ class ProcessHost:
 
 
 def _init_arguments(init: tuple[list[Any], dict[str, Any]], what: str) -> bytes:
-    with _sendable(what):
+    with sendable(what):
         encoded = encode(init)
         framing.check_length(len(encoded))
         return encoded
@@ -351,12 +350,3 @@ def _submission_folder(submission: Submission) -> str | None:
     """The folder that a submission's file or folder lies in, where others may lie too."""
     source = submission.source
     return str(source.place.parent) if isinstance(source, FileSource | FolderSource) and source.place else None
-
-
-@contextmanager
-def _sendable(what: str) -> Iterator[None]:
-    """What cannot be sent is the author's mistake."""
-    try:
-        yield
-    except Unsendable as error:
-        raise ContractError(f"{what} cannot be sent: {error}") from None

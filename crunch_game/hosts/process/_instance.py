@@ -62,13 +62,8 @@ class Process(Instance):
     """One model's process.
 
     Args:
-        submission: What it runs.
-        setup: How it is made.
-        watcher: Hears of it.
         folder: Where its temporary folder is made.
         logs: Where its output is kept, or None for the temporary folder.
-        rotator: Keeps its logs short.
-        diagnosis: Says what it died of.
         answer_limit: Bytes that one answer may take.
     """
 
@@ -176,7 +171,7 @@ class Process(Instance):
     def examine(self, gone: Gone) -> None:
         """Ask the system what it can say only while the end is fresh: whether memory had run out."""
         if self._oom_killed is None and gone.exit == -signal.SIGKILL and gone.reason is None:
-            self._oom_killed = self._diagnosis.oom_kills.claim()
+            self._oom_killed = self._diagnosis.claim_oom_kill()
 
     def death(self, gone: Gone, when: str = "between two calls") -> Fault:
         """How and when the process ended."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import pickle
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,8 +16,8 @@ import msgspec
 
 from crunch_game._importing import main_of
 from crunch_game.errors import ContractError
+from crunch_game.hosts._interpreter import start_main
 from crunch_game.hosts.base import Setup
-from crunch_game.hosts.process import _lifeline as lifeline
 from crunch_game.hosts.process.child import Boot, Booted, Imported, Importing, Report
 from crunch_game.hosts.process.engine import Engine
 from crunch_game.models import Submission
@@ -31,10 +28,6 @@ _KEPT_VARIABLES: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", 
 _ONE_THREAD: Final = dict.fromkeys(
     ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
 )
-_PROGRAM: Final = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); "
-    "from crunch_game.hosts.process.child._forkserver import main; main(int(sys.argv.pop()))"
-)
 _IMPORT_TIMEOUT_SECONDS: Final = 30.0
 
 
@@ -42,15 +35,13 @@ class ForkServer:
     """One fork server. `lost` is set when it has ended by itself; its models go on without it.
 
     Args:
-        engine: Speaks to it.
-        boot: What it imports first.
         env: What models see of the environment besides the locale, the time zone and the search paths.
         folder: Where it runs, and writes its log.
     """
 
     def __init__(self, engine: Engine, boot: Boot, env: Mapping[str, str], folder: Path) -> None:
         self._engine = engine
-        self._boot = msgspec.structs.replace(boot, lifeline=str(folder / lifeline.NAME))
+        self._boot = boot
         self._env = env
         self._log = folder / "forkserver.log"
         self._news, self._inbox = anyio.create_memory_object_stream[Report | None](math.inf)
@@ -78,26 +69,16 @@ class ForkServer:
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
         with theirs, self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-I",
-                    "-X",
-                    "faulthandler",
-                    "-c",
-                    _PROGRAM,
-                    str(theirs.fileno()),
-                    json.dumps(_path()),
-                ],
-                pass_fds=[theirs.fileno()],
-                env={**kept, **_ONE_THREAD, **self._env},
+            self._process = start_main(
+                "crunch_game.hosts.process.child._forkserver",
+                theirs.fileno(),
+                "-Xfaulthandler",
+                kept=_KEPT_VARIABLES,
+                env={**_ONE_THREAD, **self._env},
                 cwd=self._log.parent,
-                stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
             )
         ours.send(msgspec.msgpack.encode(self._boot))
         self._engine.do(lambda: self._engine.processes.serve(ours, self._hear, self._lose))
@@ -156,13 +137,10 @@ class ForkServer:
             self._process.wait()
 
 
-def _path() -> list[str]:
-    """This process's sys.path, for one that runs in another folder."""
-    return [os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)]  # noqa: PTH100 - links stay
-
-
-def boot_of(setup: Setup, submissions: Sequence[Submission], preload: list[str], sandbox: Sandbox | None) -> Boot:
-    """What a fork server for these submissions imports, and the sandbox that its children enter.
+def boot_of(
+    setup: Setup, submissions: Sequence[Submission], preload: list[str], sandbox: Sandbox | None, lifeline: str
+) -> Boot:
+    """What a fork server for these submissions imports, and the sandbox and the lifeline of its children.
 
     Raises:
         ContractError: The base class has no place that another process can import it from.
@@ -171,7 +149,7 @@ def boot_of(setup: Setup, submissions: Sequence[Submission], preload: list[str],
     parts = (setup.contract.base, type(setup.loader), *classes)
     main = main_of() if any(part.__module__ == "__main__" for part in parts) else {}
     base, overridden = reference_of(setup.contract.base), list(setup.contract.overridden)
-    return Boot(main, base, overridden, preload, pickle.dumps(sandbox))
+    return Boot(main, base, overridden, preload, pickle.dumps(sandbox), lifeline)
 
 
 def reference_of(cls: type) -> str:

@@ -13,20 +13,22 @@ import os
 import signal
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
-
-NAME: Final = "lifeline"
 
 
 class Lifeline:
-    """The coordinator's end of the pipe, which is in this folder."""
+    """The coordinator's end of the pipe, which is in this folder.
+
+    Attributes:
+        path: Where the models find it.
+    """
 
     def __init__(self, folder: Path) -> None:
+        self.path = folder / "lifeline"
         self._end: int | None = None
         with suppress(OSError):  # the file system has no named pipes; the other ways of ending models remain
-            os.mkfifo(folder / NAME, 0o600)
-            self._end = os.open(folder / NAME, os.O_RDWR | os.O_NONBLOCK)
-            (folder / NAME).chmod(0o400)
+            os.mkfifo(self.path, 0o600)
+            self._end = os.open(self.path, os.O_RDWR | os.O_NONBLOCK)
+            self.path.chmod(0o400)
 
     def cut(self) -> None:
         """Kill the models that hold the other end."""

@@ -79,12 +79,8 @@ class Log:
     def append(self, text: str) -> int:
         """Write a text of our own, and return the position before it."""
         end = self.end()
-        with suppress(OSError):
-            descriptor = self.open()
-            try:
-                os.write(descriptor, text.encode(errors="replace"))
-            finally:
-                os.close(descriptor)
+        with suppress(OSError), self.path.open("ab") as file:
+            file.write(text.encode(errors="replace"))
         return end
 
     def cut(self) -> None:

@@ -10,7 +10,6 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 from crunch_game.errors import LoadError
@@ -88,10 +87,6 @@ def _imports(text: str) -> Iterator[str]:
             dotted = name.split()[:1]
             if dotted and _NAME.fullmatch(dotted[0]):
                 yield dotted[0]
-
-
-def _place(submission: Submission) -> Path | None:
-    return None if isinstance(submission.source, ClassSource) else submission.source.place
 
 
 def _is_library(name: str, submissions: Iterable[str]) -> bool:

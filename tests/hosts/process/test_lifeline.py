@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from crunch_game.hosts.process._lifeline import NAME, Lifeline
+from crunch_game.hosts.process._lifeline import Lifeline
 
 SPINS = """
 import os, sys
@@ -25,7 +25,7 @@ while True: pass
 
 def test_nobody_may_write_to_it(tmp_path: Path) -> None:
     line = Lifeline(tmp_path)
-    mode = (tmp_path / NAME).stat().st_mode
+    mode = line.path.stat().st_mode
     line.cut()
     assert stat.S_ISFIFO(mode)
     assert stat.S_IMODE(mode) == 0o400
@@ -41,7 +41,7 @@ def test_it_may_be_cut_twice_and_be_impossible(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals who holds the other end of a pipe")
 def test_a_process_that_spins_is_ended_by_the_cut_and_one_that_comes_late_ends_itself(tmp_path: Path) -> None:
     line = Lifeline(tmp_path)
-    command = [sys.executable, "-c", SPINS.format(module=Lifeline.__module__), str(tmp_path / NAME)]
+    command = [sys.executable, "-c", SPINS.format(module=Lifeline.__module__), str(line.path)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None

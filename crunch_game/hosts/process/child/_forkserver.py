@@ -29,6 +29,7 @@ from crunch_game.hosts.process._folders import discard
 from crunch_game.hosts.process.child import _output as output
 from crunch_game.hosts.process.child._reaper import become_subreaper, child_pids, is_exiting, kill
 from crunch_game.hosts.process.child._worker import become_model
+from crunch_game.sandbox import count_threads
 
 if TYPE_CHECKING:
     from crunch_game.sandbox import Sandbox
@@ -56,7 +57,7 @@ class Boot(msgspec.Struct, tag=True):
     overridden: list[str]
     preload: list[str]
     sandbox: bytes
-    lifeline: str = ""
+    lifeline: str
 
 
 class Spawn(msgspec.Struct, tag=True):
@@ -166,12 +167,7 @@ def _preload(control: socket.socket, libraries: Sequence[str]) -> None:
         # The children that want it will meet, and tell, the error.
         with suppress(BaseException), installed.only_installed() if is_installed else nullcontext():
             importlib.import_module(library)
-        control.send(_encode(Imported(library, _threads())))
-
-
-def _threads() -> int:
-    task = Path("/proc/self/task")
-    return len(list(task.iterdir())) if task.exists() else 1
+        control.send(_encode(Imported(library, count_threads())))
 
 
 def _unhandle(handlers: Mapping[signal.Signals, Any]) -> None:

@@ -99,7 +99,10 @@ def become_model(descriptors: Sequence[int], pipe: str, contract: Contract, sand
         os.nice(5)
         gc.enable()
         sys.dont_write_bytecode = True
-        reseed()
+        # Luck of its own: it would have the fork server's, as all others.
+        random.seed()
+        if (numpy_random := sys.modules.get("numpy.random")) is not None:
+            numpy_random.seed()
         serve(socket.socket(fileno=_CHANNEL), contract, sandbox)
     finally:
         output.report_fatal_error()
@@ -159,8 +162,6 @@ class _Worker:
 
     def _barrier(self, error: BaseException) -> str:
         """The barrier that the error comes from, as the end of a sentence; nothing if it is none."""
-        if self._sandbox is None:
-            return ""
         barrier = barrier_of(error)
         return f" ({barrier})" if barrier else ""
 
@@ -180,11 +181,3 @@ class _Worker:
             model = make_model(code, self._contract, loader, args, kwargs)
             callee = Callee(model, self._contract, lenient=body.lenient)
         return callee, [str(warning.message) for warning in caught]
-
-
-def reseed() -> None:
-    """Give a forked process luck of its own."""
-    random.seed()
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()

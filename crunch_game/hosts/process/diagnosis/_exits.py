@@ -42,25 +42,6 @@ _BROKEN: Final = re.compile(
 """The errors of a channel whose other end, or own descriptor, is closed."""
 
 
-class OomKillCounter:
-    """The kernel's count of the processes that it killed for lack of memory, if this machine has one."""
-
-    def __init__(self) -> None:
-        # Some machines have the file without the count, or do not let us read it.
-        self._file = next((path for path in _counters() if _read_count(path) is not None), None)
-        self._claimed = self._count()
-
-    def claim(self) -> bool:
-        """Whether the count has a kill that was not claimed yet. Call this once for each process that was killed."""
-        if self._count() <= self._claimed:
-            return False
-        self._claimed += 1
-        return True
-
-    def _count(self) -> int:
-        return (_read_count(self._file) or 0) if self._file is not None else 0
-
-
 class ExitDiagnosis:
     """Explains why models' processes ended.
 
@@ -70,7 +51,18 @@ class ExitDiagnosis:
 
     def __init__(self, sandbox: Sandbox | None) -> None:
         self._sandbox = sandbox
-        self.oom_kills = OomKillCounter()
+        self._counter = next((path for path in _counters() if _oom_kills(path) is not None), None)
+        self._claimed = _oom_kills(self._counter) or 0
+
+    def claim_oom_kill(self) -> bool:
+        """Whether the kernel counts a process that it killed for lack of memory, and that was not claimed yet.
+
+        Call this once for each process that was killed.
+        """
+        if (_oom_kills(self._counter) or 0) <= self._claimed:
+            return False
+        self._claimed += 1
+        return True
 
     def explain(
         self,
@@ -173,10 +165,10 @@ def _counters() -> Iterator[Path]:
     yield Path("/proc/vmstat")
 
 
-def _read_count(file: Path) -> int | None:
+def _oom_kills(counter: Path | None) -> int | None:
+    """The count in such a file; None if it has none."""
     try:
-        text = file.read_text()
+        found = re.search(r"^oom_kill (\d+)$", counter.read_text(), re.MULTILINE) if counter is not None else None
     except OSError:
         return None
-    found = re.search(r"^oom_kill (\d+)$", text, re.MULTILINE)
     return int(found[1]) if found else None

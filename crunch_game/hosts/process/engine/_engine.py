@@ -37,7 +37,7 @@ _NEARLY_OVER_SECONDS: Final = 0.1
 
 
 class Engine:
-    """The thread.
+    """The thread, which begins with this object.
 
     Args:
         call_soon: Makes the event loop call a function soon, from any thread.
@@ -59,11 +59,8 @@ class Engine:
         """The models' processes; for the engine's thread, by way of `do`."""
         self._stopping = False
         self._failure: CrunchGameError | None = None
-        self._thread = threading.Thread(target=self._run, name="crunch_game engine", daemon=True)
         self._selector.register(self._ear, selectors.EVENT_READ, self._hear)
-
-    def start(self) -> None:
-        """Begin."""
+        self._thread = threading.Thread(target=self._run, name="crunch_game engine", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

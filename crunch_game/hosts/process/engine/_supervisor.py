@@ -61,17 +61,17 @@ class Supervisor:
             self.give_up()
 
     def hang_up(self) -> None:
-        """Hang up on the fork server: it ends every model's process, and itself."""
+        """Hang up on the fork server, and drop unsent orders: it ends every model's process, and itself."""
         if self._server is not None:
             self._selector.unregister(self._server)
             self._server.close()
             self._server = None
+        self._drop_orders()
 
     def give_up(self) -> None:
-        """Hang up for good: unsent orders are dropped, and this fork server, like any that follows, is told gone."""
+        """Hang up for good: this fork server, like any that follows, is told gone."""
         self._given_up = True
         self.hang_up()
-        self._drop_orders()
         self._on_loop(self._gone)
 
     def spawn(self, link: Link, descriptors: Sequence[int]) -> None:
@@ -186,7 +186,6 @@ class Supervisor:
     def _lose(self) -> None:
         """Go on without the fork server: its children are watched, and ended, by descriptors of our own."""
         self.hang_up()
-        self._drop_orders()
         self._on_loop(self._gone)
         self.adopt()
 

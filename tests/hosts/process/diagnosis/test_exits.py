@@ -135,16 +135,16 @@ def control_group() -> Iterator[Path]:
 
 OUT_OF_MEMORY = """
 import os, sys
-from crunch_game.hosts.process.diagnosis._exits import OomKillCounter
+from crunch_game.hosts.process.diagnosis._exits import ExitDiagnosis
 with open(sys.argv[1], "w") as file:
     file.write(str(os.getpid()))
-memory = OomKillCounter()
+memory = ExitDiagnosis(None)
 def died(program):
     pid = os.fork()
     if not pid:
         program()
         os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), memory.claim()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), memory.claim_oom_kill()
 def killed():
     os.kill(os.getpid(), 9)
 def grows():
