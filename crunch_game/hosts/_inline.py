@@ -41,8 +41,6 @@ class InlineHost:
         on_raise: Called with what a model raises, before it becomes a fault; for debuggers.
     """
 
-    _setup: Setup
-
     def __init__(
         self,
         *,

@@ -115,8 +115,8 @@ class Sandbox:
         surrounding, listed = surroundings.without(common, submission_folders)
         # Private mappings of /dev/zero are memory that RLIMIT_DATA does not count.
         zero = () if self.memory else ("/dev/zero",)
-        read = [*surrounding, *zero, *map(os.fspath, (*self.read, *readable))]
-        write = [*_DEVICES, *map(os.fspath, (*self.write, *writable))]
+        read = [*surrounding, *zero, *(os.fspath(path) for path in (*self.read, *readable))]
+        write = [*_DEVICES, *(os.fspath(path) for path in (*self.write, *writable))]
         privileges.limit(self.limits())
         privileges.become_oom_victim()
         # A process without capabilities can restrict itself with Landlock and seccomp only after no_new_privs.

@@ -10,7 +10,7 @@ import ctypes
 import errno
 import os
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Final
 
@@ -81,6 +81,39 @@ _UNIX, _INET, _INET6 = 1, 2, 10
 _STREAM, _DATAGRAM, _SEQPACKET = 1, 2, 5
 
 
+def _answer(error: int | None = None) -> Instructions:
+    """Allow the call, or make it fail with this errno. With 0 it has no effect but succeeds."""
+    return [(_RETURN, 0, 0, _ALLOW if error is None else _ERRNO | error)]
+
+
+_PASS: Final = _answer()
+_FAIL: Final = _answer(errno.EPERM)
+
+
+def _load(argument: int) -> Instructions:
+    """Load the lower 32 bits of an argument, which are all the kernel reads of a pid, command, domain or flags."""
+    return [(_LOAD, 0, 0, _ARGUMENTS + 8 * argument)]
+
+
+def _among(
+    argument: int,
+    values: Sequence[int],
+    hit: Instructions = _PASS,
+    miss: Instructions = _FAIL,
+    *,
+    mask: int | None = None,
+) -> Instructions:
+    """Continue with `hit` if the argument, as far as the mask goes, is one of the values; else with `miss`."""
+    compare: Instructions = [(_EQUAL, len(values) - place, 0, value & 0xFFFFFFFF) for place, value in enumerate(values)]
+    masked: Instructions = [] if mask is None else [(_AND, 0, 0, mask)]
+    return [*_load(argument), *masked, *compare, *miss, *hit]
+
+
+def _any_bit(argument: int, bits: int, hit: Instructions, miss: Instructions) -> Instructions:
+    """Continue with `hit` if the argument has any of the bits; else with `miss`."""
+    return [*_load(argument), (_ANY_BIT, len(miss), 0, bits), *miss, *hit]
+
+
 def restrict(*, network: bool, processes: bool, memory: bool, scoped: bool) -> None:
     """Load the filter for every thread of this process, and for what they start.
 
@@ -129,13 +162,13 @@ def compiled(*, network: bool, processes: bool, memory: bool, scoped: bool) -> b
 def program(rules: Mapping[int, Instructions]) -> Instructions:
     """Return the filter: a binary search over the call numbers, since every system call runs through it."""
     # Intervals of numbers with the same rule, so that the search tree has few leaves.
-    bounds: list[tuple[int, Instructions]] = [(0, _answer())]
+    bounds: list[tuple[int, Instructions]] = [(0, _PASS)]
     for number in sorted(rules):
         if bounds[-1][0] == number:
             bounds.pop()
         if not bounds or bounds[-1][1] != rules[number]:
             bounds.append((number, rules[number]))
-        bounds.append((number + 1, _answer()))
+        bounds.append((number + 1, _PASS))
     return [
         (_LOAD, 0, 0, _ARCH),
         (_EQUAL, 1, 0, _AUDIT_ARCH[machine()]),
@@ -158,69 +191,34 @@ def _tree(bounds: list[tuple[int, Instructions]]) -> Instructions:
 
 def _rules(*, network: bool, processes: bool, memory: bool, scoped: bool) -> dict[str, Instructions]:
     refused = list(_REFUSED)
-    rules = {name: _answer(0) for name in _IGNORED} | {name: _answer(errno.ENOTSUP) for name in _UNSUPPORTED}
+    rules = dict.fromkeys(_IGNORED, _answer(0)) | dict.fromkeys(_UNSUPPORTED, _answer(errno.ENOTSUP))
     # Setting the times to now fails: Path.touch() tries that first, and creates the file only if it fails.
-    rules["utimensat"] = [*_load(2), (_EQUAL, 1, 0, 0), *_answer(0), *_answer(errno.EPERM)]
+    rules["utimensat"] = [*_load(2), (_EQUAL, 1, 0, 0), *_answer(0), *_FAIL]
     # The flags of clone3 are in memory, which a filter cannot read. Without clone3, glibc makes threads with clone.
     rules["clone3"] = _answer(errno.ENOSYS)
-    rules["fcntl"] = _among(1, _FCNTL, refuse=True)
-    rules["ioctl"] = _among(1, _IOCTL, refuse=True)
+    rules["fcntl"] = _among(1, _FCNTL, _FAIL, _PASS)
+    rules["ioctl"] = _among(1, _IOCTL, _FAIL, _PASS)
     scheduling = ("sched_setparam", "sched_setscheduler", "sched_setattr", "sched_setaffinity")
     rules |= dict.fromkeys(("prlimit64", *scheduling), _among(0, (0, _SELF)))
-    rules["setpriority"] = _among(0, (0,), then=_among(1, (0, _SELF)))  # PRIO_PROCESS
-    rules["ioprio_set"] = _among(0, (1,), then=_among(1, (0, _SELF)))  # IOPRIO_WHO_PROCESS
+    rules["setpriority"] = _among(0, (0,), _among(1, (0, _SELF)))  # PRIO_PROCESS
+    rules["ioprio_set"] = _among(0, (1,), _among(1, (0, _SELF)))  # IOPRIO_WHO_PROCESS
     # One socket of a datagram pair could be connected to any Unix socket that has a path.
-    rules["socketpair"] = _among(0, (_UNIX,), then=_among(1, (_STREAM, _SEQPACKET), mask=0xF))
+    rules["socketpair"] = _among(0, (_UNIX,), _among(1, (_STREAM, _SEQPACKET), mask=0xF))
     if network:
-        rules["socket"] = _among(0, (_INET, _INET6), then=_among(1, (_STREAM, _DATAGRAM), mask=0xF))
+        rules["socket"] = _among(0, (_INET, _INET6), _among(1, (_STREAM, _DATAGRAM), mask=0xF))
         refused += _SERVE
     else:
         refused += ("socket", "connect", *_SERVE)
     if processes:
-        rules["clone"] = _bits(0, _CLONE_ESCAPES, refuse=True)
+        rules["clone"] = _any_bit(0, _CLONE_ESCAPES, _FAIL, _PASS)
     else:
-        rules["clone"] = _bits(0, _CLONE_THREAD, refuse=False)
+        rules["clone"] = _any_bit(0, _CLONE_THREAD, _PASS, _FAIL)
         refused += ("fork", "vfork", "execve", "execveat", "setpgid", "setsid")
     if not (processes and scoped):
         rules |= dict.fromkeys(_SIGNALS, _among(0, (_SELF,)))
         refused += ("pidfd_open", "pidfd_send_signal")
     if memory:
-        shared = _bits(3, _MAP_ANONYMOUS, refuse=True, then=_bits(3, _MAP_SHARED, refuse=True))
-        rules["mmap"] = _bits(3, _MAP_GROWSDOWN, refuse=True, otherwise=shared)
+        shared = _any_bit(3, _MAP_ANONYMOUS, _any_bit(3, _MAP_SHARED, _FAIL, _PASS), _PASS)
+        rules["mmap"] = _any_bit(3, _MAP_GROWSDOWN, _FAIL, shared)
         refused += ("memfd_create", "memfd_secret")
-    return rules | {name: _answer(errno.EPERM) for name in refused}
-
-
-def _answer(error: int | None = None) -> Instructions:
-    """Allow the call, or make it fail with this errno. With 0 it has no effect but succeeds."""
-    return [(_RETURN, 0, 0, _ALLOW if error is None else _ERRNO | error)]
-
-
-def _load(argument: int) -> Instructions:
-    """Load the lower 32 bits of an argument, which are all the kernel reads of a pid, command, domain or flags."""
-    return [(_LOAD, 0, 0, _ARGUMENTS + 8 * argument)]
-
-
-def _among(
-    argument: int,
-    values: Iterable[int],
-    *,
-    mask: int | None = None,
-    refuse: bool = False,
-    then: Instructions | None = None,
-) -> Instructions:
-    """Allow the call, or continue with `then`, if the argument is one of the values; `refuse` inverts that."""
-    listed = list(values)
-    compare: Instructions = [(_EQUAL, len(listed) - place, 0, value & 0xFFFFFFFF) for place, value in enumerate(listed)]
-    masked: Instructions = [] if mask is None else [(_AND, 0, 0, mask)]
-    hit, miss = (_answer(errno.EPERM), _answer()) if refuse else (then or _answer(), _answer(errno.EPERM))
-    return _load(argument) + masked + compare + miss + hit
-
-
-def _bits(
-    argument: int, bits: int, *, refuse: bool, then: Instructions | None = None, otherwise: Instructions | None = None
-) -> Instructions:
-    """Refuse, or allow, the call if the argument has any of the bits; `then` and `otherwise` continue instead."""
-    hit = then or _answer(errno.EPERM if refuse else None)
-    miss = otherwise or _answer(None if refuse else errno.EPERM)
-    return [*_load(argument), (_ANY_BIT, len(miss), 0, bits), *miss, *hit]
+    return rules | dict.fromkeys(refused, _FAIL)

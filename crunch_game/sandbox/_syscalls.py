@@ -74,11 +74,7 @@ def machine() -> str:
 
 @cache
 def numbers() -> dict[str, int]:
-    """Return the numbers of this machine's system calls by name.
-
-    Raises:
-        Unavailable: They are not known for this machine.
-    """
+    """Return the numbers of the system calls of `machine` by name."""
     column = ("x86_64", "aarch64").index(machine())
     return {name: both[column] for name, both in _NUMBERS.items() if both[column] >= 0}
 
@@ -107,12 +103,7 @@ def function(name: str, *arguments: Any) -> int:
 
 
 def prctl(option: int, *arguments: int) -> int:
-    """Call the C library's prctl.
-
-    Raises:
-        Unavailable: This is not Linux.
-        OSError: It failed.
-    """
+    """Call the C library's prctl, which is `Unavailable` where this is not Linux."""
     return function("prctl", option, *map(ctypes.c_ulong, (*arguments, 0, 0, 0, 0)[:4]))
 
 

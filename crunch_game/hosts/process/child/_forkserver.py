@@ -17,7 +17,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
@@ -29,10 +29,7 @@ from crunch_game.hosts.process._folders import discard
 from crunch_game.hosts.process.child import _output as output
 from crunch_game.hosts.process.child._reaper import become_subreaper, child_pids, is_exiting, kill
 from crunch_game.hosts.process.child._worker import become_model
-from crunch_game.sandbox import count_threads
-
-if TYPE_CHECKING:
-    from crunch_game.sandbox import Sandbox
+from crunch_game.sandbox import Sandbox, count_threads
 
 PACKET: Final = 1 << 17
 """Bytes that one message may have, either way."""

@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn
 
 import msgspec
 
@@ -27,11 +27,8 @@ from crunch_game.hosts.process.child import _output as output
 from crunch_game.hosts.process.child._answering import Inbox, Refusal, answer_calls
 from crunch_game.hosts.process.child._reaper import become_subreaper
 from crunch_game.loading import Loader, make_model
-from crunch_game.sandbox import barrier_of
+from crunch_game.sandbox import Sandbox, barrier_of
 from crunch_game.sources import resolve
-
-if TYPE_CHECKING:
-    from crunch_game.sandbox import Sandbox
 
 FAILED: Final = 70
 """The exit code of a model's process in which our own code failed."""

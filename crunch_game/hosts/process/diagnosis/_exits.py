@@ -7,14 +7,12 @@ import re
 import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from crunch_game._quantities import mebibytes
 from crunch_game.hosts.process.child import FAILED, NOT_STARTED
-
-if TYPE_CHECKING:
-    from crunch_game.hosts.process.diagnosis._stderr import Dump, FatalError
-    from crunch_game.sandbox import Sandbox
+from crunch_game.hosts.process.diagnosis._stderr import Dump, FatalError
+from crunch_game.sandbox import Sandbox
 
 _OUTSIDE: Final = "it came from outside the game, or from the model itself"
 _CAUSES: Final[Mapping[int, str]] = {
