@@ -6,21 +6,24 @@ No mechanism needs a privilege, and none depends on another: where the kernel la
 
 from __future__ import annotations
 
+import ctypes
 import os
-from collections.abc import Callable, Iterable
+import resource
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from crunch_game._public import public
 from crunch_game.errors import GameError, UsageError
 from crunch_game.sandbox import _landlock as landlock
-from crunch_game.sandbox import _privileges as privileges
 from crunch_game.sandbox import _readable as surroundings
 from crunch_game.sandbox import _seccomp as seccomp
 from crunch_game.sandbox import _semaphores as semaphores
-from crunch_game.sandbox._syscalls import Unavailable
+from crunch_game.sandbox._syscalls import Unavailable, function, prctl
 
 if TYPE_CHECKING:
     from crunch_game.sandbox._probes import Barrier
@@ -31,6 +34,11 @@ _MAX_DEFAULT_MEMORY_BYTES: Final = 4096 * _MIB
 _MIN_DESCRIPTORS: Final = 64
 _Path = str | os.PathLike[str]
 _DEVICES: Final = ("/dev/null", "/dev/full")
+_BOUNDING_DROP: Final = 24
+_NO_NEW_PRIVS: Final = 38  # makes setuid bits and file capabilities of executed programs void
+_AMBIENT: Final = 47
+_AMBIENT_CLEAR: Final = 4
+_CAPABILITY_VERSION: Final = 0x20080522
 
 
 @public
@@ -90,7 +98,7 @@ class Sandbox:
         The fork server keeps its own rights, but programs that it executes can no longer gain any.
         """
         surroundings.readable(network=self.network, processes=self.processes)
-        _is_available(privileges.empty_bounding_set)
+        _is_available(_empty_bounding_set)
         _is_available(lambda: seccomp.compiled(**self._allowed_calls()))
 
     def enter(
@@ -117,11 +125,12 @@ class Sandbox:
         zero = () if self.memory else ("/dev/zero",)
         read = [*surrounding, *zero, *(os.fspath(path) for path in (*self.read, *readable))]
         write = [*_DEVICES, *(os.fspath(path) for path in (*self.write, *writable))]
-        privileges.limit(self.limits())
-        privileges.become_oom_victim()
+        _lower(self.limits())
+        with suppress(OSError):  # to be the first that the kernel kills when the machine runs out of memory
+            Path("/proc/self/oom_score_adj").write_bytes(b"1000")
         # A process without capabilities can restrict itself with Landlock and seccomp only after no_new_privs.
-        _is_available(privileges.drop_capabilities)
-        _is_available(privileges.no_new_privileges)
+        _is_available(_drop_capabilities)
+        _is_available(partial(prctl, _NO_NEW_PRIVS, 1))
         locked = _is_available(
             partial(landlock.restrict, read, write, listed, network=self.network, execute=self.processes)
         )
@@ -197,6 +206,38 @@ def count_threads() -> int:
         return len(os.listdir("/proc/self/task"))  # noqa: PTH208 - every model does this, and it is the fastest way
     except OSError:
         return 1
+
+
+@cache  # forked processes inherit the empty set
+def _empty_bounding_set() -> None:
+    """Prevent programs that are executed later from gaining capabilities."""
+    with suppress(OSError):  # EINVAL: beyond the kernel's last capability; EPERM: an ordinary user has none to lose
+        for capability in range(64):
+            prctl(_BOUNDING_DROP, capability)
+
+
+def _drop_capabilities() -> None:
+    """Give up all capabilities in all five sets. For root this leaves a user who owns many files."""
+    _empty_bounding_set()
+    with suppress(OSError):  # kernels before 4.3 have no ambient set
+        prctl(_AMBIENT, _AMBIENT_CLEAR)
+    header = ctypes.create_string_buffer(struct.pack("Ii", _CAPABILITY_VERSION, 0))
+    function("capset", header, ctypes.create_string_buffer(24))
+
+
+def _lower(limits: Mapping[str, int]) -> None:
+    """Lower resource limits, soft and hard, by name ("DATA"). A hard limit that is lower already stays.
+
+    The hard limit of CPU time is one second above the soft one, at which SIGXCPU makes the process say what happened.
+    """
+    for name, value in limits.items():
+        which = getattr(resource, f"RLIMIT_{name}", None)
+        if which is None:
+            continue  # another platform
+        hard = resource.getrlimit(which)[1]
+        lowest = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        above = lowest if name != "CPU" else value + 1 if hard == resource.RLIM_INFINITY else min(value + 1, hard)
+        resource.setrlimit(which, (lowest, above))
 
 
 def _is_available(mechanism: Callable[[], object]) -> bool:

@@ -343,12 +343,12 @@ def test_a_process_with_threads_cannot_enter(ground: Path) -> None:
 
 # Filters that answer for an older kernel, loaded around the whole program.
 WITHOUT_LANDLOCK = """
-    from crunch_game.sandbox import _syscalls as syscalls, _seccomp as seccomp, _privileges as privileges
+    from crunch_game.sandbox import _syscalls as syscalls, _seccomp as seccomp
     import ctypes, struct
     def without(rules):
         packed = b"".join(struct.pack("HBBI", *each) for each in seccomp.program(rules))
         code = ctypes.create_string_buffer(packed, len(packed))
-        privileges.no_new_privileges()
+        syscalls.prctl(38, 1)  # PR_SET_NO_NEW_PRIVS
         header = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(packed) // 8, ctypes.addressof(code)))
         syscalls.call("seccomp", 1, 0, header)
     without({444: [(6, 0, 0, 0x50000 | 38)]})
