@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import signal
+import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable
 from contextlib import aclosing, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -17,16 +16,17 @@ import typer
 from crunch_game._quantities import counted
 from crunch_game.cli import _output as output
 from crunch_game.cli import _references as references
-from crunch_game.cli._check import Finding, examine
-from crunch_game.cli._demo import demo_game, demo_models
+from crunch_game.cli._check import examine
 from crunch_game.cli._doctor import doctor
 from crunch_game.cli._machine import libraries
 from crunch_game.cli._node import node
 from crunch_game.cli._orchestrator import orchestrator
 from crunch_game.cli._output import AsJson
 from crunch_game.cli._replay import replay as replay_capsule
+from crunch_game.cli._serving import interrupted
 from crunch_game.cli._watch import Watch
-from crunch_game.errors import UsageError
+from crunch_game.errors import ResourceError, UsageError
+from crunch_game.feeds import ReplayFeed
 from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
 from crunch_game.rosters import DirectoryRoster
@@ -73,7 +73,13 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Play the demo game: five models forecast thirteen years of daily stock returns."""
-    game, models = demo_game(), demo_models()
+    package = Path(__file__).parents[1]
+    places = [parent / "examples" / "daily_density" for parent in (package, package.parent)]  # as installed; as a clone
+    folder = next(filter(Path.is_dir, places), None)
+    if folder is None:
+        raise ResourceError("the demo game is not installed; reinstall crunch-game")
+    sys.path.insert(0, str(folder))
+    game, models = references.game_at("daily_density.game:game"), folder / "daily_density" / "models"
     url = store or f"sqlite:///{tempfile.mkdtemp(prefix='crunch-game-demo-')}/demo.db"
     _play(game, models, url, None, max_ticks, as_json=as_json)
 
@@ -88,7 +94,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Play a game, live or over history, until its feed ends or Ctrl-C."""
-    _play(references.game_at(game), models, store, references.feed_at(replay), max_ticks, as_json=as_json)
+    _play(references.game_at(game), models, store, _replayed(replay), max_ticks, as_json=as_json)
 
 
 @app.command()
@@ -117,17 +123,7 @@ def check(
     described = references.game_at(game)
     if not submission.exists():
         raise UsageError(f"there is no submission at {str(submission)!r}")
-    findings = anyio.run(examine, described, submission, references.feed_at(replay), rounds)
-    _print_findings(submission, findings, as_json=as_json)
-
-
-app.command("replay")(replay_capsule)
-app.command("doctor")(doctor)
-app.command()(node)
-app.command()(orchestrator)
-
-
-def _print_findings(submission: Path, findings: list[Finding], *, as_json: bool) -> None:
+    findings = anyio.run(examine, described, submission, _replayed(replay), rounds)
     failed = any(finding.serious for finding in findings)
     if as_json:
         documents = [asdict(finding) for finding in findings]
@@ -144,6 +140,16 @@ def _print_findings(submission: Path, findings: list[Finding], *, as_json: bool)
         raise typer.Exit(1)
 
 
+app.command("replay")(replay_capsule)
+app.command("doctor")(doctor)
+app.command()(node)
+app.command()(orchestrator)
+
+
+def _replayed(file: Path | None) -> Feed | None:
+    return None if file is None else ReplayFeed(file)
+
+
 def _play(game: Game, models: Path, url: str, feed: Feed | None, max_ticks: int | None, *, as_json: bool) -> None:
     roster = DirectoryRoster(models)
     empty = not roster.scan()
@@ -156,23 +162,34 @@ def _play(game: Game, models: Path, url: str, feed: Feed | None, max_ticks: int 
         claim(store, game.name)  # raises before the table is shown
         if empty:
             output.warn(f"no submissions in {models} yet")
-        watch = None if as_json else Watch(game, _rows(chosen, max_ticks), output.screen)
+        known = [count for count in (_length(chosen), max_ticks) if count is not None]
+        watch = None if as_json else Watch(game, min(known, default=None))
 
-        async def play(begin: Callable[[PredictWorker], Any]) -> GameResult:
+        async def play() -> GameResult:
+            workers: list[PredictWorker] = []
+
             def on_start(worker: PredictWorker) -> None:
+                workers.append(worker)
                 if watch is not None:
                     watch.begin(worker)
-                begin(worker)
+
+            async def stop_on_signal() -> None:
+                await interrupted()
+                for worker in workers:
+                    worker.stop()  # when the current row is finished and stored
 
             hear = None if watch is None else watch.hear
-            return await run_game(
-                game, roster, store=store, feed=chosen, max_ticks=max_ticks, on_start=on_start, on_event=hear
-            )
+            async with beside(stop_on_signal):
+                return await run_game(
+                    game, roster, store=store, feed=chosen, max_ticks=max_ticks, on_start=on_start, on_event=hear
+                )
 
-        with watch or nullcontext():
-            result = anyio.run(_until_stopped, play)
+        with watch.live if watch is not None else nullcontext():
+            result = anyio.run(play)
     if as_json:
-        output.print_json({"game": game.name, **_document(result), "store": url})
+        shown = ("model_id", "state", "reason", "deployment_id")
+        models_at_end = [{name: getattr(model, name) for name in shown} for model in result.models]
+        output.print_json({"game": game.name, **asdict(result), "models": models_at_end, "store": url})
     else:
         _show(game, result, url)
     if _failed(result, live=chosen.live):
@@ -189,31 +206,6 @@ async def _check_first_row(game: Game, feed: Any) -> None:
                 break
 
 
-async def _until_stopped(play: Callable[[Callable[[PredictWorker], Any]], Any]) -> GameResult:
-    """Play until the end, or until Ctrl-C: then the current row is finished and stored."""
-    workers: list[PredictWorker] = []
-
-    def stop() -> None:
-        for worker in workers:
-            worker.stop()
-
-    async def stop_on_signal() -> None:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for _ in signals:
-                stop()
-                return  # a second Ctrl-C interrupts at once
-
-    async with beside(stop_on_signal):
-        result: GameResult = await play(workers.append)
-    return result
-
-
-def _rows(feed: Any, max_ticks: int | None) -> int | None:
-    """Return how many rows will be played, if that is known."""
-    known = [count for count in (_length(feed), max_ticks) if count is not None]
-    return min(known, default=None)
-
-
 def _length(feed: Any) -> int | None:
     """Return how many rows the feed has, if it has a length."""
     try:
@@ -222,46 +214,22 @@ def _length(feed: Any) -> int | None:
         return None
 
 
-def _document(result: GameResult) -> dict[str, Any]:
-    models = [
-        {"model_id": model.model_id, "state": model.state, "reason": model.reason, "deployment_id": model.deployment_id}
-        for model in result.models
-    ]
-    return {
-        "ticks": result.ticks,
-        "rounds": result.rounds,
-        "predictions": result.predictions,
-        "missed": result.missed,
-        "late": result.late,
-        "scored": result.scored,
-        "set_aside": result.set_aside,
-        "waiting": result.waiting,
-        "leaderboard": output.as_documents(result.leaderboard),
-        "models": models,
-    }
-
-
 def _show(game: Game, result: GameResult, url: str) -> None:
     output.screen.print()
     if result.leaderboard:
-        standings = output.as_documents(result.leaderboard)
+        standings = [asdict(standing) for standing in result.leaderboard]
         output.screen.print(output.board(standings, rank_by=game.rank_by, title=f"{game.name}: the leaderboard"))
     done = (counted(result.ticks, "row"), counted(result.rounds, "round"), counted(result.predictions, "prediction"))
     output.screen.print(f"{', '.join(done)} stored")
-    if due := result.scored + _unscored(result).total():
-        why = "; ".join(f"{reason} ({counted(count, 'time')})" for reason, count in _unscored(result).most_common(3))
+    unscored = Counter(result.set_aside)  # past their horizon
+    if result.waiting:
+        unscored["resolve did not know the truth yet"] = result.waiting
+    if due := result.scored + unscored.total():
+        why = "; ".join(f"{reason} ({counted(count, 'time')})" for reason, count in unscored.most_common(3))
         summary = f"{result.scored:,} of {counted(due, 'due prediction')} scored" + (f": {why}" if why else "")
         output.screen.print(output.escape(summary), style=None if result.scored else "red", soft_wrap=True)
     if not url.startswith("memory:"):
         output.screen.print(f"the database: [bold]{url}[/]   (crunch-game leaderboard --store {url})", soft_wrap=True)
-
-
-def _unscored(result: GameResult) -> Counter[str]:
-    """Count by reason the predictions that are past their horizon and have no score."""
-    unscored = Counter(result.set_aside)
-    if result.waiting:
-        unscored["resolve did not know the truth yet"] = result.waiting
-    return unscored
 
 
 def _failed(result: GameResult, *, live: bool) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import anyio
 import typer
@@ -13,9 +13,6 @@ from crunch_game.cli import _serving as serving
 from crunch_game.errors import UsageError
 from crunch_game.models import Submission
 from crunch_game.sources import FileSource
-
-if TYPE_CHECKING:
-    from crunch_game.hosts.process import ProcessHost
 
 
 def node(
@@ -40,35 +37,28 @@ def node(
         raise UsageError(f"there is no submission at {submission!r}")
     host = serving.host_of(sandboxed=sandbox, network=network, logs=logs)
     named = replace(named, id=model_id or named.id)
-    anyio.run(_serve, named, base, address, host, credentials, setup_timeout, call_timeout)
 
-
-async def _serve(
-    submission: Submission,
-    base: str,
-    address: str,
-    host: ProcessHost,
-    credentials: Path | None,
-    setup_timeout: float,
-    call_timeout: float,
-) -> None:
     from crunch_game.crunchdao.node import ModelNode, NodeIdentity, Workplace
     from crunch_game.crunchdao.protocol import parsed, written
 
     where, port = parsed(address)
     identity = NodeIdentity.from_directory(credentials) if credentials is not None else None
-    async with Workplace(base, host=host, submissions=[submission]) as workplace:
-        node = ModelNode(
-            submission,
-            workplace,
-            identity=identity,
-            setup_timeout=setup_timeout,
-            call_timeout=call_timeout,
-            tell=serving.tell,
-        )
-        await node.open(where, port)
-        try:
-            serving.tell(f"{submission.id} is served at {written(where, node.port)}, as a {workplace.contract.name}")
-            await serving.interrupted()
-        finally:
-            await node.close(grace=1.0)
+
+    async def serve() -> None:
+        async with Workplace(base, host=host, submissions=[named]) as workplace:
+            node = ModelNode(
+                named,
+                workplace,
+                identity=identity,
+                setup_timeout=setup_timeout,
+                call_timeout=call_timeout,
+                tell=serving.tell,
+            )
+            await node.open(where, port)
+            try:
+                serving.tell(f"{named.id} is served at {written(where, node.port)}, as a {workplace.contract.name}")
+                await serving.interrupted()
+            finally:
+                await node.close(grace=1.0)
+
+    anyio.run(serve)

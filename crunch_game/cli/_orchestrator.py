@@ -61,13 +61,13 @@ def orchestrator(
         logs=logs,
         on_event=board.hear,
     )
-    anyio.run(_run, fleet, board)
 
+    async def run() -> None:
+        async with fleet:
+            with board.of(fleet):
+                await serving.interrupted()
 
-async def _run(fleet: DevOrchestrator, board: Board) -> None:
-    async with fleet:
-        with board.of(fleet):
-            await serving.interrupted()
+    anyio.run(run)
 
 
 class Board:

@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from contextvars import ContextVar
-from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, NoReturn, TextIO
 
@@ -21,7 +20,6 @@ from typer.core import TyperGroup
 
 from crunch_game.errors import CrunchGameError
 from crunch_game.faults import describe_exception
-from crunch_game.scoring import Standing
 
 screen = Console(highlight=False)
 _stderr = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -57,7 +55,11 @@ class Commands(TyperGroup):
 
 def print_json(document: Mapping[str, Any]) -> None:
     """Write the document to stdout."""
-    (_stdout.get() or sys.stdout).write(json.dumps(document, indent=2, default=_to_text) + "\n")
+
+    def to_text(value: Any) -> str:
+        return value.isoformat() if isinstance(value, datetime) else str(value)
+
+    (_stdout.get() or sys.stdout).write(json.dumps(document, indent=2, default=to_text) + "\n")
 
 
 @contextmanager
@@ -89,11 +91,6 @@ def warn(message: str) -> None:
     _stderr.print(message, style="yellow", markup=False)
 
 
-def as_documents(standings: Sequence[Standing]) -> list[dict[str, Any]]:
-    """Return standings as JSON documents."""
-    return [asdict(standing) for standing in standings]
-
-
 def board(standings: Sequence[Mapping[str, Any]], *, rank_by: str, title: str) -> Table:
     """Return the leaderboard as a table. `standings` are documents, best first."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
@@ -108,7 +105,3 @@ def board(standings: Sequence[Mapping[str, Any]], *, rank_by: str, title: str) -
         coverage = f"{standing['coverage']:.1%}"
         table.add_row(str(standing["rank"]), escape(standing["model_id"]), *scores, coverage)
     return table
-
-
-def _to_text(value: Any) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,4 +1,4 @@
-"""From what a person types to a game, a store or a feed."""
+"""From what a person types to a game."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 from crunch_game.errors import CrunchGameError, GameError, UsageError
 from crunch_game.faults import describe_exception
-from crunch_game.feeds import ReplayFeed
 from crunch_game.game import Game
 from crunch_game.sources import resolve
 
@@ -38,25 +37,14 @@ def game_at(reference: str) -> Game:
     return found
 
 
-def feed_at(path: Path | None) -> ReplayFeed | None:
-    """The replay of a file; None for None."""
-    return None if path is None else ReplayFeed(path)
-
-
 def _file(path: Path) -> Any:
     if not path.is_file():
         raise UsageError(f"there is no file {str(path)!r}")
-    sys.path.insert(0, str(_root(path.resolve())))  # its imports are found as if it were run
-    parts = path.resolve().relative_to(sys.path[0]).with_suffix("").parts
-    return _module(".".join(parts))
-
-
-def _root(path: Path) -> Path:
-    """The folder that a file's imports start from: the first one upwards that is no package."""
-    folder = path.parent
-    while (folder / "__init__.py").exists():
-        folder = folder.parent
-    return folder
+    path = path.resolve()
+    # Its imports are found as if it were run: from the first folder upwards that is no package.
+    root = next(folder for folder in path.parents if not (folder / "__init__.py").exists())
+    sys.path.insert(0, str(root))
+    return _module(".".join(path.relative_to(root).with_suffix("").parts))
 
 
 def _module(name: str) -> Any:

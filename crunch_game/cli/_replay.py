@@ -8,19 +8,19 @@ import platform
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from getpass import getuser
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
-from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
 from crunch_game.capsules import LOAD, Capsule, Here, Manifest, legible, play, read, unpack
-from crunch_game.cli import _output as output
 from crunch_game.cli._debugging import relative, show, stop_at
+from crunch_game.cli._output import AsJson, print_json, screen
 from crunch_game.errors import CapsuleError
 from crunch_game.outcomes import Status
 
@@ -31,7 +31,7 @@ OtherCode = Annotated[
 ]
 
 
-def replay(capsule: CapsuleFile, debug: Debug = False, code: OtherCode = None, as_json: output.AsJson = False) -> None:
+def replay(capsule: CapsuleFile, debug: Debug = False, code: OtherCode = None, as_json: AsJson = False) -> None:
     """Play a failing call again. Exit code 1 if it fails as it did in the game, 0 if it does not.
 
     This runs the participant's code with your rights, and without a sandbox.
@@ -43,18 +43,18 @@ def replay(capsule: CapsuleFile, debug: Debug = False, code: OtherCode = None, a
     with tempfile.TemporaryDirectory(prefix="crunch_game-replay-") as folder:
         prepared = _prepared(opened, Path(folder).resolve(), code)
         if not as_json:
-            _announce(opened, prepared.own if code else None, output.screen, apart=apart)
+            _announce(opened, prepared.own if code else None, apart=apart)
         if debug:
             faulthandler.enable(sys.__stderr__ or 2)
         here = play(opened, prepared.source, prepared.folder, prepared.imports, apart=apart)
         root = prepared.own.parent if code else prepared.own
         if as_json:
-            output.print_json(_document(opened, here, root))
+            print_json(_document(opened, here, root))
         else:
-            _tell(opened.manifest, here, root, output.screen, mended=code is not None)
+            _tell(opened.manifest, here, root, mended=code is not None)
         if debug and here.status is not Status.OK:
             if here.stop is None:
-                output.screen.print("there is no line of Python to stop at")
+                screen.print("there is no line of Python to stop at")
             else:
                 stop_at(here.stop, prepared.own)
     if here.reproduces(opened.manifest):
@@ -99,44 +99,40 @@ def _prepared(capsule: Capsule, folder: Path, code: Path | None) -> _Prepared:
 # For people.
 
 
-def _announce(capsule: Capsule, code: Path | None, console: Console, *, apart: bool) -> None:
+def _announce(capsule: Capsule, code: Path | None, *, apart: bool) -> None:
     """What is about to be run."""
     manifest, count = capsule.manifest, len(capsule.values.calls)
     what = "its load" if manifest.method == LOAD else manifest.call
-    console.print(Text.assemble((manifest.model_id, "bold"), f" (deployment {manifest.deployment_id}): {what}"))
+    screen.print(Text.assemble((manifest.model_id, "bold"), f" (deployment {manifest.deployment_id}): {what}"))
     when = manifest.saved_at.replace("T", " ").replace("Z", " UTC")
-    console.print(Text(f"in the game, {when}: {manifest.fault.message}", style="dim"))
+    screen.print(Text(f"in the game, {when}: {manifest.fault.message}", style="dim"))
     before = {0: "", 1: "the call before it, then "}.get(count, f"the {count:,} calls before it, then ")
     where = "in a process of its own" if apart else "in this process"
-    console.print(Text(f"playing {before}the call itself, {where}" if what == manifest.call else f"loading it {where}"))
+    screen.print(Text(f"playing {before}the call itself, {where}" if what == manifest.call else f"loading it {where}"))
     if code is not None:
-        console.print(Text(f"with {code} instead of the capsule's copy"))
-    warning = f"this runs the participant's code with the rights of {_user()}, and without a sandbox"
-    console.print(Text(warning, style="yellow"))
+        screen.print(Text(f"with {code} instead of the capsule's copy"))
+    user = "this user"
+    with suppress(KeyError, OSError):  # it may have no name
+        user = getuser()
+    warning = f"this runs the participant's code with the rights of {user}, and without a sandbox"
+    screen.print(Text(warning, style="yellow"))
 
 
-def _user() -> str:
-    try:
-        return getuser()
-    except (KeyError, OSError):
-        return "this user"
-
-
-def _tell(manifest: Manifest, here: Here, root: Path, console: Console, *, mended: bool) -> None:
+def _tell(manifest: Manifest, here: Here, root: Path, *, mended: bool) -> None:
     """What came of it."""
     if here.fault.traceback is not None:
-        console.print()
-        show(here.fault.traceback, root, console)
-    console.print()
+        screen.print()
+        show(here.fault.traceback, root, screen)
+    screen.print()
     for note in here.notes:
-        console.print(Text(f"! {note}", style="yellow"))
+        screen.print(Text(f"! {note}", style="yellow"))
     if here.reproduces(manifest):
-        console.print(Text.assemble(("✗ it reproduces: ", "red"), here.fault.message))
+        screen.print(Text.assemble(("✗ it reproduces: ", "red"), here.fault.message))
         return
     mark = ("✓", "green") if here.status is Status.OK else ("!", "yellow")
-    console.print(Text.assemble(mark, (" it does not reproduce: ", mark[1]), here.fault.message))
+    screen.print(Text.assemble(mark, (" it does not reproduce: ", mark[1]), here.fault.message))
     for reason in () if mended else _missing(manifest):
-        console.print(Padding(Text(reason, style="dim"), (0, 0, 0, 2)))
+        screen.print(Padding(Text(reason, style="dim"), (0, 0, 0, 2)))
 
 
 def _missing(manifest: Manifest) -> Iterator[str]:

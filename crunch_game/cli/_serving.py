@@ -52,6 +52,6 @@ async def interrupted() -> None:
             return
 
 
-def tell(sentence: str, style: str = "") -> None:
-    """Print a sentence."""
-    screen.print(escape(sentence), style=style, soft_wrap=True)
+def tell(sentence: str) -> None:
+    """Print what happens to a model."""
+    screen.print(escape(sentence), soft_wrap=True)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from statistics import quantiles
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from crunch_game import events
+from crunch_game.cli._output import screen
 from crunch_game.feeds.base import FeedGap, FeedTrouble, RowDropped
 from crunch_game.game import Game
 from crunch_game.models import Model
@@ -32,30 +32,22 @@ class Watch:
     Args:
         game: The game.
         total: How many rows will be played; None if that is not known.
-        console: Where to show it.
+
+    Attributes:
+        live: The context in which the table is shown.
     """
 
-    def __init__(self, game: Game, total: int | None, console: Console) -> None:
+    def __init__(self, game: Game, total: int | None) -> None:
         self._game = game
-        self._console = console
         self._worker: PredictWorker | None = None
         self._standings: Mapping[str, Standing] = {}
         self._rounds: dict[str, int] = defaultdict(int)
         self._seconds: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=1000))
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=screen
         )
         self._bar = self._progress.add_task(game.name, total=total)
-        self._live = Live(get_renderable=self._render, console=console, refresh_per_second=4)
-
-    def __enter__(self) -> Self:
-        self._live.__enter__()
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._live.__exit__(exc_type, exc, traceback)
+        self.live = Live(get_renderable=self._render, console=screen, refresh_per_second=4)
 
     def begin(self, worker: PredictWorker) -> None:
         """Show the models of this worker."""
@@ -74,7 +66,7 @@ class Watch:
             case _:
                 if isinstance(event, _PRINTED):
                     color = "red" if isinstance(event, _BAD) else "yellow"
-                    self._console.print(f"[{color}]{escape(str(event))}[/]")
+                    screen.print(f"[{color}]{escape(str(event))}[/]")
 
     def _render(self) -> Group:
         if self._worker is not None:
@@ -88,31 +80,24 @@ class Watch:
         for name in ("rounds", "strikes", "p50", "p95", self._game.rank_by):
             table.add_column(name, justify="right")
         models = self._worker.runner.models if self._worker is not None and self._worker.running else {}
-        for model in sorted(models.values(), key=self._place):
+        ranks = {model_id: standing.rank for model_id, standing in self._standings.items()}
+        for model in sorted(models.values(), key=lambda model: (ranks.get(model.id, float("inf")), model.id)):
             table.add_row(*self._row(model))
         return table
-
-    def _place(self, model: Model) -> tuple[float, str]:
-        standing = self._standings.get(model.id)
-        return (standing.rank if standing else float("inf"), model.id)
 
     def _row(self, model: Model) -> list[str]:
         strikes = sum(each.failures + each.timeouts for each in model.health.strikes.values())
         standing = self._standings.get(model.id)
         score = standing.scores.get(self._game.rank_by) if standing else None
         color = _COLORS.get(model.state, "default")
+        seconds = self._seconds[model.id]
+        cuts = quantiles(seconds, n=20) if len(seconds) > 1 else None
         return [
             escape(model.name),
             f"[{color}]{model.state}[/]",
             str(self._rounds[model.id]),
             str(strikes),
-            *_percentiles(self._seconds[model.id]),
+            "-" if cuts is None else f"{cuts[9] * 1000:.1f} ms",
+            "-" if cuts is None else f"{cuts[18] * 1000:.1f} ms",
             "-" if score is None else f"{score:.5g}",
         ]
-
-
-def _percentiles(seconds: deque[float]) -> tuple[str, str]:
-    if len(seconds) < 2:
-        return "-", "-"
-    cuts = quantiles(list(seconds), n=20)
-    return f"{cuts[9] * 1000:.1f} ms", f"{cuts[18] * 1000:.1f} ms"
