@@ -106,21 +106,11 @@ class Connection:
         return answer
 
     async def look(self, timeout: float, *, wait_for_ready: bool) -> bytes:
-        """Call without a method name, which the node refuses without asking its model: a check that it answers.
-
-        Raises:
-            AioRpcError: The node did not answer.
-            Refused: It is not the one that was announced.
-        """
+        """Call without a method name, which the node refuses without asking its model: a check that it answers."""
         return await self.request(CALL, LOOK, timeout=timeout, wait_for_ready=wait_for_ready)
 
     async def rest(self, timeout: float) -> None:
-        """Make the node end its instance.
-
-        Raises:
-            AioRpcError: The node did not answer.
-            Refused: It is not the one that was announced.
-        """
+        """Make the node end its instance."""
         await self.request(REST, Empty().SerializeToString(), timeout=timeout)
 
     @property

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
 
@@ -130,10 +130,13 @@ class SecureCredentials:
     async def secure(self, host: str, port: int, submission: Submission) -> Secured:
         """Secure a channel that accepts only the node's present certificate, and answers with an attestation for it."""
         name = f"model-node-{submission.id}.crunchdao.internal"
-        certificate = await _fetch_certificate(host, port, self._context, name)
-        pem, key = _leaf(certificate)
+        leaf = load_der_x509_certificate(await _fetch_certificate(host, port, self._context, name))
+        public = leaf.public_key()
+        if not isinstance(public, rsa.RSAPublicKey):
+            raise Refused("its node's certificate has no RSA key, and no other is used for wallets to vouch for")
+        key = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         return Secured(
-            channel=grpc.ssl_channel_credentials(pem, self.key, self.certificate),
+            channel=grpc.ssl_channel_credentials(leaf.public_bytes(Encoding.PEM), self.key, self.certificate),
             options=(("grpc.ssl_target_name_override", name), ("grpc.default_authority", name)),
             verify=partial(verify, submission=submission, tls_key=key),
         )
@@ -178,41 +181,18 @@ class GatewayCredentials:
             raise ResourceError(f"the gateway's key is a {type(key).__name__}; it must be an RSA key")
         return key
 
-    @cached_property
-    def _public(self) -> str:
-        der = self._private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        return base64.b64encode(der).decode()
-
     async def secure(self, host: str, port: int, submission: Submission) -> Secured:
         """Secure a channel to the gateway, with tokens for this submission."""
-        token = _Token(self._private, self._public, submission.id)
-        return Secured(channel=grpc.ssl_channel_credentials(self.ca), metadata=token.metadata)
+        public = self._private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
+        @lru_cache(maxsize=1)  # a token serves all requests of its second
+        def token(second: int) -> Sequence[tuple[str, str]]:
+            message = json.dumps({"model_id": submission.id, "timestamp": second}, separators=(",", ":")).encode()
+            signature = self._private.sign(message, padding.PKCS1v15(), hashes.SHA256())
+            parts = {"message": message, "signature": signature, "pubkey": public}
+            return tuple((f"x-gateway-auth-{name}", base64.b64encode(part).decode()) for name, part in parts.items())
 
-class _Token:
-    """Signs a gateway's tokens: the model and the time in whole seconds. A token serves all requests of its second."""
-
-    def __init__(self, key: rsa.RSAPrivateKey, public: str, model_id: str) -> None:
-        self._key = key
-        self._public = public
-        self._model_id = model_id
-        self._second = 0
-        self._signed: Sequence[tuple[str, str]] = ()
-
-    def metadata(self) -> Sequence[tuple[str, str]]:
-        """Return the metadata of a request that is sent now."""
-        now = int(time.time())
-        if now != self._second:
-            claim = {"model_id": self._model_id, "timestamp": now}
-            message = json.dumps(claim, separators=(",", ":")).encode()
-            signature = self._key.sign(message, padding.PKCS1v15(), hashes.SHA256())
-            self._second = now
-            self._signed = (
-                ("x-gateway-auth-message", base64.b64encode(message).decode()),
-                ("x-gateway-auth-signature", base64.b64encode(signature).decode()),
-                ("x-gateway-auth-pubkey", self._public),
-            )
-        return self._signed
+        return Secured(channel=grpc.ssl_channel_credentials(self.ca), metadata=lambda: token(int(time.time())))
 
 
 def _read(file: Path) -> bytes:
@@ -246,15 +226,6 @@ async def _fetch_certificate(host: str, port: int, context: ssl.SSLContext, name
             raise OSError(f"it ends the connection after the handshake, as if it refused us: {error}") from None
         finally:
             writer.transport.abort()
-
-
-def _leaf(certificate: bytes) -> tuple[bytes, bytes]:
-    """Return a certificate as PEM, and its public key as DER SubjectPublicKeyInfo."""
-    leaf = load_der_x509_certificate(certificate)
-    public = leaf.public_key()
-    if not isinstance(public, rsa.RSAPublicKey):
-        raise Refused("its node's certificate has no RSA key, and no other is used for wallets to vouch for")
-    return leaf.public_bytes(Encoding.PEM), public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 async def speaks_tls(host: str, port: int) -> bool:

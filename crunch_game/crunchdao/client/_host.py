@@ -81,7 +81,7 @@ class NodeHost:
                 fresh = await self._set_up(submission, connection)
                 node = Node(submission, connection, self._watcher)
                 self._nodes.add(node)
-                node.keep()
+                node.watch()
                 return Loaded(node, fresh=fresh)
             fault = _late(connection, timeout)
         except LoadFailure as error:
@@ -110,7 +110,11 @@ class NodeHost:
                     self._spoil(submission)  # until the answer is here: without it, what is made has no history
                 answer = await connection.request(SETUP, self._setup)
                 self._spoiled.pop(deployment, None)
-                return _made(answer)
+                status = SetupResponse.FromString(answer).status
+                if status.code != ReplyCode.SUCCESS:
+                    text = status.message or f"its node says {status.code or 'nothing'}"
+                    raise LoadFailure(Fault(status.code or "UNKNOWN", text))
+                return bool(status.message == CREATED)
             except Refused as error:
                 raise LoadFailure(Fault("refused", str(error))) from None
             except DecodeError:
@@ -221,21 +225,6 @@ def _late(connection: Connection, timeout: float) -> Fault:
         return Fault("timeout", f"making it took longer than {timeout:g} s (setup_timeout)")
     place = f"{connection.host}:{connection.port}"
     return Fault("unreachable", f"its node at {place} could not be reached within {timeout:g} s: {connection.trouble}")
-
-
-def _made(data: bytes) -> bool:
-    """Whether a node has made a fresh instance; else it had one.
-
-    Raises:
-        LoadFailure: It has none.
-        DecodeError: It is no model node.
-    """
-    status = SetupResponse.FromString(data).status
-    if status.code != ReplyCode.SUCCESS:
-        raise LoadFailure(
-            Fault(status.code or "UNKNOWN", status.message or f"its node says {status.code or 'nothing'}")
-        )
-    return bool(status.message == CREATED)
 
 
 def need_asyncio() -> None:

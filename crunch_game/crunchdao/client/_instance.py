@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from functools import partial
@@ -41,6 +42,9 @@ class Node(Instance):
         submission: The model.
         connection: An open one.
         watcher: Told what happens outside of calls.
+
+    Attributes:
+        is_forgotten: Whether the node has lost the instance.
     """
 
     def __init__(self, submission: Submission, connection: Connection, watcher: Watcher) -> None:
@@ -53,31 +57,26 @@ class Node(Instance):
         self._named: set[str] = set()
         """Methods whose optional parameters this model wants by keyword."""
         self._lost: Fault | None = None
-        self._forgotten = False
+        self.is_forgotten = False
         self._closed = False
-        self._rotator: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._ending: list[asyncio.Task[Any]] = []
 
     @property
     def is_lost(self) -> bool:
         """Whether its connection, or what it knew, is lost."""
-        return self._lost is not None or self._forgotten
+        return self._lost is not None or self.is_forgotten
 
-    @property
-    def is_forgotten(self) -> bool:
-        """Whether the node has lost the instance."""
-        return self._forgotten
-
-    def keep(self) -> None:
+    def watch(self) -> None:
         """Watch the connection from now on."""
-        self._rotator = asyncio.get_running_loop().create_task(self._keep())
+        self._watching = asyncio.get_running_loop().create_task(self._watch_connection())
 
     def drop(self) -> None:
         """Drop what is under way, and tell nothing any more."""
         self._closed = True
         if self._retry is not None:
             self._retry.cancel()
-        self._ending = [*self._asking.values(), *filter(None, [self._rotator])]
+        self._ending = [*self._asking.values(), *filter(None, [self._watching])]
         for task in self._ending:
             task.cancel()
         for call in self._turns.end():
@@ -91,7 +90,7 @@ class Node(Instance):
         # A call that is kept, be it by a traceback, keeps its channel.
         self._ending.clear()
         self._asking.clear()
-        self._rotator = None
+        self._watching = None
         await self.connection.close()
 
     # Calls: one at a time.
@@ -132,7 +131,7 @@ class Node(Instance):
         if self.is_lost:
             self._turns.answered(call, time.monotonic())
             # Told again, in case that it was told before anyone knew this instance.
-            event, why = (Trigger.FORGOTTEN, replies.FORGOTTEN) if self._forgotten else (Trigger.LOST, self._lost)
+            event, why = (Trigger.FORGOTTEN, replies.FORGOTTEN) if self.is_forgotten else (Trigger.LOST, self._lost)
             self._watcher.happened(self, event, why)
             self._reply(call, Trigger.UNREACHED, self._lost or replies.FORGOTTEN)
             return
@@ -200,20 +199,20 @@ class Node(Instance):
     # The connection.
 
     def _forget(self) -> None:
-        if not self._forgotten and not self._closed:
-            self._forgotten = True
+        if not self.is_forgotten and not self._closed:
+            self.is_forgotten = True
             self._watcher.happened(self, Trigger.FORGOTTEN, replies.FORGOTTEN)
-            if self._rotator is not None and self._rotator is not asyncio.current_task():
-                self._rotator.cancel()
+            if self._watching is not None and self._watching is not asyncio.current_task():
+                self._watching.cancel()
 
     def _suspect(self, why: Fault) -> None:
         """A call got lost: look at once whether the node is still there."""
-        if self.is_lost or self._closed or self._rotator is None:
+        if self.is_lost or self._closed or self._watching is None:
             return
-        self._rotator.cancel()
-        self._rotator = asyncio.get_running_loop().create_task(self._keep(why))
+        self._watching.cancel()
+        self._watching = asyncio.get_running_loop().create_task(self._watch_connection(why))
 
-    async def _keep(self, why: Fault | None = None) -> None:
+    async def _watch_connection(self, why: Fault | None = None) -> None:
         """Tell when the connection is lost and when it is found again, as long as the node lives."""
         while True:
             if why is None:
@@ -224,18 +223,16 @@ class Node(Instance):
                 self._watcher.happened(self, Trigger.LOST, self._lost)
                 await self._find()
                 self._lost = None
-                if not self._forgotten:
+                if not self.is_forgotten:
                     self._watcher.happened(self, Trigger.FOUND, None)
-            if self._forgotten:
+            if self.is_forgotten:
                 return
             why = None
 
     async def _find(self) -> None:
         """Wait until the node is there again."""
-        attempt = 0
-        while True:
+        for attempt in itertools.count():
             await asyncio.sleep(backoff.delay(attempt))
-            attempt += 1
             trouble = await self._look(_LOOK_TIMEOUT_SECONDS, wait_for_ready=True)
             if trouble is None:
                 return

@@ -5,26 +5,29 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import quote
 
 import anyio
 import msgspec
+from msgspec.structs import replace
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from crunch_game._public import public
 from crunch_game.crunchdao.client import _backoff as backoff
-from crunch_game.crunchdao.client._announcements import Announcements
 from crunch_game.crunchdao.client._credentials import Credentials
 from crunch_game.crunchdao.client._host import NodeHost, need_asyncio
 from crunch_game.crunchdao.protocol import (
     CONNECTION_FAILED,
+    Announced,
     FailureReport,
     FailureReportFrame,
     IncomingFrame,
+    RunState,
+    written,
 )
 from crunch_game.errors import GameError
 from crunch_game.events import RosterFound, RosterLost
@@ -69,8 +72,7 @@ class CrunchRoster:
         if not crunch_id:
             raise GameError("the crunch id is empty; give the id that the orchestrator knows the game by")
         self.crunch_id = crunch_id
-        place = f"[{host}]" if ":" in host else host
-        self.url = f"ws://{place}:{port}/{quote(crunch_id, safe='')}"
+        self.url = f"ws://{written(host, port)}/{quote(crunch_id, safe='')}"
         self._report_failures = report_failures
         self._host = NodeHost(credentials)
         self._announced = Announcements()
@@ -93,7 +95,10 @@ class CrunchRoster:
     def stopped(self, submission: Submission, cause: Cause, reason: str, fault: Fault | None) -> None:
         """Report to the orchestrator that a deployment is out."""
         if self._report_failures:
-            self._reports.append((submission, _code(cause, fault), reason))
+            code = _CODES[cause]
+            if cause is Cause.NOT_LOADED and fault is not None:
+                code = _LOAD_CODES.get(fault.kind, code)
+            self._reports.append((submission, code, reason))
             self._reports_waiting.set()
 
     async def follow(self) -> AsyncGenerator[Mapping[str, Submission]]:
@@ -195,6 +200,47 @@ class CrunchRoster:
                     self._reports.popleft()
 
 
+class Announcements:
+    """The running deployments of each model, in the order in which they were announced.
+
+    The last one of a model plays. For a new version the orchestrator announces the new deployment before it stops the
+    old one, so both run for a moment.
+    """
+
+    def __init__(self) -> None:
+        self._running: dict[str, dict[str, Announced]] = {}
+
+    def init(self, data: Iterable[Announced]) -> None:
+        """Replace everything: a deployment that is absent from `data` does not run."""
+        self._running = {}
+        self.update(data)
+
+    def update(self, data: Iterable[Announced]) -> None:
+        """Apply changes."""
+        for announced in data:
+            deployments = self._running.get(announced.model_id, {})
+            if announced.state == RunState.RUNNING:
+                self._running.setdefault(announced.model_id, {})[announced.deployment_id] = announced
+            elif announced.deployment_id not in deployments:
+                continue
+            elif announced.state == RunState.RECOVERING:
+                before = deployments[announced.deployment_id]
+                deployments[announced.deployment_id] = replace(before, state=RunState.RECOVERING)
+            elif announced.state == RunState.STOPPED:
+                del deployments[announced.deployment_id]
+                if not deployments:
+                    del self._running[announced.model_id]
+
+    def snapshot(self) -> dict[str, Submission]:
+        """Return the submissions that play, by model id."""
+        playing = {model_id: list(deployments.values())[-1] for model_id, deployments in self._running.items()}
+        return {model_id: announced.submission for model_id, announced in playing.items()}
+
+    def find(self, model_id: str, deployment_id: str) -> Announced | None:
+        """Return the deployment if it runs."""
+        return self._running.get(model_id, {}).get(deployment_id)
+
+
 _OPTIONS: Final[Mapping[str, Any]] = {
     "open_timeout": 5,
     "ping_interval": 10,
@@ -203,6 +249,7 @@ _OPTIONS: Final[Mapping[str, Any]] = {
     "close_timeout": 1,
 }
 
+# The orchestrator's codes for why a model is out.
 _CODES: Final[Mapping[Cause, str]] = {
     Cause.FAILURES: "MULTIPLE_FAILED",
     Cause.TIMEOUTS: "MULTIPLE_TIMEOUT",
@@ -216,10 +263,3 @@ _LOAD_CODES: Final[Mapping[str, str]] = {
     "unreachable": CONNECTION_FAILED,
     "refused": CONNECTION_FAILED,
 }
-
-
-def _code(cause: Cause, fault: Fault | None) -> str:
-    """Return the orchestrator's code for why a model is out."""
-    if cause is Cause.NOT_LOADED and fault is not None:
-        return _LOAD_CODES.get(fault.kind, _CODES[cause])
-    return _CODES[cause]

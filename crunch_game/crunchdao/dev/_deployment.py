@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -65,12 +64,6 @@ class Deployment:
         self.ends = 1 if now - self.since >= _STABLE_SECONDS else self.ends + 1
         return restart_delay(self.ends)
 
-    def rename(self, submission: Submission, infos: dict[str, Any] | None) -> Announced:
-        """Rename the deployment, whose code stays the same, and return its announcement."""
-        self.submission = submission
-        self.announcement = replace(self.announcement, infos=infos)
-        return self.announcement
-
     def run(self, port: int) -> Announced:
         """Become RUNNING at that port, and return the announcement."""
         self.stage, self.since = Stage.RUNNING, time.monotonic()
@@ -82,18 +75,3 @@ class Deployment:
         self.stage = Stage.RECOVERING
         self.announcement = replace(self.announcement, state=RunState.RECOVERING)
         return self.announcement
-
-
-def announced(submission: Submission, ip: str, port: int) -> Announced:
-    """Announce a submission that runs at an address; its `info` may name the cruncher and the wallet."""
-    name = submission.name or submission.id
-    infos: dict[str, str | None] = {"model_name": name, "cruncher_id": submission.id, "cruncher_name": name}
-    infos |= {"cruncher_wallet_pubkey": None, "cruncher_hotkey": None}
-    return Announced(
-        deployment_id=submission.deployment_id,
-        model_id=submission.id,
-        state=RunState.RUNNING,
-        ip=ip,
-        port=port,
-        infos={key: submission.info.get(key, value) for key, value in infos.items()},
-    )

@@ -11,8 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from msgspec import structs
+
 from crunch_game import events
-from crunch_game.crunchdao.dev._deployment import Deployment, Stage, announced
+from crunch_game.crunchdao.dev._deployment import Deployment, Stage
 from crunch_game.crunchdao.node import ModelNode, NodeIdentity, Workplace
 from crunch_game.crunchdao.protocol import (
     CONNECTION_FAILED,
@@ -58,10 +60,20 @@ class NodeOptions:
     identities: Mapping[str, NodeIdentity]
 
     def announced(self, submission: Submission, port: int) -> Announced:
-        """Announce a submission that is served at that port."""
+        """Announce a submission that is served at that port; its `info` may name the cruncher and the wallet."""
         identity = self.identities.get(submission.id)
-        owned = submission if identity is None else replace(submission, info={**submission.info, **identity.infos()})
-        return announced(owned, self.announce, port)
+        info = submission.info if identity is None else {**submission.info, **identity.infos()}
+        name = submission.name or submission.id
+        infos: dict[str, str | None] = {"model_name": name, "cruncher_id": submission.id, "cruncher_name": name}
+        infos |= {"cruncher_wallet_pubkey": None, "cruncher_hotkey": None}
+        return Announced(
+            deployment_id=submission.deployment_id,
+            model_id=submission.id,
+            state=RunState.RUNNING,
+            ip=self.announce,
+            port=port,
+            infos={key: info.get(key, value) for key, value in infos.items()},
+        )
 
 
 class Fleet:
@@ -133,9 +145,11 @@ class Fleet:
         """Announce a model's new names; its code is the same."""
         async with self._one_at_a_time:
             model = self.model(submission.id)
-            message = model.rename(submission, self._options.announced(submission, 0).infos)
+            model.submission = submission
+            infos = self._options.announced(submission, 0).infos
+            model.announcement = structs.replace(model.announcement, infos=infos)
             if model.stage is Stage.RUNNING:
-                self._tell(message)
+                self._tell(model.announcement)
 
     async def readmit(self, model_id: str) -> None:
         """Serve a stopped model again.

@@ -81,7 +81,9 @@ class DevOrchestrator:
         logs = Path(logs) if logs is not None else None
         self._options = NodeOptions(host, announce or host, setup_timeout, call_timeout, logs, dict(identities or {}))
         self._contract = Contract.of(contract)
-        self._roster = _roster_of(models)
+        if isinstance(models, str | Path):
+            models = DirectoryRoster(models)
+        self._roster: Roster = StaticRoster([]) if models is None else models
         self._loader = loader
         self._process_host = process_host or ProcessHost(logs=logs, answer_limit=MAX_FRAME)
         self._on_event = on_event
@@ -192,9 +194,3 @@ class DevOrchestrator:
             name = type(self).__name__
             raise UsageError(f"the orchestrator is not running; use it inside: async with {name}(...)")
         return self._fleet
-
-
-def _roster_of(models: Roster | str | Path | None) -> Roster:
-    if models is None:
-        return StaticRoster([])
-    return DirectoryRoster(models) if isinstance(models, str | Path) else models

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 import grpc
@@ -147,33 +148,27 @@ class ModelNode:
                 response_serializer=lambda response: response.SerializeToString(),
             )
 
-        async def call(request: Any, context: Any) -> Any:
-            return await self._exclusively(context, lambda: self.service.call(request))
-
-        async def rest(request: Any, context: Any) -> Any:
-            return await self._exclusively(context, self.service.rest)
-
         handlers = {
             SETUP: unary(SetupRequest, self._setup),
-            CALL: unary(CallRequest, call),
-            REST: unary(Empty, rest),
+            CALL: unary(CallRequest, partial(self._exclusively, self.service.call)),
+            REST: unary(Empty, partial(self._exclusively, self.service.rest)),
         }
         return grpc.method_handlers_generic_handler(
             SERVICE, {path.rpartition("/")[2]: handler for path, handler in handlers.items()}
         )
 
     async def _setup(self, request: Any, context: Any) -> Any:
-        response = await self._exclusively(context, lambda: self.service.setup(request))
+        response = await self._exclusively(self.service.setup, request, context)
         self.service.setup_answered()
         if response.status.code == ReplyCode.SUCCESS:
             await self._set_health(_SERVING)
         return response
 
-    async def _exclusively(self, context: Any, handle: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    async def _exclusively(self, handle: Callable[[Any], Coroutine[Any, Any, Any]], request: Any, context: Any) -> Any:
         """Handle one request at a time, to its end even if the client goes away: the instance must not be lost."""
         if self._request is not None:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "Server busy")
-        self._request = asyncio.create_task(handle())
+        self._request = asyncio.create_task(handle(request))
         self._request.add_done_callback(self._free)
         return await asyncio.shield(self._request)
 

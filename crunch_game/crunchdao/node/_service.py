@@ -120,7 +120,7 @@ class NodeService:
         self.failures += response.status.code != ReplyCode.SUCCESS
         return response
 
-    async def rest(self) -> Any:
+    async def rest(self, request: Any) -> Any:
         """End the instance, as a client asked for."""
         had = self._instance is not None
         await self.close()

@@ -55,15 +55,16 @@ class ReplyCode(StrEnum):
 
 
 _Field = descriptor_pb2.FieldDescriptorProto
-_SCALARS = {
+_TYPES = {
     "bytes": _Field.TYPE_BYTES,
     "string": _Field.TYPE_STRING,
     "uint32": _Field.TYPE_UINT32,
+    "commons.VariantType": _Field.TYPE_ENUM,
 }
 
 _MESSAGES = {
     "commons": {
-        "Variant": "VariantType type = 2; bytes value = 3",
+        "Variant": "commons.VariantType type = 2; bytes value = 3",
         "Argument": "uint32 position = 1; commons.Variant data = 2",
         "KwArgument": "string keyword = 1; commons.Variant data = 2",
         "Status": "string code = 1; string message = 2",
@@ -94,13 +95,11 @@ def _file(package: str) -> descriptor_pb2.FileDescriptorProto:
         for field in fields.split(";"):
             kind, name, _, number = field.split()
             label = _Field.LABEL_REPEATED if kind.endswith("*") else _Field.LABEL_OPTIONAL
-            added = message_type.field.add(name=name, number=int(number), label=label)
             kind = kind.rstrip("*")
-            if kind in _SCALARS:
-                added.type = _SCALARS[kind]
-            else:
-                added.type = _Field.TYPE_ENUM if kind == "VariantType" else _Field.TYPE_MESSAGE
-                added.type_name = ".commons.VariantType" if kind == "VariantType" else f".{kind}"
+            type_ = _TYPES.get(kind, _Field.TYPE_MESSAGE)
+            added = message_type.field.add(name=name, number=int(number), label=label, type=type_)
+            if "." in kind:
+                added.type_name = f".{kind}"
     return file
 
 

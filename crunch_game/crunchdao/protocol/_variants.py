@@ -92,29 +92,17 @@ def decode_answer(variant: Any, *, table: bool) -> Any:
 
 
 def arguments(args: Iterable[Any]) -> list[Any]:
-    """Positional arguments as Arguments, whose positions begin with 1.
-
-    Raises:
-        Unsendable: One has no form as a Variant.
-    """
+    """Positional arguments as Arguments, whose positions begin with 1; raises as `encode`."""
     return [Argument(position=position, data=encode(value)) for position, value in enumerate(args, 1)]
 
 
 def keywords(kwargs: Mapping[str, Any]) -> list[Any]:
-    """Keyword arguments as KwArguments.
-
-    Raises:
-        Unsendable: One has no form as a Variant.
-    """
+    """Keyword arguments as KwArguments; raises as `encode`."""
     return [KwArgument(keyword=name, data=encode(value)) for name, value in kwargs.items()]
 
 
 def values(args: Iterable[Any], kwargs: Iterable[Any]) -> tuple[list[Any], dict[str, Any]]:
-    """The values of Arguments, in the order of their positions, and of KwArguments.
-
-    Raises:
-        Undecodable: One cannot be read.
-    """
+    """The values of Arguments, in the order of their positions, and of KwArguments; raises as `decode`."""
     ordered = sorted(args, key=lambda argument: argument.position)
     return [decode(argument.data) for argument in ordered], {kwarg.keyword: decode(kwarg.data) for kwarg in kwargs}
 
@@ -136,16 +124,14 @@ def _text(value: str) -> bytes:
 def _plain(value: Any) -> Any:
     """The value as what JSON has: numbers, str, list and dict with str keys."""
     try:
-        return msgspec.to_builtins(value, builtin_types=_BYTES, str_keys=True, enc_hook=_to_plain)
+        kept = (bytes, bytearray, memoryview)
+        return msgspec.to_builtins(value, builtin_types=kept, str_keys=True, enc_hook=_to_plain)
     except RecursionError:
         raise Unsendable("it is nested too deeply; use a flatter list or dict instead") from None
     except Unsendable:
         raise
     except (TypeError, ValueError) as error:
         raise Unsendable(f"{error}; use numbers, str, list or dict instead") from None
-
-
-_BYTES = (bytes, bytearray, memoryview)
 
 
 def _to_plain(value: Any) -> Any:
@@ -163,16 +149,13 @@ def _to_plain(value: Any) -> Any:
 
 
 def _json(plain: Any) -> bytes:
+    def refuse(value: Any) -> Any:
+        raise Unsendable(f"a {type(value).__name__} cannot be sent; use a str or a list of numbers instead")
+
     try:
-        return json.dumps(plain, separators=(",", ":"), ensure_ascii=False, default=_refuse).encode()
-    except UnicodeEncodeError:
-        raise Unsendable("it holds lone surrogates, which are no text; use str.encode and decode to mend it") from None
+        return _text(json.dumps(plain, separators=(",", ":"), ensure_ascii=False, default=refuse))
     except RecursionError:
         raise Unsendable("it is nested too deeply; use a flatter list or dict instead") from None
-
-
-def _refuse(value: Any) -> Any:
-    raise Unsendable(f"a {type(value).__name__} cannot be sent; use a str or a list of numbers instead")
 
 
 def _read_json(data: bytes) -> Any:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crunch_game.crunchdao.client._announcements import Announcements
 from crunch_game.crunchdao.client._connection import address_of
+from crunch_game.crunchdao.client._roster import Announcements
 from crunch_game.crunchdao.protocol import Announced, IncomingFrame
 from crunch_game.models import Submission
 from crunch_game.sources import NodeSource
