@@ -109,13 +109,8 @@ class Board:
 
 
 def _row(model: Deployment) -> list[str]:
-    service = model.node.service if model.node is not None else None
-    announced = model.announcement
-    return [
-        escape(model.id),
-        f"[{_COLORS[model.stage]}]{model.stage}[/]",
-        f"{announced.ip}:{announced.port}" if service is not None else "-",
-        f"{service.calls:,}" if service is not None else "-",
-        f"{service.failures:,}" if service is not None else "-",
-        escape(model.last_note),
-    ]
+    served = ["-", "-", "-"]
+    if model.node is not None:
+        announced, service = model.announcement, model.node.service
+        served = [f"{announced.ip}:{announced.port}", f"{service.calls:,}", f"{service.failures:,}"]
+    return [escape(model.id), f"[{_COLORS[model.stage]}]{model.stage}[/]", *served, escape(model.last_note)]

@@ -21,7 +21,14 @@ def game_at(reference: str) -> Game:
     """
     path = Path(reference.partition(":")[0])
     if path.suffix == ".py" or path.is_file():
-        module, attribute = _file(path), reference.partition(":")[2] or "game"
+        if not path.is_file():
+            raise UsageError(f"there is no file {str(path)!r}")
+        path = path.resolve()
+        # Its imports are found as if it were run: from the first folder upwards that is no package.
+        root = next(folder for folder in path.parents if not (folder / "__init__.py").exists())
+        sys.path.insert(0, str(root))
+        module = _module(".".join(path.relative_to(root).with_suffix("").parts))
+        attribute = reference.partition(":")[2] or "game"
     elif ":" in reference:
         name, _, attribute = reference.partition(":")
         sys.path.insert(0, str(Path.cwd()))
@@ -35,16 +42,6 @@ def game_at(reference: str) -> Game:
         what = "has no" if found is None else "has no Game called"
         raise GameError(f"{reference} {what} {attribute!r}; a game is: {attribute} = crunch_game.Game(...)")
     return found
-
-
-def _file(path: Path) -> Any:
-    if not path.is_file():
-        raise UsageError(f"there is no file {str(path)!r}")
-    path = path.resolve()
-    # Its imports are found as if it were run: from the first folder upwards that is no package.
-    root = next(folder for folder in path.parents if not (folder / "__init__.py").exists())
-    sys.path.insert(0, str(root))
-    return _module(".".join(path.relative_to(root).with_suffix("").parts))
 
 
 def _module(name: str) -> Any:
