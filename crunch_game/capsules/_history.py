@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -40,13 +41,6 @@ class Kept:
         self.ended: dict[str, Status] = {}
         self.size = _OVERHEAD_BYTES + len(args or b"")
 
-    def add(self, model_id: str, extra: bytes | None) -> int:
-        """Keep one model's further arguments too; returns the bytes that this takes."""
-        self.extras[model_id] = extra
-        grown = _OVERHEAD_BYTES + len(extra or b"")
-        self.size += grown
-        return grown
-
     def told(self, model_id: str) -> Told | None:
         """The call as one model got it; None when it is forgotten. May be called from any thread."""
         extra, status = self.extras.get(model_id, NOTHING), self.ended.get(model_id, Status.OK)
@@ -63,12 +57,10 @@ class Kept:
         return self.size
 
 
+@dataclass(slots=True)
 class _Calls:
-    __slots__ = ("count", "last")
-
-    def __init__(self) -> None:
-        self.last: deque[Kept] = deque(maxlen=_MAX_CALLS)
-        self.count = 0
+    last: deque[Kept] = field(default_factory=lambda: deque(maxlen=_MAX_CALLS))
+    count: int = 0
 
 
 class Recent(NamedTuple):
@@ -110,7 +102,10 @@ class CallHistory:
 
     def add_extra(self, kept: Kept, model_id: str, extra: bytes | None) -> None:
         """Keep the further arguments that one model got."""
-        self._grow(kept.add(model_id, extra))
+        kept.extras[model_id] = extra
+        size = _OVERHEAD_BYTES + len(extra or b"")
+        kept.size += size
+        self._grow(size)
 
     def append(self, instance: Instance, model_id: str, kept: Kept, status: Status) -> None:
         """The instance got the call, which ended like that."""

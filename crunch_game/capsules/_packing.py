@@ -6,9 +6,10 @@ import os
 import shutil
 import stat
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final, NamedTuple
+
+from msgspec.structs import replace
 
 from crunch_game.capsules._capsule import CODE, PackedCode
 from crunch_game.errors import CapsuleError
@@ -63,13 +64,7 @@ def pack(place: Path, code: PackedCode, archive: zipfile.ZipFile, loaded: float)
     if len(left_out) > MAX_LEFT_OUT:
         left_out[MAX_LEFT_OUT:] = [f"and {len(left_out) - MAX_LEFT_OUT} more"]
     name = place.name if found else None
-    return PackedCode(
-        kind=code.kind,
-        name=name,
-        reference=code.reference,
-        left_out=left_out,
-        changed=name is not None and newest > loaded,
-    )
+    return replace(code, name=name, left_out=left_out, changed=name is not None and newest > loaded)
 
 
 def _found(place: Path) -> tuple[list[_Found], set[_Inode], list[str]]:
@@ -146,7 +141,9 @@ def unpack(archive: zipfile.ZipFile, code: PackedCode, folder: Path) -> Path | N
     """
     if code.name is None:
         return None
-    for entry in _entries(archive):
+    for entry in archive.infolist():
+        if not entry.filename.startswith(CODE) or entry.is_dir():
+            continue
         target = folder / _inside(entry.filename.removeprefix(CODE))
         target.parent.mkdir(parents=True, exist_ok=True)
         with archive.open(entry) as source, target.open("xb") as copy:
@@ -155,10 +152,6 @@ def unpack(archive: zipfile.ZipFile, code: PackedCode, folder: Path) -> Path | N
     if place.parent != folder or not place.exists():
         raise CapsuleError(f"the capsule's copy of the submission lacks {code.name!r}")
     return place
-
-
-def _entries(archive: zipfile.ZipFile) -> Iterator[zipfile.ZipInfo]:
-    return (entry for entry in archive.infolist() if entry.filename.startswith(CODE) and not entry.is_dir())
 
 
 def _inside(name: str) -> PurePosixPath:

@@ -6,6 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -122,10 +123,11 @@ class Recorder(Observer):
             if failed and self._is_saved(outcome.model_id, outcome.deployment_id, outcome.method):
                 self._capture(noted, before, outcome)
             if keeps:
-                kept = noted.kept or noted.begin(self._history)
+                if noted.kept is None:
+                    noted.kept = self._history.begin(noted.order, noted.call.method.name, noted.args)
                 if before.extra:
-                    self._history.add_extra(kept, outcome.model_id, _encoded(before.extra))
-                append(before.instance, outcome.model_id, kept, status)
+                    self._history.add_extra(noted.kept, outcome.model_id, _encoded(before.extra))
+                append(before.instance, outcome.model_id, noted.kept, status)
 
     def _is_saved(self, model_id: str, deployment_id: str, method: str | None) -> bool:
         """Count a failure; whether it is one of those to save."""
@@ -217,27 +219,21 @@ class _Noted:
         self.keeps = call.method.silent or call.method.returns is Any
         """Whether later answers may depend on the call: it tells models something, and promises no answer."""
         self.kept: Kept | None = None
-        self._order = order
+        self.order = order
 
     @cached_property
     def args(self) -> bytes | None:
         """The arguments, encoded once and only if they are needed; None when they cannot be encoded."""
         return _encoded((self.call.args, self.call.kwargs))
 
-    def begin(self, history: CallHistory) -> Kept:
-        """Keep the call."""
-        self.kept = history.begin(self._order, self.call.method.name, self.args)
-        return self.kept
 
-
+@dataclass(slots=True)
 class _Quota:
     """How many failures of one method of one deployment have been saved."""
 
-    __slots__ = ("deployment_id", "in_a_row", "in_all")
-
-    def __init__(self, deployment_id: str) -> None:
-        self.deployment_id = deployment_id
-        self.in_a_row = self.in_all = 0
+    deployment_id: str
+    in_a_row: int = 0
+    in_all: int = 0
 
 
 def _encoded(value: Any) -> bytes | None:

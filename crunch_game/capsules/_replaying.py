@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, chdir, contextmanager, nullcontex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
 import anyio
 
@@ -244,17 +244,13 @@ def _importable(*folders: Path | None) -> Iterator[None]:
         sys.path[:] = kept
 
 
-def _all(capsule: Capsule) -> list[Told]:
-    failing = capsule.values.failing
-    return capsule.values.calls + ([failing] if failing else [])
-
-
 def _check_values(capsule: Capsule) -> None:
     """Find out that all values can be read before anything is run."""
     values = capsule.values
+    calls = [*values.calls, values.failing] if values.failing else values.calls
     try:
         decode(values.loader)
-        for args, extra in [(told.args, told.extra) for told in _all(capsule)] + [(values.init, None)]:
+        for args, extra in [(told.args, told.extra) for told in calls] + [(values.init, None)]:
             positional, named = decode(args)
             _ = [*positional], {**named, **((decode(extra) if extra else None) or {})}
     except (Undecodable, TypeError, ValueError, LookupError) as error:
@@ -264,7 +260,8 @@ def _check_values(capsule: Capsule) -> None:
 def _contract(manifest: Manifest) -> Contract:
     try:
         base = resolve(manifest.contract)
-        returns = {name: _returned(reference) for name, reference in manifest.returns.items()}
+        # A type that has no name is checked against `object`, which everything is.
+        returns = {name: resolve(type_ or "builtins:object") for name, type_ in manifest.returns.items()}
     except Exception as error:
         raise CapsuleError(
             f"the game's base class {manifest.contract} cannot be imported here: {describe_exception(error)}; install "
@@ -277,11 +274,6 @@ def _contract(manifest: Manifest) -> Contract:
     if manifest.method != LOAD and manifest.method not in contract.methods:
         raise CapsuleError(f"the game's base class here is another: {contract.name} has no method {manifest.method!r}")
     return contract
-
-
-def _returned(reference: str | None) -> Any:
-    """The return type that the game gave; `object`, which everything is, for one that has no name."""
-    return object if reference is None else resolve(reference)
 
 
 def _loader(capsule: Capsule) -> Loader:

@@ -143,7 +143,8 @@ def _code(source: Source) -> tuple[PackedCode, Path | None]:
     match source:
         case ClassSource(cls):
             reference = _reference(cls)
-            package = _script() if cls.__module__ == "__main__" else place_of(reference)
+            script = main_of().get("path") if cls.__module__ == "__main__" else None
+            package = Path(script) if script else place_of(reference)
             return PackedCode(kind="named", reference=reference), package or source.place
         case FolderSource():
             return PackedCode(kind="folder"), source.place
@@ -151,11 +152,6 @@ def _code(source: Source) -> tuple[PackedCode, Path | None]:
             return PackedCode(kind="file"), source.place
         case _:
             return PackedCode(kind="named", reference=str(source)), source.place
-
-
-def _script() -> Path | None:
-    main = main_of()
-    return Path(main["path"]) if "path" in main else place_of(main["name"])
 
 
 def _reference(cls: type) -> str:
