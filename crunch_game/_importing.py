@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.machinery import BuiltinImporter, FrozenImporter
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any
 
 from crunch_game.errors import LoadError
@@ -69,9 +69,7 @@ class Scope(AbstractContextManager[None]):
         sys.modules.update(self._own)
         self._count = len(sys.modules)
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._collect()
         for name in self._own:
             sys.modules.pop(name, None)
@@ -120,12 +118,8 @@ def _importable(folder: Path) -> Iterator[str]:
     for path in folder.iterdir():
         name = path.name if (path / "__init__.py").is_file() else inspect.getmodulename(path)
         # A built-in or frozen module, such as sys or os, is found before any file.
-        if name is not None and not name.startswith("__") and not _is_builtin(name):
+        if name and not name.startswith("__") and not any(i.find_spec(name) for i in (BuiltinImporter, FrozenImporter)):
             yield name
-
-
-def _is_builtin(name: str) -> bool:
-    return BuiltinImporter.find_spec(name) is not None or FrozenImporter.find_spec(name) is not None
 
 
 @dataclass(frozen=True)

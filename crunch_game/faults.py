@@ -58,12 +58,6 @@ def own_frames(error: BaseException) -> str | None:
     return shortened(text.rstrip("\n")) if frames else None
 
 
-def own_stack(error: BaseException) -> list[traceback.FrameSummary]:
-    """Return the participant's frames of the exception's traceback; of very many, the first and the last."""
-    head, tail, _ = _ends(_field(error, "__traceback__"))
-    return list(traceback.extract_tb(_linked([*head, *tail])))
-
-
 def is_foreign(file: str) -> bool:
     """Whether frames of this file are not the participant's, but ours or those of imports."""
     # The models of the demo game are part of this package, but count as participants'.
@@ -127,13 +121,6 @@ def _block(error: BaseException, depth: int = 0) -> tuple[bool, str]:
 
 def _format_frames(tb: TracebackType | None) -> list[str]:
     """Format the participant's frames; of very many, those in the middle are only counted."""
-    head, tail, between = _ends(tb)
-    gap = [f"  [{between} frames more]\n"] if between else []
-    return [*traceback.format_tb(_linked(head)), *gap, *traceback.format_tb(_linked(tail))]
-
-
-def _ends(tb: TracebackType | None) -> tuple[list[TracebackType], deque[TracebackType], int]:
-    """Return the participant's first and last frames, and how many are between them."""
     head: list[TracebackType] = []
     tail: deque[TracebackType] = deque(maxlen=_MAX_FRAMES)
     count = 0
@@ -142,7 +129,9 @@ def _ends(tb: TracebackType | None) -> tuple[list[TracebackType], deque[Tracebac
             count += 1
             (head if count <= _MAX_FRAMES else tail).append(tb)
         tb = tb.tb_next
-    return head, tail, count - len(head) - len(tail)
+    between = count - len(head) - len(tail)
+    gap = [f"  [{between} frames more]\n"] if between else []
+    return [*traceback.format_tb(_linked(head)), *gap, *traceback.format_tb(_linked(tail))]
 
 
 def _linked(entries: list[TracebackType] | deque[TracebackType]) -> TracebackType | None:
@@ -165,9 +154,6 @@ def _name(error: BaseException) -> str:
 
 def shortened(text: str) -> str:
     """Cut out the middle of a long text, and make it printable."""
-    text = (
-        text
-        if len(text) <= _MAX_CHARACTERS
-        else f"{text[: _MAX_CHARACTERS // 2]}\n[...]\n{text[-_MAX_CHARACTERS // 2 :]}"
-    )
+    if len(text) > _MAX_CHARACTERS:
+        text = f"{text[: _MAX_CHARACTERS // 2]}\n[...]\n{text[-_MAX_CHARACTERS // 2 :]}"
     return printable(text)

@@ -155,7 +155,7 @@ def make_model(code: Code, contract: Contract, loader: Loader, args: Sequence[An
     lacking = [name for name in absent if not callable(vars(model).get(name) if hasattr(model, "__dict__") else None)]
     if lacking:
         what = f"the model that {code.name} makes, a {type(model).__name__},"
-        raise LoadError(f"{what} lacks {_all_of(lacking)}, which {_named(contract)} requires")
+        raise LoadError(f"{what} lacks {' and '.join(lacking)}, which {_named(contract)} requires")
     return model
 
 
@@ -173,12 +173,12 @@ def _why_not(cls: type, modules: Sequence[ModuleType], contract: Contract) -> st
     if cls.__module__ not in {module.__name__ for module in modules}:
         return f"imported from {cls.__module__}"
     lacking = contract.lacking(cls)
-    return f"abstract, it lacks {_all_of(lacking)}" if lacking else None
+    return f"abstract, it lacks {' and '.join(lacking)}" if lacking else None
 
 
 def _nothing(name: str, contract: Contract, passed_over: list[str]) -> str:
     found = f"passed over: {', '.join(passed_over)}" if passed_over else "it has no class of its own"
-    wanted = f" with {_all_of(contract.required)}" if contract.required else ""
+    wanted = f" with {' and '.join(contract.required)}" if contract.required else ""
     return f"{name} has no model: define a subclass of {_named(contract)}{wanted}, or a create_model(); {found}"
 
 
@@ -214,7 +214,3 @@ def _make(name: str, maker: Any, args: Sequence[Any], kwargs: Mapping[str, Any])
 def _shown(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     text = ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _all_of(names: Sequence[str]) -> str:
-    return " and ".join(names)

@@ -23,6 +23,7 @@ _ERRORS: dict[Status, type[ModelError]] = {
     Status.UNSUPPORTED: ModelUnavailable,
     Status.SKIPPED: ModelUnavailable,
 }
+"""What each status counts as, and the error that `raise_for_status` raises for it."""
 
 
 @record
@@ -75,10 +76,11 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
     def raise_for_status(self) -> None:
         """Raise the ModelError that belongs to the status; do nothing when it is OK."""
-        if self.status is Status.OK:
+        error = _ERRORS.get(self.status)
+        if error is None:
             return
         fault = self.error or Fault(self.status, self.status)
-        raise _ERRORS[self.status](
+        raise error(
             f"{self.model_id}: {self.method}: {fault.message}",
             model_id=self.model_id,
             method=self.method,

@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self
 
 import anyio
@@ -99,7 +98,12 @@ class ModelRunner:
         alias_main()
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
-        observers = _observers_of(self.policy, self._setup, self._emit, self._tasks)
+        observers: list[Observer] = []
+        if self.policy.capsules is not None:
+            from crunch_game.capsules import Recorder
+
+            folder = Path(self.policy.capsules)
+            observers.append(Recorder(folder, self._setup, self.policy.setup_timeout, self._emit, self._tasks))
         self._lineup = Lineup(
             self._roster, self._host, self._setup, self.policy, self._introduce, self._emit, observers, self._tasks
         )
@@ -108,16 +112,11 @@ class ModelRunner:
             with anyio.move_on_after(self._ready_timeout):
                 await self._lineup.settled()
         except BaseException as error:
-            await self._shut_down(error)
+            await self.__aexit__(type(error), error, error.__traceback__)
             raise
         return self
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._shut_down(exc)
-
-    async def _shut_down(self, error: BaseException | None) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         """End everything; raises what a task of the runner failed with, rather than the cancellation it caused."""
         assert self._tasks is not None
         self._tasks.cancel_scope.cancel()
@@ -356,16 +355,6 @@ def _host_of(host: Host | str | None, roster: Roster) -> Host:
     if isinstance(host, str):
         raise GameError(f'host is {host!r}; it must be "process", "inline" or a Host')
     return host
-
-
-def _observers_of(
-    policy: Policy, setup: Setup, emit: Callable[[events.RunnerEvent], None], tasks: TaskGroup
-) -> list[Observer]:
-    if policy.capsules is None:
-        return []
-    from crunch_game.capsules import Recorder
-
-    return [Recorder(Path(policy.capsules), setup, policy.setup_timeout, emit, tasks)]
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:

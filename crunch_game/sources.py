@@ -9,7 +9,6 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -180,14 +179,8 @@ def entry_of(path: Path) -> Path:
     for entry in (path / "main.py", path / "__init__.py"):
         if entry.is_file():
             return entry
-    packages = sorted(_packages(path))
+    packages = sorted(init for init in path.glob("*/__init__.py") if not init.parent.name.startswith((".", "_")))
     if len(packages) == 1:
         return packages[0]
     found = f"{len(packages)} packages" if packages else "no package"
     raise LoadError(f"the folder {path.name} has no main.py and {found}; give it a main.py, or exactly one package")
-
-
-def _packages(folder: Path) -> Iterator[Path]:
-    for init in folder.glob("*/__init__.py"):
-        if not init.parent.name.startswith((".", "_")):
-            yield init
