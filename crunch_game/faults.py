@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from crunch_game.outcomes import Fault
 
-__all__ = ["describe_exception", "fault_of", "is_foreign", "own_frames", "own_stack", "printable", "shortened"]
+__all__ = ["describe_exception", "fault_of", "is_foreign", "own_frames", "printable", "shortened"]
 
 _OURS: Final = f"{Path(__file__).parent}{os.sep}"
 _EXAMPLES: Final = f"{_OURS}examples{os.sep}"
