@@ -72,7 +72,7 @@ async def test_a_model_that_is_late_is_left_to_finish_by_default(submit, running
     naps = "def predict(self, number):\n    time.sleep(number / 10)\n    return os.getpid()\n"
     async with running([submit("naps", naps)], policy=Policy(timeout=10)) as runner:
         pid = (await runner.predict(0))["naps"].value
-        assert (await runner.call("predict", 4, timeout=0.1))["naps"].status is Status.TIMEOUT
+        assert (await runner.call("predict", 12, timeout=0.1))["naps"].status is Status.TIMEOUT
         assert runner.models["naps"].state is State.BUSY
         await seen(lambda: runner.models["naps"].state is State.READY)
         assert (await runner.predict(0))["naps"].value == pid
