@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat
+import struct
 from collections.abc import Iterable
 from functools import cache
 from typing import Final
@@ -36,16 +36,6 @@ _SCOPES: Final = ((6, 0b11),)  # abstract Unix sockets, signals
 _GET_VERSION: Final = 1
 _PATH_BENEATH: Final = 1
 _LOG_NOTHING: Final = 1  # LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF: refusals must not flood the machine's audit log
-
-
-class _Ruleset(ctypes.Structure):
-    _fields_ = (("fs", ctypes.c_uint64), ("net", ctypes.c_uint64), ("scoped", ctypes.c_uint64))
-
-
-class _PathBeneath(ctypes.Structure):
-    _pack_ = 1
-    _layout_ = "ms"  # what _pack_ means; Python 3.14 wants it said
-    _fields_ = (("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32))
 
 
 @cache
@@ -93,9 +83,10 @@ def restrict(
     """
     version = abi()
     files = _supported(_FILES, version)
-    ruleset = _Ruleset(files, 0 if network else _supported(_NETWORK, version), _supported(_SCOPES, version))
+    sockets, scoped = 0 if network else _supported(_NETWORK, version), _supported(_SCOPES, version)
+    ruleset = struct.pack("=QQQ", files, sockets, scoped)  # struct landlock_ruleset_attr
     read = _READ | (_EXECUTE if execute else 0)
-    descriptor = call("landlock_create_ruleset", ctypes.byref(ruleset), ctypes.sizeof(ruleset), 0)
+    descriptor = call("landlock_create_ruleset", ruleset, len(ruleset), 0)
     try:
         for paths, rights in ((readable, read), (writable, read | _WRITE), (listed, _READ_DIR)):
             for path in paths:
@@ -114,7 +105,8 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
         if not stat.S_ISDIR(os.fstat(parent).st_mode):
             # The kernel refuses rights of folders in a rule for a file.
             rights &= _OF_FILES
-        call("landlock_add_rule", ruleset, _PATH_BENEATH, ctypes.byref(_PathBeneath(rights, parent)), 0)
+        beneath = struct.pack("=Qi", rights, parent)  # struct landlock_path_beneath_attr
+        call("landlock_add_rule", ruleset, _PATH_BENEATH, beneath, 0)
     finally:
         os.close(parent)
 
