@@ -63,7 +63,7 @@ class Stage:
         self.server, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._server_thread = threading.Thread(target=self._play_the_fork_server, daemon=True)
         self._server_thread.start()
-        self.engine.do(lambda: self.engine.processes.serve(theirs, lambda report: None, lambda: None))
+        self.engine.do(lambda: self.engine.processes.serve(theirs, lambda report: None))
 
     def _call_soon(self, function: Callable[[], None]) -> None:
         with self.heard:

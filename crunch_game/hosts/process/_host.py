@@ -288,13 +288,14 @@ class ProcessHost:
 
         The thread that keeps the logs writes the heading, since the disk may be slow and the engine must not wait.
         """
-        self._rotator.do(partial(self._dump_frames, links, exchange))
 
-    def _dump_frames(self, links: Sequence[Link], exchange: Exchange) -> None:
-        for link in links:
-            if (process := self._instances.get(link)) is not None:
-                process.note_slow(exchange)
-        self._engine.do(partial(self._engine.processes.dump_frames, links))
+        def dump_frames() -> None:
+            for link in links:
+                if (process := self._instances.get(link)) is not None:
+                    process.note_slow(exchange)
+            self._engine.do(partial(self._engine.processes.dump_frames, links))
+
+        self._rotator.do(dump_frames)
 
     def late(self, link: Link) -> None:
         """A late answer came in; the model is free again."""

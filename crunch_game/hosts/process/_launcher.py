@@ -81,15 +81,12 @@ class ForkServer:
                 stderr=log,
             )
         ours.send(msgspec.msgpack.encode(self._boot))
-        self._engine.do(lambda: self._engine.processes.serve(ours, self._hear, self._lose))
+        self._engine.do(lambda: self._engine.processes.serve(ours, self._hear))
 
     def _hear(self, report: Report | None) -> None:
+        self.lost = self.lost or report is None
         with suppress(anyio.ClosedResourceError):  # its end is already waited for
             self._news.send_nowait(report)
-
-    def _lose(self) -> None:
-        self.lost = True
-        self._hear(None)
 
     async def _ready(self) -> str | None:
         """Wait until it has imported everything. Returns the library that cannot be preloaded, if there is one."""

@@ -251,7 +251,7 @@ class Processes:
         self._selector.register(self._server, selectors.EVENT_READ, self._order)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        engine.do(lambda: engine.processes.serve(ours, lambda report: None, lambda: None))
+        engine.do(lambda: engine.processes.serve(ours, lambda report: None))
         return self
 
     async def down(self) -> bool:

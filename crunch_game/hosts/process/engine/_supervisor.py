@@ -42,8 +42,7 @@ class Supervisor:
         self._server: socket.socket | None = None
         self._orders: deque[tuple[bytes, list[int]]] = deque()
         """What was not sent to the fork server yet, with the descriptors that go along."""
-        self._report: Callable[[Report], None] = lambda report: None
-        self._gone: Callable[[], None] = lambda: None
+        self._report: Callable[[Report | None], None] = lambda report: None
         self._given_up = False
 
     @property
@@ -51,9 +50,9 @@ class Supervisor:
         """Those whose process has not ended."""
         return list(self._links.values())
 
-    def serve(self, server: socket.socket, report: Callable[[Report], None], gone: Callable[[], None]) -> None:
-        """Speak to this fork server from now on; `report` and `gone` are called on the event loop."""
-        self._report, self._gone = report, gone
+    def serve(self, server: socket.socket, report: Callable[[Report | None], None]) -> None:
+        """Speak to this fork server from now on; `report` is called on the event loop, with None once it is gone."""
+        self._report = report
         server.setblocking(False)
         self._server = server
         self._selector.register(server, selectors.EVENT_READ, self._converse)
@@ -72,7 +71,7 @@ class Supervisor:
         """Hang up for good: this fork server, like any that follows, is told gone."""
         self._given_up = True
         self.hang_up()
-        self._on_loop(self._gone)
+        self._pass_on(None)
 
     def spawn(self, link: Link, descriptors: Sequence[int]) -> None:
         """Have a process forked for the link; it gets the descriptors: its channel's end, stdout and stderr."""
@@ -180,13 +179,16 @@ class Supervisor:
                 self._links[report.token].peak = report.peak
                 self._ended(self._links[report.token], report.code)
         else:
-            callback = self._report
-            self._on_loop(lambda: callback(report))
+            self._pass_on(report)
+
+    def _pass_on(self, report: Report | None) -> None:
+        listener = self._report  # another fork server's may have taken its place before the loop comes to this
+        self._on_loop(lambda: listener(report))
 
     def _lose(self) -> None:
         """Go on without the fork server: its children are watched, and ended, by descriptors of our own."""
         self.hang_up()
-        self._on_loop(self._gone)
+        self._pass_on(None)
         self.adopt()
 
     def _drop_orders(self) -> None:

@@ -53,11 +53,14 @@ class Office:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.sockets += [ours, theirs]
         theirs.setblocking(False)
-        self.supervisor.serve(ours, self.reports.append, self._lose)
+        self.supervisor.serve(ours, self._hear)
         return theirs
 
-    def _lose(self) -> None:
-        self.lost += 1
+    def _hear(self, report: object) -> None:
+        if report is None:
+            self.lost += 1
+        else:
+            self.reports.append(report)
 
     def turn(self, timeout: float = 0.0) -> None:
         for key, _ in self.selector.select(timeout):
