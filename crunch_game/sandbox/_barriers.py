@@ -106,15 +106,13 @@ def _explain(error: BaseException, inside: Enclosure) -> str | None:
         return f"the sandbox lets a file have {mebibytes(sandbox.file_size)} (Sandbox(file_size=...))"
     if error.errno == errno.EMFILE:
         return f"the sandbox lets a model have {sandbox.descriptors} open files (Sandbox(descriptors=...))"
+    last = next(reversed(traceback.extract_tb(error.__traceback__)), None)
     if error.errno in (errno.EACCES, errno.EXDEV) and inside.locked and isinstance(error.filename, str | bytes):
-        frames = traceback.extract_tb(error.__traceback__)
-        if frames and _called(frames[-1]) == "shm_open":
-            return _SHARED
-        return _explain_path(error, inside)
-    return _refused_call(error, sandbox) if error.errno == errno.EPERM and inside.filtered else None
+        return _SHARED if last and _called(last) == "shm_open" else _explain_path(error, inside, last)
+    return _refused_call(last, sandbox) if last and error.errno == errno.EPERM and inside.filtered else None
 
 
-def _explain_path(error: OSError, inside: Enclosure) -> str | None:
+def _explain_path(error: OSError, inside: Enclosure, last: traceback.FrameSummary | None) -> str | None:
     """Explain a refusal by Landlock: one of a path that the file's own permissions would have allowed."""
     paths = [os.fsdecode(name) for name in (error.filename, error.filename2) if name is not None]
     outside = [path for path in paths if not _is_among(path, inside.writable)]
@@ -131,8 +129,7 @@ def _explain_path(error: OSError, inside: Enclosure) -> str | None:
         return _OTHERS
     if _is_among(path, inside.readable):
         return f"the sandbox lets a model write only in its temporary folder: {path}" if _may_write(path) else None
-    frames = traceback.extract_tb(error.__traceback__)
-    if frames and frames[-1].filename.startswith("<frozen importlib"):
+    if last and last.filename.startswith("<frozen importlib"):
         file = Path(path)
         return _unread_module(file.parent.name if file.stem == "__init__" else file.stem)
     if os.access(path, os.R_OK) or _may_write(path):
@@ -169,12 +166,9 @@ def _unread_module(name: str | None) -> str | None:
     return None
 
 
-def _refused_call(error: OSError, sandbox: Sandbox) -> str | None:
+def _refused_call(last: traceback.FrameSummary, sandbox: Sandbox) -> str | None:
     """Explain a refusal by seccomp, by what the innermost frame was calling."""
-    frames = traceback.extract_tb(error.__traceback__)
-    if not frames:
-        return None
-    file, last = Path(frames[-1].filename), frames[-1]
+    file = Path(last.filename)
     library = file.is_relative_to(Path(os.__file__).parent)
     sentence = (_BY_PLACE.get((file.name, last.name)) if library else None) or _BY_CALL.get(_called(last) or "")
     if sentence == _NETWORK and sandbox.network:
