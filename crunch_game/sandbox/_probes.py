@@ -71,8 +71,6 @@ class _Probe:
     """A barrier and how to try it.
 
     Attributes:
-        name: As the barrier's.
-        mechanism: As the barrier's.
         is_refused: Tries it; whether it was refused.
         since: The version of Landlock that brought it.
         unless: The argument of Sandbox that allows it, as it is written there.

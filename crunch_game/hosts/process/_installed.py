@@ -50,7 +50,10 @@ class _Installed(PathFinder):
         cls, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if path is not None:
-            path = _beneath([*_folders(), *_standard(), *_own(fullname.rpartition(".")[0])], path)
+            # Its package is imported already, and of its `__path__` only the folder that has its file counts.
+            file = getattr(sys.modules.get(fullname.rpartition(".")[0]), "__file__", None)
+            own = [real(Path(file).parent)] if isinstance(file, str) else []
+            path = _beneath([*_folders(), *_standard(), *own], path)
         return super().find_spec(fullname, path, target)
 
 
@@ -69,9 +72,3 @@ def _standard() -> list[str]:
     library = real(sysconfig.get_path("stdlib"))
     zipped = f"python{sys.version_info[0]}{sys.version_info[1]}.zip"
     return [library, str(Path(library).parent / zipped)]
-
-
-def _own(package: str) -> list[str]:
-    """Return the folder of a package that is imported already. Its `__path__` may have others, which do not count."""
-    file = getattr(sys.modules.get(package), "__file__", None)
-    return [real(Path(file).parent)] if isinstance(file, str) else []

@@ -153,9 +153,10 @@ class Process(Instance):
                 table = sent_table(what.body) if call.method.returns_table else None
                 return Reply(ANSWERED, table or decode_answer(what.body), None, elapsed)
             except Unsendable as error:
-                return _invalid(f"the answer cannot be sent: {error}", elapsed)
+                why = f"the answer cannot be sent: {error}"
             except Undecodable as error:
-                return _invalid(f"the answer cannot be read: {shortened(str(error))}", elapsed)
+                why = f"the answer cannot be read: {shortened(str(error))}"
+            return Reply(Trigger.INVALID, None, Fault("invalid", why), elapsed)
         if isinstance(what, Missed):
             return Reply(Trigger.DEADLINE, None, self._late(what, *what.kind_and_reason(call.timeout)), elapsed)
         if what.unsent:
@@ -210,10 +211,6 @@ class Process(Instance):
         """The last that it wrote to stderr, if that was after the last fault."""
         since, self._read_to = self._read_to, self._err.end()
         return self._err.read(max(since, self._read_to - _MAX_STDERR_BYTES), self._read_to)
-
-
-def _invalid(message: str, elapsed: float) -> Reply:
-    return Reply(Trigger.INVALID, None, Fault("invalid", message), elapsed)
 
 
 def fault_in(frame: framing.Frame) -> tuple[str, str, str | None]:

@@ -134,11 +134,7 @@ class Log:
 
 
 class LogRotator:
-    """A thread that checks the sizes of logs, as often as half a percent of a core allows, and cuts long ones.
-
-    Args:
-        limit: Bytes of one log.
-    """
+    """A thread that checks the sizes of logs, as often as half a percent of a core allows, and cuts long ones."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

@@ -9,7 +9,7 @@ import random
 import socket
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -66,7 +66,7 @@ class _SetupFrame(msgspec.Struct, array_like=True):
     body: SetupBody
 
 
-_read_setup = reader(_SetupFrame)
+_read_setup: Callable[[bytes], _SetupFrame] = reader(_SetupFrame)
 
 
 def become_model(descriptors: Sequence[int], pipe: str, contract: Contract, sandbox: Sandbox | None) -> NoReturn:
@@ -100,23 +100,10 @@ def become_model(descriptors: Sequence[int], pipe: str, contract: Contract, sand
         random.seed()
         if (numpy_random := sys.modules.get("numpy.random")) is not None:
             numpy_random.seed()
-        serve(socket.socket(fileno=_CHANNEL), contract, sandbox)
+        _Worker(contract, sandbox).serve(socket.socket(fileno=_CHANNEL))
     finally:
         output.report_fatal_error()
         os._exit(FAILED)
-
-
-def serve(channel: socket.socket, contract: Contract, sandbox: Sandbox | None) -> NoReturn:
-    """Load the model that the first frame tells of, and answer its calls; ends the process when the channel closes."""
-    worker = _Worker(contract, sandbox)
-    inbox = Inbox(channel)
-    setup, _ = inbox.receive()
-    if setup is not None:
-        callee = worker.set_up(setup, channel)
-        if callee is not None:
-            answer_calls(inbox, callee, worker.answer_limit, worker.refusal)
-        inbox.receive()  # what could not be loaded has nothing to answer; it waits to be ended
-    os._exit(0)
 
 
 class _Worker:
@@ -124,23 +111,32 @@ class _Worker:
         self._contract = contract
         self._sandbox = sandbox
         self._callee: Callee | None = None
-        self.answer_limit = framing.MAX_FRAME
 
-    def set_up(self, payload: memoryview, channel: socket.socket) -> Callee | None:
-        """Load the model, and say so; None if it could not be loaded, whatever the participant's code did."""
+    def serve(self, channel: socket.socket) -> NoReturn:
+        """Load the model that the first frame tells of, and answer its calls; end when the channel closes."""
+        inbox = Inbox(channel)
+        setup, _ = inbox.receive()
+        if setup is not None:
+            answer_limit = self._set_up(setup, channel)
+            if self._callee is not None:
+                answer_calls(inbox, self._callee, answer_limit, self._refusal)
+            inbox.receive()  # what could not be loaded has nothing to answer; it waits to be ended
+        os._exit(0)
+
+    def _set_up(self, payload: memoryview, channel: socket.socket) -> int:
+        """Load the model, and say so or, whatever the participant's code did, why not. Returns the answers' limit."""
         setup = _read_setup(bytes(payload))
-        self.answer_limit = setup.body.answer_limit
         reply = bytearray()
         try:
             self._callee, warned = self._load(setup.body)
             framing.frame_into(reply, framing.READY, setup.call, warned)
         except BaseException as error:  # noqa: BLE001 - SystemExit and the like are outcomes too
-            kind, told = self.refusal(error)
+            kind, told = self._refusal(error)
             framing.frame_into(reply, kind, setup.call, told)
         channel.sendall(reply)
-        return self._callee
+        return setup.body.answer_limit
 
-    def refusal(self, error: BaseException) -> tuple[int, Refusal]:
+    def _refusal(self, error: BaseException) -> tuple[int, Refusal]:
         """What to say of an error instead of an answer, and the kind of frame; what was printed is in the logs then."""
         output.flush()
         kind, frames = framing.FAULT, None

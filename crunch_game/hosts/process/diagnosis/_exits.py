@@ -41,11 +41,7 @@ _BROKEN: Final = re.compile(
 
 
 class ExitDiagnosis:
-    """Explains why models' processes ended.
-
-    Args:
-        sandbox: The sandbox that they were in, or None.
-    """
+    """Explains why models' processes ended, which were in this sandbox, or in none."""
 
     def __init__(self, sandbox: Sandbox | None) -> None:
         self._sandbox = sandbox

@@ -93,7 +93,6 @@ class Link:
     """One model's process, as the engine sees it.
 
     Args:
-        watcher: Hears of it.
         max_frame_bytes: What a frame of its may have; MAX_FRAME unless given.
 
     Attributes:
