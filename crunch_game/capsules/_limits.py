@@ -41,8 +41,12 @@ def limited(seconds: float) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
+
+    def time_up(number: int, frame: FrameType | None) -> NoReturn:
+        raise TimeUp
+
     began = time.monotonic()
-    kept = signal.signal(signal.SIGALRM, _time_up)
+    kept = signal.signal(signal.SIGALRM, time_up)
     before, interval = signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
     faulthandler.dump_traceback_later(seconds + _GRACE, exit=True, file=sys.__stderr__ or 2)
     try:
@@ -53,10 +57,6 @@ def limited(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, kept)
         if before:
             signal.setitimer(signal.ITIMER_REAL, max(0.001, before - (time.monotonic() - began)), interval)
-
-
-def _time_up(number: int, frame: FrameType | None) -> NoReturn:
-    raise TimeUp
 
 
 @contextmanager

@@ -160,26 +160,22 @@ class CrunchRoster:
             raise GameError(f"the orchestrator at {self.url} refuses the crunch id {self.crunch_id!r}: {frame.error}")
         if frame.event == "init":
             self._announced.init(frame.announced(self._warn_unreadable))
-            self._ready(frame)
+            self._attempt = 0
+            if self._lost:
+                self._lost = False
+                self._tell(RosterFound())
+            # For an unknown crunch id, the orchestrator sends an empty list instead of an error.
+            if not frame.data and not self._initialized:
+                text = "the orchestrator at %s runs no model for the crunch id %r; is the id right?"
+                logger.warning(text, self.url, self.crunch_id)
+            self._initialized = True
+            self._reports_waiting.set()
         elif frame.event == "update":
             self._announced.update(frame.announced(self._warn_unreadable))
         self._changed.set()
 
     def _warn_unreadable(self, what: str) -> None:
         logger.warning("the orchestrator at %s sent what cannot be read: %s", self.url, what)
-
-    def _ready(self, frame: IncomingFrame) -> None:
-        self._attempt = 0
-        if self._lost:
-            self._lost = False
-            self._tell(RosterFound())
-        # For an unknown crunch id, the orchestrator sends an empty list instead of an error.
-        if not frame.data and not self._initialized:
-            logger.warning(
-                "the orchestrator at %s runs no model for the crunch id %r; is the id right?", self.url, self.crunch_id
-            )
-        self._initialized = True
-        self._reports_waiting.set()
 
     async def _report(self, socket: ClientConnection) -> None:
         """Send the reports of deployments that the orchestrator still announces."""

@@ -80,8 +80,8 @@ class ModelNode:
         if identity is not None:
             identity.check(submission.id)
         self.service = NodeService(
-            submission,
-            workplace,
+            submission=submission,
+            workplace=workplace,
             setup_timeout=setup_timeout,
             call_timeout=call_timeout,
             tell=tell,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from crunch_game.crunchdao.node._workplace import Workplace
@@ -31,6 +31,7 @@ _NOT_ITS_CODE: Final = frozenset({"timeout", "died", "protocol", "OSError"})
 """Kinds of faults while loading that do not prove the submission wrong: SETUP_FAILED, not BAD_IMPLEMENTATION."""
 
 
+@dataclass(kw_only=True, eq=False)
 class NodeService:
     """Serves one submission. The caller makes one request at a time.
 
@@ -48,24 +49,16 @@ class NodeService:
         failures: How many of these calls it did not answer with success.
     """
 
-    def __init__(
-        self,
-        submission: Submission,
-        workplace: Workplace,
-        *,
-        setup_timeout: float,
-        call_timeout: float,
-        tell: Callable[[str], None],
-        on_end: Callable[[Fault], None],
-    ) -> None:
-        self._submission = submission
-        self._workplace = workplace
-        self._setup_timeout = setup_timeout
-        self._call_timeout = call_timeout
-        self._tell = tell
-        self._on_end = on_end
-        self.calls = 0
-        self.failures = 0
+    submission: Submission
+    workplace: Workplace
+    setup_timeout: float
+    call_timeout: float
+    tell: Callable[[str], None]
+    on_end: Callable[[Fault], None]
+    calls: int = 0
+    failures: int = 0
+
+    def __post_init__(self) -> None:
         self._instance: Instance | None = None
         self._end: Fault | None = None
         self._is_new = False
@@ -78,12 +71,12 @@ class NodeService:
         class_name = request.className.strip()
         if not class_name:
             return _setup(ReplyCode.INVALID_ARGUMENT, "class_name cannot be empty")
-        if not self._workplace.offers(class_name):
-            base = self._workplace.contract.name
+        if not self.workplace.offers(class_name):
+            base = self.workplace.contract.name
             return _setup(ReplyCode.INVALID_ARGUMENT, f"this node serves models of {base}, not of {class_name}")
         try:
             init = values(request.instanceArguments, request.instanceKwArguments)
-            loaded = await self._workplace.start(self._submission, self._setup_timeout, init, self._instance_ended)
+            loaded = await self.workplace.start(self.submission, self.setup_timeout, init, self._instance_ended)
         except (Undecodable, ContractError) as error:
             return _setup(ReplyCode.INVALID_ARGUMENT, f"the instance arguments cannot be used: {error}")
         except LoadFailure as failure:
@@ -92,7 +85,7 @@ class NodeService:
             return _setup(code, failure.fault.message)
         self._instance, self._end, self._is_new = loaded.instance, None, True
         for sentence in ("a fresh instance was made", *loaded.warnings):
-            self._tell(sentence)
+            self.tell(sentence)
         return _setup(ReplyCode.SUCCESS, CREATED)
 
     def setup_answered(self) -> None:
@@ -112,7 +105,7 @@ class NodeService:
             return _called(ReplyCode.INVALID_ARGUMENT, f"the method {name} is private to the model")
         try:
             args, kwargs = values(request.methodArguments, request.methodKwArguments)
-            reply = await self._workplace.ask(self._instance, name, args, kwargs, self._call_timeout)
+            reply = await self.workplace.ask(self._instance, name, args, kwargs, self.call_timeout)
         except (Undecodable, ContractError) as error:
             return _called(ReplyCode.INVALID_ARGUMENT, f"the arguments of {name} cannot be used: {error}")
         response = await self._answer(name, reply)
@@ -131,7 +124,7 @@ class NodeService:
         """End the instance."""
         instance, self._instance = self._instance, None
         if instance is not None:
-            await self._workplace.stop(instance)
+            await self.workplace.stop(instance)
 
     async def _answer(self, name: str, reply: Reply) -> Any:
         if reply.event is Trigger.ANSWERED:
@@ -166,11 +159,11 @@ class NodeService:
 
     def _instance_ended(self, fault: Fault) -> None:
         self._instance, self._end = None, fault
-        self._on_end(fault)
+        self.on_end(fault)
         self._complain("the instance is gone", fault)
 
     def _complain(self, what: str, fault: Fault) -> None:
-        self._tell("\n".join(filter(None, (f"{what}: {fault.message}", fault.traceback))))
+        self.tell("\n".join(filter(None, (f"{what}: {fault.message}", fault.traceback))))
 
 
 def _setup(code: ReplyCode, message: str) -> Any:
