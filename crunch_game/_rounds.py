@@ -119,7 +119,7 @@ class _Tally:
                 event, value = Trigger.INVALID, None
                 fault = Fault("invalid", f"the answer does not fit {self._method}'s contract: {error}")
         if player.instance is not instance:
-            return self._end_afar(instance, player, deployment_id, event, value, fault, elapsed)
+            return self._end_afar(instance, player, deployment_id, Reply(event, value, fault, elapsed))
         before = player.health
         step = player.take(event, time.monotonic(), fault.message if fault else None)
         status = step.status
@@ -131,25 +131,16 @@ class _Tally:
             player.model.id, deployment_id, self._method, status or Status.SKIPPED, value, fault, elapsed, self._budget
         )
 
-    def _end_afar(
-        self,
-        instance: Instance,
-        player: Player,
-        deployment_id: str,
-        event: Trigger,
-        value: Any,
-        fault: Fault | None,
-        elapsed: float,
-    ) -> Outcome:
+    def _end_afar(self, instance: Instance, player: Player, deployment_id: str, reply: Reply) -> Outcome:
         """The outcome of an instance that was replaced or ended while it was asked; it counts for nobody."""
-        seat = player.seat
-        if seat.instance is instance and event in (Trigger.DIED, Trigger.LOST):
+        seat, value, fault = player.seat, reply.value, reply.fault
+        if seat.instance is instance and reply.event in (Trigger.DIED, Trigger.LOST):
             # on_join asked it, and it has taken over since: the seat hears of its end from nobody else.
-            self._afar.append(Verdict(seat, event, fault))
-        status = TABLE[State.LEFT, event].status or Status.SKIPPED
+            self._afar.append(Verdict(seat, reply.event, fault))
+        status = TABLE[State.LEFT, reply.event].status or Status.SKIPPED
         if status is Status.SKIPPED:
             value, fault = None, _why_not(seat)
-        return self._outcome(player, deployment_id, status, value, fault, elapsed)
+        return self._outcome(player, deployment_id, status, value, fault, reply.elapsed)
 
     def _outcome(
         self, player: Player, deployment_id: str, status: Status, value: Any, fault: Fault | None, elapsed: float

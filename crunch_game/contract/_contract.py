@@ -53,16 +53,19 @@ class Contract:
     ) -> None:
         self.base: type = base.base if isinstance(base, Contract) else find_class(base)
         self.name = f"{self.base.__module__}.{self.base.__qualname__}"
+        attributes = _attributes(self.base)
         returns = dict(returns or {})
         self.overridden: tuple[str, ...] = tuple(returns)
         self.allow_inf_nan = allow_inf_nan
         self.methods: Mapping[str, Method] = {
             name: Method(self.name, name, function, returns.pop(name, _UNSET), allow_inf_nan)
-            for name, function in _public_functions(self.base)
+            for name, function in attributes.items()
+            if isinstance(function, types.FunctionType) and not name.startswith("_")
         }
         if returns:
             raise ContractError(f"{self.name} has no method {next(iter(returns))!r}; it has {_listed(self.methods)}")
-        self.required: tuple[str, ...] = tuple(sorted(_required(self.base)))
+        own = {name: attribute for name, attribute in attributes.items() if not name.startswith("__")}
+        self.required: tuple[str, ...] = tuple(sorted(name for name in own if _is_left_open(own[name])))
 
     @classmethod
     def of(cls, base: type | str | Contract) -> Contract:
@@ -82,8 +85,13 @@ class Contract:
 
     def lacking(self, candidate: type) -> list[str]:
         """Return the required methods that a class lacks, and those that are abstract in it; sorted."""
-        abstract = {name for name in _names(candidate) if _is_abstract(inspect.getattr_static(candidate, name))}
-        return sorted(abstract | {name for name in self.required if not _implements(candidate, name, self.base)})
+        found, ours = _attributes(candidate), _attributes(self.base)
+        lacking = {name for name, attribute in found.items() if _is_abstract(attribute)}
+        for name in self.required:
+            attribute = found.get(name)
+            if attribute is None or attribute is ours[name] or _is_left_open(attribute):
+                lacking.add(name)
+        return sorted(lacking)
 
     def __repr__(self) -> str:
         return f"<Contract {self.name}: {_listed(self.methods)}>"
@@ -123,9 +131,7 @@ class Method:
         parameters = self.signature.parameters
         return name in parameters or any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
 
-    def bind(
-        self, args: Sequence[Any], kwargs: Mapping[str, Any], *, partial: bool = False
-    ) -> tuple[list[Any], dict[str, Any]]:
+    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any], *, partial: bool = False) -> Arguments:
         """Check the arguments of a call, and return them; positional ones stay positional.
 
         Args:
@@ -328,36 +334,19 @@ def find_class(base: type | str) -> type:
     return found
 
 
-def _names(cls: type) -> Iterable[str]:
-    return {name for ancestor in cls.__mro__[:-1] for name in vars(ancestor)}
-
-
-def _public_functions(base: type) -> list[tuple[str, Callable[..., Any]]]:
-    found: dict[str, Any] = {}
+def _attributes(cls: type) -> dict[str, Any]:
+    """What the class and its ancestors define, by name and as they define it: no descriptor is asked."""
     # Base classes first, so that an override replaces what it overrides.
-    for ancestor in reversed(base.__mro__[:-1]):
-        found.update(vars(ancestor))
-    return [(name, f) for name, f in found.items() if isinstance(f, types.FunctionType) and not name.startswith("_")]
+    return {name: value for ancestor in reversed(cls.__mro__[:-1]) for name, value in vars(ancestor).items()}
 
 
 def _is_abstract(attribute: Any) -> bool:
     return bool(getattr(attribute, "__isabstractmethod__", False))
 
 
-def _required(base: type) -> set[str]:
-    attributes = {name: inspect.getattr_static(base, name) for name in _names(base) if not name.startswith("__")}
-    return {
-        name
-        for name, attribute in attributes.items()
-        if _is_abstract(attribute) or (isinstance(attribute, types.FunctionType) and is_stub(attribute))
-    }
-
-
-def _implements(candidate: type, name: str, base: type) -> bool:
-    attribute = inspect.getattr_static(candidate, name, None)
-    if attribute is None or attribute is inspect.getattr_static(base, name, None):
-        return False
-    return not (isinstance(attribute, types.FunctionType) and is_stub(attribute))
+def _is_left_open(attribute: Any) -> bool:
+    """Whether it is a method that a participant has to write."""
+    return _is_abstract(attribute) or (isinstance(attribute, types.FunctionType) and is_stub(attribute))
 
 
 def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:

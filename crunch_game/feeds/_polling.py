@@ -18,6 +18,7 @@ import httpx
 from crunch_game._public import public
 from crunch_game._quantities import Duration, seconds
 from crunch_game.errors import FeedError
+from crunch_game.faults import describe_exception
 from crunch_game.feeds.base import FeedEvent, FeedGap, FeedTrouble, Row, RowDropped
 
 _MIB = 2**20
@@ -160,7 +161,12 @@ class PollingFeed:
             document = json.loads(body)
         except (ValueError, RecursionError) as error:
             raise _Failure(f"{_shown(self._url)} answered with something that is not JSON: {error}") from error
-        return self._rows_of(document)
+        try:
+            found: object = self._parse(document)
+            items = list(found) if isinstance(found, Iterable) else [] if found is None else [found]
+        except Exception as error:  # parse is the author's and may raise anything; the feed goes on
+            raise _Failure(f"parse failed on what {_shown(self._url)} sent: {describe_exception(error)}") from error
+        return [_normalized(item) for item in items]
 
     async def _body(self, client: httpx.AsyncClient) -> bytes:
         try:
@@ -170,8 +176,7 @@ class PollingFeed:
                 packed = await self._read(response)
             return self._decompress(packed, response.headers.get("content-encoding", "identity").lower())
         except (httpx.HTTPError, OSError, zlib.error) as error:
-            reason = f"{type(error).__name__}: {error}".removesuffix(": ")
-            raise _Failure(f"{_shown(self._url)} could not be read: {reason}") from error
+            raise _Failure(f"{_shown(self._url)} could not be read: {describe_exception(error)}") from error
 
     async def _read(self, response: httpx.Response) -> bytes:
         if response.is_stream_consumed:  # as of httpx.MockTransport
@@ -201,15 +206,6 @@ class PollingFeed:
         if len(body) > self._max_bytes:
             raise _Failure(f"{_shown(self._url)} answered with more than {self._max_bytes} bytes")
         return body
-
-    def _rows_of(self, document: object) -> list[Row]:
-        try:
-            found: object = self._parse(document)
-            items = list(found) if isinstance(found, Iterable) else [] if found is None else [found]
-        except Exception as error:  # parse is the author's and may raise anything; the feed goes on
-            reason = f"{type(error).__name__}: {error}".removesuffix(": ")
-            raise _Failure(f"parse failed on what {_shown(self._url)} sent: {reason}") from error
-        return [_normalized(item) for item in items]
 
 
 class _Failure(Exception):

@@ -324,15 +324,8 @@ def _as_datetime(value: Any) -> datetime | None:
         return value
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-        return _from_epoch(float(value))
-    return None
-
-
-def _from_epoch(second: float) -> datetime:
-    if _is_date_without_dashes(second):
-        raise ValueError
-    return _EPOCH + timedelta(seconds=second)
+    is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    return _EPOCH + timedelta(seconds=float(value)) if is_number and not _is_date_without_dashes(float(value)) else None
 
 
 def _is_date_without_dashes(second: float) -> bool:

@@ -13,9 +13,9 @@ import watchfiles
 
 from crunch_game._public import public
 from crunch_game.errors import GameError, LoadError
-from crunch_game.hosts.base import Host
 from crunch_game.models import Submission
 from crunch_game.rosters._versions import digest_of, files_of
+from crunch_game.rosters.base import Roster
 from crunch_game.sources import entry_of
 
 logger = logging.getLogger("crunch_game")
@@ -27,7 +27,7 @@ _Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 @public
-class DirectoryRoster:
+class DirectoryRoster(Roster):
     """Each sub-folder with a `main.py` or one package, each `.py` and each `.ipynb` file is a submission.
 
     Names that start with "." or "_" are ignored. A model's id is its folder's name or its file's stem. Its deployment
@@ -77,10 +77,6 @@ class DirectoryRoster:
                     yield now
                     last = now
 
-    def host(self) -> Host | None:
-        """Return None: any host will do."""
-        return None
-
     def scan(self) -> dict[str, Submission]:
         """Return the submissions in the folder now, by model id.
 
@@ -125,12 +121,11 @@ def _stamp(entry: os.DirEntry[str]) -> _Stamp:
 
 def _deployment_id(path: Path, stamp: _Stamp) -> str | None:
     """Return the deployment id of the contents, or None if it is no submission."""
-    return digest_of(path, [Path(file) for file, *_ in stamp]) if _is_submission(path) else None
-
-
-def _is_submission(path: Path) -> bool:
     if path.is_dir():
-        with suppress(LoadError):
-            return entry_of(path).is_file()
-        return False
-    return path.suffix in (".py", ".ipynb") and path.is_file()
+        try:
+            entry_of(path)
+        except LoadError:
+            return None
+    elif path.suffix not in (".py", ".ipynb") or not path.is_file():
+        return None
+    return digest_of(path, [Path(file) for file, *_ in stamp])

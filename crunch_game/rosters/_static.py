@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from crunch_game._public import public
 from crunch_game.errors import GameError
-from crunch_game.hosts.base import Host
 from crunch_game.models import Submission
 from crunch_game.rosters._versions import version_of
+from crunch_game.rosters.base import Roster
 from crunch_game.sources import SourceLike
 
 
 @public
-class StaticRoster:
+class StaticRoster(Roster):
     """The same models from the first round to the last.
 
     Args:
@@ -41,7 +41,3 @@ class StaticRoster:
     async def follow(self) -> AsyncGenerator[Mapping[str, Submission]]:
         """Yield the roster, once."""
         yield self._submissions
-
-    def host(self) -> Host | None:
-        """Return None: any host will do."""
-        return None

@@ -28,8 +28,8 @@ class Roster(Protocol):
         ...
 
     def host(self) -> Host | None:
-        """Return the host that its models need, or None if any will do."""
-        ...
+        """Return the host that its models need; None, as here, if any will do."""
+        return None
 
 
 @public

@@ -6,14 +6,14 @@ import threading
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Self
+from typing import Any
 
 from crunch_game._public import public
 from crunch_game._status import Status
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
 from crunch_game.storage import _codec as codec
-from crunch_game.storage.base import ModelRecord, Prediction, Score
+from crunch_game.storage.base import ModelRecord, Prediction, Score, Store
 
 _Identity = tuple[int, str, str]
 """at, key, model_id: `packed[:3]` of predictions and scores. Records of one moment are sorted by it."""
@@ -52,7 +52,7 @@ class _Timeline:
 
 
 @public
-class MemoryStore:
+class MemoryStore(Store):
     """A store that ends with the process. Otherwise it behaves exactly like SQLStore.
 
     Values are kept as JSON text, so that changes to a value that was saved, or returned, do not change the store.
@@ -188,9 +188,3 @@ class MemoryStore:
         if self._closed:
             raise StoreError("the store was closed and cannot be used again")
         return self._lock
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Self
+from typing import Any
 
 from sqlalchemy import Connection, Select, Table, delete, exists, inspect, select
 from sqlalchemy.dialects.sqlite import insert
@@ -19,11 +19,11 @@ from crunch_game.feeds.base import Row
 from crunch_game.storage import _codec as codec
 from crunch_game.storage import _tables as tables
 from crunch_game.storage._sqlite import BUSY_TIMEOUT, CREATE_VIEWS, sqlite_engine, sqlite_path, use_wal
-from crunch_game.storage.base import ModelRecord, Prediction, Score
+from crunch_game.storage.base import ModelRecord, Prediction, Score, Store
 
 
 @public
-class SQLStore:
+class SQLStore(Store):
     """A store in a SQLite file, which several processes may use at once.
 
     Every `save` and `settle` is one transaction in write-ahead mode with `synchronous = FULL`: what was accepted
@@ -209,12 +209,6 @@ class SQLStore:
         if "locked" in reason:
             return f"{self._path} was locked by another process for more than {BUSY_TIMEOUT:g} s"
         return f"{self._path} cannot be read or written: {reason}"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
 
 def _bounds(packed: Sequence[codec.PackedPrediction]) -> tuple[dict[str, int], dict[str, int]]:
