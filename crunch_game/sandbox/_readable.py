@@ -91,19 +91,13 @@ def _installed() -> tuple[str, ...]:
 
 @cache
 def _libraries() -> tuple[str, ...]:
-    return tuple(real(root) for root in (*_interpreter(), *_LIBRARIES, *_SYSTEM) if os.access(root, os.F_OK))
-
-
-def _interpreter() -> Iterator[str]:
     # /usr and the like are not the interpreter's alone; of those, _LIBRARIES has what is needed.
     shared = ("/", "/usr", "/usr/local", real(os.path.expanduser("~")))  # noqa: PTH111 - a user may have no home
     prefixes = {sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix}
-    yield from sorted(prefix for prefix in prefixes if real(prefix) not in shared)
-    if sys.executable:
-        yield sys.executable
-    for entry in sys.path:
-        if Path(entry).name in ("site-packages", "dist-packages") or Path(entry).suffix == ".zip":
-            yield entry
+    own = sorted(prefix for prefix in prefixes if real(prefix) not in shared)
+    own += [sys.executable or ""]
+    own += [e for e in sys.path if Path(e).name in ("site-packages", "dist-packages") or Path(e).suffix == ".zip"]
+    return tuple(real(root) for root in (*own, *_LIBRARIES, *_SYSTEM) if os.access(root, os.F_OK))
 
 
 @cache
