@@ -23,8 +23,8 @@ def public(thing: _T) -> _T:
 
 @dataclass_transform(frozen_default=True)
 def record(cls: type[_T]) -> type[_T]:
-    """Decorates a frozen record of the package's face: a dataclass of its fields alone, which says as `public` does."""
-    from dataclasses import dataclass  # here: a participant's model imports this module, and has no use for it
+    """Decorates a record of the package's face: `dataclass(frozen=True, slots=True)`, with `public` above it."""
+    from dataclasses import dataclass  # here, since every participant's model imports this module, and makes no record
 
     return public(dataclass(frozen=True, slots=True)(cls))
 

@@ -157,5 +157,6 @@ class MissingExtra(CrunchGameError, ImportError):
         return type(self), (self.library, self.extra), self.__dict__  # an ImportError's message is set by __init__ only
 
 
+# All of them are the package's face. They stand in the order of the tree above, each without a decorator of its own.
 for _name in __all__:
     public(globals()[_name])

@@ -51,11 +51,18 @@ def own_frames(error: BaseException) -> str | None:
 
     The frames of crunch_game and of imports are left out; None if no other is left.
     """
+    parts: list[str] = []
+    any_frames = False
     try:
-        frames, text = _format_chain(error)
+        for link, each in _chain(error):
+            frames, block = _block(each)
+            if link == _MEANWHILE and not frames:
+                continue  # raised by our own code
+            any_frames |= frames
+            parts += [block, link]
     except BaseException:  # noqa: BLE001 - attributes of a participant's exception may raise anything
         return None
-    return shortened(text.rstrip("\n")) if frames else None
+    return shortened("".join(parts).rstrip("\n")) if any_frames else None
 
 
 def is_foreign(file: str) -> bool:
@@ -68,19 +75,6 @@ def printable(text: str) -> str:
     """Escape control characters, and lone surrogates, which cannot be encoded."""
     text = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text.replace("\r\n", "\n"))
     return text.encode(errors="backslashreplace").decode()
-
-
-def _format_chain(error: BaseException) -> tuple[bool, str]:
-    """Return whether there are frames, and the text."""
-    parts: list[str] = []
-    any_frames = False
-    for link, each in _chain(error):
-        frames, block = _block(each)
-        if link == _MEANWHILE and not frames:
-            continue  # raised by our own code
-        any_frames |= frames
-        parts += [block, link]
-    return any_frames, "".join(parts)
 
 
 def _chain(error: BaseException) -> list[tuple[str, BaseException]]:

@@ -141,8 +141,8 @@ class Game:
         self.contract = Contract.of(tracker)
         self.asks = _bind_all(self.contract, predictions, partial=per_model is not None)
         self.resolve: Resolve = _function(resolve, "resolve", "(prediction, history)")
-        self.scorer = _scorer(score)
-        self.feed = _feed(feed)
+        self.scorer: Scorer = _scorer(score)
+        self.feed: Feed | None = _feed(feed)
         self.tick = None if tick is None or "tick" not in self.contract.methods else _function(tick, "tick", "(row)")
         self.per_model = None if per_model is None else _function(per_model, "per_model", "(model, standing)")
         self.policy = policy or Policy()
@@ -150,7 +150,7 @@ class Game:
         if not self.windows and rank_by is None:
             raise GameError('a game has at least one window, for example windows={"anchor": "7d"}')
         self.rank_by = rank_by or max(self.windows, key=lambda name: self.windows[name])
-        self.missing = _missing(missing)
+        self.missing: Missing = _missing(missing)
         self.loader = loader
         self.init_args = tuple(init_args)
         self.init_kwargs = dict(init_kwargs or {})
@@ -233,12 +233,11 @@ class _Loss:
         return self._function(prediction, outcome)
 
 
-def _scorer(score: Any) -> Scorer:
+def _scorer(score: Any) -> Any:
     if callable(getattr(score, "score", None)):
         if not isinstance(getattr(score, "higher_is_better", None), bool):
             raise GameError(f"the scorer {score!r} must say higher_is_better = True or False")
-        scorer: Scorer = score
-        return scorer
+        return score
     return _Loss(_function(score, "score", "(prediction, outcome)"))
 
 
@@ -248,18 +247,16 @@ def _function(value: Any, name: str, arguments: str) -> Any:
     return value
 
 
-def _feed(feed: Any) -> Feed | None:
+def _feed(feed: Any) -> Any:
     if feed is None or (callable(getattr(feed, "rows", None)) and isinstance(getattr(feed, "live", None), bool)):
-        checked: Feed | None = feed
-        return checked
+        return feed
     raise GameError(f"feed is {feed!r}; it must be a Feed, for example ReplayFeed({feed!r})")
 
 
-def _missing(missing: Any) -> Missing:
+def _missing(missing: Any) -> Any:
     number = isinstance(missing, int | float) and not isinstance(missing, bool) and math.isfinite(missing)
     if missing == "worst" or number or callable(missing):
-        rule: Missing = missing
-        return rule
+        return missing
     raise GameError(f'missing is {missing!r}; it must be "worst", a finite number, or a function of (scores)')
 
 

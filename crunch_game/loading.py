@@ -90,7 +90,9 @@ class FactoryLoader:
         factory = code.named if code.named is not None else _factory(code, self.name)
         if factory is None:
             raise NoModelFound(f"{code.name} defines no {self.name}(); define it, and return the model from it")
-        if not _takes(factory, args, kwargs):
+        try:
+            inspect.signature(factory).bind(*args, **kwargs)
+        except (TypeError, ValueError):
             args, kwargs = (), {}
         return _make(code.name, factory, args, kwargs)
 
@@ -191,14 +193,6 @@ def _named(contract: Contract) -> str:
 def _factory(code: Code, name: str) -> Any:
     found = getattr(code.modules[0], name, None) if code.modules else None
     return found if callable(found) else None
-
-
-def _takes(factory: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-    try:
-        inspect.signature(factory).bind(*args, **kwargs)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def _make(name: str, maker: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

@@ -12,7 +12,7 @@ import types
 import typing
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from crunch_game._public import public
@@ -28,6 +28,7 @@ Arguments = tuple[list[Any], dict[str, Any]]
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_ANYTHING = [inspect.Parameter(f"any_{kind.name.lower()}", kind) for kind in _VARIADIC]
 
 
 @public
@@ -237,20 +238,30 @@ class Fit:
     """
 
     def __init__(self, signature: inspect.Signature, ordered: Sequence[str], function: Callable[..., Any]) -> None:
-        self._accepted = _Accepted.by(function)
         self._ordered = ordered
         parameters = signature.parameters
         self._optional = {name for name in parameters if parameters[name].default is not inspect.Parameter.empty}
         self._required_positions = sum(1 for name in ordered if name not in self._optional)
-        self.positions = self._accepted.positions
+        try:
+            accepted = list(inspect.signature(function).parameters.values())
+        except (TypeError, ValueError):  # it does not say what it accepts
+            accepted = _ANYTHING
+        kinds = [parameter.kind for parameter in accepted]
+        positional = sum(kind in _POSITIONAL for kind in kinds)
+        self.positions = sys.maxsize if inspect.Parameter.VAR_POSITIONAL in kinds else positional
+        self._names = {
+            p.name: i if p.kind in _POSITIONAL else sys.maxsize for i, p in enumerate(accepted) if p.kind in _NAMED
+        }
+        """The last number of positional arguments with which each can still be given by name."""
+        self._any_name = inspect.Parameter.VAR_KEYWORD in kinds
 
     def __call__(self, args: list[Any], kwargs: dict[str, Any]) -> Arguments:
         """Return the arguments as the model accepts them."""
-        accepted, ordered = self._accepted, self._ordered
-        if len(args) > accepted.positions >= self._required_positions:
+        positions, ordered = self.positions, self._ordered
+        if len(args) > positions >= self._required_positions:
             # Optional arguments that the model does not accept by position may still be accepted by name.
-            surplus = zip(ordered[accepted.positions :], args[accepted.positions :], strict=False)
-            args, kwargs = args[: accepted.positions], {**kwargs, **dict(surplus)}
+            surplus = zip(ordered[positions:], args[positions:], strict=False)
+            args, kwargs = args[:positions], {**kwargs, **dict(surplus)}
         if not kwargs:
             return args, kwargs
         args, kwargs = list(args), dict(kwargs)
@@ -259,8 +270,12 @@ class Fit:
                 break
             args.append(kwargs.pop(name))
         return args, {
-            name: kwargs[name] for name in kwargs if name not in self._optional or accepted.keyword(name, len(args))
+            name: kwargs[name] for name in kwargs if name not in self._optional or self._accepts(name, len(args))
         }
+
+    def _accepts(self, name: str, given: int) -> bool:
+        """Whether the function accepts a keyword argument of that name after `given` positional ones."""
+        return self._names[name] >= given if name in self._names else self._any_name
 
 
 class ByName(Fit):
@@ -272,33 +287,7 @@ class ByName(Fit):
 
     def __call__(self, args: list[Any], kwargs: dict[str, Any]) -> Arguments:
         """Return the arguments as the model accepts them."""
-        return args, {name: kwargs[name] for name in kwargs if self._accepted.keyword(name, len(args))}
-
-
-@dataclass(frozen=True, slots=True)
-class _Accepted:
-    """The arguments that a function accepts."""
-
-    positions: int
-    names: Mapping[str, int]
-    any_name: bool
-
-    @classmethod
-    def by(cls, function: Callable[..., Any]) -> _Accepted:
-        try:
-            parameters = inspect.signature(function).parameters.values()
-        except (TypeError, ValueError):
-            return cls(sys.maxsize, {}, True)
-        kinds = [parameter.kind for parameter in parameters]
-        return cls(
-            sys.maxsize if inspect.Parameter.VAR_POSITIONAL in kinds else sum(kind in _POSITIONAL for kind in kinds),
-            {p.name: i if p.kind in _POSITIONAL else sys.maxsize for i, p in enumerate(parameters) if p.kind in _NAMED},
-            inspect.Parameter.VAR_KEYWORD in kinds,
-        )
-
-    def keyword(self, name: str, given: int) -> bool:
-        """Whether it accepts a keyword argument of that name after `given` positional ones."""
-        return self.names[name] >= given if name in self.names else self.any_name
+        return args, {name: kwargs[name] for name in kwargs if self._accepts(name, len(args))}
 
 
 _UNSET: Any = object()
@@ -350,21 +339,19 @@ def _is_left_open(attribute: Any) -> bool:
 
 
 def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
-    try:
+    unreadable = (NameError, TypeError, AttributeError, SyntaxError)
+    with suppress(*unreadable):
         return typing.get_type_hints(function, include_extras=True)
-    except (NameError, TypeError, AttributeError, SyntaxError):
-        return dict(_hints_one_by_one(function, where))
-
-
-def _hints_one_by_one(function: Callable[..., Any], where: str) -> Iterable[tuple[str, Any]]:
     # One annotation that cannot be read must not leave the others unchecked.
+    hints: dict[str, Any] = {}
     for name, annotation in function.__annotations__.items():
         lone = types.FunctionType(function.__code__, function.__globals__)
         lone.__annotations__ = {name: annotation}
         try:
-            yield from typing.get_type_hints(lone, include_extras=True).items()
-        except (NameError, TypeError, AttributeError, SyntaxError) as error:
+            hints |= typing.get_type_hints(lone, include_extras=True)
+        except unreadable as error:
             warnings.warn(f"{where}: {name!r} is not checked, its annotation cannot be read: {error}", stacklevel=2)
+    return hints
 
 
 def _listed(names: Iterable[str]) -> str:

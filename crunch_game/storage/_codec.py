@@ -196,12 +196,6 @@ def pack_document(name: str, document: Mapping[str, Any]) -> str:
     return _json(dict(document), f"the note {name!r}") or "{}"
 
 
-def unpack_document(packed: str | None) -> dict[str, Any] | None:
-    """Read a document; None for None."""
-    document: dict[str, Any] | None = decode(packed)
-    return document
-
-
 def unpack_row(packed: Sequence[Any]) -> Row:
     """Return the row of these columns."""
     time, data = packed

@@ -170,7 +170,8 @@ class MemoryStore(Store):
     def noted(self, name: str) -> dict[str, Any] | None:
         """Return the document of that name, or None."""
         with self._open():
-            return codec.unpack_document(self._notes.get(name))
+            document: dict[str, Any] | None = codec.decode(self._notes.get(name))
+            return document
 
     def forget_rows(self, before: datetime) -> None:
         """Drop the rows older than `before`."""

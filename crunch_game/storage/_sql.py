@@ -167,7 +167,8 @@ class SQLStore(Store):
     def noted(self, name: str) -> dict[str, Any] | None:
         """Return the document of that name, or None."""
         found = self._fetch(select(tables.notes.c.document).where(tables.notes.c.name == name))
-        return codec.unpack_document(found[0][0] if found else None)
+        document: dict[str, Any] | None = codec.decode(found[0][0] if found else None)
+        return document
 
     def forget_rows(self, before: datetime) -> None:
         """Drop the rows older than `before`."""

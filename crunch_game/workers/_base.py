@@ -32,10 +32,14 @@ Listener = Callable[[GameEvent | FeedEvent | Standings], Any]
 logger = logging.getLogger("crunch_game")
 
 
-def safely(listener: Listener) -> Listener:
-    """Wrap a listener so that its errors are logged, and do not stop the game."""
+def safely(listener: Listener | None) -> Listener:
+    """Wrap a listener so that its errors are logged, and do not stop the game. Without one, trouble is logged."""
 
     def tell(event: GameEvent | FeedEvent | Standings) -> None:
+        if listener is None:
+            if isinstance(event, (*TROUBLE, FeedGap, FeedTrouble, RowDropped)):
+                logger.warning("%s", event)
+            return
         try:
             listener(event)
         except Exception:
@@ -78,9 +82,3 @@ async def beside(function: Callable[[], Coroutine[Any, Any, Any]]) -> AsyncItera
         while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
             inner = inner.exceptions[0]
         raise inner from None
-
-
-def log_trouble(event: object) -> None:
-    """Log an event that is trouble. The listener of games that have none."""
-    if isinstance(event, (*TROUBLE, FeedGap, FeedTrouble, RowDropped)):
-        logger.warning("%s", event)

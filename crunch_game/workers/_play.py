@@ -22,7 +22,7 @@ from crunch_game.runner import Models
 from crunch_game.scoring import Standing
 from crunch_game.storage import MemoryStore
 from crunch_game.storage.base import ModelRecord, Score, Store
-from crunch_game.workers._base import Listener, Standings, beside, feed_of, log_trouble, safely
+from crunch_game.workers._base import Listener, Standings, beside, feed_of, safely
 from crunch_game.workers._predict import PredictWorker
 from crunch_game.workers._score import ScoreWorker
 
@@ -157,7 +157,7 @@ class _Scoring:
 
     def __init__(self, worker: ScoreWorker, on_event: Listener | None, *, lockstep: bool) -> None:
         self._worker = worker
-        self._tell = safely(on_event or log_trouble)
+        self._tell = safely(on_event)
         self.scored = 0
         self.set_aside: Counter[str] = Counter()
         self._lockstep = lockstep

@@ -26,7 +26,7 @@ from crunch_game.runner import ModelRunner, Models, PerModel
 from crunch_game.scoring import Standing
 from crunch_game.storage import encode
 from crunch_game.storage.base import ModelRecord, Prediction, Store
-from crunch_game.workers._base import Listener, beside, claim, feed_of, log_trouble, safely
+from crunch_game.workers._base import Listener, beside, claim, feed_of, safely
 
 _READY_TIMEOUT = 5.0
 
@@ -90,7 +90,7 @@ class PredictWorker:
         self.runner.on_join(self._replay_to)
         self.ticks = self.rounds = self.predictions = self.missed = self.late = 0
         self._store = store
-        self._tell = safely(on_event or log_trouble)
+        self._tell = safely(on_event)
         self._after_row = after_row
         self._standing_of = standing_of
         self._max_ticks = math.inf if max_ticks is None else max_ticks
