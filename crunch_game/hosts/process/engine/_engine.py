@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -162,9 +162,7 @@ class Engine:
                 self._flush(link)
             if mask & selectors.EVENT_READ:
                 self._read(link, now, touched)
-        for exchange in touched.values():
-            if exchange.results and exchange.waiting:
-                self._deliver(exchange)
+        self._deliver_early(touched)
 
     def _hear(self) -> None:
         with suppress(BlockingIOError):
@@ -294,6 +292,12 @@ class Engine:
         if not exchange.readers and not exchange.waiting:
             exchange.shared = None
 
+    def _deliver_early(self, exchanges: Mapping[int, Exchange]) -> None:
+        """Give on what came of exchanges that want their results as they come, and that are not over."""
+        for exchange in exchanges.values():
+            if exchange.results and exchange.waiting:
+                self._deliver(exchange)
+
     def _deliver(self, exchange: Exchange) -> None:
         batch, exchange.results = exchange.results, []
         last = not exchange.waiting
@@ -346,4 +350,7 @@ class Engine:
             self._has_read(link, running)
         for exchange in link.turns.end():
             self._settle(link, exchange, gone if exchange is current else replace(gone, unsent=True), now)
+            if exchange.each:
+                touched[exchange.id] = exchange
+        self._deliver_early(touched)
         self._on_loop(lambda: link.watcher.gone(link, gone, told=current is not None))

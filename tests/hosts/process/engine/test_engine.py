@@ -56,6 +56,19 @@ def test_results_that_are_wanted_as_they_come_do_not_wait_for_the_last(stage):
     assert set(stage.results(exchange)) == {first, second}
 
 
+def test_an_end_that_is_wanted_as_it_comes_does_not_wait_for_the_last(stage):
+    (first, one), (second, two) = (stage.process() for _ in range(2))
+    exchange = stage.ask([first, second], PATIENCE, each=True)
+    receive(one)
+    stage.server.send(pack(forkserver.Exited(first.token, 3, 0)))
+    stage.until(lambda: stage.batches[exchange.id])
+    assert exchange.id not in stage.complete
+    reply(two, exchange, 2)
+    results = stage.results(exchange)
+    assert results[first] == Gone(3, busy_with="predict")
+    assert isinstance(results[second], framing.Frame)
+
+
 def test_a_round_of_nobody_is_over_at_once(stage):
     assert stage.results(stage.ask([], PATIENCE)) == {}
 
