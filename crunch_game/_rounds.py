@@ -111,17 +111,17 @@ class _Tally:
     def end(self, instance: Instance, reply: Reply) -> Outcome:
         """The outcome of one player's reply."""
         player, deployment_id, _ = self._asked.pop(instance)
-        event, value, fault, elapsed = reply.event, reply.value, reply.fault, reply.elapsed
-        if event is ANSWERED:
+        trigger, value, fault, elapsed = reply.trigger, reply.value, reply.fault, reply.elapsed
+        if trigger is ANSWERED:
             try:
                 value = self._read(value)
             except Mismatch as error:
-                event, value = Trigger.INVALID, None
+                trigger, value = Trigger.INVALID, None
                 fault = Fault("invalid", f"the answer does not fit {self._method}'s contract: {error}")
         if player.instance is not instance:
-            return self._end_afar(instance, player, deployment_id, Reply(event, value, fault, elapsed))
+            return self._end_afar(instance, player, deployment_id, Reply(trigger, value, fault, elapsed))
         before = player.health
-        step = player.take(event, time.monotonic(), fault.message if fault else None)
+        step = player.take(trigger, time.monotonic(), fault.message if fault else None)
         status = step.status
         if status is _OK and not before.strikes:
             self._succeeded += 1
@@ -134,10 +134,10 @@ class _Tally:
     def _end_afar(self, instance: Instance, player: Player, deployment_id: str, reply: Reply) -> Outcome:
         """The outcome of an instance that was replaced or ended while it was asked; it counts for nobody."""
         seat, value, fault = player.seat, reply.value, reply.fault
-        if seat.instance is instance and reply.event in (Trigger.DIED, Trigger.LOST):
+        if seat.instance is instance and reply.trigger in (Trigger.DIED, Trigger.LOST):
             # on_join asked it, and it has taken over since: the seat hears of its end from nobody else.
-            self._afar.append(Verdict(seat, reply.event, fault))
-        status = TABLE[State.LEFT, reply.event].status or Status.SKIPPED
+            self._afar.append(Verdict(seat, reply.trigger, fault))
+        status = TABLE[State.LEFT, reply.trigger].status or Status.SKIPPED
         if status is Status.SKIPPED:
             value, fault = None, _why_not(seat)
         return self._outcome(player, deployment_id, status, value, fault, reply.elapsed)

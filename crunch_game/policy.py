@@ -156,7 +156,7 @@ class Cause(StrEnum):
 
 
 class Step(NamedTuple):
-    """What follows from an event: the outcome of the call, if one ends; what it counts as; the next state."""
+    """What follows from a trigger: the outcome of the call, if one ends; what it counts as; the next state."""
 
     status: Status | None
     strike: Kind
@@ -184,36 +184,36 @@ _ANSWERS: Mapping[Trigger, Status] = {
 def _table() -> dict[tuple[State, Trigger], Step]:
     table: dict[tuple[State, Trigger], Step] = {}
 
-    def on(states: Iterable[State], event: Trigger, to: State | None, status: Status | None = None) -> None:
+    def on(states: Iterable[State], trigger: Trigger, to: State | None, status: Status | None = None) -> None:
         for state in states:
-            table[state, event] = Step(status, status.kind if status else "none", to or state)
+            table[state, trigger] = Step(status, status.kind if status else "none", to or state)
 
     # A call. Only a model that plays is sent it; a busy one is waited for.
     on(_PLAYING, Trigger.ASKED, State.BUSY)
     on((*_WAITING, *_ENDED), Trigger.ASKED, None, Status.SKIPPED)
     on((State.UNREACHABLE,), Trigger.ASKED, None, Status.UNREACHABLE)
     on((State.BUSY,), Trigger.WITHDRAWN, State.READY)
-    for event, status in _ANSWERS.items():
-        on(_PLAYING, event, State.READY, status)
+    for trigger, status in _ANSWERS.items():
+        on(_PLAYING, trigger, State.READY, status)
     on(_PLAYING, Trigger.DEADLINE, None, Status.TIMEOUT)  # it stays busy: LATE will end the call
     on(_PLAYING, Trigger.LATE, State.READY)
     on(_PLAYING, Trigger.DROPPED, None, Status.SKIPPED)
     on(_IN_THE_GAME, Trigger.COUNTED, None)
 
     # A call whose model went away meanwhile ends without a strike: what took the model away has its own.
-    for event in (*_ANSWERS, Trigger.DEADLINE, Trigger.DROPPED):
-        on((*_WAITING, *_ENDED), event, None, Status.SKIPPED)
-        on((State.UNREACHABLE,), event, None, Status.UNREACHABLE)
+    for trigger in (*_ANSWERS, Trigger.DEADLINE, Trigger.DROPPED):
+        on((*_WAITING, *_ENDED), trigger, None, Status.SKIPPED)
+        on((State.UNREACHABLE,), trigger, None, Status.UNREACHABLE)
     # The end of what was lost, or is loaded or ended anyway, is no news of the model's.
     on((*_WAITING, *_ENDED), Trigger.DIED, None, Status.SKIPPED)
     on((State.UNREACHABLE,), Trigger.DIED, State.RESTARTING, Status.UNREACHABLE)
 
     # An instance that was replaced, or whose model left, is out of the game. It may still answer what it was asked
     # before: that is the call's outcome, and nobody's strike.
-    for event, status in _ANSWERS.items():
-        table[State.LEFT, event] = Step(status, "none", State.LEFT)
-    for event in (Trigger.DEADLINE, Trigger.DROPPED, Trigger.DIED, Trigger.LOST):
-        table[State.LEFT, event] = Step(Status.SKIPPED, "none", State.LEFT)
+    for trigger, status in _ANSWERS.items():
+        table[State.LEFT, trigger] = Step(status, "none", State.LEFT)
+    for trigger in (Trigger.DEADLINE, Trigger.DROPPED, Trigger.DIED, Trigger.LOST):
+        table[State.LEFT, trigger] = Step(Status.SKIPPED, "none", State.LEFT)
 
     # A life. A fresh instance may take the place of one that plays or is lost: new code is never waited for, and the
     # same code may move to another node. Code that failed or was stopped plays again only when it is readmitted.
@@ -239,7 +239,7 @@ def _table() -> dict[tuple[State, Trigger], Step]:
 
 _STEPS = _table()
 TABLE: Mapping[tuple[State, Trigger], Step] = MappingProxyType(_STEPS)
-"""(state, event) -> what follows. A pair that is absent changes nothing: the event came too late to matter."""
+"""(state, trigger) -> what follows. A pair that is absent changes nothing: the trigger came too late to matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,22 +272,22 @@ class Health(msgspec.Struct, frozen=True, gc=False):
     strike_epoch: int = 0
 
     def after(
-        self, event: Trigger, now: float, reason: str | None = None, strikes: Mapping[str, Strikes] | None = None
+        self, trigger: Trigger, now: float, reason: str | None = None, strikes: Mapping[str, Strikes] | None = None
     ) -> tuple[Health, Step]:
         """The health that follows, and the step of the table that was taken.
 
         Args:
-            event: What happened.
+            trigger: What happened.
             now: Seconds on the runner's clock.
             reason: Why the model does not play from now on, if that is what follows.
             strikes: The strikes from now on: those that COUNTED settles, or those that the fresh instance of LOADED
                 or REDEPLOYED has earned before it began to play.
         """
-        step = _STEPS.get((self.state, event))
+        step = _STEPS.get((self.state, trigger))
         if step is None:
             return self, Step(None, "none", self.state)
-        if event in _SET_STRIKES:
-            return self._with_strikes(event, step.state, now, strikes), step
+        if trigger in _SET_STRIKES:
+            return self._with_strikes(trigger, step.state, now, strikes), step
         state = step.state
         if state is self.state:
             return self, step
@@ -298,14 +298,16 @@ class Health(msgspec.Struct, frozen=True, gc=False):
         reason = None if state in _PLAYING else reason
         return Health(state, now, self.strikes, reason, deaths, self.loaded, self.strike_epoch), step
 
-    def _with_strikes(self, event: Trigger, state: State, now: float, strikes: Mapping[str, Strikes] | None) -> Health:
-        """What follows from an event that settles the strikes, or wipes them off."""
+    def _with_strikes(
+        self, trigger: Trigger, state: State, now: float, strikes: Mapping[str, Strikes] | None
+    ) -> Health:
+        """What follows from a trigger that settles the strikes, or wipes them off."""
         own = self.strikes if strikes is None else strikes
-        if event is Trigger.COUNTED:
+        if trigger is Trigger.COUNTED:
             return structs.replace(self, strikes=own)
-        if event is Trigger.LOADED:
+        if trigger is Trigger.LOADED:
             return structs.replace(self, state=state, since=now, strikes=own, reason=None, loaded=now)
-        loaded = now if event is Trigger.REDEPLOYED else None
+        loaded = now if trigger is Trigger.REDEPLOYED else None
         return Health(state, now, strikes or {}, loaded=loaded, strike_epoch=self.strike_epoch + 1)
 
     def counted(self, method: str, kind: Kind) -> Mapping[str, Strikes]:

@@ -118,7 +118,7 @@ class _Replay:
         """What the model raised in this process."""
         self._raised = error
 
-    def happened(self, instance: Instance, event: Trigger, fault: Fault | None) -> None:
+    def happened(self, instance: Instance, trigger: Trigger, fault: Fault | None) -> None:
         """As Watcher's."""
 
     def loop_blocked(self, seconds: float) -> None:
@@ -150,7 +150,7 @@ class _Replay:
             return Here(Status.OK, Fault("ok", "it is loaded"), time.perf_counter() - began)
         for number, told in enumerate(self._values.calls, 1):
             reply = await self._ask(host, loaded.instance, told)
-            if _STATUS.get(reply.event) is Status.DIED and reply.fault is not None:
+            if _STATUS.get(reply.trigger) is Status.DIED and reply.fault is not None:
                 return self._failed(Status.DIED, reply.fault, reply.elapsed)
             self._compare(reply, told, f"call {number} of the {len(self._values.calls)} before, {told.method}")
         failing = self._values.failing
@@ -174,17 +174,17 @@ class _Replay:
     def _compare(self, reply: Reply, told: Told, before: str) -> None:
         """One of the calls before: note what went otherwise than in the game."""
         message = reply.fault.message if reply.fault else ""
-        if reply.event is Trigger.DEADLINE or isinstance(self._raised, TimeUp):
+        if reply.trigger is Trigger.DEADLINE or isinstance(self._raised, TimeUp):
             self._notes.append(f"{before}, had to be interrupted")
-        elif reply.event is Trigger.RAISED and told.status == Status.OK:
+        elif reply.trigger is Trigger.RAISED and told.status == Status.OK:
             self._notes.append(f"{before}, succeeded in the game; here it raised {message}")
-        elif reply.event is Trigger.ANSWERED and told.status == Status.RAISED:
+        elif reply.trigger is Trigger.ANSWERED and told.status == Status.RAISED:
             self._notes.append(f"{before}, raised in the game; here it did not")
 
     def _judged(self, reply: Reply, method: str, stop: TracebackType | None) -> Here:
         """What the reply to the failing call comes to; the traceback leads to where it was returned."""
         budget, elapsed = self._manifest.budget, reply.elapsed
-        status, fault = _STATUS.get(reply.event, Status.OK), reply.fault
+        status, fault = _STATUS.get(reply.trigger, Status.OK), reply.fault
         if fault is not None and status not in (Status.INVALID, Status.UNSUPPORTED):
             return self._failed(status, fault, elapsed)
         if fault is None:

@@ -97,7 +97,7 @@ class InlineHost:
                 finally:
                     # A model that was late has answered by now: it is free for the next call.
                     for late, reply in replies:
-                        if reply.event is Trigger.DEADLINE:
+                        if reply.trigger is Trigger.DEADLINE:
                             self._watcher.happened(late, Trigger.LATE, None)
                     replies = []
 
@@ -110,24 +110,24 @@ class InlineHost:
         try:
             with instance.scope:
                 answer = instance.callee.call(call.method.name, args, kwargs)
-            event, value, fault = ANSWERED, read(encode(answer)), None
+            trigger, value, fault = ANSWERED, read(encode(answer)), None
         except Unsendable as error:
-            event, value, fault = Trigger.INVALID, None, Fault("invalid", f"the answer cannot be sent: {error}")
+            trigger, value, fault = Trigger.INVALID, None, Fault("invalid", f"the answer cannot be sent: {error}")
         except Undecodable as error:
-            event, value, fault = Trigger.INVALID, None, Fault("invalid", f"the answer cannot be read: {error}")
+            trigger, value, fault = Trigger.INVALID, None, Fault("invalid", f"the answer cannot be read: {error}")
         # The author has pressed ^C; models run on the main thread here.
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - nothing is awaited here, so whatever is raised comes from the model
             self._on_raise(error)
-            event, value, fault = Trigger.RAISED, None, fault_of(error)
+            trigger, value, fault = Trigger.RAISED, None, fault_of(error)
             if instance.callee.lacks(error):
-                event, fault = self._setup.absence(call.method.name, str(error))
+                trigger, fault = self._setup.absence(call.method.name, str(error))
         elapsed = self._clock() - began
         if elapsed > call.timeout:
             late = Fault("timeout", f"answered after {elapsed:.3g} s; the budget is {call.timeout:g} s")
             return Reply(Trigger.DEADLINE, None, late, elapsed)
-        return Reply(event, value, fault, elapsed)
+        return Reply(trigger, value, fault, elapsed)
 
     async def stop(self, instance: Instance) -> None:
         """Do nothing: the garbage collector frees the model."""

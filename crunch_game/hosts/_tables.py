@@ -129,4 +129,4 @@ class TableReader:
 def _with(reply: Reply, table: Any) -> Reply:
     if isinstance(table, str):
         return Reply(Trigger.INVALID, None, Fault("invalid", f"the answer cannot be read: {table}"), reply.elapsed)
-    return Reply(reply.event, table, None, reply.elapsed)
+    return Reply(reply.trigger, table, None, reply.elapsed)

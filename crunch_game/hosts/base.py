@@ -60,13 +60,13 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     """What came of one call of one instance. The answer is not checked yet.
 
     Attributes:
-        event: ANSWERED, INVALID, RAISED, UNSUPPORTED, DEADLINE, DIED, DROPPED, UNREACHED or LOST.
+        trigger: ANSWERED, INVALID, RAISED, UNSUPPORTED, DEADLINE, DIED, DROPPED, UNREACHED or LOST.
         value: The answer when ANSWERED.
         fault: Why there is no answer; None when ANSWERED.
         elapsed: Seconds from the beginning of the call to the reply.
     """
 
-    event: Trigger
+    trigger: Trigger
     value: Any
     fault: Fault | None
     elapsed: float
@@ -102,8 +102,8 @@ class LoadFailure(Exception):
 class Watcher(Protocol):
     """Receives what happens to instances outside a call; always called on the event loop."""
 
-    def happened(self, instance: Instance, event: Trigger, fault: Fault | None) -> None:
-        """Take an event: LATE (a late answer came), DIED (the process ended), LOST, FOUND, FORGOTTEN (of nodes)."""
+    def happened(self, instance: Instance, trigger: Trigger, fault: Fault | None) -> None:
+        """Take a trigger: LATE (a late answer came), DIED (the process ended), LOST, FOUND, FORGOTTEN (of nodes)."""
 
     def loop_blocked(self, seconds: float) -> None:
         """Take how many seconds late the event loop took a result."""

@@ -172,9 +172,9 @@ class Lineup:
 
     # What the host says of instances, outside a call.
 
-    def happened(self, instance: Instance, event: Trigger, fault: Fault | None) -> None:
+    def happened(self, instance: Instance, trigger: Trigger, fault: Fault | None) -> None:
         """Hear from the host what happens outside a call."""
-        self._hear(partial(self._happened, instance, event, fault))
+        self._hear(partial(self._happened, instance, trigger, fault))
 
     def loop_blocked(self, seconds: float) -> None:
         """Hear from the host that the author's code held the event loop."""
@@ -192,10 +192,10 @@ class Lineup:
             while self._heard:
                 self._heard.popleft()()
 
-    def _happened(self, instance: Instance, event: Trigger, fault: Fault | None) -> None:
+    def _happened(self, instance: Instance, trigger: Trigger, fault: Fault | None) -> None:
         player = self._instances.player(instance)
         if player is not None:
-            self._apply(player, event, fault)
+            self._apply(player, trigger, fault)
 
     # What follows.
 
@@ -203,23 +203,23 @@ class Lineup:
         """Do what a round has found to be done."""
         if field_fault is not None:
             self._emit(field_fault)
-        for player, event, fault, reason, cause in verdicts:
-            if event is None:
+        for player, trigger, fault, reason, cause in verdicts:
+            if trigger is None:
                 self._enact(player, fault, cause)
             else:
-                self._apply(player, event, fault, reason, cause)
+                self._apply(player, trigger, fault, reason, cause)
 
     def _apply(
         self,
         player: Player,
-        event: Trigger,
+        trigger: Trigger,
         fault: Fault | None,
         reason: str | None = None,
         cause: Cause | None = None,
     ) -> None:
-        """Take one event to the policy's table, and do what the new state asks for."""
+        """Take one trigger to the policy's table, and do what the new state asks for."""
         before = player.health.state
-        step = player.take(event, time.monotonic(), reason or (fault.message if fault else None))
+        step = player.take(trigger, time.monotonic(), reason or (fault.message if fault else None))
         if step.state is not before:
             self._enact(player, fault, cause)
 

@@ -40,10 +40,10 @@ class Player:
         return self._record.deployment_id
 
     def take(
-        self, event: Trigger, now: float, reason: str | None = None, strikes: Mapping[str, Strikes] | None = None
+        self, trigger: Trigger, now: float, reason: str | None = None, strikes: Mapping[str, Strikes] | None = None
     ) -> Step:
         """Go where the policy's table says; the arguments are those of `Health.after`. Nothing else writes a health."""
-        self._record.health, step = self._record.health.after(event, now, reason, strikes)
+        self._record.health, step = self._record.health.after(trigger, now, reason, strikes)
         return step
 
 
@@ -80,22 +80,22 @@ class Fresh(Player):
         self.take(Trigger.LOADED, now, strikes=seat.health.strikes if same_code else None)
 
     def take(
-        self, event: Trigger, now: float, reason: str | None = None, strikes: Mapping[str, Strikes] | None = None
+        self, trigger: Trigger, now: float, reason: str | None = None, strikes: Mapping[str, Strikes] | None = None
     ) -> Step:
         """As Player.take. Whatever got lost on the way has left a hole in the history that it was told."""
-        if event in (Trigger.UNREACHED, Trigger.LOST, Trigger.FORGOTTEN):
+        if trigger in (Trigger.UNREACHED, Trigger.LOST, Trigger.FORGOTTEN):
             self.lost = True
-        return super().take(event, now, reason, strikes)
+        return super().take(trigger, now, reason, strikes)
 
 
 class Verdict(NamedTuple):
     """What a round leaves for the lineup to do about one player.
 
-    `event` is what still has to happen to it; None when the table has been asked, and its new state is to be enacted.
+    `trigger` is what still has to happen to it; None when the table has been asked, and its new state is to be enacted.
     """
 
     player: Player
-    event: Trigger | None
+    trigger: Trigger | None
     fault: Fault | None
     reason: str | None = None
     cause: Cause | None = None

@@ -56,9 +56,9 @@ async def read(reader: TableReader, *values: Any) -> list[Any]:
 
 
 def _said(reply: Reply) -> Any:
-    if reply.event is Trigger.ANSWERED:
+    if reply.trigger is Trigger.ANSWERED:
         return reply.value
-    assert (reply.event, reply.value, reply.fault.kind) == (Trigger.INVALID, None, "invalid")
+    assert (reply.trigger, reply.value, reply.fault.kind) == (Trigger.INVALID, None, "invalid")
     return reply.fault.message.removeprefix("the answer cannot be read: a table could not be read: ")
 
 

@@ -105,8 +105,8 @@ class Node(Instance):
     def miss(self, call: PendingCall) -> None:
         """The call's budget is over."""
         missed = self._turns.expire(call, time.monotonic())
-        event = Trigger.UNREACHED if missed.by_somebody_else else Trigger.DEADLINE
-        self._reply(call, event, Fault(*missed.kind_and_reason(call.round.call.timeout)))
+        trigger = Trigger.UNREACHED if missed.by_somebody_else else Trigger.DEADLINE
+        self._reply(call, trigger, Fault(*missed.kind_and_reason(call.round.call.timeout)))
         self._go_on()
 
     def give_up(self, call: PendingCall) -> None:
@@ -131,16 +131,16 @@ class Node(Instance):
         if self.is_lost:
             self._turns.answered(call, time.monotonic())
             # Told again, in case that it was told before anyone knew this instance.
-            event, why = (Trigger.FORGOTTEN, replies.FORGOTTEN) if self.is_forgotten else (Trigger.LOST, self._lost)
-            self._watcher.happened(self, event, why)
+            trigger, why = (Trigger.FORGOTTEN, replies.FORGOTTEN) if self.is_forgotten else (Trigger.LOST, self._lost)
+            self._watcher.happened(self, trigger, why)
             self._reply(call, Trigger.UNREACHED, self._lost or replies.FORGOTTEN)
             return
         task = asyncio.get_running_loop().create_task(self._talk(call))
         self._asking[call] = task
         task.add_done_callback(partial(self._done, call))
 
-    def _reply(self, call: PendingCall, event: Trigger, fault: Fault | None) -> None:
-        call.round.take(call, Reply(event, None, fault, call.round.elapsed))
+    def _reply(self, call: PendingCall, trigger: Trigger, fault: Fault | None) -> None:
+        call.round.take(call, Reply(trigger, None, fault, call.round.elapsed))
 
     async def _talk(self, call: PendingCall) -> Reply | None:
         """Ask the model; None when its node is busy."""
@@ -167,7 +167,7 @@ class Node(Instance):
             reply = replies.reply_of_answer(data, call.round.elapsed, table=table)
         if reply.fault is replies.FORGOTTEN:
             self._forget()
-        elif reply.event is Trigger.UNREACHED and reply.fault is not None:
+        elif reply.trigger is Trigger.UNREACHED and reply.fault is not None:
             self._suspect(reply.fault)
         return reply
 

@@ -85,7 +85,7 @@ def has_instance(data: bytes) -> bool:
 
 def wants_fewer(reply: Reply) -> bool:
     """Whether the model raised because it was given more positional arguments than it takes."""
-    return reply.event is Trigger.RAISED and reply.fault is not None and bool(_SURPLUS.search(reply.fault.message))
+    return reply.trigger is Trigger.RAISED and reply.fault is not None and bool(_SURPLUS.search(reply.fault.message))
 
 
 _TOO_LARGE = "message larger than max"
@@ -97,5 +97,5 @@ _UNSENDABLE = re.compile(
 )
 
 
-def _fault(event: Trigger, kind: str, message: str, elapsed: float) -> Reply:
-    return Reply(event, None, Fault(kind, message), elapsed)
+def _fault(trigger: Trigger, kind: str, message: str, elapsed: float) -> Reply:
+    return Reply(trigger, None, Fault(kind, message), elapsed)

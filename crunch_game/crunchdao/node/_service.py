@@ -127,14 +127,14 @@ class NodeService:
             await self.workplace.stop(instance)
 
     async def _answer(self, name: str, reply: Reply) -> Any:
-        if reply.event is Trigger.ANSWERED:
+        if reply.trigger is Trigger.ANSWERED:
             return self._success(name, reply.value)
-        fault = reply.fault or Fault(reply.event, reply.event)
-        if reply.event is Trigger.UNSUPPORTED:
+        fault = reply.fault or Fault(reply.trigger, reply.trigger)
+        if reply.trigger is Trigger.UNSUPPORTED:
             self._complain(f"{name} was asked for", fault)
             return _called(ReplyCode.BAD_IMPLEMENTATION, fault.message)
-        if reply.event in (Trigger.DEADLINE, Trigger.DIED, Trigger.DROPPED):
-            if reply.event is Trigger.DEADLINE:
+        if reply.trigger in (Trigger.DEADLINE, Trigger.DIED, Trigger.DROPPED):
+            if reply.trigger is Trigger.DEADLINE:
                 fault = replace(fault, message=f"{fault.message}; its process was ended")
             await self.close()
             self._instance_ended(fault)

@@ -102,9 +102,9 @@ class Workplace:
         self._ends.pop(instance, None)
         await self._host.stop(instance)
 
-    def happened(self, instance: Instance, event: Trigger, fault: Fault | None) -> None:
+    def happened(self, instance: Instance, trigger: Trigger, fault: Fault | None) -> None:
         """End an instance that died outside a call, as a `Watcher` of the host."""
-        if event is Trigger.DIED and instance in self._ends:
+        if trigger is Trigger.DIED and instance in self._ends:
             self._ends.pop(instance)(fault or Fault("died", "its process ended"))
             task = asyncio.create_task(self._host.stop(instance))
             self._tasks.add(task)

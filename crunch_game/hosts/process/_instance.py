@@ -143,11 +143,11 @@ class Process(Instance):
         """What the process made of a call."""
         if isinstance(what, framing.Frame):
             if what.kind == framing.UNSUPPORTED:
-                event, fault = self._setup.absence(call.method.name, self._fault(what).message)
-                return Reply(event, None, fault, elapsed)
+                trigger, fault = self._setup.absence(call.method.name, self._fault(what).message)
+                return Reply(trigger, None, fault, elapsed)
             if what.kind != framing.VALUE:
-                event = Trigger.RAISED if what.kind == framing.FAULT else Trigger.INVALID
-                return Reply(event, None, self._fault(what), elapsed)
+                trigger = Trigger.RAISED if what.kind == framing.FAULT else Trigger.INVALID
+                return Reply(trigger, None, self._fault(what), elapsed)
             try:
                 framing.check_length(len(what.body), self._answer_limit)
                 table = sent_table(what.body) if call.method.returns_table else None

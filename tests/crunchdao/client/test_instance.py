@@ -67,8 +67,8 @@ class Watcher:
     def __init__(self) -> None:
         self.heard: list[Trigger] = []
 
-    def happened(self, instance: Node, event: Trigger, fault: object) -> None:
-        self.heard.append(event)
+    def happened(self, instance: Node, trigger: Trigger, fault: object) -> None:
+        self.heard.append(trigger)
 
 
 class Table:
@@ -109,19 +109,19 @@ async def table():
 
 async def test_an_answer_is_the_reply(table):
     it = table(SUCCESS)
-    assert (await it.reply(it.ask())).event is Trigger.ANSWERED
+    assert (await it.reply(it.ask())).trigger is Trigger.ANSWERED
 
 
 async def test_a_busy_node_is_asked_again_until_it_takes_the_call(table):
     it = table(BUSY, BUSY, BUSY, SUCCESS)
-    assert (await it.reply(it.ask())).event is Trigger.ANSWERED
+    assert (await it.reply(it.ask())).trigger is Trigger.ANSWERED
     assert len(it.connection.requests) == 4
 
 
 async def test_a_call_that_waits_behind_a_refused_one_is_asked_after_it(table):
     it = table(BUSY, SUCCESS, SUCCESS)
     first, second = it.ask(1), it.ask(2)
-    assert (await it.reply(first)).event is (await it.reply(second)).event is Trigger.ANSWERED
+    assert (await it.reply(first)).trigger is (await it.reply(second)).trigger is Trigger.ANSWERED
     assert [len(request.methodArguments) for request in it.connection.requests] == [1, 1, 1]
     datas = [request.methodArguments[0].data.SerializeToString() for request in it.connection.requests]
     assert datas[0] == datas[1] != datas[2]
@@ -133,7 +133,7 @@ async def test_a_node_that_stays_busy_is_somebody_elses_and_gets_no_strike(table
     await seen(lambda: pending.refusals)
     it.node.miss(pending)
     reply = await it.reply(pending)
-    assert (reply.event, reply.fault.kind) == (Trigger.UNREACHED, "busy")
+    assert (reply.trigger, reply.fault.kind) == (Trigger.UNREACHED, "busy")
     assert reply.fault.message == "not asked within 0.25 s: its node is busy with somebody else's call"
 
 
@@ -143,12 +143,12 @@ async def test_a_missed_call_is_a_timeout_and_the_next_is_asked_all_the_same(tab
     await anyio.wait_all_tasks_blocked()
     it.node.miss(late)
     reply = await it.reply(late)
-    assert (reply.event, reply.fault.kind, reply.fault.message) == (
+    assert (reply.trigger, reply.fault.kind, reply.fault.message) == (
         Trigger.DEADLINE,
         "timeout",
         "no answer within 0.25 s",
     )
-    assert (await it.reply(it.ask())).event is Trigger.ANSWERED
+    assert (await it.reply(it.ask())).trigger is Trigger.ANSWERED
     assert it.watcher.heard == [], "it has not answered the first yet"
 
 
@@ -159,7 +159,7 @@ async def test_answers_that_never_come_are_not_waited_for_by_the_dozen(table, se
         await seen(lambda number=number: len(it.connection.requests) == number + 1)
         it.node.miss(missed)
         assert (await it.reply(missed)).fault.kind == "timeout", "it was asked, however many are late"
-    assert (await it.reply(it.ask())).event is Trigger.ANSWERED
+    assert (await it.reply(it.ask())).trigger is Trigger.ANSWERED
     running = [task for task in asyncio.all_tasks() if "Node._talk" in repr(task)]
     assert len(running) <= 4
 
@@ -175,13 +175,13 @@ async def test_answers_that_never_come_are_not_waited_for_by_the_dozen(table, se
 async def test_an_error_of_the_connection_is_a_reply(table, error, event, kind, message):
     it = table(error)
     reply = await it.reply(it.ask())
-    assert (reply.event, reply.fault.kind, reply.fault.message) == (event, kind, message)
+    assert (reply.trigger, reply.fault.kind, reply.fault.message) == (event, kind, message)
 
 
 async def test_nothing_that_asking_comes_to_costs_a_round_its_end(table, caplog):
     it = table(RuntimeError("oops"))
     reply = await it.reply(it.ask())
-    assert (reply.event, reply.fault.message) == (
+    assert (reply.trigger, reply.fault.message) == (
         Trigger.UNREACHED,
         "its node could not be asked: RuntimeError: oops",
     )
@@ -191,7 +191,7 @@ async def test_nothing_that_asking_comes_to_costs_a_round_its_end(table, caplog)
 async def test_a_node_that_has_lost_its_instance_is_not_asked_again(table):
     it = table(FORGOTTEN)
     first, second = await it.reply(it.ask()), await it.reply(it.ask())
-    assert first.event is second.event is Trigger.UNREACHED
+    assert first.trigger is second.trigger is Trigger.UNREACHED
     assert first.fault == second.fault
     assert first.fault.message == "its node was started again and has lost the instance"
     assert it.node.is_forgotten
@@ -203,7 +203,7 @@ async def test_a_model_that_takes_fewer_positional_arguments_gets_them_by_name_f
     surplus = CallResponse(status=Status(code=ReplyCode.MODEL_FAILED, message=SURPLUS)).SerializeToString()
     it = table(surplus, SUCCESS, SUCCESS)
     for _ in range(2):
-        assert (await it.reply(it.ask(5))).event is Trigger.ANSWERED
+        assert (await it.reply(it.ask(5))).trigger is Trigger.ANSWERED
     positional = [len(request.methodArguments) for request in it.connection.requests]
     assert positional == [1, 0, 0]
     assert [kw.keyword for kw in it.connection.requests[2].methodKwArguments] == ["horizon"]
@@ -215,7 +215,7 @@ async def test_what_is_under_way_when_it_is_dropped_is_told_and_what_comes_later
     it.node.drop()
     for pending in (asked, waits):
         reply = await it.reply(pending)
-        assert (reply.event, reply.fault.kind, reply.fault.message) == (
+        assert (reply.trigger, reply.fault.kind, reply.fault.message) == (
             Trigger.DROPPED,
             "stopped",
             "it was ended before it answered",

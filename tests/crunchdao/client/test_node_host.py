@@ -775,7 +775,7 @@ def test_bytes_that_are_no_message_are_no_answer():
     from crunch_game.crunchdao.client._replies import has_instance, reply_of_answer
 
     reply = reply_of_answer(b"\xff", 0.1)
-    assert (reply.event, reply.fault.message) == ("invalid", "its node answered with a message that cannot be read")
+    assert (reply.trigger, reply.fault.message) == ("invalid", "its node answered with a message that cannot be read")
     with pytest.raises(DecodeError):
         has_instance(b"\xff")
 

@@ -50,9 +50,9 @@ class AtANode:
         self.waiting: list[Asked] = []
         self.futures: dict[Asked, asyncio.Future[bytes]] = {}
 
-    def happened(self, instance: Any, event: Trigger, fault: Any) -> None:
+    def happened(self, instance: Any, trigger: Trigger, fault: Any) -> None:
         """As the watcher."""
-        assert event is Trigger.LATE
+        assert trigger is Trigger.LATE
         self.late += 1
 
     def _run(self, function: Any, *args: Any) -> None:
@@ -74,11 +74,11 @@ class AtANode:
     calls: list[Asked]
 
     def _outcome(self, reply: Any) -> str:
-        if reply.event is Trigger.ANSWERED:
+        if reply.trigger is Trigger.ANSWERED:
             return ANSWERED
-        if reply.event is Trigger.DROPPED:
+        if reply.trigger is Trigger.DROPPED:
             return GONE
-        assert reply.event is Trigger.DEADLINE
+        assert reply.trigger is Trigger.DEADLINE
         busy = re.match(r"not asked within 1 s: it has been (busy with \w+) for \S+ s$", reply.fault.message)
         assert busy or reply.fault.message == "no answer within 1 s"
         return busy[1] if busy else NO_ANSWER

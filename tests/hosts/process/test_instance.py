@@ -65,7 +65,7 @@ def frame(kind: int, value: object) -> framing.Frame:
 
 def test_a_value_is_the_answer(process):
     reply = process.reply(frame(framing.VALUE, 1.5), 0.1, call())
-    assert (reply.event, reply.value, reply.fault, reply.elapsed) == (Trigger.ANSWERED, 1.5, None, 0.1)
+    assert (reply.trigger, reply.value, reply.fault, reply.elapsed) == (Trigger.ANSWERED, 1.5, None, 0.1)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_value_is_the_answer(process):
 )
 def test_bytes_that_are_no_answer_are_invalid_and_say_why(process, body, message):
     reply = process.reply(framing.Frame(framing.VALUE, 1, msgspec.Raw(body)), 0.1, call())
-    assert (reply.event, reply.fault.kind) == (Trigger.INVALID, "invalid")
+    assert (reply.trigger, reply.fault.kind) == (Trigger.INVALID, "invalid")
     assert reply.fault.message == message or (message[-1] == "*" and reply.fault.message.startswith(message[:-1]))
 
 
@@ -86,7 +86,7 @@ def test_what_the_model_raised_comes_with_what_it_had_printed(process):
     process.write(b"about to fail\n")
     reply = process.reply(frame(framing.FAULT, ["ValueError", "ValueError: no", "frames"]), 0.1, call())
     fault = reply.fault
-    assert reply.event is Trigger.RAISED
+    assert reply.trigger is Trigger.RAISED
     assert (fault.kind, fault.message, fault.traceback, fault.stderr) == (
         "ValueError",
         "ValueError: no",
@@ -99,7 +99,7 @@ def test_what_the_model_raised_comes_with_what_it_had_printed(process):
 
 def test_an_answer_that_its_side_could_not_send_is_invalid(process):
     reply = process.reply(frame(framing.UNSENDABLE, ["invalid", "the answer cannot be sent: no", None]), 0.1, call())
-    assert (reply.event, reply.fault.kind, reply.fault.message) == (
+    assert (reply.trigger, reply.fault.kind, reply.fault.message) == (
         Trigger.INVALID,
         "invalid",
         "the answer cannot be sent: no",
@@ -109,8 +109,8 @@ def test_an_answer_that_its_side_could_not_send_is_invalid(process):
 def test_a_method_that_a_model_lacks_is_its_fault_only_where_the_game_requires_it(process):
     says = frame(framing.UNSUPPORTED, ["unsupported", "the model has none", None])
     optional, required = process.reply(says, 0.1, call("describe")), process.reply(says, 0.1, call("predict"))
-    assert (optional.event, optional.fault.message) == (Trigger.UNSUPPORTED, "the model has none")
-    assert (required.event, required.fault.kind) == (Trigger.INVALID, "invalid")
+    assert (optional.trigger, optional.fault.message) == (Trigger.UNSUPPORTED, "the model has none")
+    assert (required.trigger, required.fault.kind) == (Trigger.INVALID, "invalid")
     assert "it says that it has no method predict, which" in required.fault.message
 
 
@@ -121,12 +121,12 @@ def exchange(method: str) -> Exchange:
 def test_a_call_that_it_is_late_with_and_one_that_it_was_not_asked_are_told_apart(process):
     late = process.reply(Missed(True, "predict", 0.5, exchange("predict")), 0.5, call())
     busy = process.reply(Missed(False, "tick", 2.0, exchange("tick")), 0.5, call())
-    assert (late.event, late.fault.kind, late.fault.message) == (
+    assert (late.trigger, late.fault.kind, late.fault.message) == (
         Trigger.DEADLINE,
         "timeout",
         "no answer within 0.5 s",
     )
-    assert (busy.event, busy.fault.kind, busy.fault.message) == (
+    assert (busy.trigger, busy.fault.kind, busy.fault.message) == (
         Trigger.DEADLINE,
         "busy",
         "not asked within 0.5 s: it has been busy with tick for 2 s",
@@ -171,7 +171,7 @@ def test_where_it_was_shortly_before_the_deadline_is_told_of_the_call_that_it_wa
 def test_a_process_that_is_gone_says_at_what_and_how(process, gone, event, kind, message):
     process.link.pid = 1
     reply = process.reply(gone, 0.1, call())
-    assert (reply.event, reply.fault.kind, reply.fault.exit) == (event, kind, gone.exit)
+    assert (reply.trigger, reply.fault.kind, reply.fault.exit) == (event, kind, gone.exit)
     assert reply.fault.message == message or (message[-1] == "*" and reply.fault.message.startswith(message[:-1]))
 
 
