@@ -66,6 +66,15 @@ def test_every_file_that_a_page_names_exists() -> None:
     assert missing == set()
 
 
+def test_every_private_name_on_the_architecture_page_exists() -> None:
+    files = list((ROOT / "crunch_game").rglob("*.py"))
+    known = {file.stem for file in files} | {
+        name for file in files for name in re.findall(r"def (_\w+)", file.read_text(encoding="utf-8"))
+    }
+    named = set(re.findall(r"`(_[a-z]\w*)`", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")))
+    assert named - known == set()
+
+
 ROUTES = {
     "From a submission's folder to a ready model": 12,
     "From a call to a stored prediction": 12,

@@ -1,4 +1,4 @@
-"""The instances behind the seats: loads them, has on_join tell them the past, lets them take over, and ends them."""
+"""Loads an instance for a seat, has `on_join` introduce it, seats it, and ends the one that it replaces."""
 
 from __future__ import annotations
 

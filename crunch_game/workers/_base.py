@@ -1,4 +1,4 @@
-"""What the workers share: listeners, threads for blocking calls, and the check of the store."""
+"""What the workers share: `Standings`, listeners that cannot end a game, the choice of a feed, and a store's owner."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import msgspec
 
 from crunch_game import encoding as wire
 from crunch_game.hosts.process import _framing as framing
-from crunch_game.hosts.process._instance import fault_in, warnings_in
+from crunch_game.hosts.process._process import fault_in, warnings_in
 from crunch_game.hosts.process.child import _forkserver as forkserver
 from crunch_game.hosts.process.engine import Engine, Exchange, Gone, Link, Result
 

@@ -19,7 +19,7 @@ from crunch_game.crunchdao.client import _backoff as backoff
 from crunch_game.crunchdao.client import _replies as replies
 from crunch_game.crunchdao.client._connection import Connection
 from crunch_game.crunchdao.client._credentials import Credentials
-from crunch_game.crunchdao.client._instance import Node
+from crunch_game.crunchdao.client._node import Node
 from crunch_game.crunchdao.client._pending import PendingCall, PendingRound
 from crunch_game.crunchdao.client._requests import Requests, setup_request
 from crunch_game.crunchdao.protocol import CREATED, SETUP, Refused, ReplyCode, SetupResponse

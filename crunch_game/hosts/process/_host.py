@@ -23,11 +23,11 @@ from crunch_game.hosts._tables import TableReader
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
 from crunch_game.hosts.process import _framing as framing
 from crunch_game.hosts.process._folders import discard
-from crunch_game.hosts.process._instance import Process
 from crunch_game.hosts.process._launcher import ForkServer, boot_of, reference_of
 from crunch_game.hosts.process._lifeline import Lifeline
 from crunch_game.hosts.process._logs import MIN_LIMIT_BYTES, LogRotator
 from crunch_game.hosts.process._preload import libraries_of, with_lazy_imports
+from crunch_game.hosts.process._process import Process
 from crunch_game.hosts.process._shared import MAX_SENT_BYTES, Shared
 from crunch_game.hosts.process.child import DESCRIPTORS, CallBody, SetupBody, is_booting
 from crunch_game.hosts.process.diagnosis import ExitDiagnosis

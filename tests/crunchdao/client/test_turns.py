@@ -9,7 +9,7 @@ from typing import Any
 from taking_turns import ANSWERED, GONE, NO_ANSWER, Asked, Base, play
 
 from crunch_game.contract import Contract
-from crunch_game.crunchdao.client._instance import Node
+from crunch_game.crunchdao.client._node import Node
 from crunch_game.crunchdao.client._pending import PendingCall, PendingRound
 from crunch_game.crunchdao.client._requests import Requests
 from crunch_game.crunchdao.protocol import CallResponse, ReplyCode, Status

@@ -1,4 +1,4 @@
-"""The process that forks one child per model: it imports once what all need, and runs nothing itself.
+"""The process that forks one child per model: it imports once what all need, and runs nothing of a submission.
 
 It is a fresh interpreter, not a fork of the coordinator, and stays single-threaded. The coordinator speaks to it
 over a SOCK_SEQPACKET socket, one message a packet; it alone forks, signals and reaps the models' processes, and it

@@ -1,4 +1,4 @@
-"""One frame for many models' processes and what each made of it, on its way from the engine's thread to the event loop.
+"""One call's frames and results between the engine's thread and the event loop.
 
 `Exchange` and `Link` are the engine's, `Results` is the event loop's.
 """

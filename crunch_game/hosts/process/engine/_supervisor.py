@@ -1,4 +1,4 @@
-"""The models' processes: started, signalled and watched through the fork server, and without it once it is gone."""
+"""Has the fork server start and signal the models' processes, and hears of their end; watches them itself once it is gone."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import pytest
 from crunch_game import Submission, TrackerBase
 from crunch_game.contract import Contract
 from crunch_game.crunchdao.client._credentials import Refused
-from crunch_game.crunchdao.client._instance import Node
+from crunch_game.crunchdao.client._node import Node
 from crunch_game.crunchdao.client._pending import PendingCall, PendingRound
 from crunch_game.crunchdao.client._requests import Requests
 from crunch_game.crunchdao.protocol import CallRequest, CallResponse, ReplyCode, Status

@@ -16,8 +16,8 @@ from crunch_game.contract import Contract
 from crunch_game.hosts._turns import Missed
 from crunch_game.hosts.base import Call, LoadFailure, Setup
 from crunch_game.hosts.process import _framing as framing
-from crunch_game.hosts.process._instance import Process, fault_in
 from crunch_game.hosts.process._logs import LogRotator
+from crunch_game.hosts.process._process import Process, fault_in
 from crunch_game.hosts.process.diagnosis import ExitDiagnosis
 from crunch_game.hosts.process.engine import Exchange, Gone
 from crunch_game.models import Submission

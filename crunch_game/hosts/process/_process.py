@@ -1,4 +1,4 @@
-"""One model's process as the runner's instance: what came of a call, as a Reply with its reason.
+"""One model's process: turns what the engine got from it (a frame, a missed deadline, its end) into a Reply.
 
 What a process says of itself is the word of a stranger, of any length and kind, and is read as that.
 """
