@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 UV := $(shell command -v uv 2>/dev/null)
 EXTRAS := scoring
 # More than there are processors: most tests wait for processes, sockets and budgets, and can do so together.
-PYTEST_ARGS ?= -n 4 --dist worksteal
+PYTEST_ARGS ?= -n 5 --dist worksteal
 
 ifdef UV
 NEW_VENV = $(UV) venv --quiet --seed --allow-existing --python $(PYTHON) $(VENV)
@@ -26,7 +26,7 @@ endif
 
 SOURCES := pyproject.toml README.md $(shell find crunch_game examples -type f -not -name '*.pyc' -not -path '*/.*')
 
-.PHONY: demo test quick bench check types compiled wheel clean
+.PHONY: demo test quick bench check types played wheel clean
 
 demo: $(VENV)/.installed
 	$(BIN)/crunch-game demo
@@ -43,15 +43,16 @@ bench: $(VENV)/.bench
 check:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(MAKE) --no-print-directory -j 2 types compiled
-	CRUNCH_GAME_TEST_WHEEL=1 $(BIN)/pytest $(PYTEST_ARGS)
+	$(MAKE) --no-print-directory -j 2 types played
 
+# In what the tests leave of the processors while they wait.
 types:
-	$(BIN)/mypy
+	nice -n 10 $(BIN)/mypy
 
-# Once, and not by each worker at the same time.
-compiled:
+# Compiled once first, and not by each worker at the same time.
+played:
 	$(BIN)/pytest --collect-only -qq
+	CRUNCH_GAME_TEST_WHEEL=1 $(BIN)/pytest $(PYTEST_ARGS)
 
 $(VENV)/bin/python:
 	$(NEW_VENV)

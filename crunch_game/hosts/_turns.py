@@ -1,7 +1,7 @@
 """One model's calls, one at a time: which is asked next, which answer is late, and what the model is busy with.
 
 It does no I/O and reads no clock: whoever asks a model (the engine a process, the NodeHost a node) says what happens,
-and when. So the rules are the same in a process and on a node, and the sentences about a call's missed budget stand here.
+and when. So the rules are the same in a process and on a node, and so are the sentences about a missed budget.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Has the fork server start and signal the models' processes, and hears of their end; watches them itself once it is gone."""
+"""Has the fork server start and signal the models' processes, and hears of their end; or watches them itself."""
 
 from __future__ import annotations
 
