@@ -138,10 +138,7 @@ def test_who_breaks_the_protocol_is_ended_and_what_waited_for_it_is_told_that_it
 def test_a_closed_channel_is_no_proof_of_an_end(stage):
     link, channel = stage.process()
     stage.server.send(pack(forkserver.Started(link.token, os.getpid())))  # one that certainly lives
-    before = stage.ask([link], PATIENCE)
-    receive(channel)
-    reply(channel, before, 1)
-    stage.results(before)  # what was sent before that is read by now
+    stage.until(lambda: link.pid is not None)
     exchange = stage.ask([link], PATIENCE)
     receive(channel)
     channel.close()
