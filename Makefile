@@ -1,6 +1,6 @@
 # make demo   plays the demo game
 # make test   builds the package, installs the wheel, and passes every check on it
-# make quick  passes the tests that start no process, on the tree as it stands
+# make quick  passes the tests that start no process and wait for little, on the tree as it stands
 # make bench  measures every row of docs/performance.md, peers included (ONLY="rounds storage" REPEAT=1 for some of it)
 # All set up what they need, with uv when it is there and pip when not.
 
@@ -35,7 +35,7 @@ test: $(VENV)/.tools wheel
 	$(MAKE) --no-print-directory check
 
 quick: $(VENV)/.quick
-	PYTHONPATH=$(CURDIR) $(BIN)/pytest $(PYTEST_ARGS) -m 'not processes' --hypothesis-profile quick
+	PYTHONPATH=$(CURDIR) $(BIN)/pytest $(PYTEST_ARGS) -m 'not processes and not slow' --hypothesis-profile quick
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(REPEAT),--repeat $(REPEAT)) $(BENCH_ARGS)

@@ -25,7 +25,7 @@ from crunch_game.outcomes import Status
 SECONDS = float(os.environ.get("CRUNCH_GAME_SOAK", "8"))
 MODELS = int(os.environ.get("CRUNCH_GAME_SOAK_MODELS", "12"))
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(SECONDS + 300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(SECONDS + 300)]
 
 
 class Tracker:

@@ -757,6 +757,7 @@ def in_use() -> tuple[int, int]:
     return len(list(Path("/proc/self/fd").iterdir())), len(asyncio.all_tasks())
 
 
+@pytest.mark.slow
 async def test_nothing_is_left_when_the_game_is_over(on_nodes, seen):
     async with node(Tracker) as alice, node(Gated) as bob:
 

@@ -49,9 +49,11 @@ def test_a_round_is_delivered_at_once_when_the_last_answer_is_here(stage):
 def test_results_that_are_wanted_as_they_come_do_not_wait_for_the_last(stage):
     (first, one), (second, two) = (stage.process() for _ in range(2))
     exchange = stage.ask([first, second], PATIENCE, each=True)
+    receive(one)
     reply(one, exchange, 1)
     stage.until(lambda: stage.batches[exchange.id])
     assert exchange.id not in stage.complete
+    receive(two)
     reply(two, exchange, 2)
     assert set(stage.results(exchange)) == {first, second}
 
@@ -63,6 +65,7 @@ def test_an_end_that_is_wanted_as_it_comes_does_not_wait_for_the_last(stage):
     stage.server.send(pack(forkserver.Exited(first.token, 3, 0)))
     stage.until(lambda: stage.batches[exchange.id])
     assert exchange.id not in stage.complete
+    receive(two)
     reply(two, exchange, 2)
     results = stage.results(exchange)
     assert results[first] == Gone(3, busy_with="predict")
@@ -76,6 +79,7 @@ def test_a_round_of_nobody_is_over_at_once(stage):
 def test_who_does_not_answer_by_the_deadline_has_missed_it_and_was_looked_at_before(stage):
     (late, _), (early, channel) = (stage.process() for _ in range(2))
     exchange = stage.ask([late, early], 1.0)  # a tenth of a second before that it is looked at
+    receive(channel)
     reply(channel, exchange, 1)
     results = stage.results(exchange)
     assert results[late] == Missed(True, "predict", results[late].busy_seconds, exchange)
@@ -137,10 +141,10 @@ def test_who_breaks_the_protocol_is_ended_and_what_waited_for_it_is_told_that_it
 
 def test_a_closed_channel_is_no_proof_of_an_end(stage):
     link, channel = stage.process()
+    exchange = stage.ask([link], PATIENCE)
+    receive(channel)  # the engine knows the process by now
     stage.server.send(pack(forkserver.Started(link.token, os.getpid())))  # one that certainly lives
     stage.until(lambda: link.pid is not None)
-    exchange = stage.ask([link], PATIENCE)
-    receive(channel)
     channel.close()
     assert stage.results(exchange)[link] == Gone(-9, "it closed its connection to the game", busy_with="predict")
 
@@ -172,6 +176,7 @@ def test_who_ends_while_it_is_late_is_told_to_its_watcher_alone(stage):
 def test_a_round_that_is_given_up_delivers_what_is_here_and_makes_the_rest_late(stage):
     (first, one), (second, two) = (stage.process() for _ in range(2))
     exchange = stage.ask([first, second], PATIENCE)
+    receive(one)
     reply(one, exchange, 1)
     receive(two)
     stage.until(lambda: exchange.results)
@@ -189,6 +194,7 @@ def test_a_shared_file_is_kept_until_its_last_reader_has_answered_be_it_late(sta
     stage.engine.do(lambda: stage.engine.ask(exchange, {link: frame}))
     stage.until(lambda: exchange.id in stage.complete)
     assert exchange.shared is not None
+    receive(channel)
     reply(channel, exchange, None)
     stage.until(lambda: stage.late_ones == [link])
     assert exchange.shared is None
@@ -202,6 +208,7 @@ def test_a_loop_that_hears_late_of_a_result_is_told_to_be_blocked():
     stage = Slow()
     link, channel = stage.process()
     exchange = stage.ask([link], PATIENCE)
+    receive(channel)
     reply(channel, exchange, 1)
     stage.results(exchange)
     stage.until(lambda: stage.blocked)
