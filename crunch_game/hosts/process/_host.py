@@ -36,7 +36,7 @@ from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 from crunch_game.policy import Trigger
 from crunch_game.sandbox import Sandbox
-from crunch_game.sources import ClassSource, FileSource, FolderSource
+from crunch_game.sources import ClassSource, FileSource, FolderSource, Source
 
 _SANDBOX: Final = Sandbox()
 _LOADS_PER_PROCESSOR: Final = 2
@@ -124,7 +124,9 @@ class ProcessHost:
         preload = self._preload
         if preload == "auto":
             preload = with_lazy_imports(await anyio.to_thread.run_sync(libraries_of, submissions))
-        self._submission_folders = {folder for submission in submissions if (folder := _submission_folder(submission))}
+        self._submission_folders = {
+            folder for each in submissions if (folder := _submission_folder(each.source, each.source.place))
+        }
         self._boot = boot_of(setup, submissions, list(preload), self._sandbox, str(self._lifeline.path))
         self._engine = Engine(loop_caller(), watcher.loop_blocked)
         self._rotator.start()
@@ -142,8 +144,9 @@ class ProcessHost:
             ContractError: `init` cannot be sent.
             CrunchGameError: The engine has failed.
         """
-        reference = _reference(submission)
-        if folder := _submission_folder(submission):
+        place = submission.source.place  # looked up once: that costs several system calls
+        reference = _reference(submission.source, place)
+        if folder := _submission_folder(submission.source, place):
             self._submission_folders.add(folder)
         sent = self._init if init is None else _init_arguments(init, "the model's init arguments")
         while True:
@@ -153,7 +156,7 @@ class ProcessHost:
                 process, channel, descriptors = self._process(submission)
                 results = Results("setup", timeout, each=False)
                 async with self._ended_unless_loaded(process):
-                    body = self._setup_body(submission, reference, str(process.home), sent)
+                    body = self._setup_body(submission.source, place, reference, str(process.home), sent)
                     frame = framing.frame(framing.SETUP, results.exchange.id, body)
                     self._engine.do(partial(self._engine.spawn, process.link, channel, descriptors))
                     self._engine.do(partial(self._engine.ask, results.exchange, {process.link: frame}))
@@ -274,10 +277,9 @@ class ProcessHost:
     async def _new_server(self) -> ForkServer:
         return await ForkServer.up(self._engine, self._boot, self._env, self._folder)
 
-    def _setup_body(self, submission: Submission, reference: str, home: str, init: bytes) -> bytes:
-        source = submission.source
-        folder = reference if isinstance(source, FolderSource) and source.place else home
-        readable, loader = [str(source.place)] if source.place else [], pickle.dumps(self._setup.loader)
+    def _setup_body(self, source: Source, place: Path | None, reference: str, home: str, init: bytes) -> bytes:
+        folder = reference if isinstance(source, FolderSource) and place else home
+        readable, loader = [str(place)] if place else [], pickle.dumps(self._setup.loader)
         given = reference, isinstance(source, ClassSource), loader, msgspec.Raw(init), folder, home, readable
         return encode(SetupBody(*given, list(self._submission_folders), self._answer_limit, self._setup.lenient))
 
@@ -333,21 +335,20 @@ def _allow_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _reference(submission: Submission) -> str:
+def _reference(source: Source, place: Path | None) -> str:
     """What another process finds the submission by: a class's place, a path, or "package.module:attr"."""
-    match submission.source:
+    match source:
         case ClassSource(cls):
             try:
                 return reference_of(cls)
             except ContractError as error:
                 raise LoadFailure(Fault("LoadError", str(error))) from None
         case FileSource(path) | FolderSource(path):
-            return str(path.resolve())
-        case source:
+            return str(place or path.resolve())
+        case _:
             return str(source)
 
 
-def _submission_folder(submission: Submission) -> str | None:
+def _submission_folder(source: Source, place: Path | None) -> str | None:
     """The folder that a submission's file or folder lies in, where others may lie too."""
-    source = submission.source
-    return str(source.place.parent) if isinstance(source, FileSource | FolderSource) and source.place else None
+    return str(place.parent) if place and isinstance(source, FileSource | FolderSource) else None

@@ -142,12 +142,11 @@ class Process(Instance):
     def reply(self, what: framing.Frame | Missed[Exchange] | Gone, elapsed: float, call: Call) -> Reply:
         """What the process made of a call."""
         if isinstance(what, framing.Frame):
-            if what.kind == framing.UNSUPPORTED:
-                trigger, fault = self._setup.absence(call.method.name, self._fault(what).message)
-                return Reply(trigger, None, fault, elapsed)
             if what.kind != framing.VALUE:
-                trigger = Trigger.RAISED if what.kind == framing.FAULT else Trigger.INVALID
-                return Reply(trigger, None, self._fault(what), elapsed)
+                trigger, fault = Trigger.RAISED if what.kind == framing.FAULT else Trigger.INVALID, self._fault(what)
+                if what.kind == framing.UNSUPPORTED:
+                    trigger, fault = self._setup.absence(call.method.name, fault.message)
+                return Reply(trigger, None, fault, elapsed)
             try:
                 framing.check_length(len(what.body), self._answer_limit)
                 table = sent_table(what.body) if call.method.returns_table else None
