@@ -100,7 +100,9 @@ def test_what_is_left_is_noticed(leave: Callable, kind: str, monkeypatch) -> Non
     with ExitStack() as left:
         with pytest.raises(AssertionError) as caught, nothing_left():
             left.enter_context(leave())
-        assert list(caught.value.args[0]) == [kind], caught.value
+        # Other tests use /dev/shm at the same time, and this one waits for none of them.
+        noticed = [found for found in caught.value.args[0] if found == kind or found != "segments"]
+        assert noticed == [kind], caught.value
 
 
 def test_what_is_put_away_is_not() -> None:
