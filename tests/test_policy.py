@@ -326,7 +326,7 @@ class OneModel(RuleBasedStateMachine):
 
 
 TestOneModel = OneModel.TestCase
-TestOneModel.settings = settings(stateful_step_count=60)
+TestOneModel.settings = settings(max_examples=3 * settings().max_examples, stateful_step_count=60)
 
 
 # Strikes.
