@@ -6,7 +6,6 @@ and when. So the rules are the same in a process and on a node, and so are the s
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -69,16 +68,19 @@ class Turns(Generic[CallT]):
 
     Attributes:
         current: The call that the model is at and whose answer is waited for.
-        running: Every call that the model is at, the oldest first, and when it was asked.
         queue: The calls that wait for their turn.
     """
 
-    __slots__ = ("_last", "_max_overdue", "_refused", "_refused_for", "current", "queue", "running")
+    # A thousand models take turns: lists, since an empty deque takes half a KiB, which a processor would have to fetch.
+    __slots__ = ("_asked", "_last", "_max_overdue", "_overdue", "_refused", "_refused_for", "current", "queue")
 
     def __init__(self, max_overdue: int = 0) -> None:
         self.current: CallT | None = None
-        self.running: dict[CallT, float] = {}
-        self.queue: deque[CallT] = deque()
+        self.queue: list[CallT] = []
+        self._asked = 0.0
+        """When the current call was asked."""
+        self._overdue: dict[CallT, float] = {}
+        """The calls that it is at and whose answer nobody waits for, the oldest first, and when each was asked."""
         self._max_overdue = max_overdue
         self._last = ("", 0.0, float("-inf"))
         """The last call that the model was done with: its method, when it was asked, and when it was over."""
@@ -87,75 +89,79 @@ class Turns(Generic[CallT]):
         """The call of ours that kept the model from the refused one, and since when; None if it was somebody else's."""
 
     @property
+    def oldest(self) -> CallT | None:
+        """The call that the model has been at for the longest; None if it is free."""
+        return next(iter(self._overdue)) if self._overdue else self.current
+
+    @property
     def surplus(self) -> CallT | None:
         """The oldest overdue call, if there are so many that nothing is asked until it is over."""
-        if self.current is not None or len(self.running) <= self._max_overdue:
+        if self.current is not None or len(self._overdue) <= self._max_overdue:
             return None
-        return next(iter(self.running))
+        return self.oldest
 
     def add(self, call: CallT, now: float) -> bool:
         """Let the call wait for its turn, behind those that wait already. Returns whether it is to be asked now."""
-        if self.queue or self.current is not None or len(self.running) > self._max_overdue:
+        if self.queue or self.current is not None or len(self._overdue) > self._max_overdue:
             self.queue.append(call)
             return False
-        self.current = call
-        self.running[call] = now
+        self.current, self._asked = call, now
         return True
 
     def next(self, now: float) -> CallT | None:
         """Begin the next turn. Returns the call that is to be asked now; None if none waits, or the model is busy."""
-        if self.current is not None or not self.queue or len(self.running) > self._max_overdue:
+        if self.current is not None or not self.queue or len(self._overdue) > self._max_overdue:
             return None
-        call = self.queue.popleft()
-        self.current = call
-        self.running[call] = now
-        return call
+        self.current, self._asked = self.queue.pop(0), now
+        return self.current
 
     def answered(self, call: CallT, now: float) -> bool:
         """The model is done with a call. Returns whether in time: nobody waits for a late answer."""
-        asked = self.running.pop(call)
+        in_time = call is self.current
+        asked = self._asked if in_time else self._overdue.pop(call)
         if self._max_overdue:  # a process never refuses a call
             self._last = call.method, asked, now
-        if self.current is not call:
-            return False
-        self.current = self._refused = None
-        return True
+        if in_time:
+            self.current = self._refused = None
+        return in_time
 
-    def refused(self, call: CallT, now: float) -> bool:
+    def refused(self, call: CallT) -> bool:
         """The model is busy and did not take a call. Returns whether that is still to be asked: it is the next, then.
 
         As long as one of ours is overdue, that is what the model is busy with, and for a moment longer, since an answer
         may be here before the node is free. Only after that it must be somebody else's.
         """
-        asked = self.running.pop(call)
-        if self.current is not call:
+        if call is not self.current:
+            del self._overdue[call]
             return False
         self.current = None
-        self.queue.appendleft(call)
+        self.queue.insert(0, call)
         method, since, over = self._last
-        if self.running:
-            oldest = next(iter(self.running))
-            self._refused_for = oldest.method, self.running[oldest]
+        if (oldest := self.oldest) is not None:
+            self._refused_for = oldest.method, self._overdue[oldest]
         else:
-            self._refused_for = (method, since) if asked - over < _RELEASE_SECONDS else None
+            self._refused_for = (method, since) if self._asked - over < _RELEASE_SECONDS else None
         self._refused = call
         return True
 
     def expire(self, call: CallT, now: float) -> Missed[CallT]:
         """Nobody waits any more for a call: its budget is over, or it is given up. Returns what the model is at."""
         asked, was_refused = call is self.current, call is self._refused
+        oldest = next(iter(self._overdue), None)
         if asked:
             self.current = None
+            self._overdue[call] = self._asked
         else:
+            if oldest is None:
+                oldest = self.current
             self.queue.remove(call)
         if was_refused:
             self._refused = None
-        oldest = next((each for each in self.running if each is not call), None)
         if oldest is not None and (was_refused or not asked):
             # A refused call that is asked again waits for what kept the model from it: it will be refused again.
-            return Missed(False, oldest.method, now - self.running[oldest], oldest)
+            return Missed(False, oldest.method, now - self._overdue.get(oldest, self._asked), oldest)
         if asked and not (was_refused and self._refused_for is None):
-            return Missed(True, call.method, now - self.running[call], call)
+            return Missed(True, call.method, now - self._asked, call)
         if self._refused_for is not None:
             method, since = self._refused_for
             return Missed(False, method, now - since, None)
@@ -166,6 +172,6 @@ class Turns(Generic[CallT]):
         """The model is gone. Returns the calls that somebody waits for: the current one, if any, and the queue."""
         waiting = [*self.queue] if self.current is None else [self.current, *self.queue]
         self.current = self._refused = None
-        self.running.clear()
+        self._overdue.clear()
         self.queue.clear()
         return waiting

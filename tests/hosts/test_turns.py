@@ -53,7 +53,7 @@ class Alone:
         self.at_model.remove(call)
         if self.turns.answered(call, self._tick()):
             self.outcomes[call] = ANSWERED
-        elif not self.turns.running:
+        elif self.turns.oldest is None:
             self.late += 1
         self._go_on()
 
@@ -177,8 +177,8 @@ def test_the_sentences_of_a_missed_budget():
 def test_a_call_refused_while_none_of_ours_runs_is_missed_for_somebody_elses():
     turns, call = Turns[Asked](4), Asked("predict")
     assert turns.add(call, 0.0)
-    assert turns.refused(call, 0.1)
-    assert not turns.running
+    assert turns.refused(call)
+    assert turns.oldest is None
     missed = turns.expire(call, 0.2)
     assert missed.by_somebody_else
     assert not missed.asked
@@ -187,7 +187,7 @@ def test_a_call_refused_while_none_of_ours_runs_is_missed_for_somebody_elses():
 def test_a_call_that_somebody_elses_kept_back_is_not_to_blame_for_what_was_left_of_its_budget():
     turns, call = Turns[Asked](4), Asked("predict")
     turns.add(call, 0.0)
-    turns.refused(call, 0.9)
+    turns.refused(call)
     assert turns.next(0.95) is call
     assert turns.expire(call, 1.0).by_somebody_else
 
@@ -197,7 +197,7 @@ def test_a_call_refused_while_an_overdue_one_runs_waits_for_that_one():
     turns.add(late, 0.0)
     turns.expire(late, 1.0)
     assert turns.add(call, 2.0)
-    assert turns.refused(call, 2.1)
+    assert turns.refused(call)
     missed = turns.expire(call, 3.0)
     assert (missed.asked, missed.busy_with, missed.busy_seconds, missed.at) == (False, "tick", 3.0, late)
 
@@ -207,7 +207,7 @@ def test_a_call_asked_again_while_an_overdue_one_still_runs_was_not_taken_in_tim
     turns.add(late, 0.0)
     turns.expire(late, 1.0)
     turns.add(call, 2.0)
-    turns.refused(call, 2.1)
+    turns.refused(call)
     assert turns.next(2.9) is call
     missed = turns.expire(call, 3.0)
     assert (missed.asked, missed.busy_with, missed.busy_seconds, missed.at) == (False, "tick", 3.0, late)
@@ -225,7 +225,7 @@ def test_a_late_model_is_never_taken_for_busy_with_somebody_elses_call(late_come
     else:
         turns.add(call, 1.9)
         turns.answered(late, 2.0)
-    assert turns.refused(call, 2.01)
+    assert turns.refused(call)
     waits = turns.next(2.02)
     assert waits is call
     missed = turns.expire(call, 3.0)
@@ -238,7 +238,7 @@ def test_what_had_kept_a_refused_call_back_is_told_though_it_is_over():
     turns.expire(late, 1.0)
     turns.answered(late, 2.0)
     turns.add(call, 2.0)
-    turns.refused(call, 2.01)
+    turns.refused(call)
     missed = turns.expire(call, 2.02)
     assert (missed.asked, missed.busy_with, missed.at) == (False, "tick", None)
 
@@ -248,9 +248,9 @@ def test_somebody_elses_call_is_noticed_once_our_own_has_been_over_for_a_while()
     turns.add(first, 0.0)
     turns.answered(first, 1.0)
     turns.add(call, 1.0)
-    assert turns.refused(call, 1.01)
+    assert turns.refused(call)
     assert turns.next(1.5) is call
-    assert turns.refused(call, 1.51)
+    assert turns.refused(call)
     assert turns.expire(call, 2.0).by_somebody_else
 
 
@@ -258,6 +258,6 @@ def test_a_refused_call_that_nobody_waits_for_is_over():
     turns, call = Turns[Asked](4), Asked("predict")
     turns.add(call, 0.0)
     assert turns.expire(call, 1.0).asked
-    assert not turns.refused(call, 1.1)
-    assert not turns.running
+    assert not turns.refused(call)
+    assert turns.oldest is None
     assert turns.next(1.2) is None

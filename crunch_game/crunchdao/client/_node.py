@@ -113,7 +113,7 @@ class Node(Instance):
         """Nobody waits for the call any more: an answer that still comes is a late one."""
         self._turns.expire(call, time.monotonic())
         call.round.pending.remove(call)
-        if not self._turns.running:
+        if self._turns.oldest is None:
             self._watcher.happened(self, Trigger.LATE, None)
         self._go_on()
 
@@ -185,14 +185,14 @@ class Node(Instance):
             fault = Fault("unreachable", f"its node could not be asked: {describe_exception(error)}")
             reply = Reply(Trigger.UNREACHED, None, fault, call.round.elapsed)
         now = time.monotonic()
-        if reply is None and self._turns.refused(call, now):
+        if reply is None and self._turns.refused(call):
             pause = min(_MAX_RETRY_PAUSE_SECONDS, 0.005 * 2.0 ** min(call.refusals, 10))
             call.refusals += 1
             self._retry = asyncio.get_running_loop().call_later(pause, self._go_on)
             return
         if reply is not None and self._turns.answered(call, now):
             call.round.take(call, reply)
-        elif not self._turns.running:
+        elif self._turns.oldest is None:
             self._watcher.happened(self, Trigger.LATE, None)
         self._go_on()
 

@@ -14,31 +14,26 @@ import pickle
 import select
 import signal
 import socket
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import msgspec
 
-from crunch_game._importing import import_code, run_main
+from crunch_game._importing import run_main
 from crunch_game.contract import Contract
 from crunch_game.faults import describe_exception, own_frames
 from crunch_game.hosts.process import _installed as installed
 from crunch_game.hosts.process._folders import discard
 from crunch_game.hosts.process.child import _output as output
 from crunch_game.hosts.process.child._reaper import become_subreaper, child_pids, is_exiting, kill
+from crunch_game.hosts.process.child._rehearsal import rehearse
 from crunch_game.hosts.process.child._worker import become_model
-from crunch_game.loading import AutoLoader
 from crunch_game.sandbox import Sandbox, count_threads
-from crunch_game.sources import FileSource
 
 PACKET: Final = 1 << 17
 """Bytes that one message may have, either way."""
-_REHEARSALS: Final = 20
-"""After 8 runs CPython 3.11 begins to specialise a function's code, and a few more until it has."""
 _LEFT_BEHIND: Final = 0
 """Stands for a token where a child is no model's process."""
 NOT_STARTED: Final = 127
@@ -149,7 +144,7 @@ def main(descriptor: int) -> None:
         sandbox: Sandbox | None = pickle.loads(boot.sandbox)
         if sandbox is not None:
             sandbox.prepare()
-        _rehearse()
+        rehearse()
         output.prepare()
         become_subreaper()
         pipe = boot.lifeline
@@ -172,22 +167,6 @@ def _preload(control: socket.socket, libraries: Sequence[str]) -> None:
         with suppress(BaseException), installed.only_installed() if is_installed else nullcontext():
             importlib.import_module(library)
         control.send(_encode(Imported(library, count_threads())))
-
-
-def _rehearse() -> None:
-    """Import a submission of nothing a few times, as each model's process will do first.
-
-    The interpreter writes into a function's code while it learns how to run it. Once it has, here, all models share
-    that code. Otherwise each would have a copy of its own: a hundred KiB a model.
-    """
-    with suppress(OSError), TemporaryDirectory(dir=Path.cwd()) as folder:
-        file = Path(folder, "rehearsal.py")
-        file.write_text("class Rehearsal: ...\n")
-        for _ in range(_REHEARSALS):
-            pickle.loads(pickle.dumps(AutoLoader()))
-            with warnings.catch_warnings(record=True):
-                warnings.simplefilter("default")
-                import_code(FileSource(file))
 
 
 def _unhandle(handlers: Mapping[signal.Signals, Any]) -> None:

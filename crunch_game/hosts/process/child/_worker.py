@@ -100,20 +100,28 @@ def become_model(descriptors: Sequence[int], pipe: str, contract: Contract, sand
         random.seed()
         if (numpy_random := sys.modules.get("numpy.random")) is not None:
             numpy_random.seed()
-        _Worker(contract, sandbox).serve(socket.socket(fileno=_CHANNEL))
+        Worker(contract, sandbox).serve(socket.socket(fileno=_CHANNEL))
+        os._exit(0)
     finally:
         output.report_fatal_error()
         os._exit(FAILED)
 
 
-class _Worker:
+class Worker:
+    """One model, from its first frame on.
+
+    Args:
+        contract: What it must be able to do.
+        sandbox: What it may do, or None.
+    """
+
     def __init__(self, contract: Contract, sandbox: Sandbox | None) -> None:
         self._contract = contract
         self._sandbox = sandbox
         self._callee: Callee | None = None
 
-    def serve(self, channel: socket.socket) -> NoReturn:
-        """Load the model that the first frame tells of, and answer its calls; end when the channel closes."""
+    def serve(self, channel: socket.socket) -> None:
+        """Load the model that the first frame tells of, and answer its calls until the channel closes."""
         inbox = Inbox(channel)
         setup, _ = inbox.receive()
         if setup is not None:
@@ -121,7 +129,6 @@ class _Worker:
             if self._callee is not None:
                 answer_calls(inbox, self._callee, answer_limit, self._refusal)
             inbox.receive()  # what could not be loaded has nothing to answer; it waits to be ended
-        os._exit(0)
 
     def _set_up(self, payload: memoryview, channel: socket.socket) -> int:
         """Load the model, and say so or, whatever the participant's code did, why not. Returns the answers' limit."""

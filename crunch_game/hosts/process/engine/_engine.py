@@ -237,7 +237,7 @@ class Engine:
             return
         unsent, link.unsent = link.unsent, None
         self._selector.modify(link.socket, selectors.EVENT_READ, link)
-        if (exchange := next(iter(link.turns.running), None)) is not None:
+        if (exchange := link.turns.oldest) is not None:
             self._send(link, exchange, unsent)
 
     def _read(self, link: Link, now: float, touched: dict[int, Exchange]) -> None:
@@ -262,7 +262,7 @@ class Engine:
     def _take(self, link: Link, frame: framing.Frame, now: float, touched: dict[int, Exchange]) -> None:
         """One answer. It carries the id of its call, so that it is never taken for another's."""
         turns = link.turns
-        exchange = next(iter(turns.running), None)
+        exchange = turns.oldest
         if exchange is None or frame.call != exchange.id or link.unsent is not None:
             raise framing.ProtocolError("it answered a call that it was not asked")
         in_time = turns.answered(exchange, now)
@@ -344,7 +344,7 @@ class Engine:
         link.ended = True
         self._hang_up(link)
         self.processes.forget(link)
-        running, current = next(iter(link.turns.running), None), link.turns.current
+        running, current = link.turns.oldest, link.turns.current
         gone = Gone(code, link.broken, busy_with=running.method if running is not None else None)
         if running is not None:
             self._has_read(link, running)

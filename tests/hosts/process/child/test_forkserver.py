@@ -100,7 +100,7 @@ class Model(TrackerBase):
             seen += [type(value).__name__ for value in frame.f_locals.values()]
             frame = frame.f_back
         return [sys.argv, [name for name in seen + [type(each).__name__ for each in gc.get_objects()]
-                           if name in ("_Server", "Boot", "Spawn", "epoll", "_Worker")]]
+                           if name in ("_Server", "Boot", "Spawn", "epoll", "Worker")]]
 """
 
 
@@ -440,4 +440,4 @@ async def test_nothing_of_the_fork_server_is_in_a_models_memory(playing):
     async with playing() as runner:
         argv, found = await ask(runner, "memory")
     assert argv == ["-c"]
-    assert set(found) == {"_Worker"}, "what serves it is there to be found, and nothing else"
+    assert set(found) == {"Worker"}, "what serves it is there to be found, and nothing else"
