@@ -1,7 +1,6 @@
 """The benchmark command runs to its end, the floor does what it is said to, and the pages show what was measured."""
 
 import json
-import os
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -15,10 +14,9 @@ sys.path.append(str(ROOT))
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]  # the tiny run starts thirty of them
 
 from benchmarks import __main__ as entry  # noqa: E402 - the benchmarks are no part of the package
-from benchmarks import floor, pages, session, table  # noqa: E402
-from benchmarks.apart import Broken  # noqa: E402
-from benchmarks.field import PRICES, floats  # noqa: E402
-from benchmarks.meter import Meter, below, pss  # noqa: E402
+from benchmarks import pages, session, table  # noqa: E402
+from benchmarks.apart import Broken, apart  # noqa: E402
+from benchmarks.meter import Meter  # noqa: E402
 from benchmarks.peer import install  # noqa: E402
 from benchmarks.rows import FULL, TINY, Measure, Row, measures, rows  # noqa: E402
 from crunch_game import MissingExtra  # noqa: E402
@@ -87,24 +85,19 @@ def test_the_rows_that_need_nodes_are_left_out_with_a_sentence(run):
 
 
 def test_a_floor_child_answers_from_what_it_was_told():
-    tell, ask = ["tick", {**PRICES, "BTC": 5e6}], ["predict", "BTC", 3600, 3600]
-    with floor.children(3, floor.density()) as children:
-        assert children.ask(floor._encode(tell)) == [None] * 3
-        answers = children.ask(floor._encode(ask))
-        assert len(set(children.pids)) == 3
-        assert set(below(os.getpid())) >= set(children.pids)
-        assert pss(children.pids) > 0
-
-    assert answers == [[{"type": "builtin", "name": "norm", "params": {"loc": 0.0, "scale": 5.0}}]] * 3
-    assert not set(below(os.getpid())) & set(children.pids), "they are gone, and reaped"
+    played = apart("tests.floor_played:small", {})
+    assert played["told"] == [None] * 3
+    assert played["answers"] == [[{"type": "builtin", "name": "norm", "params": {"loc": 0.0, "scale": 5.0}}]] * 3
+    assert len(set(played["pids"])) == 3
+    assert set(played["during"]) >= set(played["pids"])
+    assert played["memory"] > 0
+    assert played["left"] == [], "they are gone, and reaped"
 
 
 @pytest.mark.parametrize("size", [1, 10_000, 200_000])
 def test_the_floor_carries_large_frames_whole(size):
-    data = floats(size)
-    with floor.children(2, floor.total("floats")) as children:
-        children.ask(floor._encode(data))
-        assert children.ask(b"total") == [pytest.approx(sum(data))] * 2
+    played = apart("tests.floor_played:large", {"size": size})
+    assert played["answers"] == [pytest.approx(played["right"])] * 2
 
 
 def test_the_small_rounds_of_all_sides_are_the_same_calls():
