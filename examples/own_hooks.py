@@ -46,9 +46,13 @@ class Journal(MemoryStore):
         self._file = path.open("a", encoding="utf-8")
 
     def save(
-        self, rows: Sequence[Row] = (), predictions: Sequence[Prediction] = (), models: Sequence[ModelRecord] = ()
+        self,
+        rows: Sequence[Row] = (),
+        predictions: Sequence[Prediction] = (),
+        models: Sequence[ModelRecord] = (),
+        **more: Any,
     ) -> None:
-        super().save(rows, predictions, models)
+        super().save(rows, predictions, models, **more)
         for prediction in predictions:
             self._write(model=prediction.model_id, at=prediction.at.isoformat(), predicted=prediction.value)
 

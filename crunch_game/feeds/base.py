@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -18,10 +19,13 @@ class Row:
     Attributes:
         time: The moment that the data is about; aware, UTC.
         data: The values by name, of types that JSON has.
+        arrived: When a live game got it, on the game's clock; aware, UTC. None where that is not known: such a row is
+            taken to have arrived at its time. Rows are equal whenever they arrived.
     """
 
     time: datetime
     data: Mapping[str, Any]
+    arrived: datetime | None = field(default=None, compare=False)
 
     @property
     def prices(self) -> dict[str, float]:

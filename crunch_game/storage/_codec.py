@@ -10,6 +10,8 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from heapq import merge
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,20 +19,29 @@ import msgspec
 from crunch_game._status import Status
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
-from crunch_game.storage.base import ModelRecord, Prediction, Score
+from crunch_game.storage.base import Arrival, Lease, ModelRecord, Prediction, Score, Session
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+UNKNOWN = -(2**63)
+"""The `arrived` of a row of which it is not known. Not NULL: to a unique index, no NULL equals another one."""
+
 
 class PackedRow(NamedTuple):
-    """A row of the feed: microseconds since 1970 UTC, and JSON."""
+    """A row of the feed. `time` and `arrived` identify it: microseconds since 1970 UTC."""
 
     time: int
+    arrived: int
+    session: int | None
+    aside: str | None
     data: str | None
 
 
 class PackedPrediction(NamedTuple):
-    """A prediction. The first three columns identify it; sorted by `resolves_at` and these, it is oldest first."""
+    """A prediction. The first three columns identify it; sorted by `resolves_at` and these, it is oldest first.
+
+    `pending` is 1 if it is to be scored, and 0 from the start if there is no answer to score.
+    """
 
     at: int
     key: str
@@ -43,6 +54,9 @@ class PackedPrediction(NamedTuple):
     value: str | None
     error: str | None
     elapsed: float
+    pending: int
+    asked_at: int | None
+    seen: int | None
 
 
 class PackedScore(NamedTuple):
@@ -65,6 +79,27 @@ class PackedModel(NamedTuple):
     deployment_id: str
     state: str
     reason: str | None
+
+
+class PackedSession(NamedTuple):
+    """A session of a worker. The first column identifies it."""
+
+    number: int
+    started: int
+    heartbeat: int
+    committed: int | None
+
+
+class PackedLease(NamedTuple):
+    """A lease. The first column identifies it."""
+
+    kind: str
+    token: str
+    host: str
+    pid: int
+    since: int
+    beat: int
+    process: str | None
 
 
 def encode(value: Any) -> str | None:
@@ -121,6 +156,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"JSON has no place for a {type(value).__name__}")
 
 
+_ARRIVED = attrgetter("arrived")
 _ENCODER = msgspec.json.Encoder(enc_hook=_plain)
 _DECODER = msgspec.json.Decoder()
 
@@ -143,9 +179,27 @@ def moment(time: int) -> datetime:
     return _EPOCH + timedelta(microseconds=time)
 
 
-def pack_row(row: Row) -> PackedRow:
-    """Return the columns of a row."""
-    return PackedRow(microseconds(row.time), _json(row.data, f"the row of {row.time.isoformat()}"))
+def _microseconds_if_any(time: datetime | None) -> int | None:
+    return None if time is None else microseconds(time)
+
+
+def _moment_if_any(time: int | None) -> datetime | None:
+    return None if time is None else moment(time)
+
+
+def pack_rows(
+    rows: Sequence[Row], aside: Sequence[tuple[Row, str]] = (), session: int | None = None
+) -> list[PackedRow]:
+    """Return the columns of rows, and of those that were set aside, in the order of their arrival."""
+    told = [_pack_row(row, session, None) for row in rows]
+    others = [_pack_row(row, session, reason) for row, reason in aside]
+    return list(merge(told, others, key=_ARRIVED)) if others else told
+
+
+def _pack_row(row: Row, session: int | None, aside: str | None) -> PackedRow:
+    arrived = UNKNOWN if row.arrived is None else microseconds(row.arrived)
+    data = _json(row.data, f"the row of {row.time.isoformat()}")
+    return PackedRow(microseconds(row.time), arrived, session, _prose(aside), data)
 
 
 def pack_prediction(prediction: Prediction) -> PackedPrediction:
@@ -163,6 +217,9 @@ def pack_prediction(prediction: Prediction) -> PackedPrediction:
         _json(prediction.value, who, "the answer"),
         _prose(prediction.error),
         _finite(prediction.elapsed, who, "elapsed"),
+        int(prediction.status == Status.OK),
+        _microseconds_if_any(prediction.asked_at),
+        _microseconds_if_any(prediction.seen),
     )
 
 
@@ -191,6 +248,29 @@ def pack_model(model: ModelRecord) -> PackedModel:
     )
 
 
+def pack_session(session: Session) -> PackedSession:
+    """Return the columns of a session."""
+    return PackedSession(
+        session.number,
+        microseconds(session.started),
+        microseconds(session.heartbeat),
+        _microseconds_if_any(session.committed),
+    )
+
+
+def pack_lease(lease: Lease) -> PackedLease:
+    """Return the columns of a lease."""
+    return PackedLease(
+        _name(lease.kind),
+        _name(lease.token),
+        _prose(lease.host) or "",
+        lease.pid,
+        microseconds(lease.since),
+        microseconds(lease.beat),
+        lease.process,
+    )
+
+
 def pack_document(name: str, document: Mapping[str, Any]) -> str:
     """Write a small document as JSON text."""
     return _json(dict(document), f"the note {name!r}") or "{}"
@@ -198,13 +278,20 @@ def pack_document(name: str, document: Mapping[str, Any]) -> str:
 
 def unpack_row(packed: Sequence[Any]) -> Row:
     """Return the row of these columns."""
-    time, data = packed
-    return Row(moment(time), decode(data))
+    time, arrived, _, _, data = packed
+    return Row(moment(time), decode(data), None if arrived == UNKNOWN else moment(arrived))
+
+
+def unpack_arrival(packed: Sequence[Any]) -> Arrival:
+    """Return the row of these columns, with what became of it."""
+    _, _, session, aside, _ = packed
+    return Arrival(unpack_row(packed), session, aside)
 
 
 def unpack_prediction(packed: Sequence[Any]) -> Prediction:
     """Return the prediction of these columns."""
-    at, key, model_id, resolves_at, deployment_id, horizon, arguments, status, value, error, elapsed = packed
+    at, key, model_id, resolves_at, deployment_id, horizon, arguments, status, value, error, *rest = packed
+    elapsed, _, asked_at, seen = rest
     return Prediction(
         model_id,
         deployment_id,
@@ -217,6 +304,8 @@ def unpack_prediction(packed: Sequence[Any]) -> Prediction:
         decode(value),
         error,
         elapsed,
+        _moment_if_any(asked_at),
+        _moment_if_any(seen),
     )
 
 
@@ -224,6 +313,18 @@ def unpack_score(packed: Sequence[Any]) -> Score:
     """Return the score of these columns."""
     at, key, model_id, resolves_at, value, outcome, reason = packed
     return Score(model_id, key, moment(at), moment(resolves_at), value, decode(outcome), reason)
+
+
+def unpack_session(packed: Sequence[Any]) -> Session:
+    """Return the session of these columns."""
+    number, started, heartbeat, committed = packed
+    return Session(number, moment(started), moment(heartbeat), _moment_if_any(committed))
+
+
+def unpack_lease(packed: Sequence[Any]) -> Lease:
+    """Return the lease of these columns."""
+    kind, token, host, pid, since, beat, process = packed
+    return Lease(kind, token, host, pid, moment(since), moment(beat), process)
 
 
 def _who(record: Prediction | Score) -> str:

@@ -6,14 +6,14 @@ import threading
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from crunch_game._public import public
-from crunch_game._status import Status
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
 from crunch_game.storage import _codec as codec
-from crunch_game.storage.base import ModelRecord, Prediction, Score, Store
+from crunch_game.storage.base import Arrival, Lease, ModelRecord, Prediction, Score, Session, Store
 
 _Identity = tuple[int, str, str]
 """at, key, model_id: `packed[:3]` of predictions and scores. Records of one moment are sorted by it."""
@@ -63,6 +63,11 @@ class MemoryStore(Store):
         self._closed = False
         self._rows: dict[int, codec.PackedRow] = {}
         self._row_times: list[int] = []
+        self._numbers: dict[int, list[int]] = {}
+        """The numbers of the rows of each time, set aside or not."""
+        self._last_number = 0
+        self._sessions: dict[int, codec.PackedSession] = {}
+        self._leases: dict[str, codec.PackedLease] = {}
         self._models: dict[str, codec.PackedModel] = {}
         self._predictions: dict[_Identity, codec.PackedPrediction] = {}
         self._scores: dict[_Identity, codec.PackedScore] = {}
@@ -76,20 +81,33 @@ class MemoryStore(Store):
         rows: Sequence[Row] = (),
         predictions: Sequence[Prediction] = (),
         models: Sequence[ModelRecord] = (),
+        *,
+        aside: Sequence[tuple[Row, str]] = (),
+        session: Session | None = None,
     ) -> None:
-        """Keep rows and predictions that are new; a model's record replaces the one before."""
+        """Keep rows and predictions that are new; a model's record, and a session's, replaces the one before."""
         # Packed before anything is kept: if one record cannot be, none is.
-        new_rows = [codec.pack_row(row) for row in rows]
+        new_rows = codec.pack_rows(rows, aside, None if session is None else session.number)
+        new_sessions = [] if session is None else [codec.pack_session(session)]
         new_predictions = [codec.pack_prediction(prediction) for prediction in predictions]
         new_models = [codec.pack_model(model) for model in models]
         with self._open():
             for row in new_rows:
-                if row.time not in self._rows:
-                    self._rows[row.time] = row
-                    insort(self._row_times, row.time)
+                self._keep_row(row)
             for prediction in new_predictions:
                 self._keep_prediction(prediction)
             self._models.update((model.model_id, model) for model in new_models)
+            self._sessions.update((each.number, each) for each in new_sessions)
+
+    def _keep_row(self, row: codec.PackedRow) -> None:
+        if row.time not in self._numbers:
+            self._numbers[row.time] = []
+            insort(self._row_times, row.time)
+        numbers = self._numbers[row.time]
+        if all(self._rows[number].arrived != row.arrived for number in numbers):
+            self._last_number += 1
+            self._rows[self._last_number] = row
+            numbers.append(self._last_number)
 
     def _keep_prediction(self, prediction: codec.PackedPrediction) -> None:
         identity = prediction[:3]
@@ -97,7 +115,7 @@ class MemoryStore(Store):
             return
         self._predictions[identity] = prediction
         self._predicted.add(prediction.resolves_at, identity)
-        if prediction.status == Status.OK and identity not in self._scores:
+        if prediction.pending and identity not in self._scores:
             self._pending.add(prediction.resolves_at, identity)
         at, key, model_id = identity
         self._first_rounds[model_id] = min(at, self._first_rounds.get(model_id, at))
@@ -118,15 +136,51 @@ class MemoryStore(Store):
                     self._pending.discard(prediction.resolves_at, identity)
 
     def last_row(self) -> Row | None:
-        """Return the latest row."""
+        """Return the row with the greatest time: of that time the last that arrived, no row set aside."""
         with self._open():
-            return codec.unpack_row(self._rows[self._row_times[-1]]) if self._row_times else None
+            return next(self._told(reversed(self._row_times)), None)
 
     def rows(self, since: datetime | None = None) -> list[Row]:
-        """Return the rows at or after `since`, oldest first."""
+        """Return the rows at or after `since`, oldest first: of each time the last that arrived, no row set aside."""
         with self._open():
             start = 0 if since is None else bisect_left(self._row_times, codec.microseconds(since))
-            return [codec.unpack_row(self._rows[time]) for time in self._row_times[start:]]
+            return list(self._told(self._row_times[start:]))
+
+    def _told(self, times: Iterable[int]) -> Iterator[Row]:
+        for time in times:
+            rows = (self._rows[number] for number in reversed(self._numbers[time]))
+            last = next((row for row in rows if row.aside is None), None)
+            if last is not None:
+                yield codec.unpack_row(last)
+
+    def arrivals(self, after: int = 0) -> list[tuple[int, Arrival]]:
+        """Return every row, those set aside too, in the order in which they were saved: that of their arrival."""
+        with self._open():
+            # From the end: whoever asks again and again has seen most.
+            numbers = list(takewhile(lambda number: number > after, reversed(self._rows)))
+            return [(number, codec.unpack_arrival(self._rows[number])) for number in reversed(numbers)]
+
+    def sessions(self) -> list[Session]:
+        """Return the sessions, sorted by number."""
+        with self._open():
+            return [codec.unpack_session(packed) for _, packed in sorted(self._sessions.items())]
+
+    def lease(self, kind: str) -> Lease | None:
+        """Return the lease of this kind, be it stale; None if nobody has it."""
+        with self._open():
+            return codec.unpack_lease(self._leases[kind]) if kind in self._leases else None
+
+    def swap_lease(self, kind: str, before: Lease | None, after: Lease | None) -> bool:
+        """Replace the lease of this kind, if it is still `before`, under the lock."""
+        old, new = (None if lease is None else codec.pack_lease(lease) for lease in (before, after))
+        with self._open():
+            if self._leases.get(kind) != old:
+                return False
+            if new is None:
+                self._leases.pop(kind, None)
+            else:
+                self._leases[kind] = new
+            return True
 
     def pending(self, until: datetime) -> list[Prediction]:
         """Return the predictions with status OK and no score that resolve at or before `until`, oldest first."""
@@ -174,11 +228,12 @@ class MemoryStore(Store):
             return document
 
     def forget_rows(self, before: datetime) -> None:
-        """Drop the rows older than `before`."""
+        """Drop the rows whose time is before this, those set aside too."""
         with self._open():
             end = bisect_left(self._row_times, codec.microseconds(before))
             for time in self._row_times[:end]:
-                del self._rows[time]
+                for number in self._numbers.pop(time):
+                    del self._rows[number]
             del self._row_times[:end]
 
     def close(self) -> None:

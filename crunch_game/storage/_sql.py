@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, delete, exists, inspect, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Select, Table, delete, exists, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from crunch_game._public import public
-from crunch_game._status import Status
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
 from crunch_game.storage import _codec as codec
 from crunch_game.storage import _tables as tables
-from crunch_game.storage._sqlite import BUSY_TIMEOUT, CREATE_VIEWS, sqlite_engine, sqlite_path, use_wal
-from crunch_game.storage.base import ModelRecord, Prediction, Score, Store
+from crunch_game.storage._schema import VERSION, bring_up_to_date, version_of
+from crunch_game.storage._sqlite import BUSY_TIMEOUT, sqlite_engine, sqlite_path, use_wal
+from crunch_game.storage.base import Arrival, Lease, ModelRecord, Prediction, Score, Session, Store
 
 
 @public
@@ -28,14 +29,15 @@ class SQLStore(Store):
 
     Every `save` and `settle` is one transaction in write-ahead mode with `synchronous = FULL`: what was accepted
     survives the kill of any process, and a loss of power too (which it would not with `NORMAL`). Times are integer
-    microseconds since 1970 UTC; the views `readable_rows` and `readable_predictions` show them as dates.
+    microseconds since 1970 UTC; the views `readable_rows` and `readable_predictions` show them as dates. A file of an
+    earlier version of crunch_game is brought up to date when it is opened.
 
     Args:
         url: "sqlite:///game.db", or "sqlite:////var/lib/game.db" for an absolute path.
-        create: Create the file if it is missing; with False, that is an error.
+        create: Create the file if it is missing, and bring it up to date; with False, either is an error.
 
     Raises:
-        StoreError: It cannot be opened, is not a store, or was written by another version.
+        StoreError: It cannot be opened, is not a store, or was written by a later version.
     """
 
     def __init__(self, url: str, *, create: bool = True) -> None:
@@ -52,53 +54,47 @@ class SQLStore(Store):
             raise
 
     def _prepare(self, create: bool) -> None:
-        """Create the tables in an empty file, and refuse a file that is not a store."""
+        """Bring an empty file, or one of an earlier version, up to this one. Refuse a file that is not a store."""
         with self._reading() as connection:
-            found = self._check_schema(connection)
-        if found:
+            found = version_of(connection, self._path)
+        if found == VERSION:
             return
         if not create:
-            raise StoreError(f"{self._path} is empty; the game that writes it must be started first")
+            raise StoreError(
+                f"{self._path} was written by an earlier version of crunch_game (its schema is {found}, this version "
+                f"reads {VERSION}), and only its game brings it up to date; start that, or run: "
+                f"{_open_command(self._path)}"
+                if found
+                else f"{self._path} is empty; the game that writes it must be started first"
+            )
         with self._errors():
             use_wal(self._engine)
         with self._writing() as connection:
-            if not self._check_schema(connection):  # another process may have created them meanwhile
-                tables.metadata.create_all(connection, checkfirst=False)
-                for statement in CREATE_VIEWS:
-                    connection.exec_driver_sql(statement)
-                connection.execute(insert(tables.schema_version).values(version=tables.SCHEMA_VERSION))
-
-    def _check_schema(self, connection: Connection) -> bool:
-        found = inspect(connection).get_table_names()
-        if not found:
-            return False
-        if tables.schema_version.name not in found:
-            raise StoreError(f"{self._path} is the database of something else; choose another file")
-        version = connection.execute(select(tables.schema_version.c.version)).scalar()
-        if version != tables.SCHEMA_VERSION:
-            raise StoreError(
-                f"{self._path} was written by another version of crunch_game (its schema is {version}, this version "
-                f"reads {tables.SCHEMA_VERSION}); open it with that version, or choose another file"
-            )
-        return True
+            found = version_of(connection, self._path)  # another process may have done it meanwhile
+            if found != VERSION:
+                bring_up_to_date(connection, found)
 
     def save(
         self,
         rows: Sequence[Row] = (),
         predictions: Sequence[Prediction] = (),
         models: Sequence[ModelRecord] = (),
+        *,
+        aside: Sequence[tuple[Row, str]] = (),
+        session: Session | None = None,
     ) -> None:
-        """Keep rows and predictions that are new; a model's record replaces the one before."""
+        """Keep rows and predictions that are new; a model's record, and a session's, replaces the one before."""
         # Packed before the transaction begins: it holds the lock of the file, and packing may fail.
         packed = [codec.pack_prediction(prediction) for prediction in predictions]
         first, last = _bounds(packed)
         first = {model_id: at for model_id, at in first.items() if at < self._first_kept.get(model_id, math.inf)}
         written = (
-            (tables.INSERT_ROW, [codec.pack_row(row) for row in rows]),
-            (tables.INSERT_PREDICTION, [(*item, int(item.status == Status.OK)) for item in packed]),
+            (tables.INSERT_ROW, codec.pack_rows(rows, aside, None if session is None else session.number)),
+            (tables.INSERT_PREDICTION, packed),
             (tables.NOTE_FIRST, list(first.items())),
             (tables.NOTE_LAST, list(last.items())),
             (tables.UPSERT_MODEL, [codec.pack_model(model) for model in models]),
+            (tables.UPSERT_SESSION, [] if session is None else [codec.pack_session(session)]),
         )
         with self._writing() as connection:
             for statement, values in written:
@@ -117,16 +113,44 @@ class SQLStore(Store):
             tables.END_PENDING.execute(connection, [score[:3] for score in packed])
 
     def last_row(self) -> Row | None:
-        """Return the latest row."""
-        found = self._fetch(select(tables.rows).order_by(tables.rows.c.time.desc()).limit(1))
+        """Return the row with the greatest time: of that time the last that arrived, no row set aside."""
+        latest = (tables.rows.c.time.desc(), tables.rows.c.number.desc())
+        found = self._fetch(_told(select(*tables.row_columns)).order_by(*latest).limit(1))
         return codec.unpack_row(found[0]) if found else None
 
     def rows(self, since: datetime | None = None) -> list[Row]:
-        """Return the rows at or after `since`, oldest first."""
-        query = select(tables.rows).order_by(tables.rows.c.time)
+        """Return the rows at or after `since`, oldest first: of each time the last that arrived, no row set aside."""
+        query = _told(select(*tables.row_columns)).order_by(tables.rows.c.time, tables.rows.c.number)
         if since is not None:
             query = query.where(tables.rows.c.time >= codec.microseconds(since))
-        return [codec.unpack_row(row) for row in self._fetch(query)]
+        last = {row[0]: row for row in self._fetch(query)}  # of each time
+        return [codec.unpack_row(row) for row in last.values()]
+
+    def arrivals(self, after: int = 0) -> list[tuple[int, Arrival]]:
+        """Return every row, those set aside too, in the order in which they were saved: that of their arrival."""
+        number = tables.rows.c.number
+        query = select(number, *tables.row_columns).where(number > after).order_by(number)
+        return [(found[0], codec.unpack_arrival(found[1:])) for found in self._fetch(query)]
+
+    def sessions(self) -> list[Session]:
+        """Return the sessions, sorted by number."""
+        return [codec.unpack_session(row) for row in self._fetch(select(tables.sessions).order_by("number"))]
+
+    def lease(self, kind: str) -> Lease | None:
+        """Return the lease of this kind, be it stale; None if nobody has it."""
+        with self._reading() as connection:
+            return _lease(connection, kind)
+
+    def swap_lease(self, kind: str, before: Lease | None, after: Lease | None) -> bool:
+        """Replace the lease of this kind, if it is still `before`, in one write transaction."""
+        packed = [] if after is None else [codec.pack_lease(after)]
+        with self._writing() as connection:
+            if _lease(connection, kind) != before:
+                return False
+            if after is None:
+                connection.execute(delete(tables.leases).where(tables.leases.c.kind == kind))
+            tables.UPSERT_LEASE.execute(connection, packed)
+        return True
 
     def pending(self, until: datetime) -> list[Prediction]:
         """Return the predictions with status OK and no score that resolve at or before `until`, oldest first."""
@@ -171,7 +195,7 @@ class SQLStore(Store):
         return document
 
     def forget_rows(self, before: datetime) -> None:
-        """Drop the rows older than `before`."""
+        """Drop the rows whose time is before this, those set aside too."""
         with self._writing() as connection:
             connection.execute(delete(tables.rows).where(tables.rows.c.time < codec.microseconds(before)))
 
@@ -220,6 +244,21 @@ def _bounds(packed: Sequence[codec.PackedPrediction]) -> tuple[dict[str, int], d
         first[model_id] = min(at, first.get(model_id, at))
         last[key] = max(at, last.get(key, at))
     return first, last
+
+
+def _told(query: Select[Any]) -> Select[Any]:
+    return query.where(tables.rows.c.aside.is_(None))
+
+
+def _lease(connection: Connection, kind: str) -> Lease | None:
+    found = connection.execute(select(tables.leases).where(tables.leases.c.kind == kind)).first()
+    return None if found is None else codec.unpack_lease(found)
+
+
+def _open_command(path: Path) -> str:
+    """Return a command for the shell that opens the store of this file."""
+    code = f"import crunch_game; crunch_game.open_store({f'sqlite:///{path}'!r}).close()"
+    return shlex.join(["python", "-c", code])
 
 
 def _oldest_first(query: Select[Any], table: Table) -> Select[Any]:

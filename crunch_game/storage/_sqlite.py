@@ -1,4 +1,4 @@
-"""What is specific to SQLite: opening a file, durability, use by several processes, and readable views."""
+"""What is specific to SQLite: opening a file, durability, and use by several processes."""
 
 from __future__ import annotations
 
@@ -17,15 +17,6 @@ BUSY_TIMEOUT = 30.0
 """Seconds that a process waits for another one to end its transaction."""
 
 _PREFIX = "sqlite:///"
-_TIME = "strftime('%Y-%m-%d %H:%M:%f', {0} / 1000000, 'unixepoch')"
-CREATE_VIEWS = (
-    f"CREATE VIEW readable_rows AS SELECT {_TIME.format('time')} AS time, data FROM rows",
-    "CREATE VIEW readable_predictions AS"
-    f" SELECT {_TIME.format('p.at')} AS at, p.key, p.model_id, {_TIME.format('p.resolves_at')} AS resolves_at,"
-    " p.status, p.value AS answer, p.error, s.value AS score, s.outcome, s.reason"
-    " FROM predictions p LEFT JOIN scores s ON s.at = p.at AND s.key = p.key AND s.model_id = p.model_id",
-)
-"""Views with readable times, for people with the sqlite3 shell."""
 
 
 def sqlite_path(url: str) -> Path:

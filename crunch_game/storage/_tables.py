@@ -7,18 +7,22 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from crunch_game.storage._codec import PackedModel, PackedPrediction
+from crunch_game.storage._codec import PackedLease, PackedModel, PackedPrediction, PackedRow, PackedSession
 from crunch_game.storage._sqlite import Written
-
-SCHEMA_VERSION = 1
 
 metadata = sa.MetaData()
 schema_version = sa.Table("schema_version", metadata, sa.Column("version", sa.Integer, primary_key=True))
 rows = sa.Table(
     "rows",
     metadata,
-    sa.Column("time", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("time", sa.BigInteger, nullable=False),
+    sa.Column("arrived", sa.BigInteger, nullable=False),
+    sa.Column("session", sa.Integer),
+    sa.Column("aside", sa.Text),
     sa.Column("data", sa.Text),
+    sa.UniqueConstraint("time", "arrived"),
+    sqlite_autoincrement=True,  # no number is used again, though its row is forgotten
 )
 models = sa.Table(
     "models",
@@ -53,6 +57,8 @@ predictions = sa.Table(
     sa.Column("error", sa.Text),
     sa.Column("elapsed", sa.Float, nullable=False),
     sa.Column("pending", sa.Integer, nullable=False),
+    sa.Column("asked_at", sa.BigInteger),
+    sa.Column("seen", sa.BigInteger),
 )
 scores = sa.Table(
     "scores",
@@ -81,25 +87,57 @@ notes = sa.Table(
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("document", sa.Text, nullable=False),
 )
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("started", sa.BigInteger, nullable=False),
+    sa.Column("heartbeat", sa.BigInteger, nullable=False),
+    sa.Column("committed", sa.BigInteger),
+)
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("kind", sa.String, primary_key=True),
+    sa.Column("token", sa.String, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("since", sa.BigInteger, nullable=False),
+    sa.Column("beat", sa.BigInteger, nullable=False),
+    sa.Column("process", sa.String),
+)
 
 # A literal: with a bound parameter, SQLite would not use the partial index.
 is_pending = predictions.c.pending == sa.literal_column("1")
 sa.Index("pending_predictions", predictions.c.resolves_at, sqlite_where=is_pending, postgresql_where=is_pending)
 
 same_prediction = sa.and_(*(scores.c[name] == predictions.c[name] for name in ("at", "key", "model_id")))
+row_columns = [rows.c[name] for name in PackedRow._fields]
 prediction_columns = [predictions.c[name] for name in PackedPrediction._fields]
 
-INSERT_ROW = Written(insert(rows).on_conflict_do_nothing())
+
+def _upsert(table: sa.Table, *columns: str) -> Written:
+    """Insert a record, or replace the one that is identified by the same first column."""
+    statement = insert(table)
+    identity, *others = columns
+    return Written(
+        statement.on_conflict_do_update(
+            index_elements=[identity], set_={name: statement.excluded[name] for name in others}
+        )
+    )
+
+
+# All but the number, which SQLite gives.
+INSERT_ROW = Written(
+    insert(rows).values({name: sa.bindparam(name) for name in PackedRow._fields}).on_conflict_do_nothing()
+)
 INSERT_PREDICTION = Written(insert(predictions).on_conflict_do_nothing())
 INSERT_SCORE = Written(insert(scores).on_conflict_do_nothing())
-_MODEL, _NOTE, _FIRST, _LAST = insert(models), insert(notes), insert(first_rounds), insert(last_rounds)
-UPSERT_MODEL = Written(
-    _MODEL.on_conflict_do_update(
-        index_elements=["model_id"],
-        set_={name: _MODEL.excluded[name] for name in PackedModel._fields if name != "model_id"},
-    )
-)
-UPSERT_NOTE = Written(_NOTE.on_conflict_do_update(index_elements=["name"], set_={"document": _NOTE.excluded.document}))
+UPSERT_MODEL = _upsert(models, *PackedModel._fields)
+UPSERT_SESSION = _upsert(sessions, *PackedSession._fields)
+UPSERT_LEASE = _upsert(leases, *PackedLease._fields)
+UPSERT_NOTE = _upsert(notes, "name", "document")
+_FIRST, _LAST = insert(first_rounds), insert(last_rounds)
 NOTE_FIRST = Written(
     _FIRST.on_conflict_do_update(
         index_elements=["model_id"], set_={"at": _FIRST.excluded.at}, where=_FIRST.excluded.at < first_rounds.c.at

@@ -12,7 +12,7 @@ from crunch_game._public import public, record
 from crunch_game._status import Status
 from crunch_game.feeds.base import Row
 
-__all__ = ["ModelRecord", "Prediction", "Score", "Store"]
+__all__ = ["Arrival", "Lease", "ModelRecord", "Prediction", "Score", "Session", "Store"]
 
 
 @record
@@ -23,7 +23,7 @@ class Prediction:
         model_id: The model's id.
         deployment_id: The version of its code that was asked.
         key: The name of the prediction that the game asks for, the same in every round.
-        at: When the round was played, on the game's clock; aware, UTC.
+        at: The slot of the round, on the game's clock; aware, UTC.
         resolves_at: When its horizon ends: `at` + `horizon`; aware, UTC.
         horizon: Seconds.
         arguments: The arguments of the call, by parameter name.
@@ -31,6 +31,8 @@ class Prediction:
         value: The answer, of types that JSON has, or None.
         error: Why there is no answer, or None.
         elapsed: Seconds that the model took.
+        asked_at: When it was asked, by the wall clock; aware, UTC. None in stores of before 0.3.
+        seen: The time of the newest row that models had been told then; None if there was none, or is not known.
     """
 
     model_id: str
@@ -44,6 +46,8 @@ class Prediction:
     value: Any = None
     error: str | None = None
     elapsed: float = 0.0
+    asked_at: datetime | None = None
+    seen: datetime | None = None
 
 
 @record
@@ -76,6 +80,62 @@ class ModelRecord:
     reason: str | None = None
 
 
+@record
+class Session:
+    """A time in which one worker played a live feed. All times are on the game's clock; aware, UTC.
+
+    Attributes:
+        number: From 1, in the order in which sessions began.
+        started: When its models were ready.
+        heartbeat: When it was last known to play.
+        committed: The last slot whose answers it has stored; None if there is none.
+    """
+
+    number: int
+    started: datetime
+    heartbeat: datetime
+    committed: datetime | None = None
+
+
+@record
+class Arrival:
+    """A row as it came: late ones, corrections and those that were set aside too.
+
+    Attributes:
+        row: The row; `row.arrived` is when.
+        session: The number of the session that got it; None for a row of a replay.
+        aside: Why it was set aside, and nobody was told it; None if it was not.
+    """
+
+    row: Row
+    session: int | None = None
+    aside: str | None = None
+
+
+@record
+class Lease:
+    """Who works on a store: one worker of a kind at a time.
+
+    Attributes:
+        kind: "predict" or "score".
+        token: The worker's own, made up at its start.
+        host: The machine's name.
+        pid: The process.
+        since: When it took the lease, by the wall clock; aware, UTC.
+        beat: When it last said that it is alive, by the wall clock; aware, UTC.
+        process: What tells its process from every other one that has, had or will have its number. None where the
+            system does not say.
+    """
+
+    kind: str
+    token: str
+    host: str
+    pid: int
+    since: datetime
+    beat: datetime
+    process: str | None = None
+
+
 @public
 class Store(Protocol):
     """Keeps a game. Implement this to keep it somewhere else. Methods may be called from any thread.
@@ -90,8 +150,22 @@ class Store(Protocol):
         rows: Sequence[Row] = (),
         predictions: Sequence[Prediction] = (),
         models: Sequence[ModelRecord] = (),
+        *,
+        aside: Sequence[tuple[Row, str]] = (),
+        session: Session | None = None,
     ) -> None:
-        """Keep rows and predictions that are new; a model's record replaces the one before."""
+        """Keep rows and predictions that are new; a model's record, and a session's, replaces the one before.
+
+        Args:
+            rows: In the order of their arrival. A second row of the same time is kept beside the first, if it arrived
+                at another moment: it is a correction. If it arrived at the same one, or both have no `arrived`, it is
+                the row that is kept already.
+            predictions: Those of one slot, or of several.
+            models: Those that have changed.
+            aside: Rows that nobody is told, each with the reason; in the order of their arrival. They are kept among
+                `rows`, by when they arrived.
+            session: The one that all of this happened in; None in a replay.
+        """
         ...
 
     def settle(self, scores: Sequence[Score]) -> None:
@@ -99,11 +173,41 @@ class Store(Protocol):
         ...
 
     def last_row(self) -> Row | None:
-        """Return the latest row."""
+        """Return the row with the greatest time: of that time the last that arrived, no row set aside."""
         ...
 
     def rows(self, since: datetime | None = None) -> list[Row]:
-        """Return the rows at or after `since`, oldest first."""
+        """Return the rows at or after `since`, oldest first: of each time the last that arrived, no row set aside."""
+        ...
+
+    def arrivals(self, after: int = 0) -> list[tuple[int, Arrival]]:
+        """Return every row, those set aside too, in the order in which they were saved: that of their arrival.
+
+        Args:
+            after: Only the rows with larger numbers than this. Numbers begin above 0 and grow, and none is used again,
+                though its row is forgotten.
+        """
+        ...
+
+    def sessions(self) -> list[Session]:
+        """Return the sessions, sorted by number."""
+        ...
+
+    def lease(self, kind: str) -> Lease | None:
+        """Return the lease of this kind, be it stale; None if nobody has it."""
+        ...
+
+    def swap_lease(self, kind: str, before: Lease | None, after: Lease | None) -> bool:
+        """Replace the lease of this kind, if it is still `before`, in one step that nobody can come between.
+
+        Args:
+            kind: That of both leases.
+            before: What `lease` returned; None if nobody had it.
+            after: Who has it from now on; None if nobody has.
+
+        Returns:
+            Whether it was replaced.
+        """
         ...
 
     def pending(self, until: datetime) -> list[Prediction]:
@@ -139,7 +243,7 @@ class Store(Protocol):
         ...
 
     def forget_rows(self, before: datetime) -> None:
-        """Drop the rows older than `before`."""
+        """Drop the rows whose time is before this, those set aside too."""
         ...
 
     def close(self) -> None:

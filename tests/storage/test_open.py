@@ -107,14 +107,25 @@ def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_another_versions_file_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("create", [True, False])
+def test_a_later_versions_file_is_left_alone(tmp_path: Path, create: bool) -> None:
     path = tmp_path / "game.db"
     open_store(f"sqlite:///{path}").close()
     change(path, "UPDATE schema_version SET version = 7")
-    assert refused(f"sqlite:///{path}") == (
-        f"{path} was written by another version of crunch_game (its schema is 7, this version reads 1); "
-        "open it with that version, or choose another file"
+    before = path.read_bytes()
+    assert refused(f"sqlite:///{path}", create=create) == (
+        f"{path} was written by a later version of crunch_game (its schema is 7, this version knows those up to 2); "
+        "update crunch_game, or choose another file"
     )
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("version", ["0", "NULL", "'x'"])
+def test_a_version_that_never_was_is_something_elses(tmp_path: Path, version: str) -> None:
+    path = tmp_path / "other.db"
+    change(path, "CREATE TABLE schema_version (version)")
+    change(path, f"INSERT INTO schema_version VALUES ({version})")
+    assert refused(f"sqlite:///{path}") == f"{path} is the database of something else; choose another file"
 
 
 @pytest.mark.parametrize("use", [lambda store: store.rows(), lambda store: store.save(models=[MODEL])])

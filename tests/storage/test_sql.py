@@ -8,6 +8,8 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,9 @@ from sqlalchemy import event
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
 from crunch_game.storage import Prediction, Score, SQLStore
+from crunch_game.storage.base import Session
 
+OldFile = Callable[[Path], Path]
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 MODELS = 50
@@ -124,13 +128,16 @@ for url in sys.stdin:
 
 
 @pytest.mark.processes
-def test_many_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("age", ["new", "old"])
+def test_many_processes_may_open_a_new_file_or_an_old_one_at_once(tmp_path: Path, age: str, old_file: OldFile) -> None:
     command = [sys.executable, "-c", OPENER]
     pipe = subprocess.PIPE
     children = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(4)]
     inputs, outputs = [child.stdin for child in children], [child.stdout for child in children]
     assert [output and output.readline() for output in outputs] == ["ready\n"] * 4
     for attempt in range(25):
+        if age == "old":
+            old_file(tmp_path / f"{attempt}.db")
         for each in inputs:
             assert each is not None
             each.write(f"sqlite:///{tmp_path / f'{attempt}.db'}\n")
@@ -178,9 +185,33 @@ def test_the_file_is_durable_and_pleasant_in_the_sqlite3_shell(tmp_path: Path) -
         with store._engine.connect() as connection:
             assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
             assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-    assert shell(path, "SELECT * FROM readable_rows") == [("2024-01-01 00:00:00.000", '{"BTC":1.5}')]
+    assert shell(path, "SELECT number, time, data FROM readable_rows") == [
+        (1, "2024-01-01 00:00:00.000000", '{"BTC":1.5}')
+    ]
     assert shell(path, "SELECT at, resolves_at, key, model_id, status, answer, score FROM readable_predictions") == [
-        ("2024-01-01 00:00:00.000", "2024-01-01 01:00:00.000", "BTC", "ada", "ok", '[{"loc":0.5}]', 0.25)
+        ("2024-01-01 00:00:00.000000", "2024-01-01 01:00:00.000000", "BTC", "ada", "ok", '[{"loc":0.5}]', 0.25)
+    ]
+
+
+def test_readable_times_have_microseconds_before_1970_too(tmp_path: Path) -> None:
+    path, blink = tmp_path / "game.db", timedelta(microseconds=1)
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    late, odd = Row(T0 + 1500 * blink, {"n": 1}, T0 + HOUR - blink), Row(epoch - blink, {}, T0 + HOUR)
+    asked = replace(prediction(), at=T0 + 5 * blink, asked_at=T0 + 999_999 * blink, seen=epoch - HOUR + 20 * blink)
+    with SQLStore(f"sqlite:///{path}") as store:
+        store.save([Row(T0, {}), late], [asked], aside=[(odd, "it is old")], session=Session(3, T0, T0))
+    assert shell(path, "SELECT number, time, arrived, session, aside, data FROM readable_rows") == [
+        (1, "2024-01-01 00:00:00.000000", None, 3, None, "{}"),
+        (2, "2024-01-01 00:00:00.001500", "2024-01-01 00:59:59.999999", 3, None, '{"n":1}'),
+        (3, "1969-12-31 23:59:59.999999", "2024-01-01 01:00:00.000000", 3, "it is old", "{}"),
+    ]
+    assert shell(path, "SELECT at, resolves_at, asked_at, seen FROM readable_predictions") == [
+        (
+            "2024-01-01 00:00:00.000005",
+            "2024-01-01 01:00:00.000000",
+            "2024-01-01 00:00:00.999999",
+            "1969-12-31 23:00:00.000020",
+        )
     ]
 
 

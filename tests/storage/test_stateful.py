@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from crunch_game.feeds.base import Row
 from crunch_game.outcomes import Status
 from crunch_game.storage import MemoryStore, ModelRecord, Prediction, Score, SQLStore
+from crunch_game.storage.base import Arrival, Lease, Session
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 times = st.integers(-3, 6).map(lambda n: T0 + n * timedelta(microseconds=1))
@@ -22,13 +23,15 @@ names = st.sampled_from(["a", "b", "é", "Z"])
 values = st.none() | st.floats(allow_nan=False) | st.lists(st.integers() | st.none(), max_size=2)
 order = attrgetter("resolves_at", "at", "key", "model_id")
 
-rows = st.builds(Row, times, st.dictionaries(names, values, max_size=2))
+rows = st.builds(Row, times, st.dictionaries(names, values, max_size=2), st.none() | times)
+sessions = st.builds(Session, st.integers(1, 3), times, times, st.none() | times)
+leases = st.builds(Lease, st.just("predict"), names, names, st.integers(1, 3), times, times, st.none() | names)
 models = st.builds(ModelRecord, names, names, names, st.just("ready"), st.none() | names)
 predictions = st.builds(
     Prediction,
     model_id=names, deployment_id=names, key=names, at=times, resolves_at=times, horizon=st.just(60.0),
     arguments=st.just({"asset": "BTC"}), status=st.sampled_from([Status.OK, Status.OK, Status.DIED]),
-    value=values, error=st.none() | names, elapsed=st.just(0.5),
+    value=values, error=st.none() | names, elapsed=st.just(0.5), asked_at=st.none() | times, seen=st.none() | times,
 )  # fmt: skip
 scores = st.builds(
     Score, names, names, times, times, st.none() | st.floats(allow_nan=False, allow_infinity=False), values
@@ -39,13 +42,31 @@ def identity(record: Any) -> tuple[str, str, datetime]:
     return (record.model_id, record.key, record.at)
 
 
+def when(row: Row) -> datetime:
+    """For sorting by arrival: before all others, those of which it is not known."""
+    return row.arrived or T0 - timedelta(days=1)
+
+
+def whole(row: Row | None) -> Any:
+    """All of a row: to `==`, rows are the same whenever they arrived."""
+    return row and (row.time, row.data, row.arrived)
+
+
+def whole_arrivals(arrivals: list[Arrival]) -> list[Any]:
+    return [(whole(each.row), each.session, each.aside) for each in arrivals]
+
+
 class Stores(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.url = f"sqlite:///{Path(self.folder.name) / 'game.db'}"
         self.stores: list[Any] = [MemoryStore(), SQLStore(self.url)]
-        self.rows: dict[datetime, Row] = {}
+        self.arrivals: list[Arrival] = []
+        self.numbered: list[dict[int, Any]] = [{}, {}]
+        """What has had each number, of each store."""
+        self.sessions: dict[int, Session] = {}
+        self.lease: Lease | None = None
         self.models: dict[str, ModelRecord] = {}
         self.predictions: dict[Any, Prediction] = {}
         self.scores: dict[Any, Score] = {}
@@ -54,11 +75,45 @@ class Stores(RuleBasedStateMachine):
     def save(self, rows: list[Row], new: list[Prediction], models: list[ModelRecord]) -> None:
         for store in self.stores:
             store.save(rows, new, models)
-        for row in rows:
-            self.rows.setdefault(row.time, row)
+        self.arrive([Arrival(row) for row in rows])
         for prediction in new:
             self.predictions.setdefault(identity(prediction), prediction)
         self.models.update((model.model_id, model) for model in models)
+
+    @rule(rows=st.lists(rows, max_size=2), aside=st.lists(rows, max_size=2), session=st.none() | sessions)
+    def play(self, rows: list[Row], aside: list[Row], session: Session | None) -> None:
+        """Rows of one session, some of which are set aside."""
+        rows, aside = sorted(rows, key=when), sorted(aside, key=when)
+        for store in self.stores:
+            store.save(rows, aside=[(row, "it is odd") for row in aside], session=session)
+        number = session and session.number
+        told, odd = [Arrival(row, number) for row in rows], [Arrival(row, number, "it is odd") for row in aside]
+        self.arrive(sorted(told + odd, key=lambda arrival: when(arrival.row)))
+        if session is not None:
+            self.sessions[session.number] = session
+
+    def arrive(self, arrivals: list[Arrival]) -> None:
+        for arrival in arrivals:
+            row = arrival.row
+            if all((row.time, row.arrived) != (each.row.time, each.row.arrived) for each in self.arrivals):
+                self.arrivals.append(arrival)
+
+    def rows_since(self, since: datetime | None = None) -> list[Row]:
+        """Of each time the last that arrived, without those set aside."""
+        told = {each.row.time: each.row for each in self.arrivals if each.aside is None}
+        return [told[time] for time in sorted(told) if since is None or time >= since]
+
+    @rule(before=st.none() | leases, after=st.none() | leases)
+    def swap_any(self, before: Lease | None, after: Lease | None) -> None:
+        """Nobody gets the lease with what he only believes to be there."""
+        for store in self.stores:
+            assert store.swap_lease("predict", before, after) == (before == self.lease)
+        if before == self.lease:
+            self.lease = after
+
+    @rule(after=st.none() | leases)
+    def swap(self, after: Lease | None) -> None:
+        self.swap_any(self.lease, after)
 
     @rule(scores=st.lists(scores, max_size=3))
     def settle(self, scores: list[Score]) -> None:
@@ -76,7 +131,7 @@ class Stores(RuleBasedStateMachine):
     def forget(self, before: datetime) -> None:
         for store in self.stores:
             store.forget_rows(before)
-        self.rows = {time: row for time, row in self.rows.items() if time >= before}
+        self.arrivals = [each for each in self.arrivals if each.row.time >= before]
 
     @rule()
     def reopen(self) -> None:
@@ -91,8 +146,11 @@ class Stores(RuleBasedStateMachine):
     def same_everywhere(self) -> None:
         asked = self.predictions.values()
         for store in self.stores:
-            assert store.rows() == [self.rows[time] for time in sorted(self.rows)]
-            assert store.last_row() == (self.rows[max(self.rows)] if self.rows else None)
+            rows = self.rows_since()
+            assert list(map(whole, store.rows())) == list(map(whole, rows))
+            assert whole(store.last_row()) == (whole(rows[-1]) if rows else None)
+            assert store.sessions() == [self.sessions[number] for number in sorted(self.sessions)]
+            assert (store.lease("predict"), store.lease("score")) == (self.lease, None)
             assert store.models() == [self.models[name] for name in sorted(self.models)]
             assert store.predictions() == sorted(asked, key=order)
             assert store.scores() == sorted(self.scores.values(), key=order)
@@ -103,10 +161,30 @@ class Stores(RuleBasedStateMachine):
             }
             assert store.last_rounds() == {p.key: max(q.at for q in asked if q.key == p.key) for p in asked}
 
+    @invariant()
+    def arrivals_keep_their_order_and_their_numbers(self) -> None:
+        for store, numbered in zip(self.stores, self.numbered, strict=True):
+            arrivals = store.arrivals()
+            numbers = [number for number, _ in arrivals]
+            assert whole_arrivals([arrival for _, arrival in arrivals]) == whole_arrivals(self.arrivals)
+            assert numbers == sorted(set(numbers))
+            assert all(number > 0 for number in numbers)
+            new = {number: whole_arrivals([arrival]) for number, arrival in arrivals}
+            known = numbered.keys() & new.keys()
+            assert [numbered[number] for number in known] == [new[number] for number in known]
+            assert min(new.keys() - known, default=max(numbered, default=0) + 1) > max(numbered, default=0)
+            numbered |= new
+
+    @rule(back=st.integers(0, 5))
+    def arrivals_after(self, back: int) -> None:
+        for store, numbered in zip(self.stores, self.numbered, strict=True):
+            after = max(max(numbered, default=0) - back, 0)
+            assert store.arrivals(after) == [(number, each) for number, each in store.arrivals() if number > after]
+
     @rule(since=times)
     def since(self, since: datetime) -> None:
         for store in self.stores:
-            assert store.rows(since) == [self.rows[time] for time in sorted(self.rows) if time >= since]
+            assert list(map(whole, store.rows(since))) == list(map(whole, self.rows_since(since)))
             assert store.predictions(since) == [p for p in store.predictions() if p.resolves_at >= since]
             assert store.scores(since) == [s for s in store.scores() if s.resolves_at >= since]
 

@@ -14,9 +14,10 @@ from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
 from crunch_game.outcomes import Status
 from crunch_game.storage import ModelRecord, Prediction, Score, Store
+from crunch_game.storage.base import Arrival, Lease, Session
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
-HOUR = timedelta(hours=1)
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 
 def prediction(model_id: str = "ada", at: datetime = T0, key: str = "BTC", **changes: Any) -> Prediction:
@@ -51,6 +52,7 @@ def test_an_empty_store_has_nothing(store: Store) -> None:
     assert store.last_row() is None
     assert (store.rows(), store.predictions(), store.scores(), store.models()) == ([], [], [], [])
     assert (store.pending(T0), store.first_rounds(), store.last_rounds()) == ([], {}, {})
+    assert (store.arrivals(), store.sessions(), store.lease("predict")) == ([], [], None)
 
 
 def test_a_repeated_write_changes_nothing(store: Store) -> None:
@@ -64,6 +66,114 @@ def test_a_repeated_write_changes_nothing(store: Store) -> None:
     assert store.predictions() == [first]
     assert store.scores() == [score(first, 1.0)]
     assert store.pending(T0 + HOUR) == []
+
+
+def test_a_row_that_came_late_comes_back_with_its_arrival_and_one_that_has_none_without(store: Store) -> None:
+    store.save([Row(T0 + HOUR, {"n": 1}, T0 + HOUR), Row(T0, {"n": 0}, T0 + 2 * HOUR), Row(T0 + HOUR / 2, {})])
+    assert [(row.time, row.arrived) for row in store.rows()] == [
+        (T0, T0 + 2 * HOUR),
+        (T0 + HOUR / 2, None),
+        (T0 + HOUR, T0 + HOUR),
+    ]
+    assert [arrival.row.time for _, arrival in store.arrivals()] == [T0 + HOUR, T0, T0 + HOUR / 2]
+
+
+def test_a_correction_is_kept_beside_what_it_corrects_and_history_has_it(store: Store) -> None:
+    first, corrected = Row(T0, {"n": 1}, T0 + MINUTE), Row(T0, {"n": 2}, T0 + 2 * MINUTE)
+    store.save([first])
+    store.save([corrected, Row(T0, {"n": 3}, T0 + MINUTE)])  # the second is the first again
+    store.save([first])
+    assert store.rows() == [corrected]
+    assert store.last_row() == corrected
+    assert [arrival.row for _, arrival in store.arrivals()] == [first, corrected]
+
+
+def test_rows_of_one_time_without_arrival_are_one_row(store: Store) -> None:
+    """A unique index that had NULL for an unknown arrival would keep both."""
+    store.save([Row(T0, {"n": 1})])
+    store.save([Row(T0, {"n": 2}), Row(T0, {"n": 3}, T0)])
+    assert [(arrival.row.data["n"], arrival.row.arrived) for _, arrival in store.arrivals()] == [(1, None), (3, T0)]
+
+
+def test_what_is_set_aside_is_an_arrival_with_its_reason_and_no_row_of_the_history(store: Store) -> None:
+    session = Session(1, T0, T0 + HOUR, T0 + MINUTE)
+    told, later = Row(T0, {"n": 1}, T0 + MINUTE), Row(T0 + MINUTE, {"n": 2}, T0 + 3 * MINUTE)
+    early = Row(T0 + 24 * HOUR, {"n": 9}, T0 + 2 * MINUTE)
+    store.save([told, later], aside=[(early, "its time is 24 h ahead \ud83d")], session=session)
+    store.save(aside=[(Row(T0, {"n": 8}, T0 + 4 * MINUTE), "a bad correction")])
+    assert store.rows() == [told, later]
+    assert store.last_row() == later
+    assert [arrival for _, arrival in store.arrivals()] == [
+        Arrival(told, 1),
+        Arrival(early, 1, "its time is 24 h ahead \\ud83d"),
+        Arrival(later, 1),
+        Arrival(Row(T0, {"n": 8}), None, "a bad correction"),
+    ]
+
+
+def test_the_numbers_of_arrivals_grow_and_are_not_used_again(store: Store) -> None:
+    store.save([Row(T0 + n * HOUR, {}) for n in range(3)])
+    last = store.arrivals()[-1][0]
+    assert [number for number, _ in store.arrivals(store.arrivals()[0][0])] == [n for n, _ in store.arrivals()][1:]
+    store.forget_rows(T0 + 10 * HOUR)
+    assert store.arrivals() == []
+    store.save([Row(T0, {})])
+    [(number, arrival)] = store.arrivals(last)
+    assert number > last
+    assert arrival == Arrival(Row(T0, {}))
+
+
+def test_a_sessions_record_replaces_the_one_of_its_number(store: Store) -> None:
+    store.save(session=Session(2, T0 + HOUR, T0 + HOUR))
+    store.save(session=Session(1, T0, T0))
+    store.save(session=Session(1, T0, T0 + MINUTE, T0))
+    assert store.sessions() == [Session(1, T0, T0 + MINUTE, T0), Session(2, T0 + HOUR, T0 + HOUR)]
+
+
+def test_when_a_prediction_was_asked_and_what_was_known_come_back(store: Store) -> None:
+    blink = timedelta(microseconds=1)
+    asked = prediction(asked_at=T0 + blink, seen=T0 - blink)
+    store.save(predictions=[asked, prediction("bob")])
+    assert store.predictions() == [asked, prediction("bob")]
+    assert store.pending(T0 + HOUR) == [asked, prediction("bob")]
+
+
+def lease(token: str, **changes: Any) -> Lease:
+    return Lease("predict", token, "alpha", 1, T0, T0, **changes)
+
+
+def test_a_lease_is_swapped_only_by_who_knows_what_is_there(store: Store) -> None:
+    mine, yours = lease("mine", process="b/1"), lease("yours")
+    assert store.swap_lease("predict", None, mine)
+    assert not store.swap_lease("predict", None, yours)
+    assert not store.swap_lease("predict", lease("mine"), yours)
+    assert store.lease("predict") == mine
+    assert store.lease("score") is None
+    renewed = dataclasses.replace(mine, beat=T0 + MINUTE)
+    assert store.swap_lease("predict", mine, renewed)
+    assert not store.swap_lease("predict", mine, None)
+    assert store.lease("predict") == renewed
+    assert store.swap_lease("predict", renewed, None)
+    assert not store.swap_lease("predict", renewed, None)
+    assert store.lease("predict") is None
+
+
+def test_of_many_who_want_a_lease_at_once_one_gets_it(store: Store) -> None:
+    together, got = threading.Barrier(8), []
+
+    def want(number: int) -> None:
+        together.wait()
+        if store.swap_lease("predict", None, lease(str(number))):
+            got.append(str(number))
+
+    threads = [threading.Thread(target=want, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    kept = store.lease("predict")
+    assert kept is not None
+    assert got == [kept.token]
 
 
 def test_a_models_record_replaces_the_one_before(store: Store) -> None:
@@ -165,6 +275,9 @@ def test_a_refused_record_leaves_the_whole_write_undone(store: Store) -> None:
         "bad: BTC: the answer cannot be kept: JSON has no place for a complex; give numbers, texts, lists and dicts"
     )
     assert (store.rows(), store.predictions(), store.models(), store.last_rounds()) == ([], [], [], {})
+    with pytest.raises(StoreError, match=r"^the row of 2024-01-01T00:00:00\+00:00: the data cannot be kept: "):
+        store.save([Row(T0, {})], aside=[(Row(T0, {"n": 1j}), "no")], session=Session(1, T0, T0))
+    assert (store.arrivals(), store.sessions()) == ([], [])
     with pytest.raises(StoreError):
         store.settle([score(good), score(bad, math.nan)])
     assert store.scores() == []
