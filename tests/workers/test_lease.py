@@ -9,10 +9,12 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -74,7 +76,10 @@ async def test_a_second_worker_is_told_who_works_and_the_next_one_may(store: Sto
 
 
 @pytest.mark.anyio
-async def test_the_lease_is_given_back_however_the_body_ends(store: Store) -> None:
+async def test_the_lease_is_given_back_however_the_body_ends(
+    store: Store, seen: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_lease, "BEAT", FOR_EVER)
     with pytest.raises(ZeroDivisionError):  # not in a group
         async with leased(store, "predict"):
             raise ZeroDivisionError
@@ -86,6 +91,17 @@ async def test_the_lease_is_given_back_however_the_body_ends(store: Store) -> No
     assert store.lease("predict") is None
     with pytest.raises(UsageError, match=r"^this predict worker has ended, and stores nothing more$"):
         hold.assure()
+    await seen(lambda: "lease of predict" not in {thread.name for thread in threading.enumerate()})
+    hold.give_back()  # again
+
+
+@pytest.mark.anyio
+async def test_who_has_given_up_before_he_had_the_lease_does_not_get_it(store: Store) -> None:
+    """A thread may come to it only after its worker was cancelled."""
+    hold = _lease.Hold(store, "predict")
+    hold.give_back()
+    await hold.taken()
+    assert store.lease("predict") is None
 
 
 def test_a_task_that_is_cancelled_while_it_takes_the_lease_does_not_keep_it(tmp_path: Path) -> None:
@@ -196,15 +212,21 @@ async def test_after_a_long_hang_the_lease_is_looked_at_before_a_write(
     elapsed = [100.0]
     monkeypatch.setattr(_lease, "BEAT", FOR_EVER)
     monkeypatch.setattr(_lease, "_elapsed", lambda: elapsed[0])
-    async with leased(store, "predict") as hold:
-        elapsed[0] += _lease.MISSED + 1
-        hold.assure()  # nobody has taken it: this is a sign of life
-        assert store.swap_lease("predict", held(store), None)
-        elapsed[0] += _lease.MISSED
-        hold.assure()  # not looked at: the last sign of life is not so long ago
-        elapsed[0] += 1
-        with pytest.raises(UsageError, match="so long that another one had its place meanwhile; it has stopped"):
-            hold.assure()
+
+    async def work() -> None:
+        async with leased(store, "predict") as hold:
+            elapsed[0] += _lease.MISSED + 1
+            hold.assure()  # nobody has taken it: this is a sign of life
+            assert store.swap_lease("predict", held(store), None)
+            elapsed[0] += _lease.MISSED
+            hold.assure()  # not looked at: the last sign of life is not so long ago
+            elapsed[0] += 1
+            with pytest.raises(UsageError, match="so long that another one had its place meanwhile; it has stopped"):
+                hold.assure()
+            await anyio.sleep_forever()  # it is cancelled as well
+
+    with pytest.raises(UsageError, match="so long that another one had its place meanwhile; it has stopped"):
+        await work()
 
 
 @pytest.mark.anyio
