@@ -14,8 +14,8 @@ def open_store(url: str, *, create: bool = True) -> Store:
     Args:
         url: "memory:" (kept until the process ends), "sqlite:///game.db" (a file in the working directory) or
             "sqlite:////var/lib/game.db" (an absolute path).
-        create: Create the file if it is missing. With False, a missing or empty file is an error, and nothing is
-            written: for commands that only read.
+        create: Create the file if it is missing, and bring it up to date if an earlier version wrote it. With False,
+            either is an error, and so is an empty file; nothing is written: for commands that only read.
 
     Raises:
         StoreError: The URL is not of a store, or it cannot be opened.

@@ -17,7 +17,7 @@ _FROM_1 = (
     "ALTER TABLE rows RENAME TO rows_1",
     "CREATE TABLE rows (number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, time BIGINT NOT NULL,"
     " arrived BIGINT NOT NULL, session INTEGER, aside TEXT, data TEXT, UNIQUE (time, arrived))",
-    "INSERT INTO rows (time, arrived, data) SELECT time, -9223372036854775808, data FROM rows_1 ORDER BY time",
+    "INSERT INTO rows (time, arrived, data) SELECT time, -9223372036854775808, data FROM rows_1 ORDER BY rowid",
     "DROP TABLE rows_1",
     # Columns that may be NULL are added to millions of predictions without writing one of them.
     "ALTER TABLE predictions ADD COLUMN asked_at BIGINT",

@@ -101,6 +101,16 @@ def test_a_store_of_schema_1_opens_and_goes_on(tmp_path: Path, old_file: OldFile
         assert (store.sessions(), store.lease("predict")) == ([session], lease)
 
 
+def test_rows_that_came_late_to_an_old_store_stay_later_arrivals(tmp_path: Path, old_file: OldFile) -> None:
+    path = old_file(tmp_path / "game.db")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("INSERT INTO rows VALUES (?, '{}')", (int(T0.timestamp() - 1) * 1_000_000,))
+        connection.commit()
+    with open_store(f"sqlite:///{path}") as store:
+        assert store.rows()[0] == Row(T0 - SECOND, {})
+        assert store.arrivals(3) == [(4, Arrival(Row(T0 - SECOND, {})))]
+
+
 @pytest.mark.processes
 def test_a_command_that_only_reads_leaves_an_old_file_alone_and_says_what_opens_it(
     tmp_path: Path, old_file: OldFile
