@@ -13,7 +13,7 @@ from crunch_game.feeds.base import Row
 
 @public
 class History:
-    """Rows in the order of their times. Append only; lookups take O(log n).
+    """Rows in the order of their times, one of each; lookups take O(log n).
 
     An author's `resolve(prediction, history)` reads it. Times are aware; a naive one raises FeedError.
 
@@ -44,6 +44,24 @@ class History:
             )
         self._rows.append(row)
         self._times.append(time)
+
+    def insert(self, row: Row) -> None:
+        """Add a row wherever its time belongs. One of a time that is there replaces it, unless that arrived later.
+
+        A row that is newer than the last takes no longer than with `append`.
+
+        Raises:
+            FeedError: Its time is naive. It was not added.
+        """
+        time = _aware(row.time)
+        index = bisect_left(self._times, time)
+        if index == len(self._times) or self._times[index] != time:
+            self._times.insert(index, time)
+            self._rows.insert(index, row)
+        else:
+            there, arrived = self._rows[index].arrived, row.arrived
+            if there is None or arrived is None or arrived >= there:
+                self._rows[index] = row
 
     @property
     def latest(self) -> Row | None:

@@ -6,7 +6,8 @@ import json
 import math
 import random
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -16,14 +17,18 @@ import anyio
 import httpx
 
 from crunch_game._public import public
-from crunch_game._quantities import Duration, seconds
+from crunch_game._quantities import Duration, counted, seconds
 from crunch_game.errors import FeedError
 from crunch_game.faults import describe_exception
-from crunch_game.feeds.base import FeedEvent, FeedGap, FeedTrouble, Row, RowDropped
+from crunch_game.feeds._cleaning import Cleaner
+from crunch_game.feeds._sieve import Sieve
+from crunch_game.feeds._standstill import Standstill
+from crunch_game.feeds.base import FeedEvent, FeedTrouble, Row, RowDropped
 
 _MIB = 2**20
 _GZIP_OR_ZLIB = 47  # zlib's wbits to detect either format by its header
 _MAX_RETRY_AFTER_SECONDS = 300.0
+_TRIES = 3  # for a page of the past
 _TEMPORARY = (408, 425, 429)  # the 4xx for which the same request may succeed later
 
 
@@ -54,6 +59,18 @@ class Backoff:
         return max(luck * longest, min(retry_after, _MAX_RETRY_AFTER_SECONDS))
 
 
+@dataclass
+class _Run:
+    """One run of a feed: from one call of `rows` to its end."""
+
+    client: httpx.AsyncClient
+    sieve: Sieve
+    tell: Callable[[FeedEvent], object]
+    clean: Callable[[object], Row]
+    drops: bool = False
+    """Whether the last document had rows that could not be read."""
+
+
 @public
 class PollingFeed:
     """A live feed that polls a JSON endpoint at regular times.
@@ -65,11 +82,17 @@ class PollingFeed:
     Args:
         url: The http or https address. Redirects are not followed: they could send the headers to another host.
         parse: Turns a decoded JSON document into rows: an iterable of Row in any order, one Row, or None. Times must
-            be aware.
+            be aware. Rows are cleaned, see `crunch_game.feeds.cleaned`; those of one time that have no name in common
+            are joined.
         every: The time from the start of one poll to the start of the next.
         timeout: The time for one poll, from connecting to the last byte.
-        gap: If rows are further apart than this, it is reported as FeedGap; None never reports.
+        gap: If rows are further apart than this, it is reported as FeedGap, and if no newer row has come for so long,
+            as FeedStands. Without it, gaps are not reported, and a standstill is after a minute or ten polls, whichever
+            is longer.
         headers: Sent with each request.
+        past: Gives the address that has the rows after a time, full or relative to `url`. What was missed while the
+            game was down, and in an outage longer than a poll, is fetched from there, page by page.
+        parse_past: Turns its documents into rows; `parse` unless given.
         transport: An httpx transport instead of the network, for tests.
         max_bytes: The size limit of a body, compressed and decompressed.
         backoff: The waits after failures.
@@ -90,15 +113,20 @@ class PollingFeed:
         timeout: Duration = 5.0,
         gap: Duration | None = None,
         headers: Mapping[str, str] | None = None,
+        past: Callable[[datetime], str] | None = None,
+        parse_past: Callable[[Any], Iterable[Row] | Row | None] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         max_bytes: int = 16 * _MIB,
         backoff: Backoff | None = None,
     ) -> None:
         self._url = _address(url)
         self._parse = parse
+        self._past = past
+        self._parse_past = parse_past or parse
         self._every = seconds(every, "every")
         self._timeout = seconds(timeout, "timeout")
         self._gap = None if gap is None else timedelta(seconds=seconds(gap, "gap"))
+        self._stands_after = max(60.0, 10 * self._every) if self._gap is None else self._gap.total_seconds()
         # Only what `_decompress` reads with a limit is asked for.
         self._headers = {"Accept-Encoding": "gzip, deflate"} | dict(headers or {})
         self._transport = transport
@@ -110,36 +138,57 @@ class PollingFeed:
     ) -> AsyncIterator[Row]:
         """Yield the rows later than `since` (UTC if it has no zone), as they come, without end.
 
-        Rows that were yielded already are left out silently. `on_event` gets RowDropped for late rows, FeedGap and
-        FeedTrouble. Use it with `contextlib.aclosing`, which closes the connection at once.
+        Exact repetitions are left out silently. Late rows are passed, and corrected ones: those of a time that was
+        there with other data. `on_event` gets FeedGap, FeedStands and FeedMoves, FeedTrouble, RowDropped and
+        ValueDropped. Use it with `contextlib.aclosing`, which closes the connection at once.
 
         Raises:
             FeedError: The status of the first answer says that the request is wrong.
         """
         tell = on_event or (lambda event: None)
-        sieve = _Sieve(since, self._gap)
+        sieve = Sieve(since if since is None or since.tzinfo else since.replace(tzinfo=UTC), self._gap)
+        standstill = Standstill(self._stands_after)
+        began, clock = datetime.now(UTC), anyio.current_time()
         # httpx limits only each single read, and a server could drip bytes for ever: _poll limits the whole instead.
         async with httpx.AsyncClient(headers=self._headers, transport=self._transport, timeout=None) as client:
-            due = anyio.current_time()
-            found = await self._ask(client, tell, first=True)
-            while True:
-                for item in sieve.sift(found):
-                    if isinstance(item, Row):
-                        yield item
-                    else:
-                        tell(item)
-                due = _next_on_grid(due, self._every, anyio.current_time())
-                await anyio.sleep_until(due)
-                found = await self._ask(client, tell)
+            run = _Run(client, sieve, tell, Cleaner(tell).clean)
+            async with aclosing(self._documents(run)) as documents:
+                async for document in documents:
+                    for item in sieve.sift(document, datetime.now(UTC)):
+                        if isinstance(item, Row):
+                            yield item
+                        else:
+                            tell(item)
+                    # By the monotonic clock: a step of the wall clock is no standstill.
+                    event = standstill.see(sieve.newest, began + timedelta(seconds=anyio.current_time() - clock))
+                    if event is not None:
+                        tell(event)
 
-    async def _ask(
-        self, client: httpx.AsyncClient, tell: Callable[[FeedEvent], object], *, first: bool = False
-    ) -> list[Row]:
-        """Poll until it succeeds, and return the rows. Failures are reported."""
+    async def _documents(self, run: _Run) -> AsyncGenerator[list[Row]]:
+        """Yield the documents of the endpoint, without end: before a live one, of the past what is missing."""
+        due = anyio.current_time()
+        is_first = True
+        while True:
+            found, failures = await self._ask(run, first=is_first)
+            was_out = failures > 0 and anyio.current_time() - due >= self._every
+            if self._past is not None and run.sieve.newest is not None and (is_first or was_out):
+                began, after = datetime.now(UTC), None
+                while after != run.sieve.newest and run.sieve.newest < began:
+                    after = run.sieve.newest
+                    yield await self._page(run, self._past, after)
+                # What was found before may be older than what the past knows by now.
+                found, _ = await self._ask(run)
+            yield found
+            is_first = False
+            due = _next_on_grid(due, self._every, anyio.current_time())
+            await anyio.sleep_until(due)
+
+    async def _ask(self, run: _Run, *, first: bool = False) -> tuple[list[Row], int]:
+        """Poll until it succeeds, and return the rows and the number of failures, which are reported."""
         failures = 0
         while True:
             try:
-                return await self._poll(client)
+                return await self._poll(run, self._url, self._parse), failures
             except _Failure as error:
                 failure = error
             # A wrong address or a missing key at the start is the author's mistake; later it may be the server's.
@@ -148,39 +197,61 @@ class PollingFeed:
             failures += 1
             # The failures are counted for this poll alone: one success, and the next failure is retried soon again.
             retry_in = self._backoff.wait(failures, random.random(), failure.retry_after)
-            tell(FeedTrouble(failure.reason, failures, retry_in))
+            run.tell(FeedTrouble(failure.reason, failures, retry_in))
             await anyio.sleep(retry_in)
 
-    async def _poll(self, client: httpx.AsyncClient) -> list[Row]:
+    async def _page(self, run: _Run, past: Callable[[datetime], str], after: datetime) -> list[Row]:
+        """Ask for the rows after a time; none, if that fails several times: the present does not wait for the past."""
+        for failures in range(1, _TRIES + 1):
+            try:
+                try:
+                    url = _address(str(self._url.join(past(after))))
+                except Exception as error:  # past is the author's and may raise anything; the feed goes on
+                    raise _Failure(f"past failed on {after}: {describe_exception(error)}", is_permanent=True) from error
+                return await self._poll(run, url, self._parse_past)
+            except _Failure as error:
+                failure = error
+            if failure.is_permanent:
+                break
+            if failures < _TRIES:
+                retry_in = self._backoff.wait(failures, random.random(), failure.retry_after)
+                run.tell(FeedTrouble(failure.reason, failures, retry_in))
+                await anyio.sleep(retry_in)
+        run.tell(
+            FeedTrouble(f"the rows after {after} could not be fetched, and are missing: {failure.reason}", failures, 0)
+        )
+        return []
+
+    async def _poll(self, run: _Run, url: httpx.URL, parse: Callable[[Any], Iterable[Row] | Row | None]) -> list[Row]:
         body = None
         with anyio.move_on_after(self._timeout):
-            body = await self._body(client)
+            body = await self._body(run.client, url)
         if body is None:
-            raise _Failure(f"{_shown(self._url)} gave no full answer within {self._timeout:g} s")
+            raise _Failure(f"{_shown(url)} gave no full answer within {self._timeout:g} s")
         try:
             document = json.loads(body)
         except (ValueError, RecursionError) as error:
-            raise _Failure(f"{_shown(self._url)} answered with something that is not JSON: {error}") from error
+            raise _Failure(f"{_shown(url)} answered with something that is not JSON: {error}") from error
         try:
-            found: object = self._parse(document)
+            found: object = parse(document)
             items = list(found) if isinstance(found, Iterable) else [] if found is None else [found]
         except Exception as error:  # parse is the author's and may raise anything; the feed goes on
-            raise _Failure(f"parse failed on what {_shown(self._url)} sent: {describe_exception(error)}") from error
-        return [_normalized(item) for item in items]
+            raise _Failure(f"parse failed on what {_shown(url)} sent: {describe_exception(error)}") from error
+        return _cleaned(run, items)
 
-    async def _body(self, client: httpx.AsyncClient) -> bytes:
+    async def _body(self, client: httpx.AsyncClient, url: httpx.URL) -> bytes:
         try:
-            async with client.stream("GET", self._url) as response:
+            async with client.stream("GET", url) as response:
                 if not response.is_success:
-                    raise _refusal(self._url, response)
-                packed = await self._read(response)
-            return self._decompress(packed, response.headers.get("content-encoding", "identity").lower())
+                    raise _refusal(url, response)
+                packed = await self._read(response, url)
+            return self._decompress(packed, response.headers.get("content-encoding", "identity").lower(), url)
         except (httpx.HTTPError, OSError, zlib.error) as error:
-            raise _Failure(f"{_shown(self._url)} could not be read: {describe_exception(error)}") from error
+            raise _Failure(f"{_shown(url)} could not be read: {describe_exception(error)}") from error
 
-    async def _read(self, response: httpx.Response) -> bytes:
+    async def _read(self, response: httpx.Response, url: httpx.URL) -> bytes:
         if response.is_stream_consumed:  # as of httpx.MockTransport
-            return self._within_limit(response.content)
+            return self._within_limit(response.content, url)
         body = bytearray()
         # Breaking out of the loop would leave httpx's inner generators open; a cancellation closes them.
         with anyio.CancelScope() as reading:
@@ -188,23 +259,23 @@ class PollingFeed:
                 body += chunk
                 if len(body) > self._max_bytes:
                     reading.cancel()
-        return self._within_limit(bytes(body))
+        return self._within_limit(bytes(body), url)
 
-    def _decompress(self, body: bytes, encoding: str) -> bytes:
+    def _decompress(self, body: bytes, encoding: str, url: httpx.URL) -> bytes:
         """Decompress a body up to the size limit, which httpx's own decompression does not have."""
         if encoding == "identity":
             return body
         if encoding not in ("gzip", "deflate"):
-            raise _Failure(f"{_shown(self._url)} answered in {encoding!r}, but only gzip and deflate are read")
+            raise _Failure(f"{_shown(url)} answered in {encoding!r}, but only gzip and deflate are read")
         decompressor = zlib.decompressobj(_GZIP_OR_ZLIB)
-        content = self._within_limit(decompressor.decompress(body, self._max_bytes + 1))
+        content = self._within_limit(decompressor.decompress(body, self._max_bytes + 1), url)
         if not decompressor.eof:
-            raise _Failure(f"{_shown(self._url)} answered with {encoding} data that ends too soon")
+            raise _Failure(f"{_shown(url)} answered with {encoding} data that ends too soon")
         return content
 
-    def _within_limit(self, body: bytes) -> bytes:
+    def _within_limit(self, body: bytes, url: httpx.URL) -> bytes:
         if len(body) > self._max_bytes:
-            raise _Failure(f"{_shown(self._url)} answered with more than {self._max_bytes} bytes")
+            raise _Failure(f"{_shown(url)} answered with more than {self._max_bytes} bytes")
         return body
 
 
@@ -223,59 +294,21 @@ class _Failure(Exception):
         self.is_permanent = is_permanent
 
 
-class _Sieve:
-    """Passes each row once, in the order of their times, and reports what it leaves out."""
-
-    def __init__(self, since: datetime | None, gap: timedelta | None) -> None:
-        self._since = since if since is None or since.tzinfo else since.replace(tzinfo=UTC)
-        self._gap = gap
-        self._newest: Row | None = None
-        # The rows of the last document, most of which the next one repeats.
-        self._before: dict[datetime, list[Row]] = {}
-
-    def sift(self, document: Iterable[Row]) -> Iterator[Row | FeedEvent]:
-        """Yield the new rows of one document, and events, in order."""
-        # Many endpoints send the newest row first.
-        rows = sorted(document, key=lambda row: row.time)
-        for row in rows:
-            if self._since is not None and row.time <= self._since:
-                continue
-            if row == self._newest or row in self._before.get(row.time, ()):
-                continue
-            last = self._newest.time if self._newest else self._since
-            reason = self._objection(row)
-            if reason is not None:
-                yield RowDropped(reason, row.time)
-                continue
-            if last is not None and self._gap is not None and row.time - last > self._gap:
-                yield FeedGap(last, row.time)
-            self._newest = row
-            yield row
-        self._before = {}
-        for row in rows:
-            self._before.setdefault(row.time, []).append(row)
-
-    def _objection(self, row: Row) -> str | None:
-        for name, value in row.data.items():
-            if isinstance(value, float) and math.isinf(value):
-                return f"the row of {row.time} was left out: {name} is {value}, and a value must be finite"
-        if self._newest is None or row.time > self._newest.time:
-            return None
-        if row.time == self._newest.time:
-            return f"a second row of {row.time} was left out: it differs from the one given before"
-        return f"the row of {row.time} was left out: it came after the one of {self._newest.time}"
-
-
-def _normalized(item: object) -> Row:
-    """Return the row in UTC, without values that are NaN."""
-    if not isinstance(item, Row):
-        raise _Failure(f"parse must give Row objects, not {type(item).__name__}")
-    if not isinstance(item.time, datetime) or not isinstance(item.data, Mapping):
-        raise _Failure(f"parse gave {item!r}; the time of a Row is a datetime, its data a mapping")
-    if item.time.utcoffset() is None:
-        raise _Failure(f"parse gave a row of {item.time}, which has no time zone; make its time aware")
-    data = {name: value for name, value in item.data.items() if not (isinstance(value, float) and math.isnan(value))}
-    return Row(item.time.astimezone(UTC), data)
+def _cleaned(run: _Run, items: Sequence[object]) -> list[Row]:
+    """Return the rows that can be read. What cannot is told, once while it goes on; it is a failure if nothing can."""
+    rows, reasons = [], []
+    for item in items:
+        try:
+            rows.append(run.clean(item))
+        except FeedError as error:
+            reasons.append(str(error))
+    if reasons and not rows:
+        raise _Failure(f"parse gave no row that can be read: {reasons[0]}")
+    if reasons and not run.drops:
+        others = f"; {counted(len(reasons) - 1, 'other')} too" if len(reasons) > 1 else ""
+        run.tell(RowDropped(f"{reasons[0]}{others}"))
+    run.drops = bool(reasons)
+    return rows
 
 
 def _refusal(url: httpx.URL, response: httpx.Response) -> _Failure:

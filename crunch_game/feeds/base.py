@@ -8,8 +8,19 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from crunch_game._public import public, record
+from crunch_game.feeds._numbers import number
 
-__all__ = ["Feed", "FeedEvent", "FeedGap", "FeedTrouble", "Row", "RowDropped"]
+__all__ = [
+    "Feed",
+    "FeedEvent",
+    "FeedGap",
+    "FeedMoves",
+    "FeedStands",
+    "FeedTrouble",
+    "Row",
+    "RowDropped",
+    "ValueDropped",
+]
 
 
 @record
@@ -29,12 +40,12 @@ class Row:
 
     @property
     def prices(self) -> dict[str, float]:
-        """Those values that are numbers, as floats."""
-        return {
-            name: float(value)
-            for name, value in self.data.items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
-        }
+        """Those values that are numbers, as floats: an int, float, Decimal, numpy scalar or numeric text. Not a bool.
+
+        A price that is missing, or is not finite, is not among them.
+        """
+        found = {name: number(value) for name, value in self.data.items()}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 @record
@@ -62,7 +73,7 @@ class FeedTrouble:
 
 @record
 class RowDropped:
-    """A row was left out: it is a repetition, older than one already yielded, or unreadable."""
+    """A row was left out, because it is unreadable."""
 
     reason: str
     time: datetime | None = None
@@ -71,7 +82,60 @@ class RowDropped:
         return f"a row of the feed was left out: {self.reason}"
 
 
-FeedEvent = FeedGap | FeedTrouble | RowDropped
+@record
+class ValueDropped:
+    """A value was left out of its row: it is missing, infinite, or of no type that JSON has. It is told once a kind.
+
+    Attributes:
+        name: The value's name.
+        reason: What it is, and what it should be.
+        time: The row's.
+    """
+
+    name: str
+    reason: str
+    time: datetime
+
+    def __str__(self) -> str:
+        return f"{self.name} was left out of the row of {self.time:%Y-%m-%d %H:%M:%S} UTC (told once): {self.reason}"
+
+
+@record
+class FeedStands:
+    """The feed stands still: it answers, but has had no newer row for so long.
+
+    Attributes:
+        since: When it last had one, by the wall clock, or since when it is asked; aware, UTC.
+        seconds: How long ago that is.
+        newest: The time of its newest row; None if it had none.
+    """
+
+    since: datetime
+    seconds: float
+    newest: datetime | None = None
+
+    def __str__(self) -> str:
+        newest = "it had no row" if self.newest is None else f"its newest row is of {self.newest:%Y-%m-%d %H:%M:%S} UTC"
+        return f"the feed stands still for {self.seconds:,.0f} s, since {self.since:%Y-%m-%d %H:%M:%S} UTC: {newest}"
+
+
+@record
+class FeedMoves:
+    """The feed goes on, after it was told that it stands still.
+
+    Attributes:
+        since: When it had last had a newer row, by the wall clock; aware, UTC.
+        seconds: How long it stood still.
+    """
+
+    since: datetime
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"the feed goes on: it stood still for {self.seconds:,.0f} s, since {self.since:%Y-%m-%d %H:%M:%S} UTC"
+
+
+FeedEvent = FeedGap | FeedMoves | FeedStands | FeedTrouble | RowDropped | ValueDropped
 
 
 @public
@@ -87,7 +151,11 @@ class Feed(Protocol):
     def rows(
         self, since: datetime | None = None, on_event: Callable[[FeedEvent], object] | None = None
     ) -> AsyncIterator[Row]:
-        """Yield the rows later than `since`, in strictly increasing order of time.
+        """Yield the rows later than `since`, in the order of their arrival.
+
+        Their times need not increase. A game tells its models only rows that are newer than the newest before; a late
+        row, and a second one of the same time, which is a correction, are kept for the truth. A game that was down asks
+        for the rows since the last that it has, so a source that has a past fills the gap.
 
         Raises:
             FeedError: The data cannot be read.

@@ -143,3 +143,38 @@ def test_the_repr_says_how_much_and_of_when():
     assert repr(History([row(1), row(2)])) == (
         "History(2 rows, 2024-01-01 00:00:01+00:00 to 2024-01-01 00:00:02+00:00)"
     )
+
+
+# Rows that come late
+
+
+@given(st.lists(st.tuples(seconds, st.integers(0, 3)), max_size=30))
+def test_inserted_rows_are_in_order_and_the_later_of_a_time_stays(pairs):
+    history = History()
+    for second, price in pairs:
+        history.insert(Row(moment(second), {"BTC": price}))
+
+    newest = dict(pairs)
+    assert list(history) == [Row(moment(second), {"BTC": newest[second]}) for second in sorted(newest)]
+    assert all(history.at(moment(second)).data == {"BTC": price} for second, price in newest.items())
+
+
+@pytest.mark.parametrize("order", [[1, 2], [2, 1]])
+def test_the_later_arrival_is_the_correction(order):
+    """In whichever order they are inserted, as rows of a recording may be."""
+    history = History()
+    for second in order:
+        history.insert(Row(moment(0), {"BTC": second}, moment(second)))
+
+    assert history.latest == Row(moment(0), {"BTC": 2})
+
+
+def test_what_was_inserted_late_can_be_followed_as_before():
+    history = History([row(1), row(5)])
+    history.insert(row(3))
+    history.append(row(6))
+
+    assert list(history) == [row(1), row(3), row(5), row(6)]
+    with pytest.raises(FeedError, match="has no time zone"):
+        history.insert(Row(datetime(2024, 1, 1), {}))  # noqa: DTZ001
+    assert len(history) == 4

@@ -26,7 +26,7 @@ from crunch_game.errors import FeedError, GameError
 from crunch_game.feeds import PollingFeed
 from crunch_game.feeds import _polling as polling
 from crunch_game.feeds._polling import Backoff
-from crunch_game.feeds.base import FeedEvent, FeedGap, FeedTrouble, Row, RowDropped
+from crunch_game.feeds.base import FeedEvent, FeedGap, FeedMoves, FeedStands, FeedTrouble, Row, RowDropped, ValueDropped
 
 pytestmark = pytest.mark.anyio
 
@@ -49,6 +49,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Handler)
         self.answers: list[Callable[[Handler], None]] = []
         self.asked: list[Handler] = []
+        self.paths: list[str] = []
         self.over = threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}/prices"
 
@@ -59,6 +60,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append(self)
+        self.server.paths.append(self.path)
         answers = self.server.answers
         try:
             (answers.pop(0) if len(answers) > 1 else answers[0])(self)
@@ -286,7 +288,7 @@ def test_a_small_body_that_unpacks_to_much_takes_no_memory():
     tracemalloc.start()
     try:
         with pytest.raises(polling._Failure):
-            feed._decompress(bomb, "gzip")
+            feed._decompress(bomb, "gzip", httpx.URL("https://example.com"))
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
@@ -320,23 +322,50 @@ async def test_a_broken_answer_is_told(answer, error):
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        ({"a": 1}["a"], "parse must give Row objects, not int"),
-        ("text", "parse must give Row objects, not str"),
-        ([row(2), {"time": 3}], "parse must give Row objects, not dict"),
+        ({"a": 1}["a"], "a Row is due, not an int"),
+        ("text", "a Row is due, not a str"),
+        ([{"time": 3}, {"time": 4}], "a Row is due, not a dict"),
         (
             Row(datetime(2024, 1, 1), {}),  # noqa: DTZ001
-            "parse gave a row of 2024-01-01 00:00:00, which has no time zone; make its time aware",
+            "the time 2024-01-01 00:00:00 of a row has no time zone; make it aware, such as by .replace(tzinfo=UTC)",
         ),
-        (
-            Row("2024", {}),
-            "parse gave Row(time='2024', data={}); the time of a Row is a datetime, its data a mapping",
-        ),
+        (Row("2024", {}), "the time of a Row is an aware datetime, not '2024'"),
     ],
 )
 async def test_what_parse_gives_must_be_rows(answer, reason):
     answers = iter([row(1), answer, row(2, 2.0)])
 
-    assert (await trouble_with(GOOD, parse=lambda document: next(answers))).reason == reason
+    trouble = await trouble_with(GOOD, parse=lambda document: next(answers))
+
+    assert trouble.reason == f"parse gave no row that can be read: {reason}"
+
+
+async def test_a_row_that_cannot_be_read_holds_up_no_other_and_is_told_once_while_it_lasts():
+    """As of an endpoint that lists an asset which has no trade yet."""
+    bad = [Row(None, {}), Row(None, {}), {"time": 3}]
+    answers = iter([[*bad, row(1)], [*bad, row(2)], [row(3)], [bad[0], row(4)]])
+    events: list[FeedEvent] = []
+
+    with serving(GOOD) as server:
+        feed = feed_of(server, parse=lambda document: next(answers))
+        assert await take(feed, 4, tell=events.append) == [row(1), row(2), row(3), row(4)]
+
+    reason = "the time of a Row is an aware datetime, not None"
+    assert events == [RowDropped(f"{reason}; 2 others too"), RowDropped(reason)]
+
+
+async def test_the_parse_of_the_documents_gives_prices_that_are_text():
+    """An exchange's endpoint writes prices as text, so that nobody rounds them."""
+
+    def parse(document):
+        return Row(datetime.fromtimestamp(document["time"], UTC), {"BTC": document["price"], "ETH": document["eth"]})
+
+    with serving(sends({"time": 1704153600, "price": "63012.5", "eth": None})) as server:
+        events: list[FeedEvent] = []
+        [found] = await take(feed_of(server, parse=parse), 1, tell=events.append)
+
+    assert found.prices == {"BTC": 63012.5}
+    assert events == [ValueDropped("ETH", "it is missing (None)", found.time)]
 
 
 @pytest.mark.parametrize(
@@ -457,39 +486,29 @@ async def test_repeats_are_left_out_silently():
     assert events == []
 
 
-async def test_a_late_row_is_left_out_and_told_once():
-    rows, events = await events_of([[2, 2.0]], [[1, 1.0]], [[1, 1.0]], [[3, 3.0]], count=2)
+async def test_a_late_row_and_a_corrected_one_are_passed_once():
+    """The game keeps them for the truth, and tells nobody."""
+    rows, events = await events_of([[2, 2.0]], [[1, 1.0], [2, 2.5]], [[1, 1.0], [2, 2.5]], [[3, 3.0]], count=4)
 
-    assert rows == [row(2, 2.0), row(3, 3.0)]
-    assert events == [
-        RowDropped(
-            "the row of 2024-01-01 00:00:01+00:00 was left out: it came after the one of 2024-01-01 00:00:02+00:00",
-            moment(1),
-        )
-    ]
+    assert rows == [row(2, 2.0), row(1, 1.0), row(2, 2.5), row(3, 3.0)]
+    assert events == []
 
 
-@pytest.mark.parametrize("documents", [[[[2, 2.0]], [[2, 2.5]], [[3, 3.0]]], [[[2, 2.0], [2, 2.5]], [[3, 3.0]]]])
-async def test_other_data_for_the_same_time_is_left_out_and_told(documents):
-    rows, events = await events_of(*documents, count=2)
+async def test_a_row_from_the_future_silences_nobody():
+    """One that is dated a day ahead, as of an endpoint with a wrong time zone."""
+    ahead = (datetime.now(UTC) - START + timedelta(days=1)).total_seconds()
 
-    assert rows == [row(2, 2.0), row(3, 3.0)]
-    assert events == [
-        RowDropped(
-            "a second row of 2024-01-01 00:00:02+00:00 was left out: it differs from the one given before", moment(2)
-        )
-    ]
+    rows, events = await events_of([[1, 1.0], [ahead, 9.0]], [[2, 2.0], [ahead, 9.0]], [[8, 3.0]], count=4, gap="5s")
+
+    assert rows == [row(1, 1.0), row(ahead, 9.0), row(2, 2.0), row(8, 3.0)]
+    assert events == [FeedGap(moment(2), moment(8))]
 
 
-async def test_an_infinite_value_leaves_its_row_out():
-    rows, events = await events_of([[1, -math.inf], [2, 2.0]], count=1)
+async def test_an_infinite_value_is_left_out_of_its_row_and_told_once():
+    rows, events = await events_of([[1, -math.inf], [2, 2.0]], [[3, -math.inf]], count=3)
 
-    assert rows == [row(2, 2.0)]
-    assert events == [
-        RowDropped(
-            "the row of 2024-01-01 00:00:01+00:00 was left out: BTC is -inf, and a value must be finite", moment(1)
-        )
-    ]
+    assert rows == [Row(moment(1), {}), row(2, 2.0), Row(moment(3), {})]
+    assert events == [ValueDropped("BTC", "it is -inf; a value must be finite, or left out", moment(1))]
 
 
 @pytest.mark.parametrize("since", [moment(2), moment(2).replace(tzinfo=None)])
@@ -624,3 +643,159 @@ def test_the_servers_wish_is_the_least_wait_up_to_a_limit(failures, luck, wish):
 
 def test_the_default_backoff_is_the_documented_one():
     assert Backoff() == Backoff(first=0.5, most=30.0)
+
+
+# Standing still
+
+
+def polled_on_virtual_time(documents: Callable[[float], object], seconds: float, **options: object) -> list[FeedEvent]:
+    """What is told of an endpoint that answers so, by the seconds since the beginning, for so long."""
+    events: list[FeedEvent] = []
+
+    async def poll() -> None:
+        began = anyio.current_time()
+        answer = httpx.MockTransport(
+            lambda request: httpx.Response(200, json=documents(round(anyio.current_time() - began, 3)))
+        )
+        feed = PollingFeed("http://example.com", **{"parse": rows_of, "transport": answer} | options)
+        with anyio.move_on_after(seconds):
+            await take(feed, 10**9, tell=events.append)
+
+    on_virtual_time(poll)
+    return events
+
+
+def stood(events: list[FeedEvent]) -> list[tuple[str, float]]:
+    return [(type(event).__name__, pytest.approx(event.seconds, abs=0.01)) for event in events]
+
+
+@pytest.mark.parametrize(
+    "document", [[[1, 1.0]], [], lambda second: [[1, second]]], ids=["the same", "nothing", "a price without a time"]
+)
+def test_a_feed_that_stands_still_is_told_of_while_it_does(document):
+    """An endpoint that repeats one timestamp was played on, with perfect scores."""
+    documents = document if callable(document) else lambda second: document
+
+    events = polled_on_virtual_time(documents, 300.5)
+
+    assert stood(events) == [("FeedStands", 60), ("FeedStands", 120), ("FeedStands", 240)]
+    assert events[0].newest == (None if document == [] else moment(1))
+
+
+def test_a_feed_that_goes_on_is_told_of():
+    events = polled_on_virtual_time(lambda second: [[max(second, 90), 1.0]], 200.5)
+
+    assert stood(events) == [("FeedStands", 60), ("FeedMoves", 91)]
+    assert all(isinstance(event, FeedStands | FeedMoves) for event in events)
+
+
+@pytest.mark.parametrize(("options", "first"), [({"gap": "5s"}, 5), ({"every": 30}, 300), ({"every": 0.5}, 60)])
+def test_how_long_is_too_long_is_the_gap_or_a_minute_or_ten_polls(options, first):
+    events = polled_on_virtual_time(lambda second: [[1, 1.0]], first + 1, **options)
+
+    assert stood(events) == [("FeedStands", first)]
+
+
+# The past
+
+
+def pages(handler: Handler) -> None:
+    """An endpoint with history: at most three rows after the one that is asked for, of which there are ten."""
+    after = int(handler.path.partition("after=")[2])
+    sends([[second, float(second)] for second in range(after + 1, min(after + 4, 11))])(handler)
+
+
+def after_of(time: datetime) -> str:
+    return f"/history?after={int((time - START).total_seconds())}"
+
+
+def by_path(live: Callable[[Handler], None], past: Callable[[Handler], None] = pages) -> Callable[[Handler], None]:
+    return lambda handler: (past if handler.path.startswith("/history") else live)(handler)
+
+
+async def test_what_was_missed_while_the_game_was_down_is_fetched_page_by_page():
+    with serving(by_path(sends([[10, 10.0], [11, 11.0]]))) as server:
+        rows = await take(feed_of(server, past=after_of), 9, since=moment(2))
+
+    assert rows == [row(second, float(second)) for second in range(3, 12)]
+    assert [path for path in server.paths if path != "/prices"] == [
+        f"/history?after={second}" for second in (2, 5, 8, 10)
+    ], "each from the newest row on, until one brings nothing newer"
+
+
+async def test_at_the_very_first_start_nothing_was_missed():
+    with serving(by_path(sends([[11, 11.0]]))) as server:
+        assert await take(feed_of(server, past=after_of), 1) == [row(11, 11.0)]
+
+    assert server.paths == ["/prices"]
+
+
+async def test_the_past_may_be_elsewhere_and_look_otherwise():
+    def parse_past(document):
+        return [row(second, price) for second, price in document["old"]]
+
+    old = sends({"old": [[2, 2.0]]})
+    with serving(old) as archive, serving(sends([[3, 3.0]])) as server:
+        feed = feed_of(server, past=lambda time: f"{archive.url}?from={time:%H}", parse_past=parse_past)
+        assert await take(feed, 2, since=moment(1)) == [row(2, 2.0), row(3, 3.0)]
+
+    assert archive.paths[0] == "/prices?from=00"
+
+
+def test_what_was_missed_in_an_outage_is_fetched_and_in_a_short_one_not():
+    """Polls at 0, 1, 2, ...; the server is down from 3.5 to 6.5, and again for a moment at 9."""
+    asked: list[str] = []
+
+    async def play() -> list[Row]:
+        began = anyio.current_time()
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            second = anyio.current_time() - began
+            if "after" in request.url.params:
+                asked.append(request.url.params["after"])
+                return httpx.Response(200, json=[[n, float(n)] for n in range(int(asked[-1]) + 1, int(second) + 1)])
+            if 3.5 < second < 6.5 or 8.9 < second < 9.05:
+                return httpx.Response(503)
+            return httpx.Response(200, json=[[int(second), float(int(second))]])
+
+        feed = PollingFeed(
+            "http://example.com/",
+            parse=rows_of,
+            past=lambda time: f"?after={int((time - START).total_seconds())}",
+            backoff=Backoff(first=0.1, most=0.1),
+            transport=httpx.MockTransport(answer),
+        )
+        return await take(feed, 12)
+
+    found: list[list[Row]] = []
+
+    async def keep() -> None:
+        found.append(await play())
+
+    on_virtual_time(keep)
+
+    assert found == [[row(second, float(second)) for second in range(12)]]
+    assert asked == ["3", "6"], "a page, and one that says that there is no more"
+
+
+@pytest.mark.parametrize(
+    ("past", "answer", "reason"),
+    [
+        (after_of, sends(b"", 404), "URL/history answered 404 Not Found; check the address and the headers"),
+        (after_of, sends(b"", 500), "URL/history answered 500 Internal Server Error"),
+        (after_of, sends(b"no"), "URL/history answered with something that is not JSON: Expecting value: "),
+        (lambda time: time.nowhere, pages, "past failed on 2024-01-01 00:00:01+00:00: AttributeError: "),
+        (lambda time: None, pages, "past failed on 2024-01-01 00:00:01+00:00: "),
+        (lambda time: "ftp://x/", pages, "past failed on 2024-01-01 00:00:01+00:00: FeedError: 'ftp://x/' is not the "),
+    ],
+)
+async def test_a_past_that_cannot_be_fetched_is_told_and_holds_up_nothing(past, answer, reason):
+    events: list[FeedEvent] = []
+    with serving(by_path(sends([[11, 11.0]]), answer)) as server:
+        rows = await take(feed_of(server, past=past), 1, since=moment(1), tell=events.append)
+
+    assert rows == [row(11, 11.0)]
+    told = "the rows after 2024-01-01 00:00:01+00:00 could not be fetched, and are missing: "
+    root = server.url.removesuffix("/prices")
+    assert events[-1].reason.replace(root, "URL").startswith(told + reason)
+    assert len(events) == (1 if "404" in reason or "past failed" in reason else 3)
