@@ -58,12 +58,15 @@ if TYPE_CHECKING:
     from crunch_game.events import TickPlayed as TickPlayed
     from crunch_game.feeds import Feed as Feed
     from crunch_game.feeds import FeedGap as FeedGap
+    from crunch_game.feeds import FeedMoves as FeedMoves
+    from crunch_game.feeds import FeedStands as FeedStands
     from crunch_game.feeds import FeedTrouble as FeedTrouble
     from crunch_game.feeds import History as History
     from crunch_game.feeds import PollingFeed as PollingFeed
     from crunch_game.feeds import ReplayFeed as ReplayFeed
     from crunch_game.feeds import Row as Row
     from crunch_game.feeds import RowDropped as RowDropped
+    from crunch_game.feeds import ValueDropped as ValueDropped
     from crunch_game.game import Game as Game
     from crunch_game.game import Predict as Predict
     from crunch_game.hosts import InlineHost as InlineHost

@@ -10,7 +10,6 @@ from enum import Enum
 from numbers import Real
 from typing import Any, Final
 
-from crunch_game._public import public
 from crunch_game.errors import FeedError
 from crunch_game.feeds._numbers import NUMERIC, in_microseconds, plain_scalar
 from crunch_game.feeds.base import FeedEvent, Row, ValueDropped
@@ -20,7 +19,6 @@ _MISSING_TYPES: Final = {"NaTType", "NAType"}  # pandas', which raise when they 
 _READY: Final = frozenset({int, bool})
 
 
-@public
 def cleaned(row: object) -> Row:
     """Return a row as every part of a game takes it: with times in UTC, and values of types that JSON has.
 
@@ -40,7 +38,6 @@ def cleaned(row: object) -> Row:
     return Row(moment, clean_values(row.data, refuse), arrived)
 
 
-@public
 class Cleaner:
     """Cleans the rows of one live feed as `cleaned` does, but only leaves out of a row what is infinite or unreadable.
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from crunch_game._public import public
 from crunch_game.feeds.base import FeedMoves, FeedStands
 
 
-@public
 class Standstill:
     """Notices when a feed stands still, and when it goes on. It reads no clock.
 

@@ -111,7 +111,7 @@ def test_a_store_that_is_none(run, command, url, sentence):
     [
         (None, "there is no such file; give the path of a .csv, .csv.gz or .parquet file"),
         ("", "the file is empty; its first line must name the columns"),
-        ("day,BTC\n2024-01-01,1\n", "there is no time column 'time'; name it with time=..., the columns are: day, BTC"),
+        ("day,BTC\n2024-01-01,1\n", "there is no time column; name it with time=..., the columns are: day, BTC"),
         (
             "time,BTC\n2024-01-02,1\n2024-01-01,2\n",
             "its time 2024-01-01 00:00:00+00:00 is not later than 2024-01-02 00:00:00+00:00 of line 2; "
