@@ -30,9 +30,8 @@ def cleaned(row: object) -> Row:
         FeedError: It is no Row, its time is none, or naive, or a value is infinite, or of no type that JSON has.
     """
 
-    def refuse(name: str, reason: str, kind: str) -> None:
-        if kind != "missing":
-            raise FeedError(f"the row of {moment}: {name} is {reason}")
+    def refuse(name: str, unfit: Unfit) -> None:
+        raise FeedError(f"the row of {moment}: {name} is {unfit.reason}")
 
     row, moment, arrived = _frame(row)
     return Row(moment, clean_values(row.data, refuse), arrived)
@@ -58,37 +57,48 @@ class Cleaner:
             FeedError: It is no Row, or its time is none, or naive.
         """
 
-        def drop(name: str, reason: str, kind: str) -> None:
+        def tell(name: str, kind: str, reason: str) -> None:
             if (name, kind) not in self._told:
                 self._told.add((name, kind))
                 self._tell(ValueDropped(name, f"it is {reason}", moment))
 
         row, moment, arrived = _frame(row)
-        return Row(moment, clean_values(row.data, drop), arrived)
+        data = clean_values(
+            row.data,
+            unfit=lambda name, unfit: tell(name, unfit.kind, unfit.reason),
+            missing=lambda name, value: tell(name, "missing", f"missing ({_shown(value)})"),
+        )
+        return Row(moment, data, arrived)
 
 
-def clean_values(values: Mapping[Any, Any], leave_out: Callable[[str, str, str], object]) -> dict[str, Any]:
+def clean_values(
+    values: Mapping[Any, Any],
+    unfit: Callable[[str, Unfit], object],
+    missing: Callable[[str, object], object] | None = None,
+) -> dict[str, Any]:
     """Return the values, of types that JSON has, in a dict of their own: a feed may fill its old one anew.
 
     Args:
         values: By name.
-        leave_out: Called with the name of a value that cannot stay, what it is, in words, and the kind of the fault:
-            "missing", "infinite" or "foreign".
+        unfit: Called with the name of a value that cannot stay, and why.
+        missing: Called with the name of a value that is missing, and what says so.
     """
-    if all(type(name) is str and _is_ready(value) for name, value in values.items()):
-        return dict(values)
     clean: dict[str, Any] = {}
     for label, value in values.items():
-        name = column_name(label)
+        name = label if type(label) is str else column_name(label)
+        kind = type(value)
+        if kind in _READY or (kind is float and math.isfinite(value)):
+            clean[name] = value
+            continue
         try:
             plain = as_json(value)
-        except Unfit as unfit:
-            leave_out(name, unfit.reason, unfit.kind)
+        except Unfit as reason:
+            unfit(name, reason)
             continue
-        if plain is None:
-            leave_out(name, f"missing ({_shown(value)})", "missing")
-        else:
+        if plain is not None:
             clean[name] = plain
+        elif missing is not None:
+            missing(name, value)
     return clean
 
 
@@ -112,6 +122,10 @@ def as_json(value: Any, depth: int = 0) -> Any:
     Raises:
         Unfit: It is infinite, or JSON has no form for it.
     """
+    if value is None:
+        return None
+    if type(value) is str:
+        return _text(value)
     value = plain_scalar(value)
     if isinstance(value, Enum):
         value = value.value
@@ -158,11 +172,6 @@ def column_name(label: object) -> str:
     if isinstance(label, tuple):
         return ".".join(str(level) for level in label if str(level))
     return str(label)
-
-
-def _is_ready(value: object) -> bool:
-    kind = type(value)
-    return kind in _READY or (kind is float and math.isfinite(value))  # type: ignore[arg-type]
 
 
 def _text(value: str) -> str | None:

@@ -17,6 +17,8 @@ def number(value: object) -> float | None:
 
     A bool is none, nor is what is not finite.
     """
+    if type(value) is float:
+        return value if math.isfinite(value) else None
     value = plain_scalar(value)
     if isinstance(value, bool):
         return None

@@ -103,6 +103,8 @@ class PollingFeed:
     """
 
     live = True
+    tells_of_standstills = True
+    """A worker watches over feeds that do not tell themselves."""
 
     def __init__(
         self,

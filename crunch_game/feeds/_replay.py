@@ -11,7 +11,7 @@ from typing import Any
 
 from crunch_game._public import public
 from crunch_game.errors import FeedError
-from crunch_game.feeds._cleaning import clean_values, cleaned, column_name
+from crunch_game.feeds._cleaning import Unfit, clean_values, cleaned, column_name
 from crunch_game.feeds._columns import Columns, Entry, Timed, names_a_key
 from crunch_game.feeds._pivoting import in_order
 from crunch_game.feeds._tables import file_entries, is_pandas, table_entries
@@ -222,8 +222,7 @@ def _check_order(last: Row, row: Row, entry: Entry, last_place: str) -> None:
 
 
 def _values(entry: Entry) -> dict[str, Any]:
-    def refuse(name: str, reason: str, kind: str) -> None:
-        if kind != "missing":
-            raise FeedError(f"{entry.place}: {name} is {reason}")
+    def refuse(name: str, unfit: Unfit) -> None:
+        raise FeedError(f"{entry.place}: {name} is {unfit.reason}")
 
     return clean_values(entry.values, refuse)

@@ -158,24 +158,23 @@ def _csv_lines(lines: Any, path: Path, columns: Columns) -> Iterator[Entry]:
     names = columns.to_read(header, time)
     at = header.index(time)
     values = [_numbers([cells[header.index(name)] for cells in rows]) for name in names]
-    for number, (place, cells) in enumerate(zip(places, rows, strict=True)):
-        yield Entry(place, cells[at], {name: column[number] for name, column in zip(names, values, strict=True)})
+    read = zip(*values, strict=True) if names else iter([()] * len(rows))
+    for place, cells, found in zip(places, rows, read, strict=True):
+        yield Entry(place, cells[at], dict(zip(names, found, strict=True)))
 
 
 def _numbers(texts: Sequence[str]) -> list[object]:
     """Read the cells of a column: numbers, and text. The numbers are ints if all of them are written as such."""
     cells = [_cell(text) for text in texts]
     if any(isinstance(cell, float) and not math.isnan(cell) for cell in cells):
-        return [float(cell) if isinstance(cell, int) else cell for cell in cells]
+        return [float(text) if isinstance(cell, int) else cell for cell, text in zip(cells, texts, strict=True)]
     return list(cells)
 
 
 def _cell(text: str) -> float | str:
     if "_" in text or not text.isascii():  # float() accepts 1_000, which nobody writes in a CSV to mean a number
         return text
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    try:
+        return int(text) if text.strip().lstrip("+-").isdigit() else float(text)
+    except ValueError:
+        return text

@@ -72,9 +72,10 @@ class Times:
             written = value.strip()
             if not NUMERIC.fullmatch(written):
                 return in_utc(datetime.fromisoformat(f"{written}-01" if _MONTH.fullmatch(written) else written))
-            value = Decimal(written)
+            value = int(written) if written.isdigit() else Decimal(written)
         if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-            return self._counted(int(value) if value == int(value) else value, place)
+            whole = int(value)
+            return self._counted(whole if value == whole else value, place)
         return None
 
     def _counted(self, number: float | Decimal, place: str) -> datetime:
