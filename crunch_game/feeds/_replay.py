@@ -49,8 +49,8 @@ class ReplayFeed:
     is an error.
 
     Args:
-        source: The path of a .csv, .csv.gz or .parquet file; a pandas or polars DataFrame; an iterable of Row or of
-            mappings that contain the time; or a Store, of which the rows are replayed as they arrived.
+        source: The path of a .csv, .csv.gz or .parquet file; a pandas or polars DataFrame, or a pandas Series; an iterable of Row
+            or of mappings that contain the time; or a Store, of which the rows are replayed as they arrived.
         time: The name of the time column. Unless given, it is the index of times of a table, or the column that is
             called time, date, datetime or timestamp, in any case of letters. Row objects do not need it.
         columns: The names of the values to read; None reads all but the time.
@@ -158,6 +158,8 @@ def _eager_entries(source: Any, columns: Columns) -> Iterator[Entry] | None:
                 f"{source} is no file; give a store as open_store({source!r}), an endpoint to a PollingFeed"
             )
         return file_entries(Path(source), columns)
+    if hasattr(source, "iloc") and hasattr(source, "to_frame"):  # a pandas Series
+        source = source.to_frame("value" if source.name is None else source.name)
     if is_pandas(source) or hasattr(source, "get_columns"):
         return table_entries(source, "the DataFrame", columns)
     if not isinstance(source, Iterable) or isinstance(source, Mapping | bytes):

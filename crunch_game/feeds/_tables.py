@@ -101,8 +101,8 @@ def _is_needed(name: str, is_unnamed: bool, table: Any, columns: Columns) -> boo
 
 
 def _list_of(values: Any) -> Callable[[], list[object]]:
-    """The values of a column, when they are asked for. As objects, so that ints beside gaps stay ints."""
-    return lambda: list(values.astype(object).tolist())
+    """The values of a column, when they are asked for. A type that knows gaps keeps its ints beside them."""
+    return lambda: list(values.tolist())
 
 
 def _label(label: object, levels: Sequence[object]) -> str:

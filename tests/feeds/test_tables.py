@@ -58,6 +58,14 @@ def test_an_index_of_times_is_the_time_whatever_it_is_called(name, zone):
     assert read(frame) == PLAIN
 
 
+def test_a_series_with_an_index_of_times_is_a_table_of_one_column():
+    series = pd.Series([1, 2], index=DAYS, name="BTC")
+
+    assert read(series) == PLAIN
+    assert read(series.rename(None)) == [Row(JAN1, {"value": 1}), Row(JAN2, {"value": 2})]
+    assert read(tidy().set_index(["date", "symbol"])["close"]) == WIDE
+
+
 @pytest.mark.parametrize("index", [["2024-01-01", "2024-01-02"], [date(2024, 1, 1), date(2024, 1, 2)]])
 @pytest.mark.parametrize("name", [None, "Date"])
 def test_an_index_of_dates_that_are_text_is_the_time(index, name):
