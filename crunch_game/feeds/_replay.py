@@ -49,8 +49,9 @@ class ReplayFeed:
     is an error.
 
     Args:
-        source: The path of a .csv, .csv.gz or .parquet file; a pandas or polars DataFrame, or a pandas Series; an iterable of Row
-            or of mappings that contain the time; or a Store, of which the rows are replayed as they arrived.
+        source: The path of a .csv, .csv.gz or .parquet file; a pandas or polars DataFrame, or a pandas Series; an
+            iterable of Row or of mappings that contain the time; or a Store, of which the rows are replayed as they
+            arrived.
         time: The name of the time column. Unless given, it is the index of times of a table, or the column that is
             called time, date, datetime or timestamp, in any case of letters. Row objects do not need it.
         columns: The names of the values to read; None reads all but the time.
