@@ -57,8 +57,9 @@ def node(
             await node.open(where, port)
             try:
                 serving.tell(f"{named.id} is served at {written(where, node.port)}, as a {workplace.contract.name}")
-                await serving.interrupted()
+                await anyio.sleep_forever()
             finally:
-                await node.close(grace=1.0)
+                with anyio.CancelScope(shield=True):
+                    await node.close(serving.GRACE_SECONDS)
 
-    anyio.run(serve)
+    anyio.run(serving.until_told, serve)

@@ -65,9 +65,9 @@ def orchestrator(
     async def run() -> None:
         async with fleet:
             with board.of(fleet):
-                await serving.interrupted()
+                await anyio.sleep_forever()
 
-    anyio.run(run)
+    anyio.run(serving.until_told, run)
 
 
 class Board:

@@ -1,11 +1,12 @@
-"""What the commands that serve models share: options, the process host, and Ctrl-C."""
+"""What the commands that serve models share: options, the process host, and how they end."""
 
 from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import anyio
 import typer
@@ -14,6 +15,7 @@ from crunch_game.cli._output import escape, screen
 from crunch_game.errors import ResourceError
 from crunch_game.hosts.process import MAX_FRAME, ProcessHost
 from crunch_game.sandbox import Sandbox
+from crunch_game.workers import beside
 
 Logs = Annotated[
     Path | None, typer.Option("--logs", help="The folder for what happens to models, and what they print.")
@@ -25,6 +27,13 @@ CallTimeout = Annotated[
     float,
     typer.Option("--call-timeout", min=0.1, help="Seconds after which a call is ended, and the model's process."),
 ]
+
+
+GRACE_SECONDS: Final = 0.25
+"""For calls under way when a server is told to end. It ends within a second, whatever its clients do."""
+_STUCK_SECONDS: Final = 5.0
+"""After which a server that has been told to end, and has not, can be interrupted."""
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 def host_of(*, sandboxed: bool, network: bool, logs: Path | None) -> ProcessHost:
@@ -47,9 +56,31 @@ def host_of(*, sandboxed: bool, network: bool, logs: Path | None) -> ProcessHost
 
 async def interrupted() -> None:
     """Wait for Ctrl-C or SIGTERM. A second Ctrl-C interrupts at once."""
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with anyio.open_signal_receiver(*_SIGNALS) as signals:
         async for _ in signals:
             return
+
+
+async def until_told(serve: Callable[[], Awaitable[Any]]) -> None:
+    """Run a server until Ctrl-C or SIGTERM, then cancel it, and wait until it has ended, which it shields.
+
+    Further signals change nothing, since it is ending already; only if that takes long, one interrupts at once.
+    """
+    serving = anyio.CancelScope()
+
+    async def listen() -> None:
+        with anyio.open_signal_receiver(*_SIGNALS) as signals:
+            async for _ in signals:
+                break
+            serving.cancel()
+            await anyio.sleep(_STUCK_SECONDS)
+
+    async with beside(listen):
+        with serving:
+            await serve()
+    if serving.cancelled_caught:
+        for each in _SIGNALS:  # whatever is left to do is the interpreter's, and must not end with a traceback
+            signal.signal(each, signal.SIG_IGN)
 
 
 def tell(sentence: str) -> None:

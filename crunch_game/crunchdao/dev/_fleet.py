@@ -25,6 +25,7 @@ from crunch_game.crunchdao.protocol import (
     stop_announcements,
 )
 from crunch_game.errors import ResourceError, UnknownModel, UsageError
+from crunch_game.faults import shortened
 from crunch_game.hosts.process import file_name
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
@@ -200,8 +201,9 @@ class Fleet:
         # A report of another address is about a deployment that has ended since.
         if model.announcement.ip != report.ip and not is_unspecified(model.announcement.ip):
             return False
-        self.reports.append(report)
-        reason = f"{report.failure_code}: {report.failure_reason or 'no reason was given'}"
+        code, why = shortened(report.failure_code), shortened(report.failure_reason or "")
+        self.reports.append(structs.replace(report, failure_code=code, failure_reason=why or report.failure_reason))
+        reason = f"{code}: {why or 'no reason was given'}"
         self._note(model.id, f"a coordinator gave it up: {reason}")
         self._start(self._give_up(model, reason, quarantine=report.failure_code != CONNECTION_FAILED))
         return True
@@ -233,8 +235,12 @@ class Fleet:
             tell=lambda sentence: self._note(submission.id, sentence),
             on_end=lambda fault: self._start(self._revive(node, fault)),
         )
-        await node.open(self._options.host, warn=False)
         self._nodes.add(node)
+        try:
+            await node.open(self._options.host, warn=False)
+        except ResourceError:
+            self._nodes.discard(node)
+            raise
         return node
 
     async def _stop_unservable(self, model: Deployment, error: ResourceError) -> None:

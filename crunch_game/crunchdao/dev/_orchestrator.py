@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import anyio
+
 from crunch_game import events
 from crunch_game._public import public
 from crunch_game.contract import Contract
@@ -122,10 +124,11 @@ class DevOrchestrator:
         await self._end(self._following)
 
     async def _end(self, following: asyncio.Task[None]) -> None:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
-        await self.switchboard.close()
-        await self._stack.aclose()
+        with anyio.CancelScope(shield=True):  # whoever is cancelled must not leave nodes behind, nor a port
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            await self.switchboard.close()
+            await self._stack.aclose()
 
     @property
     def models(self) -> Mapping[str, Deployment]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Literal
+from functools import partial
+from typing import Any, Final, Literal
 from urllib.parse import unquote
 
+import anyio
 import msgspec
 from msgspec.structs import replace
 from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
@@ -20,6 +23,7 @@ from crunch_game.crunchdao.protocol import (
     check,
     is_unspecified,
 )
+from crunch_game.faults import shortened
 
 logger = logging.getLogger("crunch_game")
 
@@ -28,6 +32,8 @@ _quiet.addFilter(lambda record: record.msg != "opening handshake failed")  # a p
 
 _encode = msgspec.json.Encoder().encode
 _reports = msgspec.json.Decoder(FailureReportFrame)
+_FAREWELL_SECONDS: Final = 0.25
+"""For those who are connected to say goodbye, once the server closes."""
 _NO_CRUNCH = '{"error": "crunch_id is required and is expected in the path as /<crunch_id>"}'
 
 
@@ -51,7 +57,8 @@ class Switchboard:
         self._running = running
         self._on_report = on_report
         self._server: Server | None = None
-        self._connections: set[ServerConnection] = set()
+        self._transports: set[asyncio.Transport] = set()
+        """Every connection from its first byte on, though it may never become a WebSocket."""
         self._ours: set[ServerConnection] = set()
 
     @property
@@ -68,7 +75,18 @@ class Switchboard:
         check("orchestrator", host, port)
         # No ping timeout: a coordinator whose own code blocks it for a minute must not be dropped. No origin, which
         # only browsers send: a web page must not talk to a local orchestrator.
-        self._server = await serve(self._serve, host, port, origins=[None], ping_timeout=None, logger=_quiet)
+        connection: Any = partial(
+            _TrackedConnection, self._transports
+        )  # `serve` calls it, though it is annotated as a class
+        self._server = await serve(
+            self._serve,
+            host,
+            port,
+            origins=[None],
+            ping_timeout=None,
+            logger=_quiet,
+            create_connection=connection,
+        )
         self.port = next(iter(self._server.sockets)).getsockname()[1]
 
     def tell(self, *announcements: Announced) -> None:
@@ -79,21 +97,24 @@ class Switchboard:
 
     def drop(self) -> None:
         """Break every connection, without closing it properly."""
-        for connection in self._connections:
-            connection.transport.abort()
+        for transport in list(self._transports):
+            transport.abort()
         self._ours.clear()
 
     async def close(self) -> None:
-        """Close every connection, and stop listening."""
+        """Stop listening, and close every connection; whoever does not say goodbye at once is cut off."""
         if self._server is not None:
             server, self._server = self._server, None
             server.close()
+            with anyio.move_on_after(_FAREWELL_SECONDS):
+                await server.wait_closed()
+                return
+            self.drop()
             await server.wait_closed()
 
     async def _serve(self, connection: ServerConnection) -> None:
         assert connection.request is not None
         crunch_id = unquote(connection.request.path.partition("?")[0]).strip("/")
-        self._connections.add(connection)
         try:
             if not crunch_id:
                 await connection.send(_NO_CRUNCH)
@@ -113,25 +134,40 @@ class Switchboard:
         except ConnectionClosed:
             pass
         finally:
-            self._connections.discard(connection)
             self._ours.discard(connection)
 
     def _receive(self, message: str | bytes, *, known: bool) -> None:
         try:
             reports = _reports.decode(message).data
         except msgspec.MsgspecError as error:
-            logger.warning("a coordinator sent what is no report of a failure: %s", error)
+            logger.warning("a coordinator sent what is no report of a failure: %s", shortened(str(error)))
             return
         for position, report in enumerate(reports, start=1):
             if not known or not self._on_report(report):
                 dropped = len(reports) - position
                 logger.warning(
                     "a coordinator gave up the model %r at %r, and there is none; %d further reports are dropped",
-                    report.model_id,
-                    report.ip,
+                    shortened(report.model_id),
+                    shortened(str(report.ip)),
                     dropped,
                 )
                 return  # as CrunchDAO's orchestrator does
+
+
+class _TrackedConnection(ServerConnection):
+    """A connection that can be cut off from its first byte on: `websockets` waits for those that say nothing."""
+
+    def __init__(self, transports: set[asyncio.Transport], *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._transports = transports
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._transports.add(self.transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transports.discard(self.transport)
+        super().connection_lost(exc)
 
 
 def _send(connection: ServerConnection, event: Literal["init", "update"], announcements: Sequence[Announced]) -> None:

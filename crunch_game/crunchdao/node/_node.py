@@ -91,7 +91,7 @@ class ModelNode:
         self._server: Any = None
         self._health: Any = None
         self._request: asyncio.Task[Any] | None = None
-        self._closing: asyncio.Task[None] | None = None
+        self._closing: tuple[Any, asyncio.Task[None]] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def open(self, host: str = "127.0.0.1", port: int = 0, *, warn: bool = True) -> None:
@@ -119,17 +119,19 @@ class ModelNode:
         if warn and identity is None and not is_loopback(host):
             address = written(host, self.port)
             logger.warning("the node of %s listens on %s, and asks nobody who he is", self.submission.id, address)
+        self._server = server  # from now on close() ends it, also if starting it is cancelled
         await self._set_health(_SERVING)
         await server.start()
-        self._server = server
 
     async def close(self, grace: float | None = None) -> None:
         """Stop serving, and end the instance. A call under way has `grace` seconds to be answered, by default none."""
         if self._server is not None:
             server, self._server = self._server, None
-            self._closing = asyncio.create_task(self._close(server, grace))
+            self._closing = server, asyncio.create_task(self._close(server, grace))
+        elif self._closing is not None and grace is None:
+            await self._closing[0].stop(None)  # whoever closes it without grace does not wait for somebody else's
         if self._closing is not None:
-            await asyncio.shield(self._closing)  # a caller that is cancelled must not leave it half closed
+            await asyncio.shield(self._closing[1])  # a caller that is cancelled must not leave it half closed
 
     async def _close(self, server: Any, grace: float | None) -> None:
         # First, so that clients which watch the health call no more.

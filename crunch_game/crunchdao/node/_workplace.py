@@ -9,6 +9,8 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
 
+import anyio
+
 from crunch_game.contract import Contract, Method
 from crunch_game.hosts.base import Call, Instance, Loaded, Reply, Setup
 from crunch_game.hosts.process import MAX_FRAME, ProcessHost
@@ -50,15 +52,19 @@ class Workplace:
         try:
             await self._host.open(self._setup, self._submissions, self)
         except BaseException:
-            await self._host.close()
+            await self._close()
             raise
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await asyncio.gather(*self._tasks)
-        await self._host.close()
+        await self._close()
+
+    async def _close(self) -> None:
+        with anyio.CancelScope(shield=True):  # whoever is cancelled must not leave processes behind
+            await asyncio.gather(*self._tasks)
+            await self._host.close()
 
     def offers(self, class_name: str) -> bool:
         """Whether the dotted name is one of the base class. Imports nothing: the name comes from a client."""
