@@ -24,7 +24,7 @@ from crunch_game.crunchdao.client._pending import PendingCall, PendingRound
 from crunch_game.crunchdao.client._requests import Requests, setup_request
 from crunch_game.crunchdao.protocol import CREATED, SETUP, Refused, ReplyCode, SetupResponse
 from crunch_game.errors import UsageError
-from crunch_game.faults import describe_exception
+from crunch_game.faults import describe_exception, shortened
 from crunch_game.hosts import TableReader
 from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
 from crunch_game.models import Submission
@@ -75,7 +75,7 @@ class NodeHost:
         try:
             connection = Connection(submission, self._credentials)
         except ValueError as error:
-            raise LoadFailure(Fault("unreachable", str(error))) from None
+            raise LoadFailure(Fault("unreachable", shortened(str(error)))) from None
         try:
             with anyio.move_on_after(timeout):
                 fresh = await self._set_up(submission, connection)
@@ -112,8 +112,8 @@ class NodeHost:
                 self._spoiled.pop(deployment, None)
                 status = SetupResponse.FromString(answer).status
                 if status.code != ReplyCode.SUCCESS:
-                    text = status.message or f"its node says {status.code or 'nothing'}"
-                    raise LoadFailure(Fault(status.code or "UNKNOWN", text))
+                    code, text = replies.told(status)
+                    raise LoadFailure(Fault(code or "UNKNOWN", text or f"its node says {code or 'nothing'}"))
                 return bool(status.message == CREATED)
             except Refused as error:
                 raise LoadFailure(Fault("refused", str(error))) from None
@@ -127,7 +127,7 @@ class NodeHost:
                     text = "its node speaks TLS; give the roster credentials"
                     raise LoadFailure(Fault("refused", text)) from None
             except OSError as error:
-                connection.trouble = str(error) or "it does not answer"
+                connection.trouble = shortened(str(error)) or "it does not answer"
             await asyncio.sleep(backoff.delay(attempt))
         raise AssertionError
 
@@ -223,7 +223,7 @@ def _late(connection: Connection, timeout: float) -> Fault:
     """Why a node was not set up in time."""
     if connection.is_ready:
         return Fault("timeout", f"making it took longer than {timeout:g} s (setup_timeout)")
-    place = f"{connection.host}:{connection.port}"
+    place = shortened(f"{connection.host}:{connection.port}")
     return Fault("unreachable", f"its node at {place} could not be reached within {timeout:g} s: {connection.trouble}")
 
 

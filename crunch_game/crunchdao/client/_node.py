@@ -17,7 +17,7 @@ from crunch_game.crunchdao.client import _replies as replies
 from crunch_game.crunchdao.client._connection import Connection
 from crunch_game.crunchdao.client._pending import PendingCall
 from crunch_game.crunchdao.protocol import CALL, Refused
-from crunch_game.faults import describe_exception
+from crunch_game.faults import describe_exception, shortened
 from crunch_game.hosts import Turns
 from crunch_game.hosts.base import Instance, Reply, Watcher
 from crunch_game.models import Submission
@@ -248,5 +248,5 @@ class Node(Instance):
         except AioRpcError as error:
             return None if replies.is_busy(error) else Fault("unreachable", replies.reason_of(error))
         except (Refused, DecodeError, OSError) as error:
-            return Fault("refused" if isinstance(error, Refused) else "unreachable", str(error))
+            return Fault("refused" if isinstance(error, Refused) else "unreachable", shortened(str(error)))
         return None

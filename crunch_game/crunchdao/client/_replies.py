@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from google.protobuf.message import DecodeError
 from grpc import StatusCode
@@ -10,7 +11,7 @@ from grpc.aio import AioRpcError
 
 from crunch_game.crunchdao.protocol import MAX_MESSAGE, UNSENT, CallResponse, ReplyCode, decode_answer
 from crunch_game.encoding import Undecodable
-from crunch_game.faults import shortened
+from crunch_game.faults import printable, shortened
 from crunch_game.hosts.base import Reply
 from crunch_game.outcomes import Fault
 from crunch_game.policy import Trigger
@@ -24,12 +25,12 @@ def reply_of_answer(data: bytes, elapsed: float, *, table: bool = False) -> Repl
         response = CallResponse.FromString(data)
     except DecodeError:
         return _fault(Trigger.INVALID, "invalid", "its node answered with a message that cannot be read", elapsed)
-    code, message = response.status.code, response.status.message
-    if code == ReplyCode.SUCCESS:
+    if response.status.code == ReplyCode.SUCCESS:
         try:
             return Reply(Trigger.ANSWERED, decode_answer(response.methodResponse, table=table), None, elapsed)
         except Undecodable as error:
             return _fault(Trigger.INVALID, "invalid", f"the answer cannot be read: {shortened(str(error))}", elapsed)
+    code, message = told(response.status)
     if code == ReplyCode.FAILED_PRECONDITION:
         return Reply(Trigger.UNREACHED, None, FORGOTTEN, elapsed)
     if code in (ReplyCode.BAD_IMPLEMENTATION, ReplyCode.INVALID_ARGUMENT):
@@ -44,9 +45,14 @@ def reply_of_answer(data: bytes, elapsed: float, *, table: bool = False) -> Repl
     return _fault(Trigger.RAISED, code or "UNKNOWN", message or f"its node says {code or 'nothing'}", elapsed)
 
 
+def told(status: Any) -> tuple[str, str]:
+    """The code and the message of a node's Status. They are a stranger's words, so they are cut to what can be kept."""
+    return printable(status.code[:_MAX_CODE]), shortened(status.message)
+
+
 def reply_of_error(error: AioRpcError, elapsed: float) -> Reply:
     """The reply that an error of gRPC is: nobody's strike, unless the model's own code is behind it."""
-    details = error.details() or ""
+    details = shortened(error.details() or "")
     if error.code() is StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in details:
         text = f"the answer is too large: at most {MAX_MESSAGE // 2**20} MiB can be sent ({details})"
         return _fault(Trigger.INVALID, "invalid", text, elapsed)
@@ -57,7 +63,7 @@ def reply_of_error(error: AioRpcError, elapsed: float) -> Reply:
 
 def reason_of(error: AioRpcError) -> str:
     """Why a node cannot be asked, as a sentence."""
-    details = error.details() or "it says nothing more"
+    details = shortened(error.details() or "it says nothing more")
     if error.code() in (StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED):
         return f"its node refuses the coordinator: {details}"
     if error.code() is StatusCode.UNIMPLEMENTED:
@@ -88,6 +94,8 @@ def wants_fewer(reply: Reply) -> bool:
     return reply.trigger is Trigger.RAISED and reply.fault is not None and bool(_SURPLUS.search(reply.fault.message))
 
 
+_MAX_CODE = 40
+"""Characters; the longest that the protocol has is 19."""
 _TOO_LARGE = "message larger than max"
 _SURPLUS = re.compile(r"\(\) takes (?:from \d+ to )?\d+ positional arguments? but \d+ (?:was|were) given")
 _UNSENDABLE = re.compile(

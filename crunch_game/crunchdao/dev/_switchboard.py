@@ -75,9 +75,7 @@ class Switchboard:
         check("orchestrator", host, port)
         # No ping timeout: a coordinator whose own code blocks it for a minute must not be dropped. No origin, which
         # only browsers send: a web page must not talk to a local orchestrator.
-        connection: Any = partial(
-            _TrackedConnection, self._transports
-        )  # `serve` calls it, though it is annotated as a class
+        connection: Any = partial(_TrackedConnection, self._transports)  # annotated as a class, but only called
         self._server = await serve(
             self._serve,
             host,

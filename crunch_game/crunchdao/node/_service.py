@@ -22,6 +22,7 @@ from crunch_game.crunchdao.protocol import (
 )
 from crunch_game.encoding import Undecodable, Unsendable
 from crunch_game.errors import ContractError
+from crunch_game.faults import shortened
 from crunch_game.hosts.base import Instance, LoadFailure, Reply
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
@@ -175,5 +176,5 @@ def _called(code: ReplyCode, message: str) -> Any:
 
 
 def _text(message: str) -> str:
-    """Escape lone surrogates, which protobuf refuses."""
-    return message.encode(errors="backslashreplace").decode()
+    """Shorten what may quote the client or the model, and escape what protobuf refuses, such as lone surrogates."""
+    return shortened(message)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from crunch_game.crunchdao.protocol._frames import FailureReportFrame as FailureReportFrame
     from crunch_game.crunchdao.protocol._frames import IncomingFrame as IncomingFrame
     from crunch_game.crunchdao.protocol._frames import RunState as RunState
+    from crunch_game.crunchdao.protocol._frames import report_message as report_message
     from crunch_game.crunchdao.protocol._frames import stop_announcements as stop_announcements
     from crunch_game.crunchdao.protocol._messages import CALL as CALL
     from crunch_game.crunchdao.protocol._messages import CREATED as CREATED

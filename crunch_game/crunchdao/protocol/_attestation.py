@@ -14,6 +14,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from crunch_game.faults import shortened
 from crunch_game.models import Submission
 
 _MESSAGE: Final = "x-server-auth-message"
@@ -22,7 +23,13 @@ _WALLET: Final = "x-server-wallet-pubkey"
 
 
 class Refused(Exception):
-    """A node is not the one that was announced, or refuses us; the message says why."""
+    """A node is not the one that was announced, or refuses us; the message says why.
+
+    It may quote what the node sent, and is therefore shortened.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(shortened(why))
 
 
 class WalletAttestation(msgspec.Struct, frozen=True):

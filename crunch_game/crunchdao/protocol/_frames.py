@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec.structs import replace
 
+from crunch_game.faults import shortened
 from crunch_game.models import Submission
 
 CONNECTION_FAILED: Final = "CONNECTION_FAILED"
@@ -42,7 +43,7 @@ class Announced(msgspec.Struct, frozen=True):
             id=self.model_id,
             source=f"{host}:{self.port}",
             deployment_id=self.deployment_id,
-            name=str(infos.get("model_name") or ""),
+            name=shortened(str(infos.get("model_name") or "")),
             info=infos,
             away=self.state == RunState.RECOVERING,
         )
@@ -106,3 +107,23 @@ class FailureReportFrame(msgspec.Struct, frozen=True):
 
     event: Literal["report_failure"]
     data: list[FailureReport]
+
+
+MAX_REPORT_BYTES: Final = 2**19
+"""Of a whole report. An orchestrator closes the connection at a message of more than 1 MiB, and does nothing."""
+
+
+def report_message(report: FailureReport) -> str:
+    """Return the message that reports one model. A long reason is cut in its middle, and says so.
+
+    Raises:
+        ValueError: It is too large all the same: what was announced of the model is, and cannot be cut.
+    """
+    reason = report.failure_reason
+    cut = replace(report, failure_reason=None if reason is None else shortened(reason))
+    # One report a message: if one matches no model, the orchestrator drops those after it.
+    message = msgspec.json.encode(FailureReportFrame("report_failure", [cut]))
+    if len(message) > MAX_REPORT_BYTES:
+        text = f"it takes {len(message)} bytes, and at most {MAX_REPORT_BYTES} are sent; its id or address is too long"
+        raise ValueError(text)
+    return message.decode()

@@ -192,6 +192,20 @@ async def test_a_model_that_is_given_up_is_stopped_until_it_has_new_code(write):
         assert (await one.told())[0][:2] == ("alice", "RUNNING")
 
 
+async def test_a_long_reason_is_kept_as_what_can_be_shown(write):
+    write("alice", counting(1))
+    ear = Ear()
+
+    async with orchestrator_of(write, on_event=ear) as orchestrator, coordinator(orchestrator) as (one, _):
+        await one.report("alice", "MULTIPLE_FAILED", "no\x1bidea" * 60_000)
+
+        stopped = await ear.next(events.ModelStopped)
+        for kept in (stopped.reason, orchestrator.models["alice"].last_note, orchestrator.reports[0].failure_reason):
+            assert "no\\x1bidea" in kept
+            assert "\x1b" not in kept
+            assert len(kept) < 20_000
+
+
 async def test_a_lost_connection_stops_a_model_and_puts_it_in_no_quarantine(write):
     write("alice", counting(1))
     ear = Ear()

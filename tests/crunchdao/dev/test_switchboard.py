@@ -255,3 +255,17 @@ async def test_a_taken_port_is_a_sentence(board):
 
 def test_the_websockets_library_logs_to_ours():
     assert logging.getLogger("crunch_game.websockets").parent is logging.getLogger("crunch_game")
+
+
+async def test_a_coordinators_words_are_cut_where_they_are_told(board, caplog):
+    long = "x\x1b" * 50_000
+
+    await heard_from(
+        board,
+        json.dumps({"event": long, "data": []}),
+        reported(report(long)),
+        reported(report("alice", ip=long)),
+    )
+
+    assert len(caplog.messages) == 3
+    assert all(len(text) < 40_000 and "\x1b" not in text for text in caplog.messages)

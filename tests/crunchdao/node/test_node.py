@@ -80,6 +80,21 @@ async def once_free(ask):
 # Setup
 
 
+async def test_a_clients_words_come_back_cut(serve):
+    caller, _ = await serve(PLAIN)
+    long = "x" * (40 << 20)
+
+    for asked in (caller.setup(long), caller.call(f"_{long}")):
+        code, message = said(await asked)
+        assert code in ("INVALID_ARGUMENT", "FAILED_PRECONDITION")
+        assert len(message) < 10_000
+    await caller.setup()
+    for method in (f"_{long}", long):
+        code, message = said(await caller.call(method))
+        assert code in ("INVALID_ARGUMENT", "BAD_IMPLEMENTATION")
+        assert len(message) < 10_000
+
+
 async def test_a_model_is_set_up_with_arguments_once(serve):
     caller, _ = await serve(PLAIN)
 
