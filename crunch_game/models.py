@@ -26,6 +26,8 @@ class Submission:
         name: The model's name for people; the id unless told.
         info: What else the roster knows of it.
         away: Whether its roster says that it cannot be reached for now. It stays in the game.
+        sole: Whether its roster says that nothing older of the model runs any more, here or elsewhere: then the older
+            code does not play on if this cannot be loaded.
     """
 
     id: str
@@ -34,6 +36,7 @@ class Submission:
     name: str = ""
     info: Mapping[str, Any] = field(default_factory=dict)
     away: bool = False
+    sole: bool = False
 
     if TYPE_CHECKING:  # what may be given is more than what is kept
 
@@ -45,6 +48,7 @@ class Submission:
             name: str = "",
             info: Mapping[str, Any] = ...,
             away: bool = False,
+            sole: bool = False,
         ) -> None: ...
 
     def __post_init__(self) -> None:

@@ -85,6 +85,7 @@ class Instances:
     def bring_up(self, seat: Seat, delay: float = 0.0) -> None:
         """Load the seat's submission in the background, `delay` seconds from now; an earlier load is given up."""
         self.cancel_load(seat)
+        seat.unloaded, seat.unreached = None, False
         seat.loading = scope = anyio.CancelScope()
         self._tasks.start_soon(self._load, seat, seat.submission, scope, delay)
 
@@ -163,9 +164,21 @@ class Instances:
     def _not_loaded(self, seat: Seat, submission: Submission, fault: Fault, cause: Cause | None) -> None:
         """Tell that the load failed; the old code plays on, if it does."""
         seat.loading = None
-        if seat.instance is None:
-            seat.model.deployment_id = submission.deployment_id
-            seat.take(Trigger.LOAD_FAILED, time.monotonic(), fault.message)
+        seat.unloaded, seat.unreached = fault.message, fault.kind in _UNREACHED
+        if seat.instance is None or seat.submission.sole:
+            self.fail(seat, fault.message)
         self._notify(News(submission, State.FAILED, fault, cause=cause))
         self.await_no_more(seat)
         self._emit(events.ModelLoadFailed(seat.model.id, submission.deployment_id, fault))
+
+    def fail(self, seat: Seat, reason: str) -> None:
+        """Nothing of the model plays: its newest code could not be loaded, and its older code runs no more."""
+        if seat.instance is not None:
+            self.end(seat)
+            seat.take(Trigger.READMIT, time.monotonic())
+        seat.model.deployment_id = seat.submission.deployment_id
+        seat.take(Trigger.LOAD_FAILED, time.monotonic(), reason)
+
+
+_UNREACHED = ("unreachable", "refused")
+"""Kinds of the faults of a load that never got as far as the submission."""

@@ -81,7 +81,7 @@ class Lineup:
         """Open the host with the roster's first models, then follow its changes for good."""
         self._tasks.start_soon(self._listen)
         if isinstance(self._roster, RemoteRoster):
-            self._roster.listen(lambda event: self._hear(partial(self._emit, event)))
+            self._roster.listen(lambda event: self._hear(partial(self._hear_of_roster, event)))
         async with aclosing(self._roster.follow()) as snapshots:
             opened = False
             async for snapshot in snapshots:
@@ -119,6 +119,8 @@ class Lineup:
                 self._interrupt(seat)
             elif before.away or before.source != submission.source:
                 self._move(seat)
+            elif submission.sole and seat.unloaded is not None and seat.instance is not None:
+                self._instances.fail(seat, seat.unloaded)
 
     def _join(self, submission: Submission) -> None:
         seat = self.seats[submission.id] = Seat(submission, time.monotonic())
@@ -130,8 +132,9 @@ class Lineup:
     def _redeploy(self, seat: Seat) -> None:
         """Load the new code; the old plays on until it is ready, unless it was out of the game already."""
         if seat.health.state in (State.FAILED, State.STOPPED):
-            seat.take(Trigger.READMIT, time.monotonic())
-        self._instances.bring_up(seat)
+            self._try_again(seat)
+        else:
+            self._instances.bring_up(seat)
 
     def _interrupt(self, seat: Seat) -> None:
         """The roster says that the model is away for now: nothing of it is left, and nothing is held against it."""
@@ -143,13 +146,27 @@ class Lineup:
     def _move(self, seat: Seat) -> None:
         """The same code is back, or runs elsewhere; its strikes stay."""
         state = seat.health.state
-        if state is State.STOPPED or seat.submission.away:
+        if seat.submission.away or (state is State.STOPPED and not seat.unreached):
             return
         if state is State.UNREACHABLE:
             self._apply(seat, Trigger.RESTART, Fault("moved", "its node is back"))
-            return
-        if state is State.FAILED:
-            seat.take(Trigger.READMIT, time.monotonic())
+        elif state in (State.FAILED, State.STOPPED):
+            self._try_again(seat)
+        else:
+            self._instances.bring_up(seat)
+
+    def _hear_of_roster(self, event: events.RosterLost | events.RosterFound) -> None:
+        """Tell the author. Whoever could not be reached is tried again once the roster is: both may have been us."""
+        self._emit(event)
+        if isinstance(event, events.RosterFound):
+            for seat in self.seats.values():
+                if seat.unreached and seat.health.state in (State.FAILED, State.STOPPED) and not seat.submission.away:
+                    self._try_again(seat)
+
+    def _try_again(self, seat: Seat) -> None:
+        """Load it afresh, with clean strikes."""
+        seat.take(Trigger.READMIT, time.monotonic())
+        self._notify(News(seat.submission, State.JOINING))
         self._instances.bring_up(seat)
 
     def _leave(self, seat: Seat) -> None:
@@ -272,6 +289,7 @@ class Lineup:
             self._instances.end(seat)  # the fault was the old code's; the new code on its way is to play
         else:
             self._retire(seat)
+            seat.unreached = cause is Cause.UNREACHABLE
         reason = seat.health.reason or "stopped"
         self._emit(events.ModelStopped(seat.model.id, seat.deployment_id, reason, fault))
         self._notify(News(seat.submission, State.STOPPED, fault, reason, cause if is_newest else None))
@@ -294,5 +312,4 @@ class Lineup:
     def readmit(self, seat: Seat) -> None:
         """Start a model afresh, with clean strikes; one that plays is ended first."""
         self._instances.end(seat)
-        seat.take(Trigger.READMIT, time.monotonic())
-        self._instances.bring_up(seat)
+        self._try_again(seat)

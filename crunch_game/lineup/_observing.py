@@ -19,8 +19,9 @@ class News:
 
     Attributes:
         submission: The deployment.
-        state: JOINING when its model is new in the roster, READY when it begins to play, FAILED when it could not be
-            loaded, UNREACHABLE when its roster says that it is away, STOPPED or LEFT.
+        state: JOINING when its model is new in the roster or, out of the game, gets another try, READY when it begins
+            to play, FAILED when it could not be loaded, UNREACHABLE when its roster says that it is
+            away, STOPPED or LEFT.
         fault: What was wrong, of one that FAILED, or that is STOPPED for it.
         reason: Why, of one that is STOPPED.
         cause: Whose doing it was; None when it is not to be told to whoever keeps the roster.

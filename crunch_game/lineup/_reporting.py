@@ -58,6 +58,8 @@ class Reporting(Observer):
         model_id = news.submission.id
         if news.state is State.JOINING:
             self._loads[model_id] = "none"
+            self._held.pop(model_id, None)
+            self._roster.started(news.submission)
         elif news.state is State.READY:
             self._loads[model_id] = "success"
             self._held.pop(model_id, None)

@@ -59,6 +59,10 @@ class Seat(Player):
         self.loading: anyio.CancelScope | None = None
         self.losses = 0
         """How often in a row the connection was lost before a fresh instance played."""
+        self.unloaded: str | None = None
+        """Why what the roster last said could not be loaded, if so; older code may play on."""
+        self.unreached = False
+        """Whether it is out of the game because it could not be reached: it is tried again where it moves."""
 
 
 class Fresh(Player):

@@ -41,6 +41,10 @@ class RemoteRoster(Roster, Protocol):
         """Call `tell` whenever the roster is lost or found from now on."""
         ...
 
+    def started(self, submission: Submission) -> None:
+        """Take note that a deployment is loaded, if again, then afresh: what was said of it before holds no longer."""
+        ...
+
     def stopped(self, submission: Submission, cause: Cause, reason: str, fault: Fault | None) -> None:
         """Take note that a deployment was stopped or could not be loaded. Not called for faults of the game."""
         ...

@@ -82,6 +82,7 @@ async def test_an_observer_hears_what_becomes_of_every_deployment(roster, observ
         tasks.cancel_scope.cancel()
     assert [news for news in observer.heard if news.submission.id == "a"] == [
         News(a, State.STOPPED, None, "enough", Cause.AUTHOR),
+        News(new, State.JOINING),
         News(new, State.READY),
         News(away, State.UNREACHABLE),
         News(away, State.LEFT),

@@ -19,6 +19,10 @@ class Kept:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, Cause, str]] = []
+        self.begun: list[str] = []
+
+    def started(self, submission) -> None:
+        self.begun.append(submission.id)
 
     def stopped(self, submission, cause, reason, fault) -> None:
         self.told.append((submission.id, cause, reason))
@@ -92,6 +96,16 @@ def test_a_failed_load_of_a_model_that_leaves_is_not_told(hear, roster):
     hear(State.LEFT, "a")
     hear(State.READY, "b")
     assert roster.told == []
+
+
+def test_what_gets_another_try_is_told_of_no_more_until_that_has_ended(hear, roster):
+    hear(State.JOINING, "a", "b")
+    fails(hear, "a")
+    hear(State.JOINING, "a")
+    hear(State.READY, "b")
+    assert (roster.begun, roster.told) == (["a", "b", "a"], [])
+    fails(hear, "a")
+    assert roster.told == [("a", Cause.NOT_LOADED, "no such module")]
 
 
 def test_a_stop_is_told_at_once_if_it_has_a_cause(hear, roster):

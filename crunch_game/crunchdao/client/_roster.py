@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
-from collections import deque
+import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -20,17 +21,18 @@ from crunch_game._public import public
 from crunch_game.crunchdao.client import _backoff as backoff
 from crunch_game.crunchdao.client._credentials import Credentials
 from crunch_game.crunchdao.client._host import NodeHost, need_asyncio
+from crunch_game.crunchdao.client._reports import Due, Reports
 from crunch_game.crunchdao.protocol import (
     CONNECTION_FAILED,
     Announced,
-    FailureReport,
-    FailureReportFrame,
     IncomingFrame,
     RunState,
+    report_message,
     written,
 )
 from crunch_game.errors import GameError
 from crunch_game.events import RosterFound, RosterLost
+from crunch_game.faults import shortened
 from crunch_game.hosts.base import Host
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
@@ -40,6 +42,8 @@ logger = logging.getLogger("crunch_game")
 
 _FIRST_FRAME_TIMEOUT: Final = 5.0
 """Seconds to wait for the orchestrator's first frame; after that the game begins without models."""
+_FAREWELL_SECONDS: Final = 0.25
+"""For what is still to be reported when the game ends, and then for the orchestrator to say goodbye."""
 
 
 @public
@@ -76,9 +80,10 @@ class CrunchRoster:
         self._report_failures = report_failures
         self._host = NodeHost(credentials)
         self._announced = Announcements()
-        self._reports: deque[tuple[Submission, str, str]] = deque()
+        self._reports = Reports()
         self._changed = asyncio.Event()
-        self._reports_waiting = asyncio.Event()
+        self._reports_changed = asyncio.Event()
+        self._all_reported = asyncio.Event()
         self._tell: Callable[[RosterLost | RosterFound], None] = lambda event: None
         self._attempt = 0
         self._lost = False
@@ -93,13 +98,18 @@ class CrunchRoster:
         self._tell = tell
 
     def stopped(self, submission: Submission, cause: Cause, reason: str, fault: Fault | None) -> None:
-        """Report to the orchestrator that a deployment is out."""
+        """Report to the orchestrator that a deployment is out, and again until it no longer announces it."""
         if self._report_failures:
             code = _CODES[cause]
             if cause is Cause.NOT_LOADED and fault is not None:
                 code = _LOAD_CODES.get(fault.kind, code)
-            self._reports.append((submission, code, reason))
-            self._reports_waiting.set()
+            self._reports.add(submission, code, reason)
+            self._all_reported.clear()
+            self._reports_changed.set()
+
+    def started(self, submission: Submission) -> None:
+        """Report a model no more, since it is loaded again."""
+        self._reports.withdraw(submission.id)
 
     async def follow(self) -> AsyncGenerator[Mapping[str, Submission]]:
         """Yield the models that run, now and after every change.
@@ -121,8 +131,11 @@ class CrunchRoster:
                 yield self._announced.snapshot()
                 await self._changed.wait()
         finally:
-            connecting.cancel()
             with anyio.CancelScope(shield=True):
+                if self._is_heard:
+                    with anyio.move_on_after(_FAREWELL_SECONDS):
+                        await self._all_reported.wait()
+                connecting.cancel()
                 await asyncio.wait([connecting])
 
     async def _stay_connected(self) -> None:
@@ -135,7 +148,7 @@ class CrunchRoster:
                 trouble = str(error) or type(error).__name__
             if not self._lost:
                 self._lost = True
-                self._tell(RosterLost(f"{self.url}: {trouble}"))
+                self._tell(RosterLost(f"{self.url}: {shortened(trouble)}"))
             await asyncio.sleep(backoff.delay(self._attempt))
             self._attempt += 1
 
@@ -157,43 +170,61 @@ class CrunchRoster:
             self._warn_unreadable(str(error))
             return
         if frame.error is not None:
-            raise GameError(f"the orchestrator at {self.url} refuses the crunch id {self.crunch_id!r}: {frame.error}")
+            why = shortened(frame.error)
+            raise GameError(f"the orchestrator at {self.url} refuses the crunch id {self.crunch_id!r}: {why}")
         if frame.event == "init":
             self._announced.init(frame.announced(self._warn_unreadable))
             self._attempt = 0
             if self._lost:
                 self._lost = False
+                self._reports.found(time.monotonic())
                 self._tell(RosterFound())
             # For an unknown crunch id, the orchestrator sends an empty list instead of an error.
             if not frame.data and not self._initialized:
                 text = "the orchestrator at %s runs no model for the crunch id %r; is the id right?"
                 logger.warning(text, self.url, self.crunch_id)
             self._initialized = True
-            self._reports_waiting.set()
         elif frame.event == "update":
             self._announced.update(frame.announced(self._warn_unreadable))
         self._changed.set()
+        self._reports_changed.set()
 
     def _warn_unreadable(self, what: str) -> None:
-        logger.warning("the orchestrator at %s sent what cannot be read: %s", self.url, what)
+        logger.warning("the orchestrator at %s sent what cannot be read: %s", self.url, shortened(what))
+
+    @property
+    def _is_heard(self) -> bool:
+        """Whether the orchestrator is there, and has said what it announces."""
+        return self._initialized and not self._lost
 
     async def _report(self, socket: ClientConnection) -> None:
-        """Send the reports of deployments that the orchestrator still announces."""
+        """Send what is to be reported whenever it is due, one after the other, as long as the connection lasts."""
         with suppress(ConnectionClosed):
             while True:
-                await self._reports_waiting.wait()
-                self._reports_waiting.clear()
-                while self._reports and self._initialized and not self._lost:
-                    submission, code, reason = self._reports[0]
-                    announced = self._announced.find(submission.id, submission.deployment_id)
-                    if announced is not None:
-                        report = FailureReport(
-                            model_id=announced.model_id, failure_code=code, failure_reason=reason, ip=announced.ip
-                        )
-                        # One report a frame: if one matches no model, the orchestrator drops those after it.
-                        frame = FailureReportFrame("report_failure", [report])
-                        await socket.send(msgspec.json.encode(frame).decode())
-                    self._reports.popleft()
+                self._reports_changed.clear()
+                wait = None
+                if self._is_heard:
+                    while (due := self._reports.next(self._announced.playing, time.monotonic())) is not None:
+                        await self._send(socket, due)
+                    self._all_reported.set()
+                    wait = self._reports.wait(time.monotonic())
+                with anyio.move_on_after(wait):
+                    await self._reports_changed.wait()
+
+    async def _send(self, socket: ClientConnection, due: Due) -> None:
+        report = due.report
+        try:
+            message = report_message(report)
+        except ValueError as error:
+            model_id = shortened(report.model_id)
+            logger.warning("the model %s cannot be reported to the orchestrator at %s: %s", model_id, self.url, error)
+            self._reports.withdraw(report.model_id)
+            return
+        await socket.send(message)
+        self._reports.made(report.model_id, time.monotonic())
+        if due.number == 2:
+            text = "the orchestrator at %s still announces %s, which was reported as %s; it is told again, ever later"
+            logger.warning(text, self.url, report.model_id, report.failure_code)
 
 
 class Announcements:
@@ -229,12 +260,15 @@ class Announcements:
 
     def snapshot(self) -> dict[str, Submission]:
         """Return the submissions that play, by model id."""
-        playing = {model_id: list(deployments.values())[-1] for model_id, deployments in self._running.items()}
-        return {model_id: announced.submission for model_id, announced in playing.items()}
+        return {
+            model_id: dataclasses.replace(list(deployments.values())[-1].submission, sole=len(deployments) == 1)
+            for model_id, deployments in self._running.items()
+        }
 
-    def find(self, model_id: str, deployment_id: str) -> Announced | None:
-        """Return the deployment if it runs."""
-        return self._running.get(model_id, {}).get(deployment_id)
+    def playing(self, model_id: str) -> Announced | None:
+        """Return the deployment of the model that plays; None if none runs."""
+        deployments = self._running.get(model_id)
+        return list(deployments.values())[-1] if deployments else None
 
 
 _OPTIONS: Final[Mapping[str, Any]] = {
@@ -242,7 +276,7 @@ _OPTIONS: Final[Mapping[str, Any]] = {
     "ping_interval": 10,
     "ping_timeout": 10,
     "max_size": 2**26,
-    "close_timeout": 1,
+    "close_timeout": _FAREWELL_SECONDS,
 }
 
 # The orchestrator's codes for why a model is out.

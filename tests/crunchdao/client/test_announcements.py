@@ -94,7 +94,7 @@ def test_only_what_was_started_and_not_stopped_since_plays(history):
     assert announcements.snapshot().keys() == {model_id for model_id, _ in alive}
     for model_id, submission in announcements.snapshot().items():
         assert (model_id, submission.deployment_id) in alive
-        assert announcements.find(model_id, submission.deployment_id) is not None
+        assert announcements.playing(model_id).deployment_id == submission.deployment_id
 
 
 def test_a_frame_is_read_entry_by_entry():

@@ -114,6 +114,59 @@ async def test_the_old_code_plays_on_when_the_new_is_stopped_at_once(running, lo
             assert old.rests == 0
 
 
+def unmade():
+    raise ImportError("No Inherited class found")
+
+
+@pytest.mark.parametrize("first", ["the old is stopped", "the new fails"])
+@pytest.mark.parametrize("old_is", ["there still", "gone"])
+async def test_when_the_new_code_fails_what_was_stopped_for_it_is_asked_no_more(running, log, seen, first, old_is):
+    gate = asyncio.Event()
+
+    async def fail():
+        await gate.wait()
+        unmade()
+
+    async with orchestrator() as there, node(Tracker) as old, node(fail) as new, node(Tracker) as bob:
+        await there.run("alice", old.port, "d1")
+        await there.run("bob", bob.port)
+        async with running(roster(there)) as runner:
+            await there.run("alice", new.port, "d2")
+            if first == "the new fails":
+                gate.set()
+                await log.until(ModelLoadFailed, "alice")
+                assert (await runner.tick({}))["alice"].status is Status.OK  # the old plays on
+            if old_is == "gone":
+                await old.kill()
+                await seen(lambda: runner.models["alice"].state is State.UNREACHABLE)
+            await there.stop("alice", "d1")
+            await there.run("carol", bob.port)
+            await log.until(ModelJoined, "carol")  # whatever was said before is known
+            gate.set()
+            await log.until(ModelLoadFailed, "alice")
+            asked = len(old.calls)
+
+            played = await runner.tick({})
+            assert (played["alice"].status, played["bob"].status) == (Status.SKIPPED, Status.OK)
+            assert played["alice"].error.message == "it could not be loaded: No Inherited class found"
+            assert runner.models["alice"].state is State.FAILED
+            assert runner.models["alice"].deployment_id == "d2"
+            assert len(old.calls) == asked
+
+
+async def test_the_old_code_plays_on_when_the_new_fails_and_it_still_runs(running, log):
+    async with orchestrator() as there, node(Tracker) as old, node(unmade) as new:
+        await there.run("alice", old.port, "d1")
+        async with running(roster(there)) as runner:
+            await there.run("alice", new.port, "d2")
+            await log.until(ModelLoadFailed, "alice")
+            assert (await runner.predict())["alice"].value == 0.1
+            await there.stop("alice", "d2")
+            await log.until(ModelReady, "alice", 2)
+            assert (await runner.predict())["alice"].value == 0.1
+            assert runner.models["alice"].deployment_id == "d1"
+
+
 async def test_when_only_names_change_nothing_is_loaded_again(running, log, seen):
     async with orchestrator() as there, node(Tracker) as alice:
         await there.run("alice", alice.port)
