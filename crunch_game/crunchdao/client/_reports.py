@@ -16,7 +16,7 @@ MIN_PAUSE_SECONDS: Final = 1.0
 """Between two reports to an orchestrator that was lost in between, which may have died before it did anything."""
 
 
-class Due(NamedTuple):
+class DueReport(NamedTuple):
     """A report that is to be made now; `number` is 1 for the first one of its deployment."""
 
     report: FailureReport
@@ -24,7 +24,7 @@ class Due(NamedTuple):
 
 
 @dataclass
-class _Kept:
+class _KeptReport:
     deployment_id: str
     code: str
     reason: str
@@ -40,11 +40,11 @@ class Reports:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[str, _KeptReport] = {}
 
     def add(self, submission: Submission, code: str, reason: str) -> None:
         """A deployment is out, and is to be reported at once."""
-        self._kept[submission.id] = _Kept(submission.deployment_id, code, reason)
+        self._kept[submission.id] = _KeptReport(submission.deployment_id, code, reason)
 
     def withdraw(self, model_id: str) -> None:
         """The model gets another chance, or cannot be reported."""
@@ -61,7 +61,7 @@ class Reports:
             elif kept.times:
                 kept.due = min(kept.due, max(now, kept.sent + MIN_PAUSE_SECONDS))
 
-    def next(self, playing: Callable[[str], Announced | None], now: float) -> Due | None:
+    def next(self, playing: Callable[[str], Announced | None], now: float) -> DueReport | None:
         """Return a report that is due; None if there is none for now.
 
         Args:
@@ -75,7 +75,7 @@ class Reports:
                 del self._kept[model_id]
             elif kept.due <= now:
                 reported = {"failure_code": kept.code, "failure_reason": kept.reason}
-                return Due(FailureReport(model_id=model_id, ip=announced.ip, **reported), kept.times + 1)
+                return DueReport(FailureReport(model_id=model_id, ip=announced.ip, **reported), kept.times + 1)
         return None
 
     def made(self, model_id: str, now: float) -> None:

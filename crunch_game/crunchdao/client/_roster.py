@@ -21,7 +21,7 @@ from crunch_game._public import public
 from crunch_game.crunchdao.client import _backoff as backoff
 from crunch_game.crunchdao.client._credentials import Credentials
 from crunch_game.crunchdao.client._host import NodeHost, need_asyncio
-from crunch_game.crunchdao.client._reports import Due, Reports
+from crunch_game.crunchdao.client._reports import DueReport, Reports
 from crunch_game.crunchdao.protocol import (
     CONNECTION_FAILED,
     Announced,
@@ -211,7 +211,7 @@ class CrunchRoster:
                 with anyio.move_on_after(wait):
                     await self._reports_changed.wait()
 
-    async def _send(self, socket: ClientConnection, due: Due) -> None:
+    async def _send(self, socket: ClientConnection, due: DueReport) -> None:
         report = due.report
         try:
             message = report_message(report)
