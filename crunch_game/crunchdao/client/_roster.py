@@ -43,7 +43,7 @@ logger = logging.getLogger("crunch_game")
 _FIRST_FRAME_TIMEOUT: Final = 5.0
 """Seconds to wait for the orchestrator's first frame; after that the game begins without models."""
 _FAREWELL_SECONDS: Final = 0.25
-"""For what is still to be reported when the game ends, and then for the orchestrator to say goodbye."""
+"""For the orchestrator to say goodbye when the game ends."""
 
 
 @public
@@ -83,7 +83,6 @@ class CrunchRoster:
         self._reports = Reports()
         self._changed = asyncio.Event()
         self._reports_changed = asyncio.Event()
-        self._all_reported = asyncio.Event()
         self._tell: Callable[[RosterLost | RosterFound], None] = lambda event: None
         self._attempt = 0
         self._lost = False
@@ -104,7 +103,6 @@ class CrunchRoster:
             if cause is Cause.NOT_LOADED and fault is not None:
                 code = _LOAD_CODES.get(fault.kind, code)
             self._reports.add(submission, code, reason)
-            self._all_reported.clear()
             self._reports_changed.set()
 
     def started(self, submission: Submission) -> None:
@@ -131,11 +129,8 @@ class CrunchRoster:
                 yield self._announced.snapshot()
                 await self._changed.wait()
         finally:
+            connecting.cancel()
             with anyio.CancelScope(shield=True):
-                if self._is_heard:
-                    with anyio.move_on_after(_FAREWELL_SECONDS):
-                        await self._all_reported.wait()
-                connecting.cancel()
                 await asyncio.wait([connecting])
 
     async def _stay_connected(self) -> None:
@@ -192,21 +187,15 @@ class CrunchRoster:
     def _warn_unreadable(self, what: str) -> None:
         logger.warning("the orchestrator at %s sent what cannot be read: %s", self.url, shortened(what))
 
-    @property
-    def _is_heard(self) -> bool:
-        """Whether the orchestrator is there, and has said what it announces."""
-        return self._initialized and not self._lost
-
     async def _report(self, socket: ClientConnection) -> None:
         """Send what is to be reported whenever it is due, one after the other, as long as the connection lasts."""
         with suppress(ConnectionClosed):
             while True:
                 self._reports_changed.clear()
                 wait = None
-                if self._is_heard:
+                if self._initialized and not self._lost:
                     while (due := self._reports.next(self._announced.playing, time.monotonic())) is not None:
                         await self._send(socket, due)
-                    self._all_reported.set()
                     wait = self._reports.wait(time.monotonic())
                 with anyio.move_on_after(wait):
                     await self._reports_changed.wait()

@@ -300,6 +300,23 @@ async def test_a_game_begins_without_the_orchestrator_if_it_must(running, log, m
         assert len(log.of(RosterLost)) == 1
 
 
+async def test_a_game_ends_though_the_orchestrator_does_not_say_goodbye(running):
+    async with orchestrator() as there:
+        async with running(roster(there)):
+            for socket in there._sockets:
+                socket.transport.pause_reading()
+            began = time.monotonic()
+        took = time.monotonic() - began
+        for socket in there._sockets:
+            socket.transport.abort()
+    assert took < 20 * GOODBYE
+
+
+GOODBYE = 0.25
+"""Seconds that an orchestrator has for it; twenty times that is half of what the library would wait, and not a slow
+machine."""
+
+
 # What else an orchestrator says.
 
 
