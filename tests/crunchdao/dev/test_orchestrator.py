@@ -9,6 +9,7 @@ import os
 import shutil
 import textwrap
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio
 import grpc
@@ -558,3 +559,26 @@ def test_on_trio_it_says_that_it_cannot(write):
 
     with pytest.raises(UsageError, match="the orchestrator runs on asyncio, as gRPC does"):
         trio.run(begin)
+
+
+async def test_an_orchestrator_whose_task_is_cancelled_leaves_no_port_and_no_model(write):
+    write("alice", counting(1))
+    with anyio.CancelScope() as scope:
+        async with orchestrator_of(write) as orchestrator, coordinator(orchestrator) as (_, models):
+            ports = [orchestrator.port, models["alice"]["port"]]
+            assert await count(models["alice"]["port"]) == 1
+            before = children()
+            scope.cancel()
+            await anyio.sleep_forever()
+
+    assert before
+    assert not before & children()
+    for port in ports:
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+
+
+def children() -> set[str]:
+    """The process ids of this process's children, such as a fork server."""
+    tasks = Path("/proc/self/task").iterdir()
+    return {pid for task in tasks for pid in (task / "children").read_text().split()}

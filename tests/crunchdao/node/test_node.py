@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import socket
 import textwrap
 from contextlib import AsyncExitStack
 
@@ -485,3 +486,28 @@ async def test_closing_ends_what_is_under_way_and_leaves_no_process(serve, tmp_p
     writer.close()
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+async def test_whoever_closes_a_node_at_once_does_not_wait_for_anothers_grace(serve, tmp_path):
+    caller, served = await serve(GATED)
+    os.mkfifo(tmp_path / "gate")
+    await caller.setup()
+    held = asyncio.ensure_future(caller.call("predict", 1, timeout=None))
+    writer = await asyncio.to_thread((tmp_path / "gate").open, "w")
+    patient = asyncio.ensure_future(served.node.close(grace=600))
+    with anyio.fail_after(30):
+        while await asyncio.to_thread(is_served, served.node.port):  # until it listens no more
+            pass
+        assert not patient.done()
+
+        await served.node.close()
+
+        await patient
+    with pytest.raises(grpc.aio.AioRpcError):
+        await held
+    writer.close()
+
+
+def is_served(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
