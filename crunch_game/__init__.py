@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from crunch_game.rosters import RemoteRoster as RemoteRoster
     from crunch_game.rosters import Roster as Roster
     from crunch_game.rosters import StaticRoster as StaticRoster
+    from crunch_game.runner import MethodCall as MethodCall
     from crunch_game.runner import ModelRunner as ModelRunner
     from crunch_game.sandbox import Sandbox as Sandbox
     from crunch_game.scoring import CRPS as CRPS

@@ -1,68 +1,201 @@
-"""One round: every model asked at once, its answer checked, its strikes counted, one outcome for each."""
+"""A round, or several: every model asked at once, its answer checked, its strikes counted, one outcome for each."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import field
 from itertools import chain, repeat
 from typing import Any, NamedTuple
 
-from crunch_game.contract import Mismatch
+import anyio
+import anyio.lowlevel
+
+from crunch_game._public import record
+from crunch_game.contract import Contract, Mismatch
 from crunch_game.errors import ContractError
 from crunch_game.events import FieldFault
-from crunch_game.hosts.base import Call, Host, Instance, Reply
+from crunch_game.hosts.base import Asked, BatchHost, Call, Host, Instance, Reply
 from crunch_game.lineup import Observer, Player, Verdict
-from crunch_game.outcomes import Fault, Kind, Outcome, Status
+from crunch_game.models import Model
+from crunch_game.outcomes import Fault, Kind, Outcome, Round, Status
 from crunch_game.policy import ANSWERED, ASKED, TABLE, Cause, Health, Policy, State, Step, Trigger, is_field_fault
 
 _OK = Status.OK  # looked up once, as policy.ANSWERED
 
 
+PerModel = Callable[[Model], Mapping[str, Any]]
+Players = Mapping[Player, Mapping[str, Any] | None]
+"""Who is to be asked, each with further keyword arguments."""
+Enact = Callable[[list[Verdict], FieldFault | None], None]
+
+
+@record
+class MethodCall:
+    """One call of a batch: what `ModelRunner.call` takes, as a record.
+
+    Attributes:
+        method: A method of the contract.
+        args: For the method; they stay positional.
+        kwargs: For the method, by keyword.
+        timeout: Seconds that every model has; the policy's budget unless given.
+        per_model: Gives a model's further keyword arguments.
+        key: What strikes are counted under; the method's name unless given.
+    """
+
+    method: str
+    args: Sequence[Any] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    timeout: float | None = None
+    per_model: PerModel | None = None
+    key: str | None = None
+
+
+def checked(asked: MethodCall, players: Iterable[Player], contract: Contract, policy: Policy) -> tuple[Call, Players]:
+    """The call, and each player's further keyword arguments.
+
+    Raises:
+        ContractError: The contract has no such method, or the arguments do not fit it.
+    """
+    name, per_model, timeout = asked.method, asked.per_model, asked.timeout
+    method = contract.method(name)
+    args, kwargs = method.bind(asked.args, asked.kwargs, partial=per_model is not None)
+    if timeout is not None and not 0 < timeout < float("inf"):
+        raise ContractError(f"the timeout of {name} is {timeout!r}; it must be seconds, more than 0 and finite")
+    if asked.key is not None and (not isinstance(asked.key, str) or not asked.key):
+        raise ContractError(f"the key of {name} is {asked.key!r}; it must be text: strikes are counted under it")
+    extras: Players = {
+        player: method.extra(asked.args, asked.kwargs, per_model(player.model)) if per_model is not None else None
+        for player in players
+    }
+    return Call(method, args, kwargs, timeout or policy.budget(name), asked.key), extras
+
+
 async def play(
     call: Call,
-    players: Mapping[Player, Mapping[str, Any] | None],
+    players: Players,
     host: Host,
     policy: Policy,
     observers: Iterable[Observer],
-    enact: Callable[[list[Verdict], FieldFault | None], None],
+    enact: Enact,
     *,
     each: bool,
 ) -> AsyncGenerator[list[Outcome]]:
-    """Ask the players; the values of `players` are further keyword arguments for one.
+    """Ask the players.
 
     Gives outcomes in batches, one for every player by the deadline; as they come when `each` is true. Strikes are
     counted once the last is in, since only then it shows whether the game itself is at fault; what follows from them
     is for `enact` to do.
     """
-    followers = [follow for observer in observers if (follow := observer.follow(call, players)) is not None]
-    tally = _Tally(call, policy)
-    skipped, asked = [], {}
-    now = time.monotonic()
-    for player, extra in players.items():
-        outcome = tally.begin(player, now)
-        if outcome is not None:
-            skipped.append(outcome)
-        elif player.instance is not None:
-            asked[player.instance] = extra
-    if skipped:
-        yield skipped
-    if not asked:
+    played = _Played(call, players, policy, observers)
+    if played.skipped:
+        yield played.skipped
+    if not played.asked:
         return
     try:
-        async with aclosing(host.ask(call, asked, each=each)) as batches:
+        async with aclosing(host.ask(call, played.asked, each=each)) as batches:
             async for batch in batches:
-                outcomes = [tally.end(instance, reply) for instance, reply in batch]
-                for follow in followers:
-                    follow(outcomes)
-                yield outcomes
+                yield played.take(batch)
     except ContractError:
-        tally.withdraw()
+        played.tally.withdraw()
         raise
     finally:
         # Here, since who streams a round may leave it before its end; what has ended counts all the same.
-        enact(*tally.settle())
+        enact(*played.tally.settle())
+
+
+async def play_together(
+    calls: Sequence[Call],
+    players: Sequence[Players],
+    host: Host,
+    policy: Policy,
+    observers: Sequence[Observer],
+    enact: Enact,
+) -> list[Round]:
+    """Ask the same players several calls, through which each works in their order and at its own pace.
+
+    Strikes are counted once everything is in, as for one call: call by call, each with its own `enact`.
+    """
+    began = time.monotonic()
+    played = [_Played(call, own, policy, observers) for call, own in zip(calls, players, strict=True)]
+    outcomes: list[dict[str, Outcome]] = [{outcome.model_id: outcome for outcome in each.skipped} for each in played]
+    ends = [began] * len(played)
+
+    def take(number: int, batch: Sequence[tuple[Instance, Reply]]) -> None:
+        outcomes[number].update((outcome.model_id, outcome) for outcome in played[number].take(batch))
+        ends[number] = time.monotonic()
+
+    try:
+        if any(each.asked for each in played):
+            await _ask_all(host, [(each.call, each.asked) for each in played], take)
+    except ContractError:
+        for each in played:
+            each.tally.withdraw()
+        raise
+    finally:
+        for each in played:
+            enact(*each.tally.settle())
+    return [
+        Round(call.method.name, {player.model.id: mine[player.model.id] for player in own}, end - began)
+        for call, own, mine, end in zip(calls, players, outcomes, ends, strict=True)
+    ]
+
+
+async def _ask_all(
+    host: Host,
+    asks: Sequence[tuple[Call, Asked]],
+    take: Callable[[int, Sequence[tuple[Instance, Reply]]], None],
+) -> None:
+    """Ask them together where the host can; else all at once, in their order."""
+    if isinstance(host, BatchHost):
+        async with aclosing(host.ask_together(asks)) as batches:
+            async for number, batch in batches:
+                take(number, batch)
+        return
+    failed: list[Exception] = []
+
+    async def ask(number: int, call: Call, asked: Asked) -> None:
+        try:
+            async with aclosing(host.ask(call, asked, each=False)) as batches:
+                async for batch in batches:
+                    take(number, batch)
+        except Exception as error:  # noqa: BLE001 - raised below: a task group would make a group of it
+            failed.append(error)
+            tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        for number, (call, asked) in enumerate(asks):
+            tasks.start_soon(ask, number, call, asked)
+            await anyio.lowlevel.checkpoint()  # it begins before the next one does, on trio too
+    if failed:
+        raise failed[0]
+
+
+class _Played:
+    """One call while it is played: who is asked, and what comes of it."""
+
+    def __init__(self, call: Call, players: Players, policy: Policy, observers: Iterable[Observer]) -> None:
+        self.call = call
+        self.tally = _Tally(call, policy)
+        self.skipped: list[Outcome] = []
+        self.asked: dict[Instance, Mapping[str, Any] | None] = {}
+        self._followers = [follow for observer in observers if (follow := observer.follow(call, players)) is not None]
+        now = time.monotonic()
+        for player, extra in players.items():
+            outcome = self.tally.begin(player, now)
+            if outcome is not None:
+                self.skipped.append(outcome)
+            elif player.instance is not None:
+                self.asked[player.instance] = extra
+
+    def take(self, batch: Sequence[tuple[Instance, Reply]]) -> list[Outcome]:
+        """The outcomes of some replies."""
+        outcomes = [self.tally.end(instance, reply) for instance, reply in batch]
+        for follow in self._followers:
+            follow(outcomes)
+        return outcomes
 
 
 class _Asked(NamedTuple):
@@ -83,6 +216,7 @@ class _Tally:
 
     def __init__(self, call: Call, policy: Policy) -> None:
         self._method, self._budget, self._read = call.method.name, call.timeout, call.method.read
+        self._counted_as = call.counted_as
         self._policy = policy
         self._asked: dict[Instance, _Asked] = {}
         self._ended: list[_Ended] = []
@@ -167,8 +301,8 @@ class _Tally:
         player, before, step, fault = ended
         late = step.status is Status.TIMEOUT
         if count and step.strike != "none":
-            player.take(Trigger.COUNTED, now, strikes=player.health.counted(self._method, step.strike))
-            over = player.health.over(self._method, self._policy)
+            player.take(Trigger.COUNTED, now, strikes=player.health.counted(self._counted_as, step.strike))
+            over = player.health.over(self._counted_as, self._policy)
             if over is not None:
                 reason = f"{over}; the last: {fault.message}" if fault else over
                 return Verdict(player, Trigger.STOP, fault, reason, Cause.TIMEOUTS if late else Cause.FAILURES)

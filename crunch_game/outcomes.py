@@ -61,7 +61,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
         status: How the call ended.
         value: The validated answer when the status is OK, else None.
         error: The fault when the status is not OK, else None.
-        elapsed: Seconds from the moment the round began to the answer; 0 when it was not called.
+        elapsed: Seconds from the moment when its budget began to the answer; 0 when it was not called. A budget begins
+            with the round or, while the model is at an earlier call that is within its own budget, after that call.
         budget: Seconds that the model had.
     """
 

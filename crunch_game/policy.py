@@ -1,4 +1,4 @@
-"""What happens to a model: one pure table, the strikes that are counted per method, and their limits.
+"""What happens to a model: one pure table, the strikes that are counted per method or key, and their limits.
 
 Hosts, rounds and the lineup say what they saw; `Health.after` answers with the outcome of the call, whether it counts,
 and the state that follows. Nothing here reads a clock, sends, starts or stops anything.
@@ -49,8 +49,8 @@ class Policy:
         timeouts: Seconds by method, where a method has another budget.
         setup_timeout: Seconds for loading: imports, `__init__`, the factory.
         unreachable_timeout: Seconds that a lost connection is waited for before the model is stopped.
-        max_consecutive_failures: At this many failures of one method in a row the model is stopped.
-        max_consecutive_timeouts: At this many timeouts of one method in a row the model is stopped.
+        max_consecutive_failures: At this many failures of one method, or of one key, in a row the model is stopped.
+        max_consecutive_timeouts: The same of timeouts.
         on_timeout: "keep" lets a late model finish; "restart" ends its process and starts it afresh.
         field_fault_share: At this share of failed calls in one round the game is at fault: nobody gets a strike.
         field_fault_min: Fewer models than this are no field.
@@ -244,7 +244,7 @@ TABLE: Mapping[tuple[State, Trigger], Step] = MappingProxyType(_STEPS)
 
 @dataclass(frozen=True, slots=True)
 class Strikes:
-    """How often one method failed, and was late, since its last success."""
+    """How often one method, or one key, failed, and was late, since its last success."""
 
     failures: int = 0
     timeouts: int = 0
@@ -256,7 +256,7 @@ class Health(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         state: The state.
         since: Seconds on the runner's clock at which it entered the state.
-        strikes: Strikes by method; methods without any are absent.
+        strikes: Strikes by what they are counted under: a method's name, or a key. What has none is absent.
         reason: Why it is not playing, or None.
         deaths: How often it died lately; the next restart waits the longer for it.
         loaded: Seconds on the runner's clock at which the instance became ready, or None.
@@ -310,22 +310,22 @@ class Health(msgspec.Struct, frozen=True, gc=False):
         loaded = now if trigger is Trigger.REDEPLOYED else None
         return Health(state, now, strikes or {}, loaded=loaded, strike_epoch=self.strike_epoch + 1)
 
-    def counted(self, method: str, kind: Kind) -> Mapping[str, Strikes]:
-        """The strikes with one more of the method, or with none of it when it succeeded: what COUNTED takes."""
-        strikes = self.strikes.get(method)
+    def counted(self, name: str, kind: Kind) -> Mapping[str, Strikes]:
+        """The strikes with one more of a method or key, or with none of it when it succeeded: what COUNTED takes."""
+        strikes = self.strikes.get(name)
         if kind == "none" or (kind == "success" and strikes is None):
             return self.strikes
-        others = {name: value for name, value in self.strikes.items() if name != method}
+        others = {other: value for other, value in self.strikes.items() if other != name}
         if kind == "success":
             return others
         strikes = strikes or Strikes()
         if kind == "failure":
-            return {**others, method: replace(strikes, failures=strikes.failures + 1)}
-        return {**others, method: replace(strikes, timeouts=strikes.timeouts + 1)}
+            return {**others, name: replace(strikes, failures=strikes.failures + 1)}
+        return {**others, name: replace(strikes, timeouts=strikes.timeouts + 1)}
 
-    def over(self, method: str, policy: Policy) -> str | None:
-        """Why the model must be stopped, once the method has reached a limit; else None."""
-        strikes = self.strikes.get(method)
+    def over(self, name: str, policy: Policy) -> str | None:
+        """Why the model must be stopped, once a method or key has reached a limit; else None."""
+        strikes = self.strikes.get(name)
         if strikes is None:
             return None
         for count, most, what in (
@@ -333,7 +333,7 @@ class Health(msgspec.Struct, frozen=True, gc=False):
             (strikes.timeouts, policy.max_consecutive_timeouts, "timeout"),
         ):
             if most and count >= most:
-                return f"{counted(count, what)} of {method} in a row (the limit is {most})"
+                return f"{counted(count, what)} of {name} in a row (the limit is {most})"
         return None
 
 

@@ -19,8 +19,9 @@ from crunch_game import _rounds as rounds
 from crunch_game import events
 from crunch_game._importing import alias_main
 from crunch_game._public import public
+from crunch_game._rounds import MethodCall, PerModel
 from crunch_game.contract import Contract
-from crunch_game.errors import ContractError, GameError, UsageError
+from crunch_game.errors import GameError, UsageError
 from crunch_game.hosts.base import Call, Host, Setup
 from crunch_game.lineup import Fresh, Lineup, Observer, Player
 from crunch_game.loading import AutoLoader, Loader
@@ -30,13 +31,12 @@ from crunch_game.policy import Cause, Policy
 from crunch_game.rosters.base import Roster
 from crunch_game.sources import SourceLike
 
-__all__ = ["JoinHook", "ModelRunner", "Models", "PerModel", "Selection"]
+__all__ = ["JoinHook", "MethodCall", "ModelRunner", "Models", "PerModel", "Selection"]
 
 logger = logging.getLogger("crunch_game")
 
 Models = Roster | str | os.PathLike[str] | Iterable[SourceLike | Submission]
 Selection = Iterable[str] | Callable[[Model], bool]
-PerModel = Callable[[Model], Mapping[str, Any]]
 JoinHook = Callable[[Model, "ModelRunner"], Awaitable[Any]]
 
 
@@ -194,9 +194,12 @@ class ModelRunner:
         models: Selection | None = None,
         per_model: PerModel | None = None,
         timeout: float | None = None,
+        key: str | None = None,
         **kwargs: Any,
     ) -> Round:
         """Ask one method of every model at once.
+
+        A model that is still at an earlier call, within that one's budget, is asked after it; its budget begins then.
 
         Args:
             method: A method of the contract.
@@ -204,6 +207,7 @@ class ModelRunner:
             models: Ids, or a predicate on Model; the whole roster unless given. An empty one calls nobody.
             per_model: Gives a model's further keyword arguments.
             timeout: Seconds that every model has; the policy's budget unless given.
+            key: What strikes are counted under; the method's name unless given.
             **kwargs: For the method.
 
         Returns:
@@ -215,7 +219,7 @@ class ModelRunner:
             UsageError: The runner is not running.
         """
         began = time.monotonic()
-        players, call = self._prepare(method, args, kwargs, models, per_model, timeout)
+        call, players = self._prepare(MethodCall(method, args, kwargs, timeout, per_model, key), self._selected(models))
         outcomes: dict[str, Outcome] = {}
         async with aclosing(self._play(call, players, each=False)) as batches:
             async for batch in batches:
@@ -224,6 +228,29 @@ class ModelRunner:
         ordered = {player.model.id: outcomes[player.model.id] for player in players}
         return Round(method, ordered, time.monotonic() - began)
 
+    async def batch(self, calls: Sequence[MethodCall], *, models: Selection | None = None) -> list[Round]:
+        """Ask several calls of every model at once, through which each works in their order and at its own pace.
+
+        Each call has its own budget, which begins when the model gets to it: call `k` is over at the latest after the
+        first `k` budgets, and a model that is slow makes no other wait. Strikes are counted once everything is in.
+
+        Args:
+            calls: What is asked.
+            models: Ids, or a predicate on Model; the whole roster unless given. An empty one calls nobody.
+
+        Returns:
+            A round for each call, in their order, with one outcome for every model asked.
+
+        Raises:
+            ContractError: As `call`, of any of them. No model was called.
+            UnknownModel: An id was never in the game.
+            UsageError: The runner is not running.
+        """
+        lineup, selected = self._entered, list(self._selected(models))
+        prepared = [self._prepare(each, selected) for each in calls]
+        asked, players = [call for call, _ in prepared], [own for _, own in prepared]
+        return await rounds.play_together(asked, players, self._host, self.policy, lineup.observers, lineup.enact)
+
     async def stream(
         self,
         method: str,
@@ -231,10 +258,11 @@ class ModelRunner:
         models: Selection | None = None,
         per_model: PerModel | None = None,
         timeout: float | None = None,
+        key: str | None = None,
         **kwargs: Any,
     ) -> AsyncGenerator[Outcome]:
         """As `call`, but the outcomes come one by one, as soon as they are known. Strikes count at the end."""
-        players, call = self._prepare(method, args, kwargs, models, per_model, timeout)
+        call, players = self._prepare(MethodCall(method, args, kwargs, timeout, per_model, key), self._selected(models))
         async with aclosing(self._play(call, players, each=True)) as batches:
             async for batch in batches:
                 for outcome in batch:
@@ -248,27 +276,10 @@ class ModelRunner:
         """`call("predict", ...)`: ask every model what will happen."""
         return await self.call("predict", *args, **kwargs)
 
-    def _prepare(
-        self,
-        name: str,
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        models: Selection | None,
-        per_model: PerModel | None,
-        timeout: float | None,
-    ) -> tuple[dict[Player, Mapping[str, Any] | None], Call]:
-        method = self.contract.method(name)
-        checked, named = method.bind(args, kwargs, partial=per_model is not None)
-        if timeout is not None and not 0 < timeout < float("inf"):
-            raise ContractError(f"the timeout of {name} is {timeout!r}; it must be seconds, more than 0 and finite")
-        players: dict[Player, Mapping[str, Any] | None] = {}
-        for player in self._selected(models):
-            players[player] = method.extra(args, kwargs, per_model(player.model)) if per_model is not None else None
-        return players, Call(method, checked, named, timeout or self.policy.budget(name))
+    def _prepare(self, asked: MethodCall, players: Iterable[Player]) -> tuple[Call, rounds.Players]:
+        return rounds.checked(asked, players, self.contract, self.policy)
 
-    def _play(
-        self, call: Call, players: Mapping[Player, Mapping[str, Any] | None], *, each: bool
-    ) -> AsyncGenerator[list[Outcome]]:
+    def _play(self, call: Call, players: rounds.Players, *, each: bool) -> AsyncGenerator[list[Outcome]]:
         lineup = self._entered
         return rounds.play(call, players, self._host, self.policy, lineup.observers, lineup.enact, each=each)
 

@@ -6,7 +6,7 @@ a notebook too, whose own loop is busy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, Self
@@ -54,6 +54,10 @@ class ModelRunner:
     def call(self, method: str, *args: Any, **kwargs: Any) -> Round:
         """As ModelRunner.call."""
         return self._portal.call(partial(self._runner.call, method, *args, **kwargs))
+
+    def batch(self, calls: Sequence[_runner.MethodCall], *, models: _runner.Selection | None = None) -> list[Round]:
+        """As ModelRunner.batch."""
+        return self._portal.call(partial(self._runner.batch, calls, models=models))
 
     def stream(self, method: str, *args: Any, **kwargs: Any) -> Iterator[Outcome]:
         """As ModelRunner.stream."""

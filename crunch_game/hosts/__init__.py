@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from crunch_game.hosts._inline import InlineHost as InlineHost
     from crunch_game.hosts._tables import TableReader as TableReader
     from crunch_game.hosts._turns import Turns as Turns
+    from crunch_game.hosts.base import Asked as Asked
+    from crunch_game.hosts.base import BatchHost as BatchHost
     from crunch_game.hosts.base import Call as Call
     from crunch_game.hosts.base import Host as Host
     from crunch_game.hosts.base import Instance as Instance

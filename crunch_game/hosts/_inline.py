@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 
 import anyio.lowlevel
 
@@ -15,7 +15,7 @@ from crunch_game.encoding import Undecodable, Unsendable, decode, decode_answer,
 from crunch_game.errors import LoadError
 from crunch_game.faults import fault_of, own_frames
 from crunch_game.hosts._calling import Callee
-from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
+from crunch_game.hosts.base import Asked, Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
 from crunch_game.loading import make_model
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
@@ -77,29 +77,43 @@ class InlineHost:
         told = tuple(str(warning.message) for warning in caught)
         return Loaded(_Inline(submission, Callee(model, setup.contract), code.scope), told)
 
-    async def ask(
-        self, call: Call, asked: Mapping[Instance, Mapping[str, Any] | None], *, each: bool
-    ) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
+    async def ask(self, call: Call, asked: Asked, *, each: bool) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
         """Call one model after the other."""
-        with sendable(f"the arguments of {call.method.owner}.{call.method.name}"):
-            body = encode((call.args, call.kwargs))
+        async with aclosing(self._ask([(call, asked)], each=each)) as batches:
+            async for _, replies in batches:
+                yield replies
+
+    def ask_together(
+        self, asks: Sequence[tuple[Call, Asked]]
+    ) -> AsyncGenerator[tuple[int, Sequence[tuple[Instance, Reply]]]]:
+        """Make one call after the other."""
+        return self._ask(asks, each=False)
+
+    async def _ask(
+        self, asks: Sequence[tuple[Call, Asked]], *, each: bool
+    ) -> AsyncGenerator[tuple[int, Sequence[tuple[Instance, Reply]]]]:
+        encoded = []
+        for call, asked in asks:
             # All are encoded before the first model is called: the author's mistake must not stop a round half-way.
-            extras = {instance: encode(extra) if extra else None for instance, extra in asked.items()}
+            with sendable(f"the arguments of {call.method.owner}.{call.method.name}"):
+                extras = {instance: encode(extra) if extra else None for instance, extra in asked.items()}
+                encoded.append((call, encode((call.args, call.kwargs)), extras))
         # Models run without awaiting anything, so that a cancellation must get its chance here.
         await anyio.lowlevel.checkpoint()
-        replies: list[tuple[Instance, Reply]] = []
-        for instance, extra in extras.items():
-            assert isinstance(instance, _Inline)
-            replies.append((instance, self._reply(instance, call, body, extra)))
-            if each or len(replies) == len(extras):
-                try:
-                    yield replies
-                finally:
-                    # A model that was late has answered by now: it is free for the next call.
-                    for late, reply in replies:
-                        if reply.trigger is Trigger.DEADLINE:
-                            self._watcher.happened(late, Trigger.LATE, None)
-                    replies = []
+        for number, (call, body, extras) in enumerate(encoded):
+            replies: list[tuple[Instance, Reply]] = []
+            for count, (instance, extra) in enumerate(extras.items(), 1):
+                assert isinstance(instance, _Inline)
+                replies.append((instance, self._reply(instance, call, body, extra)))
+                if each or count == len(extras):
+                    try:
+                        yield number, replies
+                    finally:
+                        # A model that was late has answered by now: it is free for the next call.
+                        for late, reply in replies:
+                            if reply.trigger is Trigger.DEADLINE:
+                                self._watcher.happened(late, Trigger.LATE, None)
+                        replies = []
 
     def _reply(self, instance: _Inline, call: Call, body: bytes, extra: bytes | None) -> Reply:
         args, kwargs = decode(body)

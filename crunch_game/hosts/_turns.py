@@ -1,4 +1,4 @@
-"""One model's calls, one at a time: which is asked next, which answer is late, and what the model is busy with.
+"""One model's calls, one at a time: which is asked next and by when, which answer is late, what the model is busy with.
 
 It does no I/O and reads no clock: whoever asks a model (the engine a process, the NodeHost a node) says what happens,
 and when. So the rules are the same in a process and on a node, and so are the sentences about a missed budget.
@@ -6,6 +6,7 @@ and when. So the rules are the same in a process and on a node, and so are the s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -13,12 +14,16 @@ _RELEASE_SECONDS: Final = 0.1
 """How long a model may go on refusing calls after it was done with one, before that is somebody else's doing."""
 
 
-class _Named(Protocol):
+class _Budgeted(Protocol):
     @property
     def method(self) -> str: ...
 
+    @property
+    def timeout(self) -> float:
+        """The call's budget, in seconds."""
 
-CallT = TypeVar("CallT", bound=_Named)
+
+CallT = TypeVar("CallT", bound=_Budgeted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,10 @@ class Turns(Generic[CallT]):
     A call that is missed, or given up, while the model is at it is overdue: its answer can no longer be taken for
     anything but a late one, and until then the model is busy.
 
+    One budget runs at a time: that of the current call or, while only overdue calls hold the model, that of the first
+    in the queue. A call that waits behind others that are within their own budgets has not begun. So k calls in a row
+    are over at the latest after the sum of their k budgets.
+
     Args:
         max_overdue: Overdue calls that may run beside the next. 0 for a process, which answers in order. A node's
             answer may be lost on its way, and then nothing would ever tell that the node is free: it is asked anyway.
@@ -69,14 +78,27 @@ class Turns(Generic[CallT]):
     Attributes:
         current: The call that the model is at and whose answer is waited for.
         queue: The calls that wait for their turn.
+        since: When the budget began that runs now.
     """
 
     # A thousand models take turns: lists, since an empty deque takes half a KiB, which a processor would have to fetch.
-    __slots__ = ("_asked", "_last", "_max_overdue", "_overdue", "_refused", "_refused_for", "current", "queue")
+    __slots__ = (
+        "_asked",
+        "_last",
+        "_max_overdue",
+        "_overdue",
+        "_refused",
+        "_refused_for",
+        "_together",
+        "current",
+        "queue",
+        "since",
+    )
 
     def __init__(self, max_overdue: int = 0) -> None:
         self.current: CallT | None = None
         self.queue: list[CallT] = []
+        self.since = 0.0
         self._asked = 0.0
         """When the current call was asked."""
         self._overdue: dict[CallT, float] = {}
@@ -87,6 +109,19 @@ class Turns(Generic[CallT]):
         self._refused: CallT | None = None
         self._refused_for: tuple[str, float] | None = None
         """The call of ours that kept the model from the refused one, and since when; None if it was somebody else's."""
+        self._together = 0
+        """How many of the calls that were asked together the model is not done with."""
+
+    @property
+    def running(self) -> CallT | None:
+        """The call whose budget runs; None if nobody waits for any."""
+        return self.current or (self.queue[0] if self.queue else None)
+
+    @property
+    def deadline(self) -> float:
+        """When the budget that runs now is over; infinity if none does."""
+        running = self.running
+        return float("inf") if running is None else self.since + running.timeout
 
     @property
     def oldest(self) -> CallT | None:
@@ -100,20 +135,48 @@ class Turns(Generic[CallT]):
             return None
         return self.oldest
 
+    @property
+    def _handed_ahead(self) -> int:
+        """How many of the queue's first calls the model has got already."""
+        return max(0, self._together - len(self._overdue) - (self.current is not None))
+
+    def elapsed(self, call: CallT, now: float) -> float:
+        """Seconds of its budget that a call has had; 0 if that has not begun."""
+        return now - self.since if call is self.running else 0.0
+
     def add(self, call: CallT, now: float) -> bool:
         """Let the call wait for its turn, behind those that wait already. Returns whether it is to be asked now."""
         if self.queue or self.current is not None or len(self._overdue) > self._max_overdue:
+            if self.running is None:
+                self.since = now
             self.queue.append(call)
             return False
-        self.current, self._asked = call, now
+        self.current, self._asked, self.since = call, now, now
         return True
 
+    def add_together(self, calls: Sequence[CallT], now: float) -> bool:
+        """The same with calls in a row, for a model that answers in order. They must be given up together.
+
+        Returns whether all of them are to be handed to the model now. It works through them without being asked again;
+        each one's turn still comes when the one before it is over.
+        """
+        first, *rest = calls
+        is_free = self.add(first, now)
+        self.queue += rest
+        if is_free:
+            self._together = len(calls)
+        return is_free
+
     def next(self, now: float) -> CallT | None:
-        """Begin the next turn. Returns the call that is to be asked now; None if none waits, or the model is busy."""
+        """Begin the next turn.
+
+        Returns the call that is to be asked now; None if none waits, the model is busy, or it has got the call already.
+        """
         if self.current is not None or not self.queue or len(self._overdue) > self._max_overdue:
             return None
+        has_it = self._together and self._handed_ahead
         self.current, self._asked = self.queue.pop(0), now
-        return self.current
+        return None if has_it else self.current
 
     def answered(self, call: CallT, now: float) -> bool:
         """The model is done with a call. Returns whether in time: nobody waits for a late answer."""
@@ -121,9 +184,26 @@ class Turns(Generic[CallT]):
         asked = self._asked if in_time else self._overdue.pop(call)
         if self._max_overdue:  # a process never refuses a call
             self._last = call.method, asked, now
+        if self._together:
+            self._together -= 1
+            if (following := next(iter(self._overdue), None)) is not None:
+                self._overdue[following] = now  # it was asked together with this one, and the model is at it only now
         if in_time:
             self.current = self._refused = None
+            self.since = now
         return in_time
+
+    def given_back(self, now: float) -> CallT | None:
+        """The model does not begin the rest of what it was asked together. Returns the call to be asked now, if any.
+
+        Raises:
+            ValueError: Nothing of that is left.
+        """
+        if not self._together:
+            raise ValueError("it gave back calls that it did not have")
+        self._together = 0
+        self._overdue.clear()  # it is done with those that it has begun
+        return self.current or self.next(now)
 
     def refused(self, call: CallT) -> bool:
         """The model is busy and did not take a call. Returns whether that is still to be asked: it is the next, then.
@@ -148,13 +228,18 @@ class Turns(Generic[CallT]):
         """Nobody waits any more for a call: its budget is over, or it is given up. Returns what the model is at."""
         asked, was_refused = call is self.current, call is self._refused
         oldest = next(iter(self._overdue), None)
+        if call is self.running:
+            self.since = now
         if asked:
             self.current = None
             self._overdue[call] = self._asked
         else:
             if oldest is None:
                 oldest = self.current
+            has_it = self.queue.index(call) < self._handed_ahead
             self.queue.remove(call)
+            if has_it:
+                self._overdue[call] = now
         if was_refused:
             self._refused = None
         if oldest is not None and (was_refused or not asked):
@@ -174,4 +259,5 @@ class Turns(Generic[CallT]):
         self.current = self._refused = None
         self._overdue.clear()
         self.queue.clear()
+        self._together = 0
         return waiting

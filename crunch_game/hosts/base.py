@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -14,7 +14,7 @@ from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 from crunch_game.policy import Trigger
 
-__all__ = ["Call", "Host", "Instance", "LoadFailure", "Loaded", "Reply", "Setup", "Watcher"]
+__all__ = ["Asked", "BatchHost", "Call", "Host", "Instance", "LoadFailure", "Loaded", "Reply", "Setup", "Watcher"]
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,19 @@ class Call:
         args: Positional arguments, checked.
         kwargs: Keyword arguments, checked.
         timeout: Seconds that every model has.
+        key: What its strikes are counted under, for people too; None is the method's name.
     """
 
     method: Method
     args: list[Any]
     kwargs: dict[str, Any]
     timeout: float
+    key: str | None = None
+
+    @property
+    def counted_as(self) -> str:
+        """What its strikes are counted under."""
+        return self.key or self.method.name
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):
@@ -63,7 +70,7 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
         trigger: ANSWERED, INVALID, RAISED, UNSUPPORTED, DEADLINE, DIED, DROPPED, UNREACHED or LOST.
         value: The answer when ANSWERED.
         fault: Why there is no answer; None when ANSWERED.
-        elapsed: Seconds from the beginning of the call to the reply.
+        elapsed: Seconds from the moment when the call's budget began to the reply; 0 if it did not begin.
     """
 
     trigger: Trigger
@@ -99,6 +106,10 @@ class LoadFailure(Exception):
         self.fault = fault
 
 
+Asked = Mapping[Instance, Mapping[str, Any] | None]
+"""Who is asked, each with its further keyword arguments."""
+
+
 class Watcher(Protocol):
     """Receives what happens to instances outside a call; always called on the event loop."""
 
@@ -122,12 +133,12 @@ class Host(Protocol):
             LoadFailure: It could not be loaded. Nothing of it is left running.
         """
 
-    def ask(
-        self, call: Call, asked: Mapping[Instance, Mapping[str, Any] | None], *, each: bool
-    ) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
-        """Ask every instance at once. The values of `asked` are further keyword arguments for that instance.
+    def ask(self, call: Call, asked: Asked, *, each: bool) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
+        """Ask every instance at once.
 
-        Yields replies in batches, one reply for every instance by the deadline; with `each`, as soon as they come.
+        Yields replies in batches, one reply for every instance by the deadline; with `each`, as soon as they come. An
+        instance that is still at an earlier call of ours, within that one's budget, is asked after it: then the budget
+        begins.
 
         Raises:
             ContractError: The arguments cannot be sent.
@@ -138,3 +149,20 @@ class Host(Protocol):
 
     async def close(self) -> None:
         """End every instance and everything that the host started."""
+
+
+@runtime_checkable
+class BatchHost(Host, Protocol):
+    """A host to which several calls at once are cheaper than one `ask` for each."""
+
+    def ask_together(
+        self, asks: Sequence[tuple[Call, Asked]]
+    ) -> AsyncGenerator[tuple[int, Sequence[tuple[Instance, Reply]]]]:
+        """Ask the same instances several calls, through which each works in their order and at its own pace.
+
+        Yields replies in batches, each with the number of its call. A call's budget begins when the one before it is
+        over; so all is over after the sum of the budgets.
+
+        Raises:
+            ContractError: The arguments of one cannot be sent. None was asked.
+        """

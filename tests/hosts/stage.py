@@ -50,7 +50,7 @@ def survive(frame: framing.Frame) -> None:
 class Stage:
     """The engine's thread, and the fork server as played by the test: who is to be killed, is gone."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.batches: dict[int, list[list[Result]]] = {}
         self.complete: set[int] = set()
         self.gone_with: dict[Link, tuple[Gone, bool]] = {}
@@ -60,7 +60,7 @@ class Stage:
         self.orders: list[Any] = []
         self._channels: list[socket.socket] = []
         self.heard = threading.Condition()
-        self.engine = Engine(self._call_soon, self.blocked.append)
+        self.engine = Engine(self._call_soon, self.blocked.append, clock=clock)
         self.server, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._server_thread = threading.Thread(target=self._play_the_fork_server, daemon=True)
         self._server_thread.start()
@@ -91,7 +91,7 @@ class Stage:
 
     # The watcher.
 
-    def slow(self, links: list[Link], exchange: Exchange) -> None:
+    def slow(self, links: list[Link], exchange: Exchange, seconds: float) -> None:
         with self.heard:
             self.slow_ones.append((list(links), exchange))
             self.heard.notify_all()
@@ -105,6 +105,20 @@ class Stage:
     # Rounds.
 
     def ask(self, links: list[Link], timeout: float, *, method: str = "predict", each: bool = False) -> Exchange:
+        exchange = self._exchange(method, timeout, each=each)
+        frames = dict.fromkeys(links, answer(framing.CALL, exchange.id, b"\xc0"))
+        self.engine.do(lambda: self.engine.ask(exchange, frames))
+        return exchange
+
+    def ask_together(self, links: list[Link], calls: list[tuple[str, float]]) -> list[Exchange]:
+        """Exchanges by method and timeout, in one frame for each link that is free."""
+        exchanges = [self._exchange(method, timeout) for method, timeout in calls]
+        frames = [dict.fromkeys(links, answer(framing.CALL, exchange.id, b"\xc0")) for exchange in exchanges]
+        whole = dict.fromkeys(links, answer(framing.CALLS, exchanges[0].id, b"\xc0"))
+        self.engine.do(lambda: self.engine.ask_together(exchanges, frames, whole))
+        return exchanges
+
+    def _exchange(self, method: str, timeout: float, *, each: bool = False) -> Exchange:
         def deliver(batch: list[Result], last: bool) -> None:
             self.batches[exchange.id].append(batch)
             if last:
@@ -112,8 +126,6 @@ class Stage:
 
         exchange = Exchange(method, timeout, deliver, each=each)
         self.batches[exchange.id] = []
-        frames = dict.fromkeys(links, answer(framing.CALL, exchange.id, b"\xc0"))
-        self.engine.do(lambda: self.engine.ask(exchange, frames))
         return exchange
 
     def results(self, exchange: Exchange) -> dict[Link, object]:

@@ -24,11 +24,11 @@ ANSWERED, GONE, NO_ANSWER = "answered", "gone", "no answer"
 
 
 class Base(TrackerBase):
-    def tick(self) -> None: ...
+    def tick(self, number: int) -> None: ...
 
-    def predict(self) -> None: ...
+    def predict(self, number: int) -> None: ...
 
-    def describe(self) -> None: ...
+    def describe(self, number: int) -> None: ...
 
 
 @dataclass(eq=False)
@@ -36,28 +36,55 @@ class Asked:
     """A call, as the machine knows it."""
 
     method: str
-    outcome: str | None = None
+    timeout: float = 1.0
+    number: int = 0
     token: Any = field(default=None, repr=False)
+
+
+Outcome = tuple[str, float]
+"""What came of a call, and after how many seconds of its budget."""
 
 
 def outcome_of(missed: Missed[Any]) -> str:
     return NO_ANSWER if missed.asked else f"busy with {missed.busy_with}"
 
 
+CALLS = st.builds(Asked, st.sampled_from(METHODS), st.sampled_from([1.0, 2.0, 3.0, 5.0]))
+
+
 class TakingTurns(RuleBasedStateMachine):
-    """At most one call that somebody waits for is with the model; the rest come in their order."""
+    """At most one call that somebody waits for is with the model; the rest come in their order, each in its budget."""
 
     player: type
 
     @initialize()
     def begin(self) -> None:
         self.it = self.player()
+        self.now = 0.0
+        self.since = 0.0
         self.queue: list[Asked] = []
         self.running: list[Asked] = []
+        self.handed: list[Asked] = []
+        """What the model has got together with what it is at, and has not begun."""
+        self.begun = 0.0
+        """When it got to what it is at: for a model that has others in hand."""
         self.awaited: set[Asked] = set()
-        self.expected: dict[Asked, str] = {}
+        self.groups: list[list[Asked]] = []
+        self.latest: dict[Asked, float] = {}
+        """When each call is over at the latest: after the budgets of all that were before it, and its own."""
+        self.expected: dict[Asked, Outcome] = {}
         self.late = 0
+        self.count = 0
         self.over = False
+
+    def _holder(self) -> Asked | None:
+        """The one call whose budget runs."""
+        asked = [call for call in self.running if call in self.awaited]
+        return (asked or self.queue or [None])[0]
+
+    def _begin_budget(self, before: Asked | None) -> None:
+        if self._holder() is not before:
+            self.since = self.now
 
     def _go_on(self) -> None:
         """Whatever the model is free for is asked."""
@@ -71,63 +98,98 @@ class TakingTurns(RuleBasedStateMachine):
             if not self.queue:
                 return
             self.running.append(self.queue.pop(0))
+            self.begun = self.now
 
-    def _ask(self, method: str) -> Asked:
-        call = Asked(method)
-        self.queue.append(call)
-        self.awaited.add(call)
-        self._go_on()
-        return call
+    def _end(self, call: Asked, outcome: str) -> None:
+        elapsed = self.now - self.since if call is self._holder() else 0.0
+        self.expected[call] = outcome, elapsed
+        assert self.now <= self.latest[call], "its turn came too late"
 
-    def _expire(self, call: Asked) -> str:
+    def _forget(self, call: Asked) -> None:
         self.awaited.remove(call)
-        if call in self.running:
-            return NO_ANSWER
-        self.queue.remove(call)
-        return f"busy with {self.running[0].method}"
+        if call in self.queue:
+            self.queue.remove(call)
 
-    @rule(method=st.sampled_from(METHODS))
-    def ask(self, method: str) -> None:
-        if not self.over:
-            self.it.ask(self._ask(method))
+    @rule(calls=st.lists(CALLS, min_size=1, max_size=4))
+    def ask(self, calls: list[Asked]) -> None:
+        if self.over:
+            return
+        before = self._holder()
+        is_free = before is None and len(self.running) <= self.it.max_overdue
+        end = self.now if before is None else self.since + before.timeout
+        end += sum(call.timeout for call in self.queue if call is not before)
+        for call in calls:
+            self.count += 1
+            call.number = self.count
+            end += call.timeout
+            self.latest[call] = end
+        self.queue += calls
+        self.awaited |= set(calls)
+        self.groups.append(list(calls))
+        self._go_on()
+        self._begin_budget(before)
+        if is_free and self.it.takes_several:
+            self.handed = calls[1:]
+        self.it.ask(calls)
 
-    @rule(data=st.data())
+    @rule(data=st.data(), works_on=st.booleans())
     @precondition(lambda self: not self.over and self.running)
-    def answer(self, data: st.DataObject) -> None:
+    def answer(self, data: st.DataObject, works_on: bool) -> None:
         call = data.draw(st.sampled_from(self.running))
-        self.running.remove(call)
+        before = self._holder()
         if call in self.awaited:
+            self._end(call, ANSWERED)
             self.awaited.remove(call)
-            self.expected[call] = ANSWERED
-        elif not self.running:
+        elif self.it.max_overdue == 0 or self.running == [call]:
             self.late += 1
+        self.running.remove(call)
+        gives_back = bool(self.handed) and self.now - self.begun > call.timeout and not works_on
+        if gives_back:
+            self.handed = []
+        elif self.handed:  # which a model may do that began later than the coordinator thinks
+            following = self.handed.pop(0)
+            self.running.append(following)
+            self.begun = self.now
+            if following in self.queue:
+                self.queue.remove(following)
         self._go_on()
-        self.it.answer(call)
+        self._begin_budget(before)
+        self.it.answer(call, gives_back)
 
-    @rule(data=st.data(), method=st.sampled_from(METHODS))
-    @precondition(lambda self: not self.over and (self.awaited or self.it.misses_at_once))
-    def miss(self, data: st.DataObject, method: str) -> None:
-        if self.it.misses_at_once:
-            call = self._ask(method)
+    @rule(seconds=st.sampled_from([0.5, 1.0, 10.0]))
+    @precondition(lambda self: not self.over)
+    def wait(self, seconds: float) -> None:
+        holder = self._holder()
+        if holder is None or self.since + holder.timeout > self.now + seconds:
+            self.now += seconds
         else:
-            call = data.draw(st.sampled_from([*self.running, *self.queue]).filter(self.awaited.__contains__))
-        self.expected[call] = self._expire(call)
-        self._go_on()
-        self.it.miss(call)
+            self.now = self.since + holder.timeout
+            busy = f"busy with {self.running[0].method}" if self.running else ""
+            self._end(holder, NO_ANSWER if holder in self.running else busy)
+            self._forget(holder)
+            self._go_on()
+            self._begin_budget(holder)
+        self.it.wait_until(self.now)
 
     @rule(data=st.data())
     @precondition(lambda self: not self.over and self.awaited)
     def give_up(self, data: st.DataObject) -> None:
-        call = data.draw(st.sampled_from([*self.running, *self.queue]).filter(self.awaited.__contains__))
-        self._expire(call)
+        """What was asked together is given up together."""
+        groups = [[call for call in group if call in self.awaited] for group in self.groups]
+        group = data.draw(st.sampled_from([group for group in groups if group]))
+        before = self._holder()
+        for call in group:
+            self._forget(call)
         self._go_on()
-        self.it.give_up(call)
+        self._begin_budget(before)
+        self.it.give_up(group)
 
     @rule()
     @precondition(lambda self: not self.over and self.expected)
     def end(self) -> None:
         self.over = True
-        self.expected.update(dict.fromkeys(self.awaited, GONE))
+        for call in self.awaited:
+            self._end(call, GONE)
         self.it.end()
 
     @invariant()

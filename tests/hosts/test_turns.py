@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from stage import PATIENCE, Stage, answer
-from taking_turns import ANSWERED, GONE, Asked, outcome_of, play
+from taking_turns import ANSWERED, GONE, Asked, Outcome, outcome_of, play
 
 from crunch_game.hosts import Turns
 from crunch_game.hosts._turns import Missed
@@ -22,52 +22,62 @@ from crunch_game.hosts.process.engine import Exchange, Gone
 
 
 class Alone:
-    """The queue of turns, and nothing else."""
+    """The queue of turns of a node, and nothing else."""
 
     max_overdue = 1
-    misses_at_once = False
+    takes_several = False
 
     def __init__(self) -> None:
         self.turns: Turns[Asked] = Turns(self.max_overdue)
         self.now = 0.0
-        self.at_model: list[Asked] = []
-        self.outcomes: dict[Asked, str] = {}
+        self.has: list[Asked] = []
+        self.outcomes: dict[Asked, Outcome] = {}
         self.late = 0
 
-    def _tick(self) -> float:
-        self.now += 1.0
-        return self.now
+    @property
+    def at_model(self) -> list[Asked]:
+        return self.has
 
     def _go_on(self) -> None:
-        if (surplus := self.turns.surplus) is not None:
-            self.at_model.remove(surplus)
+        if self.max_overdue and (surplus := self.turns.surplus) is not None:
+            self.has.remove(surplus)
             assert not self.turns.answered(surplus, self.now)
         while (call := self.turns.next(self.now)) is not None:
-            self.at_model.append(call)
+            self.has.append(call)
 
-    def ask(self, call: Asked) -> None:
-        if self.turns.add(call, self._tick()):
-            self.at_model.append(call)
+    def ask(self, calls: list[Asked]) -> None:
+        self.has += [call for call in calls if self.turns.add(call, self.now)]
 
-    def answer(self, call: Asked) -> None:
-        self.at_model.remove(call)
-        if self.turns.answered(call, self._tick()):
-            self.outcomes[call] = ANSWERED
-        elif self.turns.oldest is None:
+    def answer(self, call: Asked, gives_back: bool) -> None:
+        elapsed = self.turns.elapsed(call, self.now)
+        self.has.remove(call)
+        if self.turns.answered(call, self.now):
+            self.outcomes[call] = ANSWERED, elapsed
+        elif not self.max_overdue or self.turns.oldest is None:
             self.late += 1
         self._go_on()
+        if gives_back:
+            following = self.turns.given_back(self.now)
+            self.has = [following] if following is not None else []
 
-    def miss(self, call: Asked) -> None:
-        self.outcomes[call] = outcome_of(self.turns.expire(call, self._tick()))
-        self._go_on()
+    def wait_until(self, now: float) -> None:
+        self.now = now
+        if self.turns.deadline <= now:
+            call = self.turns.running
+            elapsed = self.turns.elapsed(call, now)
+            self.outcomes[call] = outcome_of(self.turns.expire(call, now)), elapsed
+            self._go_on()
 
-    def give_up(self, call: Asked) -> None:
-        self.turns.expire(call, self._tick())
-        self._go_on()
+    def give_up(self, calls: list[Asked]) -> None:
+        # Else a node would be asked each of them when the one before it is given up.
+        for call in reversed(calls) if self.max_overdue else calls:
+            self.turns.expire(call, self.now)
+            self._go_on()
 
     def end(self) -> None:
+        elapsed = {call: self.turns.elapsed(call, self.now) for call in [self.turns.current, *self.turns.queue]}
         for call in self.turns.end():
-            self.outcomes[call] = GONE
+            self.outcomes[call] = GONE, elapsed[call]
 
     def until(self, look: Any) -> None:
         assert look()
@@ -76,27 +86,48 @@ class Alone:
         pass
 
 
-class InTheEngine:
-    """A link of the engine: its thread and its sockets are real, the process is not."""
+class InOrder(Alone):
+    """The same of a process, which answers in order and may be handed several at once."""
 
     max_overdue = 0
-    misses_at_once = True  # its deadlines are those of its own clock
+    takes_several = True
+
+    @property
+    def at_model(self) -> list[Asked]:
+        return self.has[:1]
+
+    def ask(self, calls: list[Asked]) -> None:
+        if self.turns.add_together(calls, self.now):
+            self.has += calls
+
+
+class InTheEngine:
+    """A link of the engine: its thread and its sockets are real, the process and the time are not."""
+
+    max_overdue = 0
+    takes_several = True
 
     def __init__(self) -> None:
-        self.stage = Stage()
+        self.now = 0.0
+        self.stage = Stage(lambda: self.now)
         self.link, self.channel = self.stage.process()
         self.channel.setblocking(False)
         self.reader = framing.FrameReader()
+        self.groups: dict[int, list[Asked]] = {}
         self.calls: dict[int, Asked] = {}
-        self.at_model: list[Asked] = []
+        self.has: list[Asked] = []
 
     @property
-    def outcomes(self) -> dict[Asked, str]:
+    def at_model(self) -> list[Asked]:
+        return self.has[:1]
+
+    @property
+    def outcomes(self) -> dict[Asked, Outcome]:
         return {
-            self.calls[id_]: self._outcome(what)
+            self.calls[id_]: (self._outcome(what), elapsed)
             for id_, batches in self.stage.batches.items()
             for batch in batches
-            for _, what, _ in batch
+            for _, what, elapsed in batch
         }
 
     @property
@@ -108,25 +139,40 @@ class InTheEngine:
             return ANSWERED
         return GONE if isinstance(what, Gone) else outcome_of(what)
 
-    def ask(self, call: Asked, timeout: float = 600.0) -> None:
+    def _settle(self) -> None:
+        """Wait until the engine has done what it was told."""
+        done = threading.Event()
+        self.stage.engine.do(done.set)
+        assert done.wait(PATIENCE)
+
+    def ask(self, calls: list[Asked]) -> None:
         with self.stage.heard:
-            call.token = self.stage.ask([self.link], timeout, method=call.method)
-            self.calls[call.token.id] = call
+            exchanges = self.stage.ask_together([self.link], [(call.method, call.timeout) for call in calls])
+            for call, call.token in zip(calls, exchanges, strict=True):
+                self.calls[call.token.id] = call
+            self.groups[exchanges[0].id] = calls
+        self._settle()
 
-    def answer(self, call: Asked) -> None:
-        self.at_model.remove(call)
-        self.channel.sendall(answer(framing.VALUE, call.token.id, b"\xc0"))
+    def answer(self, call: Asked, gives_back: bool) -> None:
+        del self.has[0]
+        said = answer(framing.VALUE, call.token.id, b"\xc0")
+        if gives_back:
+            said += answer(framing.GIVEN_BACK, self.has[0].token.id, b"\xc0")
+            self.has.clear()
+        self.channel.sendall(said)
 
-    def miss(self, call: Asked) -> None:
-        self.ask(call, timeout=0.01)
+    def wait_until(self, now: float) -> None:
+        self._settle()
+        self.now = now
+        self._settle()
 
-    def give_up(self, call: Asked) -> None:
-        self.stage.engine.do(lambda: self.stage.engine.abandon(call.token))
-        given_up = threading.Event()  # an answer that comes before that is in time
-        self.stage.engine.do(given_up.set)
-        assert given_up.wait(PATIENCE)
+    def give_up(self, calls: list[Asked]) -> None:
+        self._settle()
+        self.stage.engine.do(lambda: self.stage.engine.abandon([call.token for call in calls]))
+        self._settle()  # an answer that comes before that is in time
 
     def end(self) -> None:
+        self._settle()
         self.channel.close()
         self.stage.until(lambda: self.link in self.stage.gone_with)
 
@@ -136,7 +182,8 @@ class InTheEngine:
             assert time.monotonic() - begun < PATIENCE, (self.at_model, self.outcomes, self.late)
             try:
                 for frame in self.reader.feed(self.channel.recv(1 << 16)):
-                    self.at_model.append(self.calls[frame.call])
+                    several = frame.kind == framing.CALLS
+                    self.has += self.groups[frame.call] if several else [self.calls[frame.call]]
             except (BlockingIOError, OSError):
                 with self.stage.heard:
                     self.stage.heard.wait(0.001)
@@ -152,6 +199,10 @@ class InTheEngine:
 
 def test_the_queue_alone_takes_turns_as_the_rules_say():
     play(Alone, 150)
+
+
+def test_the_queue_of_a_process_takes_turns_as_the_rules_say():
+    play(InOrder, 150)
 
 
 def test_the_engine_takes_turns_as_the_rules_say():

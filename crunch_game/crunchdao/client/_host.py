@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import anyio
 from google.protobuf.message import DecodeError
@@ -26,7 +27,7 @@ from crunch_game.crunchdao.protocol import CREATED, SETUP, Refused, ReplyCode, S
 from crunch_game.errors import UsageError
 from crunch_game.faults import describe_exception, shortened
 from crunch_game.hosts import TableReader
-from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
+from crunch_game.hosts.base import Asked, Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 from crunch_game.policy import Trigger
@@ -131,49 +132,54 @@ class NodeHost:
             await asyncio.sleep(backoff.delay(attempt))
         raise AssertionError
 
-    async def ask(
-        self, call: Call, asked: Mapping[Instance, Mapping[str, Any] | None], *, each: bool
-    ) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
+    async def ask(self, call: Call, asked: Asked, *, each: bool) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
         """Send every node its request, and take what comes by the deadline."""
-        # Nobody looks at the deadline while tables are read: so they are read when every answer is there.
-        requests, round_ = Requests(call), PendingRound(call, each=each and not call.method.returns_table)
-        calls: dict[Node, PendingCall] = {}
-        for instance, extra in asked.items():
-            assert isinstance(instance, Node)
-            calls[instance] = PendingCall(round_, instance, requests, extra)
-        for node, pending in calls.items():
+        async with aclosing(self._ask([(call, asked)], each=each)) as batches:
+            async for _, replies in batches:
+                yield replies
+
+    def ask_together(
+        self, asks: Sequence[tuple[Call, Asked]]
+    ) -> AsyncGenerator[tuple[int, Sequence[tuple[Instance, Reply]]]]:
+        """Send every node its requests, one after the other."""
+        return self._ask(asks, each=False)
+
+    async def _ask(
+        self, asks: Sequence[tuple[Call, Asked]], *, each: bool
+    ) -> AsyncGenerator[tuple[int, Sequence[tuple[Instance, Reply]]]]:
+        rounds, calls = [], []
+        for call, asked in asks:
+            requests, round_ = Requests(call), PendingRound(call, each=each)
+            rounds.append(round_)
+            for instance, extra in asked.items():
+                assert isinstance(instance, Node)
+                calls.append((instance, PendingCall(round_, instance, requests, extra)))
+        for node, pending in calls:  # all of them could be encoded
             node.ask(pending)
         try:
-            while round_.pending:
-                if not round_.news.is_set() and await self._is_over(round_):
-                    for node, pending in calls.items():
-                        if pending.is_pending:
-                            node.miss(pending)
-                if batch := round_.collected():
-                    yield await self._tables.read(batch, partial(self._unheard, batch))
-            if batch := round_.collected():
-                yield await self._tables.read(batch, partial(self._unheard, batch))
+            for number, round_ in enumerate(rounds):
+                awaited = True
+                while awaited:
+                    awaited = bool(round_.pending)
+                    if awaited:
+                        await round_.news.wait()
+                    if batch := self._collected(round_):
+                        yield number, await self._tables.read(batch, partial(self._unheard, batch))
         finally:
-            for node, pending in calls.items():
+            for node, pending in reversed(calls):  # else a node would be asked the next one when one is given up
                 if pending.is_pending:
                     node.give_up(pending)
+
+    def _collected(self, round_: PendingRound) -> list[tuple[Instance, Reply]]:
+        if round_.blocked > _BLOCKED_SECONDS:
+            self._watcher.loop_blocked(round_.blocked)
+        round_.blocked = 0.0
+        return round_.collected()
 
     def _unheard(self, batch: Sequence[tuple[Instance, Reply]]) -> None:
         """Tell that who gave these replies is free: nobody waits for them any more."""
         for node, _ in batch:
             self._watcher.happened(node, Trigger.LATE, None)
-
-    async def _is_over(self, round_: PendingRound) -> bool:
-        """Wait for a reply or the deadline. Returns whether it was that; what has arrived by then is in time."""
-        with anyio.move_on_after(max(0.0, round_.call.timeout - round_.elapsed)):
-            await round_.news.wait()
-            return False
-        late = round_.elapsed - round_.call.timeout
-        if late > _BLOCKED_SECONDS:
-            self._watcher.loop_blocked(late)
-        for _ in range(_LAST_LOOP_TURNS):
-            await asyncio.sleep(0)
-        return True
 
     async def stop(self, instance: Instance) -> None:
         """End the node's instance, and disconnect."""
@@ -215,8 +221,6 @@ class NodeHost:
 
 
 _FINAL: Final = (StatusCode.UNIMPLEMENTED, StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED)
-_LAST_LOOP_TURNS: Final = 10
-"""Of the event loop, in which an answer that has arrived becomes a reply."""
 
 
 def _late(connection: Connection, timeout: float) -> Fault:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import time
+import math
 from functools import partial
 from typing import Any, Final
 
@@ -33,6 +33,8 @@ _MAX_OVERDUE_CALLS: Final = 4
 """Answers that may be awaited though they are late, before the node is thought never to give the oldest."""
 _MAX_RETRY_PAUSE_SECONDS: Final = 0.1
 """Between two questions whether a node is still busy."""
+_LAST_LOOP_TURNS: Final = 10
+"""Of the event loop after a deadline, in which an answer that has arrived becomes a reply."""
 
 
 class Node(Instance):
@@ -54,6 +56,9 @@ class Node(Instance):
         self._turns: Turns[PendingCall] = Turns(_MAX_OVERDUE_CALLS)
         self._asking: dict[PendingCall, asyncio.Task[Reply | None]] = {}
         self._retry: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.Handle | None = None
+        self._alarm_at = math.inf
+        """When it looks whether a budget is over; an alarm for an earlier one will do for those after it."""
         self._named: set[str] = set()
         """Methods whose optional parameters this model wants by keyword."""
         self._lost: Fault | None = None
@@ -74,13 +79,16 @@ class Node(Instance):
     def drop(self) -> None:
         """Drop what is under way, and tell nothing any more."""
         self._closed = True
-        if self._retry is not None:
-            self._retry.cancel()
+        for handle in (self._retry, self._alarm):
+            if handle is not None:
+                handle.cancel()
         self._ending = [*self._asking.values(), *filter(None, [self._watching])]
         for task in self._ending:
             task.cancel()
+        begun, elapsed = self._turns.running, _now() - self._turns.since
         for call in self._turns.end():
-            self._reply(call, Trigger.DROPPED, Fault("stopped", "it was ended before it answered"))
+            why = Fault("stopped", "it was ended before it answered")
+            self._reply(call, Trigger.DROPPED, why, elapsed if call is begun else 0.0)
 
     async def close(self) -> None:
         """Drop what is under way, and disconnect."""
@@ -99,19 +107,14 @@ class Node(Instance):
         """Ask the model when it is this call's turn; its round gets the reply, by the deadline."""
         if self._closed:
             self._reply(call, Trigger.DROPPED, Fault("stopped", "it was ended before it was asked"))
-        elif self._turns.add(call, time.monotonic()):
-            self._begin(call)
-
-    def miss(self, call: PendingCall) -> None:
-        """The call's budget is over."""
-        missed = self._turns.expire(call, time.monotonic())
-        trigger = Trigger.UNREACHED if missed.by_somebody_else else Trigger.DEADLINE
-        self._reply(call, trigger, Fault(*missed.kind_and_reason(call.round.call.timeout)))
-        self._go_on()
+        else:
+            if self._turns.add(call, _now()):
+                self._begin(call)
+            self._watch_budget()
 
     def give_up(self, call: PendingCall) -> None:
         """Nobody waits for the call any more: an answer that still comes is a late one."""
-        self._turns.expire(call, time.monotonic())
+        self._turns.expire(call, _now())
         call.round.pending.remove(call)
         if self._turns.oldest is None:
             self._watcher.happened(self, Trigger.LATE, None)
@@ -124,23 +127,60 @@ class Node(Instance):
             self._retry = None
         if (surplus := self._turns.surplus) is not None:
             self._asking[surplus].cancel()
-        while (call := self._turns.next(time.monotonic())) is not None:
+        while (call := self._turns.next(_now())) is not None:
             self._begin(call)
+        self._watch_budget()
+
+    def _watch_budget(self) -> None:
+        """See to the end of the budget that runs now."""
+        if (deadline := self._turns.deadline) < self._alarm_at:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm_at = deadline
+            self._alarm = asyncio.get_running_loop().call_at(deadline, self._look_at_budget)
+
+    def _look_at_budget(self) -> None:
+        self._alarm, self._alarm_at = None, math.inf
+        call, late = self._turns.running, _now() - self._turns.deadline
+        if call is None or late < 0.0:
+            self._watch_budget()
+            return
+        call.round.blocked = max(call.round.blocked, late)
+        self._alarm_at = self._turns.deadline
+        self._last_chance(call, _LAST_LOOP_TURNS)
+
+    def _last_chance(self, call: PendingCall, turns: int) -> None:
+        """The call's budget is over: what has arrived by now is in time, and what has not is missed."""
+        if call is not self._turns.running:
+            self._look_at_budget()
+        elif turns:
+            self._alarm = asyncio.get_running_loop().call_soon(self._last_chance, call, turns - 1)
+        else:
+            self._alarm, self._alarm_at = None, math.inf
+            elapsed = self._elapsed(call)
+            missed = self._turns.expire(call, _now())
+            trigger = Trigger.UNREACHED if missed.by_somebody_else else Trigger.DEADLINE
+            self._reply(call, trigger, Fault(*missed.kind_and_reason(call.timeout)), elapsed)
+            self._go_on()
 
     def _begin(self, call: PendingCall) -> None:
         if self.is_lost:
-            self._turns.answered(call, time.monotonic())
+            elapsed = self._elapsed(call)
+            self._turns.answered(call, _now())
             # Told again, in case that it was told before anyone knew this instance.
             trigger, why = (Trigger.FORGOTTEN, replies.FORGOTTEN) if self.is_forgotten else (Trigger.LOST, self._lost)
             self._watcher.happened(self, trigger, why)
-            self._reply(call, Trigger.UNREACHED, self._lost or replies.FORGOTTEN)
+            self._reply(call, Trigger.UNREACHED, self._lost or replies.FORGOTTEN, elapsed)
             return
         task = asyncio.get_running_loop().create_task(self._talk(call))
         self._asking[call] = task
         task.add_done_callback(partial(self._done, call))
 
-    def _reply(self, call: PendingCall, trigger: Trigger, fault: Fault | None) -> None:
-        call.round.take(call, Reply(trigger, None, fault, call.round.elapsed))
+    def _elapsed(self, call: PendingCall) -> float:
+        return self._turns.elapsed(call, _now())
+
+    def _reply(self, call: PendingCall, trigger: Trigger, fault: Fault | None, elapsed: float = 0.0) -> None:
+        call.round.take(call, Reply(trigger, None, fault, elapsed))
 
     async def _talk(self, call: PendingCall) -> Reply | None:
         """Ask the model; None when its node is busy."""
@@ -159,12 +199,12 @@ class Node(Instance):
         except AioRpcError as error:
             if replies.is_busy(error):
                 return None
-            reply = replies.reply_of_error(error, call.round.elapsed)
+            reply = replies.reply_of_error(error, self._elapsed(call))
         except Refused as error:
-            reply = Reply(Trigger.UNREACHED, None, Fault("refused", str(error)), call.round.elapsed)
+            reply = Reply(Trigger.UNREACHED, None, Fault("refused", str(error)), self._elapsed(call))
         else:
             table = call.round.call.method.returns_table
-            reply = replies.reply_of_answer(data, call.round.elapsed, table=table)
+            reply = replies.reply_of_answer(data, self._elapsed(call), table=table)
         if reply.fault is replies.FORGOTTEN:
             self._forget()
         elif reply.trigger is Trigger.UNREACHED and reply.fault is not None:
@@ -179,18 +219,17 @@ class Node(Instance):
         try:
             reply = task.result()
         except asyncio.CancelledError:  # too many answers were late, and this was the oldest
-            reply = Reply(Trigger.DROPPED, None, None, call.round.elapsed)
+            reply = Reply(Trigger.DROPPED, None, None, self._elapsed(call))
         except Exception as error:  # nothing that asking comes to may cost a round its end
             logger.exception("asking the node of %s failed", self.submission.id)
             fault = Fault("unreachable", f"its node could not be asked: {describe_exception(error)}")
-            reply = Reply(Trigger.UNREACHED, None, fault, call.round.elapsed)
-        now = time.monotonic()
+            reply = Reply(Trigger.UNREACHED, None, fault, self._elapsed(call))
         if reply is None and self._turns.refused(call):
             pause = min(_MAX_RETRY_PAUSE_SECONDS, 0.005 * 2.0 ** min(call.refusals, 10))
             call.refusals += 1
             self._retry = asyncio.get_running_loop().call_later(pause, self._go_on)
             return
-        if reply is not None and self._turns.answered(call, now):
+        if reply is not None and self._turns.answered(call, _now()):
             call.round.take(call, reply)
         elif self._turns.oldest is None:
             self._watcher.happened(self, Trigger.LATE, None)
@@ -250,3 +289,7 @@ class Node(Instance):
         except (Refused, DecodeError, OSError) as error:
             return Fault("refused" if isinstance(error, Refused) else "unreachable", shortened(str(error)))
         return None
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

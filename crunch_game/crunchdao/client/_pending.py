@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,20 +20,16 @@ class PendingRound:
     Attributes:
         pending: The calls that are not replied to yet.
         news: Set when there are replies to collect.
+        blocked: The most seconds by which the event loop was late at a deadline.
     """
 
     def __init__(self, call: Call, *, each: bool) -> None:
         self.call = call
         self.pending: set[PendingCall] = set()
         self.news = asyncio.Event()
-        self._began = time.monotonic()
+        self.blocked = 0.0
         self._each = each
         self._replies: list[tuple[Instance, Reply]] = []
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the round began."""
-        return time.monotonic() - self._began
 
     def take(self, call: PendingCall, reply: Reply) -> None:
         """One of the calls is replied to."""
@@ -62,6 +57,8 @@ class PendingCall:
         extra: Further keyword arguments for this node's model.
 
     Attributes:
+        method: The method's name.
+        timeout: The budget, in seconds.
         refusals: How often the node was found busy.
 
     Raises:
@@ -75,6 +72,7 @@ class PendingCall:
         self.instance = instance
         self.request = requests.to(extra)
         self.method = round_.call.method.name
+        self.timeout = round_.call.timeout
         self.refusals = 0
         self._requests = requests
         self._extra = extra

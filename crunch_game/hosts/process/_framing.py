@@ -14,9 +14,9 @@ MAX_FRAME: Final = 64 * 1024 * 1024
 """Bytes of one frame, in either direction."""
 
 # To the model. The body of a SHARED call is in a file, whose descriptor is sent with the frame.
-SETUP, CALL, SHARED = 1, 2, 8
-# From the model.
-READY, VALUE, FAULT, UNSUPPORTED, UNSENDABLE = 3, 4, 5, 6, 7
+SETUP, CALL, SHARED, CALLS = 1, 2, 8, 9
+# From the model. It gives back what is left of CALLS when one of them has taken longer than its budget.
+READY, VALUE, FAULT, UNSUPPORTED, UNSENDABLE, GIVEN_BACK = 3, 4, 5, 6, 7, 10
 
 LENGTH: Final = struct.Struct("<I")
 """The length that precedes every frame."""

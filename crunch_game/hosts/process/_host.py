@@ -8,10 +8,10 @@ import resource
 import socket
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 import anyio
 import msgspec
@@ -20,16 +20,16 @@ from crunch_game._public import public
 from crunch_game.encoding import encode, sendable
 from crunch_game.errors import ContractError, GameError, ResourceError, UsageError
 from crunch_game.hosts._tables import TableReader
-from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
+from crunch_game.hosts.base import Asked, Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
 from crunch_game.hosts.process import _framing as framing
+from crunch_game.hosts.process._asking import Asking, frames_together
 from crunch_game.hosts.process._folders import discard
 from crunch_game.hosts.process._launcher import ForkServer, boot_of, reference_of
 from crunch_game.hosts.process._lifeline import Lifeline
 from crunch_game.hosts.process._logs import MIN_LIMIT_BYTES, LogRotator
 from crunch_game.hosts.process._preload import libraries_of, with_lazy_imports
 from crunch_game.hosts.process._process import Process
-from crunch_game.hosts.process._shared import MAX_SENT_BYTES, Shared
-from crunch_game.hosts.process.child import DESCRIPTORS, CallBody, SetupBody, is_booting
+from crunch_game.hosts.process.child import DESCRIPTORS, SetupBody, is_booting
 from crunch_game.hosts.process.diagnosis import ExitDiagnosis
 from crunch_game.hosts.process.engine import Engine, Exchange, Gone, Link, Result, Results, loop_caller
 from crunch_game.models import Submission
@@ -190,41 +190,63 @@ class ProcessHost:
         self._instances[process.link] = process
         return process, channel, descriptors
 
-    async def ask(
-        self, call: Call, asked: Mapping[Instance, Mapping[str, Any] | None], *, each: bool
-    ) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
+    async def ask(self, call: Call, asked: Asked, *, each: bool) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
         """Write one frame to every process, and take what comes by the deadline.
 
         Raises:
             ContractError: The arguments cannot be sent.
             CrunchGameError: The engine has failed.
         """
-        results = Results(call.method.name, call.timeout, each=each)
-        exchange = results.exchange
-        processes = {cast("Process", instance).link: cast("Process", instance) for instance in asked}
-        with sendable(f"the arguments of {call.method.owner}.{call.method.name}"):
-            kind, body = framing.CALL, encode(CallBody(call.method.name, (call.args, call.kwargs)))
-            if len(body) > MAX_SENT_BYTES:
-                framing.check_length(len(body))
-                exchange.shared = Shared(body)
-                kind, body = framing.SHARED, encode(len(body))
-            frames = dict.fromkeys(processes, framing.frame(kind, exchange.id, body))
-            for link, extra in zip(processes, asked.values(), strict=True):
-                if extra:
-                    frames[link] = framing.frame(kind, exchange.id, body, encode(extra))
-        self._engine.do(lambda: self._engine.ask(exchange, frames))
-        try:
-            async for batch in results:
-                self._engine.check()
-                replies: Sequence[tuple[Instance, Reply]]
-                replies = [(processes[link], processes[link].reply(result, s, call)) for link, result, s in batch]
-                if call.method.returns_table:
-                    replies = await self._tables.read(replies, partial(self._notice, batch))
+        asking = Asking(call, asked, each=each)
+        frames = asking.frames()
+        self._engine.do(lambda: self._engine.ask(asking.exchange, frames))
+        async with aclosing(self._taken([asking])) as batches:
+            async for _, replies in batches:
                 yield replies
+
+    async def ask_together(
+        self, asks: Sequence[tuple[Call, Asked]]
+    ) -> AsyncGenerator[tuple[int, Sequence[tuple[Instance, Reply]]]]:
+        """The same with one frame for all calls, unless they are large.
+
+        Raises:
+            ContractError: The arguments of one cannot be sent.
+            CrunchGameError: The engine has failed.
+        """
+        askings = [Asking(call, asked, each=False) for call, asked in asks]
+        frames = [asking.frames() for asking in askings]
+        exchanges = [asking.exchange for asking in askings]
+        whole = frames_together(askings)
+
+        def begin() -> None:
+            if whole is not None:
+                self._engine.ask_together(exchanges, frames, whole)
+                return
+            for exchange, own in zip(exchanges, frames, strict=True):
+                self._engine.ask(exchange, own)
+
+        self._engine.do(begin)
+        async with aclosing(self._taken(askings)) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def _taken(self, askings: Sequence[Asking]) -> AsyncGenerator[tuple[int, Sequence[tuple[Instance, Reply]]]]:
+        """What comes of calls that were handed to the engine, each with its number."""
+        try:
+            for number, asking in enumerate(askings):
+                call, processes = asking.call, asking.processes
+                async for batch in asking.results:
+                    self._engine.check()
+                    replies: Sequence[tuple[Instance, Reply]]
+                    replies = [(processes[link], processes[link].reply(what, s, call)) for link, what, s in batch]
+                    if call.method.returns_table:
+                        replies = await self._tables.read(replies, partial(self._notice, batch))
+                    yield number, replies
         finally:
-            results.give_up(self._notice)
-            if not results.complete:
-                self._engine.do(lambda: self._engine.abandon(exchange))
+            for asking in askings:
+                asking.results.give_up(self._notice)
+            if left := [asking.exchange for asking in askings if not asking.results.complete]:
+                self._engine.do(lambda: self._engine.abandon(left))
 
     def _notice(self, batch: list[Result]) -> None:
         """Results that come after their call was given up: they still say which models are free, and which died."""
@@ -285,7 +307,7 @@ class ProcessHost:
 
     # The engine's news: the first on its own thread, the others on the event loop.
 
-    def slow(self, links: Sequence[Link], exchange: Exchange) -> None:
+    def slow(self, links: Sequence[Link], exchange: Exchange, seconds: float) -> None:
         """They are still at a call whose time is nearly over: have their frames written to their logs, with a heading.
 
         The thread that keeps the logs writes the heading, since the disk may be slow and the engine must not wait.
@@ -294,7 +316,7 @@ class ProcessHost:
         def dump_frames() -> None:
             for link in links:
                 if (process := self._instances.get(link)) is not None:
-                    process.note_slow(exchange)
+                    process.note_slow(exchange, seconds)
             self._engine.do(partial(self._engine.processes.dump_frames, links))
 
         self._rotator.do(dump_frames)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -118,9 +117,11 @@ class Process(Instance):
         for log in (self._out, self._err):
             self._rotator.release(log, remove=not self._keep)
 
-    def note_slow(self, exchange: Exchange) -> None:
-        """Head, in its log, the lines that will tell where it is. Not for the event loop: the disk may be slow."""
-        after = time.monotonic() - exchange.began
+    def note_slow(self, exchange: Exchange, after: float) -> None:
+        """Head, in its log, the lines that will tell where it is after so many seconds.
+
+        Not for the event loop: the disk may be slow.
+        """
         text = f"[crunch_game] {exchange.method} has taken {after:.3g} s of its {exchange.timeout:g} s and is here:\n"
         self._slow = _SlowCall(exchange.id, self._err.append(text), f"here after {after:.3g} s")
 

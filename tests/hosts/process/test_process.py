@@ -140,7 +140,7 @@ DUMP = b"""Current thread 0x00007f0000000000 (most recent call first):
 
 def test_where_it_was_shortly_before_the_deadline_is_told_of_the_call_that_it_was_at_only(process):
     slow, other = exchange("predict"), exchange("predict")
-    process.note_slow(slow)
+    process.note_slow(slow, 0.4)
     process.write(DUMP)
     told = process.reply(Missed(True, "predict", 0.5, slow), 0.5, call()).fault.traceback
     assert 'File "/models/a.py", line 7, in predict' in told

@@ -6,6 +6,8 @@ import errno
 import socket
 from array import array
 from collections.abc import Callable
+from itertools import repeat
+from time import monotonic  # by its name: models may put something else into the module
 from typing import Any, Final
 
 import msgspec
@@ -33,15 +35,21 @@ class CallBody(msgspec.Struct, array_like=True):
 
 
 class _CallFrame(msgspec.Struct, array_like=True):
-    """A whole frame, read in one go. Its body is a number where it lies elsewhere: of how many bytes."""
+    """A whole frame, read in one go.
+
+    Its body is a number where it lies elsewhere, of how many bytes; and bytes where it is several calls, with as many
+    extras.
+    """
 
     kind: int
     call: int
-    body: CallBody | int
-    extra: dict[str, Any] | None = None
+    body: CallBody | int | bytes
+    extra: dict[str, Any] | list[dict[str, Any] | None] | None = None
 
 
 _read_call: Callable[[memoryview], _CallFrame] = reader(_CallFrame)
+_read_calls: Callable[[bytes], list[tuple[int, float, CallBody]]] = reader(list[tuple[int, float, CallBody]])
+"""Of each of several calls its id, its budget in seconds, and what it is."""
 _read_body: Callable[[memoryview], CallBody] = reader(CallBody)
 
 
@@ -106,28 +114,55 @@ def answer_calls(
     """
     receive, send, view, views = inbox.channel.recvmsg_into, inbox.channel.sendall, inbox.view, [inbox.view]
     read, write, value_kind, reply, fitted = _read_call, framing.frame_into, framing.VALUE, bytearray(), callee.fitted
-    ancillary_bytes, head, length = _ANCILLARY_BYTES, _HEAD_BYTES, _length
+    ancillary_bytes, head, length, clock = _ANCILLARY_BYTES, _HEAD_BYTES, _length, monotonic
+    ahead: list[_Ahead] = []
+    began = budget = 0.0
     call: Any
+    body: Any
     while True:
-        got, ancillary, _, _ = receive(views, ancillary_bytes)
-        payload = view[head:got] if got >= head and length(view)[0] + head == got else inbox.rest(got)
-        if payload is None:
-            return
-        call = read(payload)
-        body = call.body
+        if ahead:
+            number, budget, body, extra = ahead.pop()
+        else:
+            got, ancillary, _, _ = receive(views, ancillary_bytes)
+            payload = view[head:got] if got >= head and length(view)[0] + head == got else inbox.rest(got)
+            if payload is None:
+                return
+            call = read(payload)
+            number, body, extra = call.call, call.body, call.extra
+            if type(body) is bytes:
+                ahead = _in_reverse(body, extra)
+                number, budget, body, extra = ahead.pop()
+        if ahead:
+            began = clock()
         try:
             if type(body) is int:
                 body = _read_body(mapped(_descriptor_in(ancillary), body))
             args, kwargs = body.args
-            if call.extra:
-                kwargs.update(call.extra)
+            if extra:
+                kwargs.update(extra)
             function, fit, silent = fitted.get(body.method) or callee.fit(body.method)
             if kwargs or len(args) > fit.positions:
                 args, kwargs = fit(args, kwargs)
             answer: Any = function(*args, **kwargs)
-            write(reply, value_kind, call.call, None if silent else answer, max_answer_bytes)
+            write(reply, value_kind, number, None if silent else answer, max_answer_bytes)
         except BaseException as error:  # noqa: BLE001 - SystemExit and the like are outcomes too
             kind, told = refusal(error)
-            write(reply, kind, call.call, told)
+            write(reply, kind, number, told)
         send(reply)
-        payload = call = body = args = kwargs = answer = None  # what is large must not be kept until the next call
+        # What is large must not be kept until the next call.
+        payload = call = body = extra = args = kwargs = answer = None
+        if ahead and clock() - began > budget:
+            # Nobody may wait for the rest any more. What somebody waits for comes again.
+            write(reply, framing.GIVEN_BACK, ahead[-1][0], None)
+            send(reply)
+            ahead.clear()
+
+
+_Ahead = tuple[int, float, CallBody, "dict[str, Any] | None"]
+"""A call that came together with others: its id, its budget in seconds, what it is, and further keyword arguments."""
+
+
+def _in_reverse(calls: bytes, extras: list[dict[str, Any] | None] | None) -> list[_Ahead]:
+    """Calls that came together, the last one first."""
+    together = zip(_read_calls(calls), extras or repeat(None), strict=False)
+    return [(number, budget, body, extra) for (number, budget, body), extra in together][::-1]

@@ -7,7 +7,6 @@ sockets; the event loop hands it functions to run (`Engine.do`).
 
 from __future__ import annotations
 
-import heapq
 import logging
 import selectors
 import socket
@@ -24,6 +23,7 @@ from crunch_game.faults import describe_exception
 from crunch_game.hosts._turns import Missed
 from crunch_game.hosts.process import _framing as framing
 from crunch_game.hosts.process.child import is_exiting
+from crunch_game.hosts.process.engine._deadlines import Deadlines
 from crunch_game.hosts.process.engine._exchange import Exchange, Gone, Link
 from crunch_game.hosts.process.engine._supervisor import Supervisor
 
@@ -32,8 +32,6 @@ logger = logging.getLogger("crunch_game")
 _READ_BYTES: Final = 1 << 16
 _BLOCKED_SECONDS: Final = 0.1
 """How long the event loop may take to hear of a result before its author is told."""
-_NEARLY_OVER_SECONDS: Final = 0.1
-"""How long before a deadline those who are still at their call are looked at."""
 
 
 class Engine:
@@ -42,19 +40,26 @@ class Engine:
     Args:
         call_soon: Makes the event loop call a function soon, from any thread.
         on_blocked: Called on the event loop with the seconds that it took to hear of a result, if they are many.
+        clock: Counts seconds.
     """
 
-    def __init__(self, call_soon: Callable[[Callable[[], None]], None], on_blocked: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        call_soon: Callable[[Callable[[], None]], None],
+        on_blocked: Callable[[float], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._call_soon = call_soon
         self._on_blocked = on_blocked
+        self._clock = clock
         self._selector = selectors.DefaultSelector()
         self._tasks: deque[Callable[[], None]] = deque()
         # A byte in this pair ends the selector's wait, so that a task is not left until the next answer.
         self._bell, self._ear = socket.socketpair()
         for end in (self._bell, self._ear):
             end.setblocking(False)
-        self._due: list[tuple[float, int, Exchange]] = []
-        """A heap of exchanges by when they must be looked at: shortly before their deadline, then at it."""
+        self._deadlines = Deadlines()
         self.processes = Supervisor(self._selector, self._on_loop, self._end)
         """The models' processes; for the engine's thread, by way of `do`."""
         self._stopping = False
@@ -97,27 +102,54 @@ class Engine:
 
     def ask(self, exchange: Exchange, frames: dict[Link, bytes]) -> None:
         """Begin an exchange: each link gets its frame as soon as it is free. The dict is the exchange's from now on."""
-        exchange.began = now = time.monotonic()
-        exchange.deadline = now + exchange.timeout
-        exchange.waiting = frames
-        nearly_over = exchange.deadline - min(_NEARLY_OVER_SECONDS, exchange.timeout / 5)
-        heapq.heappush(self._due, (nearly_over, exchange.id, exchange))
-        if not frames:
-            self._deliver(exchange)
+        now = self._clock()
+        self._begin(exchange, frames, now)
         for link, frame in list(frames.items()):
             if link.ended:
-                self._settle(link, exchange, Gone(None, unsent=True), now)
+                self._settle(link, exchange, Gone(None, unsent=True), 0.0)
             elif link.turns.add(exchange, now):
                 self._send(link, exchange, frame)
 
-    def abandon(self, exchange: Exchange) -> None:
-        """Nobody waits for the exchange any more: answers that still come are late ones."""
-        now = time.monotonic()
-        for link in exchange.waiting:
-            link.turns.expire(exchange, now)
-        exchange.waiting.clear()
-        if exchange.results:
+    def ask_together(
+        self, exchanges: Sequence[Exchange], frames: Sequence[dict[Link, bytes]], whole: dict[Link, bytes]
+    ) -> None:
+        """Begin exchanges with the same links, which work through them in order.
+
+        Args:
+            exchanges: What each link is asked, in this order.
+            frames: Those of each exchange, for links that are not free.
+            whole: For each link that is free, the one frame with all of them.
+        """
+        now = self._clock()
+        self._begin(exchanges[0], frames[0], now)
+        for exchange, own in zip(exchanges[1:], frames[1:], strict=True):
+            exchange.waiting = own
+            if not own:
+                self._deliver(exchange)
+        for link, frame in whole.items():
+            if link.ended:
+                for exchange in exchanges:
+                    self._settle(link, exchange, Gone(None, unsent=True), 0.0)
+            elif link.turns.add_together(exchanges, now):
+                self._send(link, exchanges[0], frame)
+
+    def _begin(self, exchange: Exchange, frames: dict[Link, bytes], now: float) -> None:
+        exchange.waiting = frames
+        self._deadlines.begin(exchange, now)
+        if not frames:
             self._deliver(exchange)
+
+    def abandon(self, exchanges: Sequence[Exchange]) -> None:
+        """Nobody waits for the exchanges any more: answers that still come are late ones."""
+        now = self._clock()
+        for exchange in exchanges:
+            waiting, exchange.waiting = exchange.waiting, {}
+            for link in waiting:
+                link.turns.expire(exchange, now)
+                if link.turns.queue:
+                    self._deadlines.watch(link)
+            if exchange.results:
+                self._deliver(exchange)
 
     # The thread.
 
@@ -138,20 +170,24 @@ class Engine:
         self._stopping = True
 
     def _turn(self) -> None:
-        self._dispatch(0.0 if self._tasks else self._seconds_ahead())
-        if self._overdue():
+        first = self._deadlines.first()
+        seconds = None if first is None else max(0.0, first - self._clock())
+        self._dispatch(0.0 if self._tasks else seconds)
+        if first is not None and first <= (now := self._clock()):
             self._dispatch(0.0)  # what has arrived by now is in time
-            while exchange := self._overdue():
-                now = time.monotonic()
-                for link in list(exchange.waiting):
-                    self._settle(link, exchange, link.turns.expire(exchange, now), now)
+            for links, exchange, is_over in self._deadlines.looked_at(now):
+                if is_over:
+                    for link in links:
+                        self._miss(link, exchange)
+                elif links:
+                    links[0].watcher.slow(links, exchange, now - links[0].turns.since)
         while self._tasks:
             self._tasks.popleft()()
 
     def _dispatch(self, timeout: float | None) -> None:
         """Wait for what arrives, and take it."""
         ready = self._selector.select(timeout)
-        now = time.monotonic()  # what is ready had arrived by now
+        now = self._clock()  # what is ready had arrived by now
         touched: dict[int, Exchange] = {}
         for key, mask in ready:
             link = key.data
@@ -168,25 +204,13 @@ class Engine:
         with suppress(BlockingIOError):
             self._ear.recv(4096)
 
-    def _seconds_ahead(self) -> float | None:
-        """Seconds until an exchange must be looked at; None if there is none."""
-        while self._due and not self._due[0][2].waiting:
-            heapq.heappop(self._due)
-        return max(0.0, self._due[0][0] - time.monotonic()) if self._due else None
-
-    def _overdue(self) -> Exchange | None:
-        """An exchange whose deadline has passed; on the way, watchers hear of those whose time is nearly over."""
-        now = time.monotonic()
-        while self._due and (self._due[0][0] <= now or not self._due[0][2].waiting):
-            exchange = self._due[0][2]
-            if exchange.waiting and exchange.deadline <= now:
-                return exchange
-            heapq.heappop(self._due)
-            if exchange.waiting:
-                heapq.heappush(self._due, (exchange.deadline, exchange.id, exchange))
-                if slow := [link for link in exchange.waiting if link.turns.current is exchange]:
-                    slow[0].watcher.slow(slow, exchange)
-        return None
+    def _miss(self, link: Link, exchange: Exchange) -> None:
+        """The exchange's budget is over at this link; with that the next one's begins."""
+        now = self._clock()
+        elapsed = now - link.turns.since
+        self._settle(link, exchange, link.turns.expire(exchange, now), elapsed)
+        if link.turns.queue:
+            self._deadlines.watch(link)
 
     def _fail(self, error: BaseException) -> None:
         """Say that every process is gone, those too that are asked for later: nobody must wait for a dead thread."""
@@ -263,26 +287,42 @@ class Engine:
         """One answer. It carries the id of its call, so that it is never taken for another's."""
         turns = link.turns
         exchange = turns.oldest
+        if frame.kind == framing.GIVEN_BACK and link.unsent is None:
+            self._take_back(link, now)
+            return
         if exchange is None or frame.call != exchange.id or link.unsent is not None:
             raise framing.ProtocolError("it answered a call that it was not asked")
+        elapsed = now - turns.since
         in_time = turns.answered(exchange, now)
         if exchange.shared is not None:
             self._has_read(link, exchange)
         if not in_time:
             self._on_loop(lambda: link.watcher.late(link))
         else:
-            self._settle(link, exchange, frame, now)
+            self._settle(link, exchange, frame, elapsed)
             if exchange.each:
                 touched[exchange.id] = exchange
-        if turns.queue and (following := turns.next(now)) is not None:
+        if turns.queue:
+            if (following := turns.next(now)) is not None:
+                self._send(link, following, following.waiting[link])
+            self._deadlines.watch(link)
+
+    def _take_back(self, link: Link, now: float) -> None:
+        """After a call that took too long it does not begin the rest that it has: some of that may be over by now."""
+        try:
+            following = link.turns.given_back(now)
+        except ValueError as error:
+            raise framing.ProtocolError(str(error)) from None
+        if following is not None:
             self._send(link, following, following.waiting[link])
+            self._deadlines.watch(link)
 
     def _settle(
-        self, link: Link, exchange: Exchange, what: framing.Frame | Missed[Exchange] | Gone, now: float
+        self, link: Link, exchange: Exchange, what: framing.Frame | Missed[Exchange] | Gone, elapsed: float
     ) -> None:
         if exchange.waiting.pop(link, None) is None:
             return
-        exchange.results.append((link, what, now - exchange.began))
+        exchange.results.append((link, what, elapsed))
         if not exchange.waiting:
             self._deliver(exchange)
 
@@ -336,7 +376,7 @@ class Engine:
 
     def _end(self, link: Link, code: int | None) -> None:
         """The process is gone: settle what it was asked, and what waited for it."""
-        now = time.monotonic()
+        now = self._clock()
         touched: dict[int, Exchange] = {}
         self._read(link, now, touched)  # an answer that was given before the end counts
         if link.ended:
@@ -348,8 +388,10 @@ class Engine:
         gone = Gone(code, link.broken, busy_with=running.method if running is not None else None)
         if running is not None:
             self._has_read(link, running)
+        begun, elapsed = link.turns.running, now - link.turns.since
         for exchange in link.turns.end():
-            self._settle(link, exchange, gone if exchange is current else replace(gone, unsent=True), now)
+            what = gone if exchange is current else replace(gone, unsent=True)
+            self._settle(link, exchange, what, elapsed if exchange is begun else 0.0)
             if exchange.each:
                 touched[exchange.id] = exchange
         self._deliver_early(touched)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -40,7 +41,7 @@ class Gone:
 
 
 Result = tuple["Link", "framing.Frame | Missed[Exchange] | Gone", float]
-"""A link, what came of the exchange there, and the seconds since the exchange began."""
+"""A link, what came of the exchange there, and the seconds since its budget began there."""
 
 
 class Exchange:
@@ -48,7 +49,7 @@ class Exchange:
 
     Args:
         method: The method's name, for people.
-        timeout: Seconds from the moment the engine takes it on.
+        timeout: Seconds that each link has, from the moment when its budget begins there: see Turns.
         deliver: Called on the event loop with a batch of results, and whether it is the last.
         each: Whether results are delivered as they come; else all at once.
 
@@ -57,6 +58,7 @@ class Exchange:
         results: Those that are not delivered yet.
         shared: The file that the frames refer to, which goes to every model with its frame; or None.
         readers: The links that were sent that file, and have not answered.
+        deadline: When the budget is over wherever it began at once; minus infinity if it did so nowhere.
     """
 
     _ids = itertools.count(1)
@@ -71,7 +73,7 @@ class Exchange:
         self.deliver = deliver
         self.shared: Shared | None = None
         self.readers: set[Link] = set()
-        self.began = self.deadline = 0.0
+        self.deadline = -math.inf
         self.waiting: dict[Link, bytes] = {}
         self.results: list[Result] = []
 
@@ -79,8 +81,11 @@ class Exchange:
 class LinkWatcher(Protocol):
     """Who hears, on the event loop, of what happens outside an exchange."""
 
-    def slow(self, links: Sequence[Link], exchange: Exchange) -> None:
-        """They are still at a call whose time is nearly over. On the engine's thread, which must not wait."""
+    def slow(self, links: Sequence[Link], exchange: Exchange, seconds: float) -> None:
+        """They are still at a call after so many seconds: its time is nearly over.
+
+        Called on the engine's thread, which must not wait.
+        """
 
     def late(self, link: Link) -> None:
         """An answer came after its deadline; the model is free again."""
@@ -97,6 +102,7 @@ class Link:
 
     Attributes:
         turns: The exchanges that the process is at, or that wait until it is free.
+        look_by: When the engine looks at it for a budget that began later than its exchange; infinity if it need not.
         unsent: What of the running exchange's frame the socket did not take yet.
         broken: How the process broke the protocol, or None.
         peak: The most memory, in bytes, that the process had used when it ended; 0 if that is not known.
@@ -113,6 +119,7 @@ class Link:
         self.socket: socket.socket | None = None
         self.reader = framing.FrameReader(max_frame_bytes)
         self.turns: Turns[Exchange] = Turns()
+        self.look_by = math.inf
         self.unsent: memoryview | None = None
         self.broken: str | None = None
         self.peak = 0

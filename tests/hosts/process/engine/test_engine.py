@@ -153,8 +153,9 @@ def test_an_answer_that_was_given_before_the_end_counts(stage):
     link, channel = stage.process()
     exchange = stage.ask([link], PATIENCE)
     receive(channel)
-    gate = threading.Event()
-    stage.engine.do(lambda: gate.wait(PATIENCE))
+    gate, waits = threading.Event(), threading.Event()
+    stage.engine.do(lambda: (waits.set(), gate.wait(PATIENCE)))
+    assert waits.wait(PATIENCE)
     stage.server.send(pack(forkserver.Exited(link.token, 3, 1 << 20)))
     reply(channel, exchange, 1)
     gate.set()
@@ -180,7 +181,7 @@ def test_a_round_that_is_given_up_delivers_what_is_here_and_makes_the_rest_late(
     reply(one, exchange, 1)
     receive(two)
     stage.until(lambda: exchange.results)
-    stage.engine.do(lambda: stage.engine.abandon(exchange))
+    stage.engine.do(lambda: stage.engine.abandon([exchange]))
     assert set(stage.results(exchange)) == {first}
     reply(two, exchange, 2)
     stage.until(lambda: stage.late_ones == [second])
@@ -219,7 +220,7 @@ def test_a_loop_that_hears_late_of_a_result_is_told_to_be_blocked():
 class Breaks(Stage):
     """Its watcher raises on the engine's thread, where nothing may."""
 
-    def slow(self, links: list[Link], exchange: Exchange) -> None:
+    def slow(self, links: list[Link], exchange: Exchange, seconds: float) -> None:
         raise RuntimeError("broken")
 
 
