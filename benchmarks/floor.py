@@ -20,12 +20,14 @@ import msgspec
 from benchmarks.field import ASKED, PRICES, floats, frame
 from benchmarks.meter import Meter, pss
 
-__all__ = ["Children", "density", "payload", "rounds", "total"]
+__all__ = ["Children", "density", "payload", "rounds", "slot", "total"]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode: Callable[[bytes], Any] = msgspec.msgpack.Decoder().decode
 _CHUNK = 1 << 16
 _PREFIX = 4
+_SEVERAL = b"\xc1"
+"""Begins a frame with several questions: a byte that begins no question."""
 
 Tracker = Callable[[bytes], bytes]
 """What a child does with the bytes of a question; the bytes of its answer."""
@@ -58,6 +60,24 @@ class Children:
             answers += [_decode(_read(key.fileobj)) for key, _ in self._selector.select()]  # type: ignore[arg-type]
         return answers
 
+    def ask_together(self, questions: list[bytes]) -> int:
+        """Write one frame with all questions to every child, and take everyone's answers; how many there were."""
+        several = _SEVERAL + _encode(questions)
+        framed = len(several).to_bytes(_PREFIX, "big") + several
+        unread = {end: bytearray() for end in self._ends}
+        for end in self._ends:
+            end.sendall(framed)
+        count = 0
+        while count < len(self._ends) * len(questions):
+            for key, _ in self._selector.select():
+                buffer = unread[key.fileobj]  # type: ignore[index]
+                buffer += key.fileobj.recv(_CHUNK)  # type: ignore[union-attr]
+                while len(buffer) >= (size := _PREFIX + int.from_bytes(buffer[:_PREFIX], "big")) > _PREFIX:
+                    _decode(buffer[_PREFIX:size])
+                    del buffer[:size]
+                    count += 1
+        return count
+
     def end(self) -> None:
         """Kill and reap them."""
         for pid in self.pids:
@@ -75,8 +95,9 @@ def _serve(channel: socket.socket, tracker: Tracker) -> None:
         os.closerange(mine + 1, 1 << 20)
         own = socket.socket(fileno=mine)
         while question := _read(own):
-            answer = tracker(question)
-            own.sendall(len(answer).to_bytes(_PREFIX, "big") + answer)
+            for each in _decode(question[1:]) if question[:1] == _SEVERAL else [question]:
+                answer = tracker(each)
+                own.sendall(len(answer).to_bytes(_PREFIX, "big") + answer)
     finally:
         os._exit(0)
 
@@ -153,6 +174,21 @@ def rounds(models: int, rounds: int) -> dict[str, float]:
         **meter.latency(),
         **meter.cpu_per_call(2 * models),
     }
+
+
+def slot(models: int, asks: int, rounds: int) -> dict[str, float]:
+    """Ask so many children several questions: in one frame, and one after the other."""
+    question = _encode(["predict", *ASKED])
+    with children(models, density()) as forked:
+        forked.ask(_encode(["tick", PRICES]))
+        batched, apart = Meter(), Meter()
+        for _ in range(rounds):
+            with batched.round():
+                assert forked.ask_together([question] * asks) == asks * models
+            with apart.round():
+                for _ in range(asks):
+                    forked.ask(question)
+    return {"slot_ms": batched.latency()["round_ms"], "apart_ms": apart.latency()["round_ms"]}
 
 
 def _round(forked: Children, models: int) -> None:

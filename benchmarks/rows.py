@@ -41,10 +41,12 @@ class Sizes:
     demo_rounds: int = 100
     nodes: Sequence[int] = (1, 10, 50)
     node_rounds: int = 50
+    asks: int = 13
+    slots: int = 50
 
 
 FULL = Sizes()
-TINY = Sizes(2, 2, 2, (3,), 2, 2, 2, 10, 2, 10, 2, 2, 3, 1, 0.2, 1, 5, 3, (2,), 2)
+TINY = Sizes(2, 2, 2, (3,), 2, 2, 2, 10, 2, 10, 2, 2, 3, 1, 0.2, 1, 5, 3, (2,), 2, 3, 2)
 """For tests: everything runs, and no number means anything."""
 
 
@@ -83,8 +85,10 @@ def measures(sizes: Sizes) -> list[Measure]:
         "rounds": sizes.growth_rounds,
     }
     demo = {"models": sizes.demo_models, "rounds": sizes.demo_rounds}
+    slot = {"models": sizes.models, "asks": sizes.asks, "rounds": sizes.slots}
     return [
         _rounds("rounds", sizes.models, sizes.rounds, sizes),
+        Measure("slot", {"floor": ("benchmarks.floor:slot", slot), "ours": ("benchmarks.runner:slot", slot)}),
         *(_rounds(f"growth-{count}", count, sizes.growth_rounds, sizes) for count in sizes.growth),
         _payload("floats", small),
         _payload("frame", small),
@@ -149,6 +153,10 @@ def rows(sizes: Sizes) -> list[Row]:
         Row(f"coordinator CPU per call, {models} models", "rounds", "cpu_us", "µs", 20),
         Row(f"start {many} isolated models", last, "start_s", "s", 10),
         Row(f"round (tick + predict), {many} models", last, "round_ms", "ms", 120),
+        Row(f"a slot of {sizes.asks} asks to {models} models, batched", "slot", "slot_ms", "ms"),
+        Row(f"the same, {sizes.asks} calls one after the other", "slot", "apart_ms", "ms"),
+        Row("the same, batched, in rounds (tick + predict)", "slot", "slot_rounds", "rounds", 4),
+        Row("coordinator CPU per call of it, batched", "slot", "cpu_us", "µs", 20),
         Row(f"tick of {big} floats to {sizes.receivers} models", "floats", "round_ms", "ms", 6),
         Row(f"tick of a {big} × 5 DataFrame to {sizes.receivers} models", "frame", "round_ms", "ms", 6),
         Row(f"{sizes.predictions:,} predictions stored (SQLite, durable)", "storage", "round_ms", "ms", 25),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import aclosing
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from crunch_game import Contract, ContractError, Policy, Status, Submission
-from crunch_game._rounds import play
+from crunch_game._rounds import play, play_together
 from crunch_game.events import FieldFault
 from crunch_game.hosts.base import Call, Instance, Reply
 from crunch_game.lineup import Fresh, Observer, Seat, Verdict
@@ -235,3 +236,88 @@ async def test_a_round_of_nobody_ends_at_once(ask, enacted):
     with anyio.fail_after(1):
         assert await ask(Scripted()) == {}
     assert enacted.times == 0
+
+
+class Together(Scripted):
+    """The same for calls that are asked together: it says of which call each step is."""
+
+    open = start = stop = close = Scripted.ask  # as any host has them; nobody calls them here
+
+    async def ask_together(self, asks):
+        for number, step in self.script:
+            if callable(step):
+                step()
+                continue
+            yield number, [(instance, Reply(event, 1, WHY, 0.1)) for instance, event in step.items()]
+
+
+@pytest.fixture
+def ask_together(enacted):
+    """Play calls with these keys, and give the status of each of their outcomes."""
+
+    async def several(host, keys, *players, policy=POLICY):
+        calls = [Call(METHOD, [1], {}, 1.0, key) for key in keys]
+        played = await play_together(calls, [dict.fromkeys(players)] * len(calls), host, policy, (), enacted)
+        return [{name: outcome.status for name, outcome in round_.items()} for round_ in played]
+
+    return several
+
+
+async def test_strikes_of_calls_that_are_asked_together_count_once_everything_is_in(ask_together, enacted):
+    a, b = sitting("a"), sitting("b")
+
+    def look():
+        assert (a.health.strikes, enacted.times) == ({}, 0)
+
+    fails = {a.instance: Trigger.RAISED, b.instance: Trigger.ANSWERED}
+    host = Together((0, fails), (1, fails), (1, look), (2, fails))
+    once = Policy(max_consecutive_failures=1, field_fault_min=5)
+    statuses = await ask_together(host, ["x", "y", None], a, b, policy=once)
+    assert statuses == [{"a": Status.RAISED, "b": Status.OK}] * 3
+    assert a.health.strikes == {name: Strikes(failures=1) for name in ("x", "y", "predict")}
+    reasons = [verdict.reason for verdict in enacted.verdicts]
+    assert reasons == [f"1 failure of {name} in a row (the limit is 1); the last: no" for name in ("x", "y", "predict")]
+    assert enacted.times == 3
+
+
+async def test_the_field_is_at_fault_for_one_of_several_calls(ask_together, enacted):
+    seats = [sitting(name) for name in "abcde"]
+    fine = {seat.instance: Trigger.ANSWERED for seat in seats}
+    bad = {seat.instance: Trigger.RAISED for seat in seats}
+    one = {**fine, seats[0].instance: Trigger.RAISED}
+    await ask_together(Together((0, one), (1, bad)), ["x", "y"], *seats)
+    assert seats[0].health.strikes == {"x": Strikes(failures=1)}
+    assert [seat.health.strikes for seat in seats[1:]] == [{}] * 4
+    assert enacted.field_fault == FieldFault("predict", 5, 5, WHY)
+
+
+async def test_calls_that_cannot_be_sent_together_are_withdrawn_from_everyone(ask_together, enacted):
+    def refuse():
+        raise ContractError("no form")
+
+    a, b = sitting("a"), sitting("b")
+    b.take(Trigger.ASKED, 1.5)
+    with pytest.raises(ContractError, match="no form"):
+        await ask_together(Together((1, refuse)), ["x", "y"], a, b)
+    assert [seat.health.state for seat in (a, b)] == [State.READY, State.BUSY]
+    assert enacted.verdicts == []
+
+
+async def test_a_host_without_batches_gets_its_asks_in_their_order_and_its_error_as_it_is(ask_together):
+    began = []
+
+    class Plain:
+        async def ask(self, call, asked, *, each):
+            began.append(call.key)
+            await anyio.lowlevel.checkpoint()
+            if call.key == "refused":
+                raise ContractError("no form")
+            yield [(instance, Reply(Trigger.ANSWERED, 1, None, 0.1)) for instance in asked]
+
+    a = sitting("a")
+    keys = [f"{number}" for number in range(13)]
+    assert await ask_together(Plain(), keys, a) == [{"a": Status.OK}] * 13
+    assert began == keys
+    with pytest.raises(ContractError, match="no form"):
+        await ask_together(Plain(), ["one", "refused"], a)
+    assert a.health.state is State.READY

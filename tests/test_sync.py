@@ -8,7 +8,7 @@ import threading
 import pytest
 import walk
 
-from crunch_game import MemoryStore, Policy, Status
+from crunch_game import MemoryStore, MethodCall, Policy, Status
 from crunch_game.errors import ContractError, GameError, UnknownModel, UsageError
 from crunch_game.events import ModelReady
 from crunch_game.sync import ModelRunner, run_game
@@ -35,6 +35,14 @@ def test_models_are_called_without_a_loop(host):
             "Moody": 4.0,
         }
         assert runner.call("predict", "BTC", 3600, models=["Mean"])["Mean"].value == 4.0
+
+
+def test_several_calls_are_made_in_a_batch(host):
+    with walking(host=host) as runner:
+        calls = [MethodCall("tick", [{"BTC": 4.0}]), MethodCall("predict", ["BTC", 3600])]
+        told, answers = runner.batch(calls, models=["Mean", "Last"])
+        assert {outcome.status for outcome in told.values()} == {Status.OK}
+        assert {model: outcome.value for model, outcome in answers.items()} == {"Mean": 4.0, "Last": 4.001}
 
 
 def test_outcomes_are_streamed_and_the_rest_may_be_left(host):

@@ -6,7 +6,18 @@ from pathlib import Path
 from typing import assert_type
 
 import crunch_game
-from crunch_game import Backtest, Game, MemoryStore, ModelRunner, Round, Store, Submission, TrackerBase, open_store
+from crunch_game import (
+    Backtest,
+    Game,
+    MemoryStore,
+    MethodCall,
+    ModelRunner,
+    Round,
+    Store,
+    Submission,
+    TrackerBase,
+    open_store,
+)
 from crunch_game.scoring import Leaderboard
 from crunch_game.sources import Source
 
@@ -39,3 +50,4 @@ def errors_and_events_stand_apart() -> None:
 async def rounds_are_rounds(models: list[type]) -> None:
     async with ModelRunner(TrackerBase, models) as runner:
         assert_type(await runner.predict("BTC"), Round)
+        assert_type(await runner.batch([MethodCall("predict", ["BTC"], key="btc")]), list[Round])

@@ -6,6 +6,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,12 +67,24 @@ class Desk:
         return self.answer()
 
     def answer(self) -> framing.Frame:
-        while True:
-            for frame in self._reader.feed(self.ours.recv(1 << 16)):
-                return frame
+        [frame] = self.answers(1)
+        return frame
+
+    def answers(self, count: int) -> list[framing.Frame]:
+        frames: list[framing.Frame] = []
+        while len(frames) < count:
+            frames += self._reader.feed(self.ours.recv(1 << 16))
+        return frames
 
     def call(self, number: int, method: str, *args: Any, **kwargs: Any) -> framing.Frame:
         return self.send(framing.frame(framing.CALL, number, wire.encode(CallBody(method, (list(args), kwargs)))))
+
+    def together(self, calls: list[tuple[int, float, str, list[Any], Any]]) -> None:
+        """Send calls in one frame: of each its number, budget, method, arguments, and further keyword arguments."""
+        bodies = [(number, budget, CallBody(method, (args, {}))) for number, budget, method, args, _ in calls]
+        extras = wire.encode([extra for *_, extra in calls])
+        body = wire.encode(wire.encode(bodies))
+        self.ours.sendall(framing.frame(framing.CALLS, calls[0][0], body, extras))
 
     def close(self) -> None:
         self.ours.close()
@@ -157,4 +170,41 @@ def test_a_body_whose_descriptor_did_not_arrive_fails_that_call_alone(desk):
     kind, message, _ = wire.decode(frame.body)
     assert (frame.kind, frame.call, kind) == (framing.FAULT, 4, "OSError")
     assert message.endswith("the arguments came as a file, and there are too many open files already")
+    assert desk.call(5, "predict", 3).call == 5
+
+
+def test_calls_that_come_together_are_answered_one_by_one_in_their_order(desk):
+    extra = {"horizon": 7}
+    desk.together(
+        [(3, 9.0, "tick", [[1.0]], None), (4, 9.0, "predict", [0], None), (5, 9.0, "predict", [], extra)],
+    )
+    answers = desk.answers(3)
+    assert [(frame.call, frame.kind) for frame in answers] == [
+        (3, framing.VALUE),
+        (4, framing.FAULT),
+        (5, framing.VALUE),
+    ]
+    assert wire.decode(answers[2].body)["horizon"] == 7
+    assert desk.model.seen == [[1.0]]
+    assert desk.call(6, "predict", 3).call == 6, "and then as ever"
+
+
+def test_after_a_call_that_took_longer_than_its_budget_the_rest_is_given_back(desk):
+    naps = [(number, 0.05, "tick", [0.1 if number == 4 else 0.0], None) for number in (3, 4, 5, 6)]
+    desk.model.tick = lambda data: (desk.model.seen.append(data), time.sleep(data))[0]
+    desk.together(naps)
+    answers = desk.answers(3)
+    assert [(frame.call, frame.kind) for frame in answers] == [
+        (3, framing.VALUE),
+        (4, framing.VALUE),
+        (5, framing.GIVEN_BACK),
+    ]
+    assert desk.call(5, "tick", 0.0).kind == framing.VALUE
+    assert desk.model.seen == [0.0, 0.1, 0.0]
+
+
+def test_the_last_of_several_calls_has_nothing_to_give_back(desk):
+    desk.model.tick = lambda data: time.sleep(data)
+    desk.together([(3, 9.0, "tick", [0.0], None), (4, 0.01, "tick", [0.05], None)])
+    assert [frame.kind for frame in desk.answers(2)] == [framing.VALUE] * 2
     assert desk.call(5, "predict", 3).call == 5

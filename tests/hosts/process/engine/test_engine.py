@@ -238,3 +238,48 @@ def test_an_engine_that_fails_says_that_everyone_is_gone_now_and_later(caplog):
     assert "the engine of crunch_game failed; rounds cannot go on" in caplog.text
     with pytest.raises(CrunchGameError):
         stage.close()
+
+
+def test_who_gives_back_what_it_does_not_have_breaks_the_protocol(stage):
+    link, channel = stage.process()
+    exchange = stage.ask([link], PATIENCE)
+    receive(channel)
+    channel.sendall(answer(framing.GIVEN_BACK, exchange.id, b"\xc0"))
+    reason = "it gave back calls that it did not have"
+    assert stage.results(exchange)[link] == Gone(-9, reason, busy_with="predict")
+
+
+def test_what_is_given_back_comes_again_but_once(stage):
+    link, channel = stage.process()
+    first, second = stage.ask_together([link], [("tick", PATIENCE), ("predict", PATIENCE)])
+    assert receive(channel) == answer(framing.CALLS, first.id, b"\xc0")
+    channel.sendall(answer(framing.VALUE, first.id, b"\xc0") + answer(framing.GIVEN_BACK, second.id, b"\xc0"))
+    assert receive(channel) == answer(framing.CALL, second.id, b"\xc0")
+    channel.sendall(answer(framing.GIVEN_BACK, second.id, b"\xc0"))
+    assert isinstance(stage.results(first)[link], framing.Frame)
+    assert stage.results(second)[link] == Gone(-9, "it gave back calls that it did not have", busy_with="predict")
+
+
+def test_a_budget_that_begins_later_is_looked_at_and_missed_in_its_own_time(stage):
+    link, channel = stage.process()
+    first, second = stage.ask([link], PATIENCE, method="tick"), stage.ask([link], 1.0)
+    receive(channel)
+    time.sleep(0.1)  # the second waits, and its budget does not run
+    reply(channel, first, None)
+    receive(channel)
+    results = stage.results(second)
+    assert results[link] == Missed(True, "predict", results[link].busy_seconds, second)
+    assert stage.slow_ones == [([link], second)]
+    [[(_, _, elapsed)]] = stage.batches[second.id]
+    assert 1.0 <= elapsed < PATIENCE
+
+
+def test_a_process_that_ends_says_nothing_of_the_budgets_that_had_not_begun(stage):
+    link, channel = stage.process()
+    exchanges = stage.ask_together([link], [("tick", PATIENCE), ("predict", PATIENCE)])
+    receive(channel)
+    stage.server.send(pack(forkserver.Exited(link.token, 3, 0)))
+    stage.until(lambda: len(stage.complete) == 2)
+    [(_, died, _)], [(_, unsent, elapsed)] = (stage.batches[exchange.id][0] for exchange in exchanges)
+    assert (died, unsent) == (Gone(3, busy_with="tick"), Gone(3, unsent=True, busy_with="tick"))
+    assert elapsed == 0.0
