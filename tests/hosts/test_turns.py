@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from stage import PATIENCE, Stage, answer
-from taking_turns import ANSWERED, GONE, Asked, Outcome, outcome_of, play
+from taking_turns import ANSWERED, GONE, METHODS, Asked, Outcome, outcome_of, play
 
 from crunch_game.hosts import Turns
 from crunch_game.hosts._turns import Missed
@@ -312,3 +312,50 @@ def test_a_refused_call_that_nobody_waits_for_is_over():
     assert not turns.refused(call)
     assert turns.oldest is None
     assert turns.next(1.2) is None
+
+
+# Calls that a model was handed together, and that are over before it gets to them.
+
+
+def test_a_model_that_gets_to_a_call_that_is_over_is_busy_with_it_from_then_on():
+    turns = Turns[Asked]()
+    tick, predict, describe = (Asked(method, timeout=1.0) for method in ("tick", "predict", "describe"))
+    assert turns.add_together([tick, predict, describe], 0.0)
+    assert turns.expire(tick, 1.0).asked
+    assert not turns.expire(predict, 2.0).asked
+    assert not turns.answered(tick, 2.5)
+    assert turns.next(2.5) is None, "it has begun the one that is over, as it was late to begin with"
+    assert turns.oldest is predict
+    missed = turns.expire(describe, 3.0)
+    assert missed.kind_and_reason(1.0) == ("busy", "not asked within 1 s: it has been busy with predict for 0.5 s")
+
+
+def test_nothing_can_be_given_back_twice():
+    turns = Turns[Asked]()
+    tick, predict, describe = (Asked(method) for method in ("tick", "predict", "describe"))
+    turns.add_together([tick, predict, describe], 0.0)
+    turns.answered(tick, 0.5)
+    assert turns.next(0.5) is None, "it has got it"
+    assert turns.given_back(0.5) is predict
+    with pytest.raises(ValueError, match="it gave back calls that it did not have"):
+        turns.given_back(0.6)
+    assert turns.answered(predict, 0.7)
+    assert turns.next(0.7) is describe
+
+
+def test_calls_that_wait_behind_an_overdue_one_begin_when_the_one_before_them_is_over():
+    turns, late, first, second = Turns[Asked](), *(Asked(method, timeout=1.0) for method in METHODS)
+    turns.add(late, 0.0)
+    assert turns.deadline == 1.0
+    turns.add(first, 0.25)
+    assert (turns.deadline, turns.elapsed(first, 0.5)) == (1.0, 0.0)
+    turns.expire(late, 1.0)
+    turns.add(second, 1.5)
+    assert (turns.running, turns.deadline) == (first, 2.0)
+    turns.expire(first, 2.0)
+    assert (turns.running, turns.deadline, turns.elapsed(second, 2.25)) == (second, 3.0, 0.25)
+    turns.answered(late, 2.5)
+    assert turns.next(2.5) is second
+    assert turns.deadline == 3.0, "it is asked with what is left"
+    assert turns.answered(second, 2.75)
+    assert turns.deadline == float("inf")

@@ -183,6 +183,14 @@ async def test_a_call_behind_one_of_ours_has_its_own_budget_from_when_that_is_an
     assert (reply.trigger, reply.fault.message) == (Trigger.DEADLINE, "no answer within 0.02 s")
 
 
+async def test_calls_in_a_row_are_all_over_by_the_sum_of_their_budgets_though_nothing_is_answered(table):
+    it = table(None, None, None)
+    calls = [it.ask(timeout=0.02) for _ in range(3)]
+    replies = [await it.reply(call) for call in calls]
+    assert [reply.fault.message for reply in replies] == ["no answer within 0.02 s"] * 3
+    assert all(reply.elapsed >= 0.02 for reply in replies)
+
+
 async def test_an_answer_that_has_arrived_when_the_deadline_is_noticed_is_in_time(table):
     answered = asyncio.get_running_loop().create_future()
     it = table(answered)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 import threading
 import time
 
@@ -283,3 +284,86 @@ def test_a_process_that_ends_says_nothing_of_the_budgets_that_had_not_begun(stag
     [(_, died, _)], [(_, unsent, elapsed)] = (stage.batches[exchange.id][0] for exchange in exchanges)
     assert (died, unsent) == (Gone(3, busy_with="tick"), Gone(3, unsent=True, busy_with="tick"))
     assert elapsed == 0.0
+
+
+class Clock:
+    """A time that passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def virtual():
+    """An engine whose deadlines are those of a clock of the test's own, and how that is put forward."""
+    clock = Clock()
+    stage = Stage(clock)
+
+    def put(now: float) -> None:
+        for _ in range(2):  # what it was told before is done first; and then it looks at the time
+            done = threading.Event()
+            stage.engine.do(done.set)
+            assert done.wait(PATIENCE)
+            clock.now = now
+
+    yield stage, put
+    stage.close()
+
+
+def test_one_look_ahead_will_do_for_the_budgets_after_it(virtual):
+    stage, put = virtual
+    link, channel = stage.process()
+    exchanges = [stage.ask([link], 5.0, method=method) for method in ("tick", "describe", "predict")]
+    for second, exchange in enumerate(exchanges[:2], 1):
+        put(second)
+        receive(channel)
+        reply(channel, exchange, None)
+        stage.results(exchange)
+    put(6.0)  # when the second would have been over
+    put(6.5)
+    assert not stage.batches[exchanges[2].id]
+    put(7.0)
+    assert stage.results(exchanges[2])[link] == Missed(True, "predict", 5.0, exchanges[2])
+
+
+def test_the_budget_behind_a_call_that_is_given_up_begins_and_ends(virtual):
+    stage, put = virtual
+    link, _ = stage.process()
+    given_up, waits = stage.ask([link], 10.0, method="tick"), stage.ask([link], 2.0)
+    put(1.0)
+    stage.engine.do(lambda: stage.engine.abandon([given_up]))
+    put(2.5)
+    assert not stage.batches[waits.id]
+    put(3.0)
+    assert stage.results(waits)[link] == Missed(False, "tick", 3.0, given_up)
+
+
+def test_what_arrives_while_the_engine_notices_the_deadline_is_in_time():
+    class Noticing(Clock):
+        """The answer comes when the engine has looked at its sockets, and before it looks at the time."""
+
+        arm = False
+        last = ""
+
+        def __call__(self) -> float:
+            caller, before = sys._getframe(1).f_code.co_name, self.last
+            self.last = caller
+            if self.arm and (before, caller) == ("_dispatch", "_turn"):
+                self.arm = False
+                reply(channel, exchange, 1)
+                self.now = 10.0
+            return self.now
+
+    clock = Noticing()
+    stage = Stage(clock)
+    link, channel = stage.process()
+    exchange = stage.ask([link], 5.0)
+    receive(channel)
+    clock.arm = True
+    stage.engine.do(lambda: None)
+    assert isinstance(stage.results(exchange)[link], framing.Frame)
+    assert clock.now == 10.0
+    stage.close()
