@@ -218,10 +218,11 @@ async def test_two_batches_at_once_are_worked_through_one_after_the_other(noting
 # A budget begins when our own earlier calls free the model.
 
 
-async def test_two_requests_at_once_strike_nobody(submit, running):
+@HOSTS
+async def test_two_requests_at_once_strike_nobody(submit, running, host):
     """As a web application makes them: each takes six tenths of its budget, and they come together."""
     naps = "def predict(self, number):\n    time.sleep(0.6)\n    return number\n"
-    async with running([submit("naps", naps)], policy=Policy(timeout=1.0)) as runner:
+    async with running([submit("naps", naps)], policy=Policy(timeout=1.0), host=host) as runner:
         outcomes = []
 
         async def request(number: int) -> None:

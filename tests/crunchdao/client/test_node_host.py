@@ -16,7 +16,7 @@ import pytest
 from google.protobuf.message import DecodeError
 from nodes import free_port, node
 
-from crunch_game import Contract, ContractError, Policy, Submission
+from crunch_game import Contract, ContractError, MethodCall, Policy, Submission
 from crunch_game.crunchdao.client import NodeHost
 from crunch_game.crunchdao.protocol import _messages as m
 from crunch_game.crunchdao.protocol import _variants as variants
@@ -429,6 +429,41 @@ async def test_two_rounds_at_once_ask_one_after_the_other(on_nodes):
         for asked in (first, second, third):
             assert (await asked)["alice"].status is Status.OK
         assert [method for method, _, _ in alice.calls] == ["predict", "tick", "predict"]
+
+
+async def test_a_node_works_through_a_batch_at_its_own_pace(on_nodes, seen):
+    async with node(Gated) as alice, node(Tracker) as bob, on_nodes(alice, bob) as runner:
+        calls = [MethodCall("tick", [{}]), *[MethodCall("predict", kwargs={"step": step}) for step in (1, 2, 3)]]
+        batch = asyncio.create_task(runner.batch(calls))
+        await seen(lambda: len(bob.calls) == 4)
+        assert [method for method, _, _ in alice.calls] == ["tick", "predict"]
+        alice.instance.gate.set()
+
+        told, *answers = await batch
+        assert len(told.succeeded) == 2
+        assert [round_["bob"].value for round_ in answers] == [3.1, 3.2, 3.3]
+        assert all(round_["alice"].status is Status.OK for round_ in answers)
+
+
+async def test_a_batch_that_is_given_up_asks_a_node_nothing_more(on_nodes, seen):
+    async with node(Gated) as alice, on_nodes(alice) as runner:
+        batch = asyncio.create_task(runner.batch([MethodCall("predict")] * 5))
+        await seen(lambda: alice.calls)
+        batch.cancel()
+        await asyncio.gather(batch, return_exceptions=True)
+        alice.instance.gate.set()
+
+        assert (await runner.call("tick", {}))["alice"].status is Status.OK
+        assert [method for method, _, _ in alice.calls] == ["predict", "tick"]
+
+
+async def test_a_batch_that_cannot_be_sent_asks_a_node_nothing(on_nodes):
+    async with node(Tracker) as alice, on_nodes(alice) as runner:
+        with pytest.raises(ContractError, match="cannot be sent"):
+            await runner.batch([MethodCall("predict"), MethodCall("anything", [object()])])
+
+        assert runner.models["alice"].state is State.READY
+        assert alice.calls == []
 
 
 async def test_a_node_that_is_busy_with_somebody_elses_call_is_asked_again_within_the_budget(on_nodes):

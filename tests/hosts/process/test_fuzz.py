@@ -100,6 +100,7 @@ def stream(dice: random.Random, call: int) -> bytes:
             framing.READY,
             framing.UNSENDABLE,
             framing.UNSUPPORTED,
+            framing.GIVEN_BACK,
             framing.CALL,
             99,
         ]
@@ -146,7 +147,7 @@ def is_answer(sent: bytes, call: int) -> bool:
         kind, number = (msgspec.msgpack.decode(part, type=int) for part in parts[:2])
     except (ValueError, RecursionError):
         return False
-    return len(parts) >= 3 and isinstance(kind, int) and number == call
+    return len(parts) >= 3 and isinstance(kind, int) and kind != framing.GIVEN_BACK and number == call
 
 
 # The engine alone, ten thousand times.
