@@ -73,7 +73,7 @@ class Children:
                 buffer = unread[key.fileobj]  # type: ignore[index]
                 buffer += key.fileobj.recv(_CHUNK)  # type: ignore[union-attr]
                 while len(buffer) >= (size := _PREFIX + int.from_bytes(buffer[:_PREFIX], "big")) > _PREFIX:
-                    _decode(buffer[_PREFIX:size])
+                    _decode(bytes(buffer[_PREFIX:size]))
                     del buffer[:size]
                     count += 1
         return count
