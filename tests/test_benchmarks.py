@@ -256,4 +256,4 @@ def test_a_name_that_is_no_measurement_is_told(names):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
     assert done.returncode == 1
-    assert done.stderr.startswith("nothing is called roundz; there is rounds, growth-1, ")
+    assert done.stderr.startswith("nothing is called roundz; there is rounds, slot, growth-1, ")
