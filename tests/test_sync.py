@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import pydoc
+import signal
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import walk
 
-from crunch_game import MemoryStore, MethodCall, Policy, Status
+import crunch_game
+from crunch_game import MemoryStore, Policy, Status
 from crunch_game.errors import ContractError, GameError, UnknownModel, UsageError
 from crunch_game.events import ModelReady
 from crunch_game.sync import ModelRunner, run_game
+
+GAMES = Path(walk.__file__).parent
 
 
 def walking(*models: str, **options) -> ModelRunner:
@@ -117,3 +128,129 @@ def test_a_games_error_is_not_in_a_group():
 
     with pytest.raises(ContractError, match=r"^per_model gave 'pet'"):
         run_game(walk.game(per_model=per_model), walk.MODELS, host="inline")
+
+
+# Ctrl-C
+
+
+PATIENCE = 30
+
+PROGRAM = """
+import sys, time
+import walk
+from crunch_game import TickPlayed, backtest
+from crunch_game.sync import ModelRunner, run_game
+
+class Endless(walk.Mean):
+    def predict(self, asset, horizon):
+        if len(self.heard) == 5:
+            print("busy", flush=True)
+            end = time.monotonic() + 60
+            while time.monotonic() < end:
+                pass
+        return 1.0
+
+class Stubborn(walk.Mean):
+    def predict(self, asset, horizon):
+        print("busy", flush=True)
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            try:
+                time.sleep(0.01)
+            except BaseException:
+                pass
+        return 1.0
+
+def told(event):
+    if isinstance(event, TickPlayed) and event.at == rows[4].time:
+        print("busy", flush=True)
+
+rows = walk.rows(20_000)
+game = walk.game(feed=walk.ReplayFeed(rows))
+
+def played(host):
+    return run_game(game, ["walk:Mean"], host=host, on_event=told)
+
+def endless():
+    return backtest(game, [Endless, walk.Mean])
+
+def stubborn():
+    return backtest(game, Stubborn)
+
+def call():
+    with ModelRunner(walk.Walk, [Stubborn if sys.argv[2:] else Endless], host="inline") as runner:
+        for _ in range(5):
+            runner.tick({"BTC": 1.0})
+        runner.predict("BTC", 3600)
+
+result = eval(sys.argv[1])
+print(result.ticks, result.rounds, [standing.model_id for standing in result.leaderboard])
+"""
+
+
+@contextmanager
+def interrupted(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A script that has got its first Ctrl-C when its fifth row was told."""
+    command = [sys.executable, "-W", "error", "-c", PROGRAM, *arguments]
+    with subprocess.Popen(
+        command, cwd=GAMES, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as script:
+        try:
+            assert script.stdout.readline() == "busy\n", script.stderr.read()
+            script.send_signal(signal.SIGINT)
+            yield script
+        finally:
+            script.kill()
+
+
+HINT = "interrupted: the game ends after this row; interrupt it once more to end it at once\n"
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("which", ["played('inline')", "played('process')", "endless()"])
+def test_an_interrupted_game_gives_what_was_played(which):
+    with interrupted(which) as script:
+        out, err = script.communicate(timeout=PATIENCE)
+    assert (script.returncode, err) == (0, HINT)
+    ticks, rounds, leaders = out.split(maxsplit=2)
+    assert 5 <= int(ticks) < 20_000
+    assert int(rounds) >= 5
+    assert "'Mean'" in leaders
+    if which == "endless()":
+        assert int(ticks) == 5
+
+
+@pytest.mark.processes
+def test_a_second_interrupt_ends_it_though_a_model_catches_everything():
+    with interrupted("stubborn()") as script:
+        assert script.stderr.readline() == HINT
+        script.send_signal(signal.SIGINT)
+        out, err = script.communicate(timeout=PATIENCE)
+    assert (script.returncode, out) == (-signal.SIGINT, "")
+    assert err.splitlines()[-1] == "KeyboardInterrupt"
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("arguments", [["call()"], ["call()", "stubborn"]], ids=["endless", "stubborn"])
+def test_an_interrupted_call_raises(arguments):
+    with interrupted(*arguments) as script:
+        out, err = script.communicate(timeout=PATIENCE)
+    assert (script.returncode, out) == (-signal.SIGINT, "")
+    assert err.splitlines()[-1] == "KeyboardInterrupt"
+
+
+def test_help_shows_what_may_be_given_and_what_it_means():
+    for blocking, other in [
+        (run_game, crunch_game.run_game),
+        (ModelRunner.__init__, crunch_game.ModelRunner.__init__),
+        (ModelRunner.call, crunch_game.ModelRunner.call),
+        (ModelRunner.stream, crunch_game.ModelRunner.stream),
+    ]:
+        assert inspect.signature(blocking) == inspect.signature(other)
+        assert not inspect.iscoroutinefunction(blocking)
+    shown = pydoc.render_doc(run_game, renderer=pydoc.plaintext)
+    assert "run_game(game: 'Game', models: 'Models', *, store:" in shown
+    assert "max_ticks: Stop after this many rows." in shown
+    assert "a second one raises KeyboardInterrupt" in shown
+    assert inspect.signature(ModelRunner) == inspect.signature(crunch_game.ModelRunner)
+    assert run_game.__module__ == "crunch_game.sync"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from crunch_game.hosts._calling import Callee as Callee
     from crunch_game.hosts._calling import NotOffered as NotOffered
     from crunch_game.hosts._inline import InlineHost as InlineHost
+    from crunch_game.hosts._interrupting import hurry as hurry
     from crunch_game.hosts._tables import TableReader as TableReader
     from crunch_game.hosts._turns import Turns as Turns
     from crunch_game.hosts.base import Asked as Asked

@@ -15,7 +15,8 @@ from crunch_game.encoding import Undecodable, Unsendable, decode, decode_answer,
 from crunch_game.errors import LoadError
 from crunch_game.faults import fault_of, own_frames
 from crunch_game.hosts._calling import Callee
-from crunch_game.hosts.base import Asked, Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
+from crunch_game.hosts._interrupting import Interrupted, ModelThread
+from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
 from crunch_game.loading import make_model
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
@@ -36,6 +37,10 @@ class InlineHost:
     A model can hang or end the whole process, and all models share its memory. Arguments and answers are still copied,
     so that no model changes what the others or the game see. An answer over its budget becomes a TIMEOUT afterwards.
 
+    SIGINT (Ctrl-C, or a notebook's stop button) reaches a model that does not come back, such as an endless loop: its
+    call ends as a fault "interrupted". It cannot reach one that catches every exception, nor, before they return, calls
+    into libraries that are not Python's.
+
     Args:
         clock: Counts seconds.
         on_raise: Called with what a model raises, before it becomes a fault; for debuggers.
@@ -49,6 +54,7 @@ class InlineHost:
     ) -> None:
         self._clock = clock
         self._on_raise = on_raise
+        self._thread = ModelThread()
 
     async def open(self, setup: Setup, submissions: Sequence[Submission], watcher: Watcher) -> None:
         """Keep what `start` needs."""
@@ -61,11 +67,14 @@ class InlineHost:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                code = import_code(submission.source)
-                with code.scope:
-                    # Copied, as for models in processes: they must not share what they are given.
-                    args, kwargs = decode(encode((list(setup.init_args), dict(setup.init_kwargs))))
-                    model = make_model(code, setup.contract, setup.loader, args, kwargs)
+                # Copied, as for models in processes: they must not share what they are given.
+                args, kwargs = decode(encode((list(setup.init_args), dict(setup.init_kwargs))))
+                with self._thread:
+                    code = self._thread.call(import_code, submission.source)
+                    with code.scope:
+                        model = self._thread.call(make_model, code, setup.contract, setup.loader, args, kwargs)
+            except Interrupted as error:
+                raise LoadFailure(_interrupted(error, "loading it was interrupted")) from None
             except LoadError as error:
                 cause = error.__cause__
                 self._on_raise(cause or error)
@@ -100,22 +109,20 @@ class InlineHost:
                 encoded.append((call, encode((call.args, call.kwargs)), extras))
         # Models run without awaiting anything, so that a cancellation must get its chance here.
         await anyio.lowlevel.checkpoint()
-        for number, (call, body, extras) in enumerate(encoded):
-            replies: list[tuple[Instance, Reply]] = []
-            for count, (instance, extra) in enumerate(extras.items(), 1):
-                assert isinstance(instance, _Inline)
-                replies.append((instance, self._reply(instance, call, body, extra)))
-                if each or count == len(extras):
-                    try:
-                        yield number, replies
-                    finally:
-                        # A model that was late has answered by now: it is free for the next call.
-                        for late, reply in replies:
-                            if reply.trigger is Trigger.DEADLINE:
-                                self._watcher.happened(late, Trigger.LATE, None)
-                        replies = []
+        asked_at_once = [[each_extra] for each_extra in extras.items()] if each else [list(extras.items())]
+        for group in asked_at_once:
+            with self._thread:  # not while others run on it: in the hands of whoever takes the replies
+                replies = [(instance, self._reply(instance, call, body, extra)) for instance, extra in group]
+            try:
+                yield replies
+            finally:
+                # A model that was late has answered by now: it is free for the next call.
+                for late, reply in replies:
+                    if reply.trigger is Trigger.DEADLINE:
+                        self._watcher.happened(late, Trigger.LATE, None)
 
-    def _reply(self, instance: _Inline, call: Call, body: bytes, extra: bytes | None) -> Reply:
+    def _reply(self, instance: Instance, call: Call, body: bytes, extra: bytes | None) -> Reply:
+        assert isinstance(instance, _Inline)
         args, kwargs = decode(body)
         read = decode if call.method.returns_table else decode_answer
         if extra is not None:
@@ -123,23 +130,26 @@ class InlineHost:
         began = self._clock()
         try:
             with instance.scope:
-                answer = instance.callee.call(call.method.name, args, kwargs)
+                answer = self._thread.call(instance.callee.call, call.method.name, args, kwargs)
             trigger, value, fault = ANSWERED, read(encode(answer)), None
         except Unsendable as error:
             trigger, value, fault = Trigger.INVALID, None, Fault("invalid", f"the answer cannot be sent: {error}")
         except Undecodable as error:
             trigger, value, fault = Trigger.INVALID, None, Fault("invalid", f"the answer cannot be read: {error}")
-        # The author has pressed ^C; models run on the main thread here.
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001 - nothing is awaited here, so whatever is raised comes from the model
+        except Interrupted as error:
+            after = f"was interrupted after {self._clock() - began:.3g} s; the budget is {call.timeout:g} s"
+            trigger, value, fault = Trigger.RAISED, None, _interrupted(error, after)
+        except BaseException as error:  # nothing is awaited here, so whatever is raised comes from the model
+            if isinstance(error, KeyboardInterrupt) and self._thread.is_main:
+                raise  # the author has pressed ^C: that is where Python raises it
             self._on_raise(error)
             trigger, value, fault = Trigger.RAISED, None, fault_of(error)
             if instance.callee.lacks(error):
                 trigger, fault = self._setup.absence(call.method.name, str(error))
         elapsed = self._clock() - began
         if elapsed > call.timeout:
-            late = Fault("timeout", f"answered after {elapsed:.3g} s; the budget is {call.timeout:g} s")
+            answered = f"answered after {elapsed:.3g} s; the budget is {call.timeout:g} s"
+            late = fault if fault is not None and fault.kind == "interrupted" else Fault("timeout", answered)
             return Reply(Trigger.DEADLINE, None, late, elapsed)
         return Reply(trigger, value, fault, elapsed)
 
@@ -148,3 +158,7 @@ class InlineHost:
 
     async def close(self) -> None:
         """Do nothing."""
+
+
+def _interrupted(error: Interrupted, message: str) -> Fault:
+    return Fault("interrupted", message, own_frames(error))
