@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right, insort
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,8 +12,9 @@ from itertools import accumulate
 from typing import Literal, TypeAlias
 
 from crunch_game._public import public, record
+from crunch_game._status import Status
 from crunch_game.errors import GameError
-from crunch_game.storage.base import Score
+from crunch_game.storage.base import Prediction, Score
 
 Missing: TypeAlias = Literal["worst"] | float | Callable[[Sequence[float]], float]
 """The score of a model in a round without one: the worst of the round, a constant, or a function of the round's scores
@@ -29,8 +31,8 @@ class Standing:
         rank: From 1; equal scores share a rank, as in 1, 1, 3.
         model_id: The model's id.
         scores: The mean score in each window; None if it has no score of its own there.
-        coverage: `scored` / `rounds`, from 0 to 1.
-        rounds: How many rounds count for it.
+        coverage: `scored` / `rounds`, from 0 to 1: the model's own, whatever the others did.
+        rounds: In how many rounds that have resolved it was asked.
         scored: In how many of these it has a score of its own.
     """
 
@@ -49,6 +51,9 @@ class Leaderboard:
     A round `(key, at)` is in a window if now - window < resolves_at <= now. From the first round that a model was asked
     in, every round with at least one score counts for it, with its own score or with what `missing` gives. A model is
     on the board while it has a score of its own in the window that determines the ranks.
+
+    Coverage is of what the model itself was asked: a round in which nobody has a score counts too, for whom was asked
+    and gave no answer (`add_unanswered`). What an outcome shows to be unscorable for everybody, counts for nobody.
 
     Sums are exact, in integers, and means are rounded once. So they do not depend on the order of scores, and do not
     drift over months.
@@ -95,22 +100,35 @@ class Leaderboard:
             if score.value is not None and math.isfinite(score.value):
                 self._add(score, float(score.value))
 
+    def add_unanswered(self, predictions: Iterable[Prediction]) -> None:
+        """Add predictions that have no answer, for the coverage. Those with one, or added before, are ignored."""
+        for each in predictions:
+            known = None if each.status is Status.OK else self._open(each)
+            if known is not None:
+                known.unanswered.add(each.model_id)
+
     def _add(self, score: Score, value: float) -> None:
-        identity = (score.at, score.key)
+        known = self._open(score)
+        if known is not None:
+            known.scores[score.model_id] = value
+
+    def _open(self, record: Score | Prediction) -> _ScoredRound | None:
+        """The round of a record that is to be added to it; None if the round has what it would add."""
+        identity, model_id = (record.at, record.key), record.model_id
         known = self._rounds.get(identity)
         if known is None:
-            known = self._rounds[identity] = _ScoredRound(score.at, score.resolves_at)
+            known = self._rounds[identity] = _ScoredRound(record.at, record.resolves_at)
             # Scores come nearly in order, so that insort mostly appends.
-            insort(self._order, (score.resolves_at, identity))
+            insort(self._order, (record.resolves_at, identity))
             self._changed.add(identity)
-        elif score.model_id in known.scores:
-            return
+        elif model_id in (known.scores if isinstance(record, Score) else known.unanswered):
+            return None
         elif identity not in self._changed:
             self._changed.add(identity)
             for window in self._windows.values():
                 window.leave(known)
-        known.scores[score.model_id] = value
-        self._first[score.model_id] = min(score.at, self._first.get(score.model_id, score.at))
+        self._first[model_id] = min(record.at, self._first.get(model_id, record.at))
+        return known
 
     def standings(self, now: datetime, first_rounds: Mapping[str, datetime] | None = None) -> list[Standing]:
         """Return the standings, by rank, then by id.
@@ -137,7 +155,8 @@ class Leaderboard:
         """Count rounds that are new, or have new scores, in their windows."""
         for identity in self._changed:
             known = self._rounds[identity]
-            known.missing = _exact(self._missing_value(sorted(known.scores.values())))
+            if known.scores:
+                known.missing = _exact(self._missing_value(sorted(known.scores.values())))
             for window in self._windows.values():
                 window.enter(known)
         self._changed.clear()
@@ -165,7 +184,8 @@ class Leaderboard:
 
     def _results(self, window: _Window, first: Mapping[str, datetime]) -> dict[str, _WindowScore]:
         """Return the result of every model with a score of its own in the window."""
-        rounds = sorted(self._between(window.after, window.until), key=lambda each: each.at)
+        inside = self._between(window.after, window.until)
+        rounds = sorted((each for each in inside if each.scores), key=lambda each: each.at)
         times = [each.at for each in rounds]
         # Every model has the sum of all rounds' missing scores since its first, plus its gain over these.
         missing = list(accumulate((each.missing for each in rounds), initial=0))
@@ -174,8 +194,9 @@ class Leaderboard:
             before = bisect_left(times, first[model_id])
             count = len(rounds) - before
             total = missing[-1] - missing[before] + gain
+            asked = count + window.only_asked[model_id]
             # Python divides integers exactly, and rounds once.
-            results[model_id] = _WindowScore(total / (count << _LOWEST_BIT), count, window.scored[model_id])
+            results[model_id] = _WindowScore(total / (count << _LOWEST_BIT), asked, window.scored[model_id])
         return results
 
     def _ranked(self, results: Mapping[str, Mapping[str, _WindowScore]]) -> list[Standing]:
@@ -197,7 +218,7 @@ _Id: TypeAlias = tuple[datetime, str]
 
 @dataclass(frozen=True, slots=True)
 class _WindowScore:
-    """A model's mean score in a window, over `rounds` rounds, in `scored` of which it has a score of its own."""
+    """A model's mean score in a window. It was asked in `rounds` rounds, and has a score of its own in `scored`."""
 
     score: float
     rounds: int
@@ -206,12 +227,13 @@ class _WindowScore:
 
 @dataclass(slots=True, eq=False)
 class _ScoredRound:
-    """One round's scores by model, and the score of models without one (exact)."""
+    """One round's scores by model, the score of models without one (exact), and the models that gave no answer."""
 
     at: datetime
     resolves_at: datetime
     scores: dict[str, float] = field(default_factory=dict)
     missing: int = 0
+    unanswered: set[str] = field(default_factory=set)
 
 
 class _Window:
@@ -226,6 +248,8 @@ class _Window:
         self.after = self.until = datetime.min.replace(tzinfo=UTC)
         self.gains: dict[str, int] = {}
         self.scored: dict[str, int] = {}
+        self.only_asked: Counter[str] = Counter()
+        """How many of the rounds in which nobody has a score a model was asked in."""
 
     def enter(self, known: _ScoredRound) -> None:
         """Count a round, if it is in the window."""
@@ -259,6 +283,10 @@ class _Window:
                 self.gains[model_id] = self.gains.get(model_id, 0) + sign * (_exact(score) - known.missing)
             else:
                 del self.scored[model_id], self.gains[model_id]
+        for model_id in () if known.scores else known.unanswered:
+            self.only_asked[model_id] += sign
+            if not self.only_asked[model_id]:
+                del self.only_asked[model_id]
 
 
 _LOWEST_BIT = 1074  # every finite float is an integer multiple of 2**-1074

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crunch_game import Prediction, Status
 from crunch_game.errors import GameError
 from crunch_game.scoring import Leaderboard, Standing
 from crunch_game.storage.base import Score
@@ -201,6 +202,51 @@ def test_windows_are_checked(windows: Any, rank_by: str, message: str) -> None:
     assert str(caught.value) == message
 
 
+def unanswered(model_id: str, second: float, key: str = "BTC", status: Status = Status.RAISED) -> Prediction:
+    return Prediction(model_id, "1", key, at(second), at(second + HORIZON), HORIZON, status=status)
+
+
+def test_coverage_is_of_what_the_model_was_asked_though_nobody_answered() -> None:
+    """Of a model that plays alone, nobody else's scores tell that it was asked."""
+    board = Leaderboard(WINDOWS, "week")
+    board.add(rounds(solo=[1.0, 2.0, 3.0]))
+    board.add_unanswered([unanswered("solo", second) for second in range(3, 9)])
+    [solo] = board.standings(NOW)
+    assert (solo.scored, solo.rounds, solo.coverage, solo.scores["week"]) == (3, 9, 3 / 9, 2.0)
+
+
+def test_a_round_that_others_answered_is_counted_once() -> None:
+    board = Leaderboard(WINDOWS, "week")
+    board.add(rounds(ada=[1.0, 1.0], bob=[2.0, None]))
+    missed = unanswered("bob", 1, status=Status.TIMEOUT)
+    board.add_unanswered([missed, missed, unanswered("ada", 0, status=Status.OK)])
+    board.add_unanswered([missed])
+    assert {each.model_id: (each.scored, each.rounds) for each in board.standings(NOW)} == {
+        "ada": (2, 2),
+        "bob": (1, 2),
+    }
+
+
+def test_a_model_that_is_dead_shows_it_beside_others_that_are() -> None:
+    board = Leaderboard(WINDOWS, "week")
+    board.add(rounds(dead=[1.0], alive=[2.0, 2.0, 2.0, 2.0]))
+    board.add_unanswered([unanswered("dead", second, status=Status.SKIPPED) for second in range(1, 8)])
+    coverage = {each.model_id: each.coverage for each in board.standings(NOW)}
+    assert coverage == {"dead": 1 / 8, "alive": 1.0}
+
+
+def test_what_was_asked_leaves_with_its_window_and_is_forgotten() -> None:
+    board = Leaderboard(WINDOWS, "week")
+    board.add([scored("solo", 40, 1.0)])
+    board.add_unanswered([unanswered("solo", second) for second in range(1000)])
+    found = {now: board.standings(at(now))[0].rounds for now in (42, 52, 71)}
+    assert found == {42: 30, 52: 30, 71: 30}
+    assert board.standings(at(72)) == []
+    board.standings(at(5000))
+    assert (board._rounds, board._order) == ({}, [])
+    assert all(not window.only_asked for window in board._windows.values())
+
+
 models = st.sampled_from(["ada", "bob", "cid", "dan"])
 values = st.sampled_from([0.0, 1.0, 2.5, None, math.nan]) | st.floats(-1e300, 1e300)
 histories = st.lists(
@@ -259,6 +305,35 @@ def test_ranks_follow_scores(history: list[Score], first: dict[str, datetime], h
             for other in found
         )
         assert one.rank == better + 1
+
+
+asked = st.lists(st.builds(unanswered, models, st.integers(0, 40), st.sampled_from(["BTC", "ETH"])), max_size=40)
+
+
+@given(histories, asked, st.lists(st.integers(0, 60), min_size=1, max_size=6), st.randoms(use_true_random=False))
+def test_whatever_the_order_coverage_is_the_share_of_what_a_model_was_asked(
+    history: list[Score], missed: list[Prediction], moments: list[int], chance: random.Random
+) -> None:
+    """The clock goes on, and records come in pieces."""
+    real = [each for each in history if each.value is not None and math.isfinite(each.value)]
+    own = {(each.model_id, each.at, each.key) for each in real}
+    missed = [each for each in missed if (each.model_id, each.at, each.key) not in own]  # who answered, answered
+    pieces: list[Any] = [*history, *missed]
+    chance.shuffle(pieces)
+    board = Leaderboard({"day": 10.0, "week": 100.0}, "week")  # nothing is forgotten
+    for index, piece in enumerate(pieces):
+        board.add([piece]) if isinstance(piece, Score) else board.add_unanswered([piece])
+        board.standings(at(moments[index % len(moments)]))
+    now = at(moments[0])
+    inside = [each for each in real if each.resolves_at <= now]
+    for standing in board.standings(now):
+        me = standing.model_id
+        first = min(each.at for each in [*real, *missed] if each.model_id == me)
+        mine = {(each.at, each.key) for each in inside if each.at >= first}
+        mine |= {(each.at, each.key) for each in missed if each.model_id == me and each.resolves_at <= now}
+        own_scores = sum(each.model_id == me for each in inside)
+        assert (standing.scored, standing.rounds) == (own_scores, len(mine))
+        assert standing.coverage == own_scores / len(mine)
 
 
 @given(histories, firsts, st.randoms(use_true_random=False))
