@@ -1,9 +1,12 @@
-"""Quantities as people write and read them: durations, numbers of things, bytes."""
+"""Quantities as people write and read them: durations, numbers of things, bytes; and anything else that they gave."""
 
 from __future__ import annotations
 
 import re
 from datetime import timedelta
+from reprlib import repr as brief
+from types import FunctionType, ModuleType
+from typing import Any
 
 from crunch_game.errors import GameError
 
@@ -44,6 +47,17 @@ def seconds(duration: Duration, what: str = "duration") -> float:
 def counted(number: int, thing: str) -> str:
     """The number and what it counts: "1 round", "1,000 rounds"."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def described(given: Any) -> str:
+    """What somebody gave where something else is meant: "the class CRPS", "an instance of Mean", "'x.csv'"."""
+    if isinstance(given, type):
+        return f"the class {given.__name__}"
+    if isinstance(given, ModuleType | FunctionType):
+        return f"the {'module' if isinstance(given, ModuleType) else 'function'} {given.__name__}"
+    if given is None or isinstance(given, str | bytes | int | float | list | tuple | dict | set):
+        return brief(given)
+    return f"an instance of {type(given).__name__}"  # its repr may be a page, and is somebody else's code
 
 
 def mebibytes(size: int) -> str:

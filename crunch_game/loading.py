@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from crunch_game._importing import Code, import_code
 from crunch_game._public import public
+from crunch_game._quantities import described
 from crunch_game.contract import Contract
 from crunch_game.errors import AmbiguousModel, LoadError, NoModelFound
 from crunch_game.faults import describe_exception
@@ -41,6 +42,8 @@ class Loader(Protocol):
 class SubclassLoader:
     """Takes the first concrete subclass of the base class that the submission defines, in source order.
 
+    It calls no factory; AutoLoader does.
+
     Args:
         strict: Whether a second candidate is an error; else it is named in a warning.
     """
@@ -49,29 +52,10 @@ class SubclassLoader:
 
     def load(self, code: Code, contract: Contract, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """An instance of that class, made with the arguments."""
-        if code.named is not None:
-            return _make(code.name, code.named, args, kwargs)
-        candidates, passed_over = [], []
-        for cls in _classes(code.modules):
-            why = _why_not(cls, code.modules, contract)
-            if why is None:
-                candidates.append(cls)
-            elif cls is not contract.base:
-                passed_over.append(f"{cls.__qualname__} ({why})")
-        if not candidates:
-            raise NoModelFound(_nothing(code.name, contract, passed_over))
-        if len(candidates) > 1:
-            self._tell(code.name, candidates)
-        return _make(code.name, candidates[0], args, kwargs)
-
-    def _tell(self, name: str, candidates: list[type]) -> None:
-        first, *others = [cls.__qualname__ for cls in candidates]
-        listed = ", ".join(others)
-        if self.strict:
-            raise AmbiguousModel(
-                f"{name} defines several models: {first}, {listed}; keep one, or give a create_model()"
-            )
-        warnings.warn(f"{name}: {first} plays; it also defines {listed}", LoadWarning, stacklevel=4)
+        name = FactoryLoader().name
+        unused = code.named is None and _factory(code, name) is not None
+        aside = f" (its {name}() is not called, since this game loads subclasses only)" if unused else ""
+        return _subclass(code, contract, args, kwargs, strict=self.strict, none=aside, several=aside)
 
 
 @public
@@ -115,7 +99,8 @@ class AutoLoader:
         named_factory = code.named is not None and not isinstance(code.named, type)
         if named_factory or (code.named is None and _factory(code, self.factory) is not None):
             return FactoryLoader(self.factory).load(code, contract, args, kwargs)
-        return SubclassLoader(self.strict).load(code, contract, args, kwargs)
+        none, several = f", or a {self.factory}()", f", or give a {self.factory}()"
+        return _subclass(code, contract, args, kwargs, strict=self.strict, none=none, several=several)
 
 
 @public
@@ -152,13 +137,49 @@ def make_model(code: Code, contract: Contract, loader: Loader, args: Sequence[An
     Raises:
         LoadError: As with `load_model`.
     """
+    if isinstance(loader, type) or not callable(getattr(loader, "load", None)):
+        raise LoadError(f"the loader is {described(loader)}; give a loader, for example AutoLoader()")
     model = loader.load(code, contract, args, kwargs)
+    if model is None or isinstance(model, type):
+        wanted = "the model" if model is None else f"an instance: {model.__name__}()"
+        raise LoadError(f"what {code.name} makes is {described(model)}; return {wanted}")
     absent = contract.lacking(type(model))
     lacking = [name for name in absent if not callable(vars(model).get(name) if hasattr(model, "__dict__") else None)]
     if lacking:
         what = f"the model that {code.name} makes, a {type(model).__name__},"
         raise LoadError(f"{what} lacks {' and '.join(lacking)}, which {_named(contract)} requires")
     return model
+
+
+def _subclass(
+    code: Code,
+    contract: Contract,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    strict: bool,
+    none: str,
+    several: str,
+) -> Any:
+    """An instance of the first concrete subclass. `none` and `several` say what else there may be than a class."""
+    if code.named is not None:
+        return _make(code.name, code.named, args, kwargs)
+    candidates, passed_over = [], []
+    for cls in _classes(code.modules):
+        why = _why_not(cls, code.modules, contract)
+        if why is None:
+            candidates.append(cls)
+        elif cls is not contract.base:
+            passed_over.append(f"{cls.__qualname__} ({why})")
+    if not candidates:
+        raise NoModelFound(_nothing(code.name, contract, passed_over, none))
+    first, *others = [cls.__qualname__ for cls in candidates]
+    listed = ", ".join(others)
+    if others and strict:
+        raise AmbiguousModel(f"{code.name} defines several models: {first}, {listed}; keep one{several}")
+    if others:
+        warnings.warn(f"{code.name}: {first} plays; it also defines {listed}", LoadWarning, stacklevel=4)
+    return _make(code.name, candidates[0], args, kwargs)
 
 
 def _classes(modules: Sequence[ModuleType]) -> list[type]:
@@ -178,10 +199,10 @@ def _why_not(cls: type, modules: Sequence[ModuleType], contract: Contract) -> st
     return f"abstract, it lacks {' and '.join(lacking)}" if lacking else None
 
 
-def _nothing(name: str, contract: Contract, passed_over: list[str]) -> str:
+def _nothing(name: str, contract: Contract, passed_over: list[str], otherwise: str) -> str:
     found = f"passed over: {', '.join(passed_over)}" if passed_over else "it has no class of its own"
     wanted = f" with {' and '.join(contract.required)}" if contract.required else ""
-    return f"{name} has no model: define a subclass of {_named(contract)}{wanted}, or a create_model(); {found}"
+    return f"{name} has no model: define a subclass of {_named(contract)}{wanted}{otherwise}; {found}"
 
 
 def _named(contract: Contract) -> str:
@@ -196,6 +217,8 @@ def _factory(code: Code, name: str) -> Any:
 
 
 def _make(name: str, maker: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    if not callable(maker):
+        raise LoadError(f"{name} is {described(maker)}; name a class, or a function that returns the model")
     what = getattr(maker, "__qualname__", repr(maker))
     try:
         return maker(*args, **kwargs)

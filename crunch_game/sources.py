@@ -12,8 +12,10 @@ import sys
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any
 
+from crunch_game._quantities import described
 from crunch_game.errors import LoadError
 
 __all__ = [
@@ -113,11 +115,18 @@ SourceLike = type | str | os.PathLike[str] | Source
 
 
 def source_of(given: SourceLike) -> Source:
-    """What somebody wrote for a submission's code. A path that exists is one, whatever else it may look like."""
+    """What somebody wrote for a submission's code. A path that exists is one, whatever else it may look like.
+
+    Raises:
+        LoadError: It is nothing that code can come from, such as an instance.
+    """
     if isinstance(given, Source):
         return given
     if isinstance(given, type):
         return ClassSource(given)
+    anything: Any = given
+    if not isinstance(anything, str | os.PathLike):
+        raise LoadError(f"{described(anything)} is not where a model comes from; {_instead(anything)}")
     path = Path(given)
     if path.is_dir():
         return FolderSource(path)
@@ -127,6 +136,14 @@ def source_of(given: SourceLike) -> Source:
     if address is not None and address[1] > 0:
         return NodeSource(*address)
     return FileSource(path) if "/" in given or given.endswith(".py") else NameSource(given)
+
+
+def _instead(given: Any) -> str:
+    if isinstance(given, ModuleType):
+        return f'give a class of it, or "{given.__name__}:Class"'
+    if isinstance(given, FunctionType):
+        return f'give a class, or "{given.__module__}:{given.__qualname__}"'
+    return f"give the class: {type(given).__name__}"
 
 
 def host_and_port(text: str) -> tuple[str, int] | None:

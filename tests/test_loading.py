@@ -64,12 +64,19 @@ def test_of_two_the_first_plays_and_the_other_is_named(tmp_path):
     assert [str(warning.message) for warning in caught] == ["alice.py: Zoe plays; it also defines Adam, Max"]
 
 
-@pytest.mark.parametrize("loader", [SubclassLoader(strict=True), AutoLoader(strict=True)])
-def test_of_two_none_plays_where_the_loader_is_strict(tmp_path, loader):
+@pytest.mark.parametrize(
+    ("loader", "otherwise"),
+    [
+        (SubclassLoader(strict=True), ""),
+        (AutoLoader(strict=True), ", or give a create_model()"),
+        (AutoLoader("build", strict=True), ", or give a build()"),
+    ],
+)
+def test_of_two_none_plays_where_the_loader_is_strict(tmp_path, loader, otherwise):
     alice = write(tmp_path / "alice.py", tracker("Zoe") + tracker("Adam"))
 
     assert refusal(AmbiguousModel, alice, loader) == (
-        "alice.py defines several models: Zoe, Adam; keep one, or give a create_model()"
+        f"alice.py defines several models: Zoe, Adam; keep one{otherwise}"
     )
     assert load(write(tmp_path / "bob.py", tracker("Bob")), loader).predict() == "Bob"
 
@@ -262,6 +269,44 @@ def test_a_factory_goes_before_any_class(tmp_path):
         assert load(alice, SubclassLoader()).predict() == "Alice"
 
 
+def test_a_factory_that_the_loader_does_not_call_is_not_asked_for(tmp_path):
+    factory = "def create_model(): return Zoe()\n"
+    two = write(tmp_path / "two.py", tracker("Zoe") + tracker("Adam") + factory)
+    none = write(tmp_path / "none.py", factory)
+
+    aside = "(its create_model() is not called, since this game loads subclasses only)"
+    assert refusal(AmbiguousModel, two, SubclassLoader(strict=True)) == (
+        f"two.py defines several models: Zoe, Adam; keep one {aside}"
+    )
+    assert refusal(NoModelFound, none, SubclassLoader()) == (
+        f"none.py has no model: define a subclass of {Contract(crunch_game.TrackerBase).name} with predict "
+        f"{aside}; it has no class of its own"
+    )
+    assert refusal(NoModelFound, write(tmp_path / "bare.py", "x = 1"), AutoLoader("build")) == (
+        f"bare.py has no model: define a subclass of {Contract(crunch_game.TrackerBase).name} with predict, or a build(); "
+        "it has no class of its own"
+    )
+
+
+def test_a_class_or_nothing_where_an_instance_is_meant(tmp_path):
+    returned = "what alice.py makes is {}; return {}"
+    for text, message in {
+        "return Alice": returned.format("the class Alice", "an instance: Alice()"),
+        "Alice()": returned.format("None", "the model"),
+    }.items():
+        alice = write(tmp_path / "alice.py", tracker("Alice") + f"def create_model(): {text}\n")
+        assert refusal(LoadError, alice) == message
+
+
+@pytest.mark.parametrize(
+    ("loader", "given"), [(SubclassLoader, "the class SubclassLoader"), ("create_model", "'create_model'")]
+)
+def test_what_is_no_loader_is_told(tmp_path, loader, given):
+    alice = write(tmp_path / "alice.py", tracker("Alice"))
+
+    assert refusal(LoadError, alice, loader) == f"the loader is {given}; give a loader, for example AutoLoader()"
+
+
 def test_a_factory_gets_the_arguments_if_it_takes_them(tmp_path):
     text = "class Alice(TrackerBase):\n    def predict(self): return self.given\n"
     text += "def create_model({}):\n    model = Alice()\n    model.given = {}\n    return model\n"
@@ -299,7 +344,7 @@ def test_a_factory_may_return_any_object_that_has_the_methods(tmp_path):
 
 @pytest.mark.parametrize(
     ("made", "kind"),
-    [("None", "NoneType"), ("object()", "object"), ("TrackerBase()", "TrackerBase"), ("[]", "list")],
+    [("object()", "object"), ("TrackerBase()", "TrackerBase"), ("[]", "list")],
 )
 def test_what_a_factory_makes_must_have_the_methods(tmp_path, made, kind):
     alice = write(tmp_path / "alice.py", f"def create_model(): return {made}")
@@ -343,7 +388,7 @@ def test_a_reference_to_what_makes_no_model_is_told(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
 
     assert refusal(LoadError, "published_models:LIMIT") == (
-        "published_models:LIMIT: 3() raised TypeError: 'int' object is not callable"
+        "published_models:LIMIT is 3; name a class, or a function that returns the model"
     )
     assert refusal(LoadError, "published_models:Draft") == (
         f"the model that published_models:Draft makes, a Draft, lacks predict, which {Contract(BASE).name} requires"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crunch_game._quantities import seconds
+from crunch_game._quantities import described, seconds
 from crunch_game.errors import GameError
 
 
@@ -64,3 +65,26 @@ def test_it_is_longer_than_zero_and_finite(duration):
     with pytest.raises(GameError) as caught:
         seconds(duration)
     assert str(caught.value) == f"duration {duration!r} must be longer than zero and finite"
+
+
+class Thing:
+    def __repr__(self):
+        raise RuntimeError("a repr is somebody else's code")
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (Thing, "the class Thing"),
+        (Thing(), "an instance of Thing"),
+        (math, "the module math"),
+        (math.tau, "6.283185307179586"),
+        (lambda: None, "the function <lambda>"),
+        ("x.csv", "'x.csv'"),
+        (None, "None"),
+        ({"timeout": 1}, "{'timeout': 1}"),
+        (list(range(100)), "[0, 1, 2, 3, 4, 5, ...]"),
+    ],
+)
+def test_what_was_given_is_told_in_a_few_words(given, shown):
+    assert described(given) == shown

@@ -30,6 +30,25 @@ class Alice:
         pass
 
 
+def make():
+    return Alice()
+
+
+@pytest.mark.parametrize(
+    ("thing", "message"),
+    [
+        (Alice(), "an instance of Alice is not where a model comes from; give the class: Alice"),
+        (os, 'the module os is not where a model comes from; give a class of it, or "os:Class"'),
+        (make, f'the function make is not where a model comes from; give a class, or "{__name__}:make"'),
+        (7, "7 is not where a model comes from; give the class: int"),
+    ],
+)
+def test_what_no_code_comes_from_is_told(thing, message):
+    with pytest.raises(LoadError) as caught:
+        source_of(thing)
+    assert str(caught.value) == message
+
+
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -12,6 +12,7 @@ from itertools import accumulate
 from typing import Literal, TypeAlias
 
 from crunch_game._public import public, record
+from crunch_game._quantities import Duration, seconds
 from crunch_game._status import Status
 from crunch_game.errors import GameError
 from crunch_game.storage.base import Prediction, Score
@@ -62,18 +63,18 @@ class Leaderboard:
     that have left the longest window are forgotten. `now` may go back, but not beyond these.
 
     Args:
-        windows: Seconds by name.
+        windows: Lengths by name: seconds, a timedelta, or text such as "7d".
         rank_by: The name of the window that determines the ranks.
         higher_is_better: The scorer's direction.
         missing: The score of a model in a round without one.
 
     Raises:
-        GameError: `rank_by` is not one of the windows, or a window is not positive.
+        GameError: `rank_by` is not one of the windows, or a window is no duration.
     """
 
     def __init__(
         self,
-        windows: Mapping[str, float],
+        windows: Mapping[str, Duration],
         rank_by: str,
         *,
         higher_is_better: bool = False,
@@ -81,14 +82,14 @@ class Leaderboard:
     ) -> None:
         if rank_by not in windows:
             raise GameError(f"rank_by {rank_by!r} is not a window; the windows are {', '.join(windows) or 'none'}")
+        lengths = {}
         for name, length in windows.items():
-            if not length > 0:
-                raise GameError(f"the window {name!r} must be longer than 0 s, got {length!r}")
+            lengths[name] = seconds(length, f"the window {name!r},")
         self._rank_by = rank_by
         self._higher_is_better = higher_is_better
         self._missing = missing
-        self._windows = {name: _Window(timedelta(seconds=length)) for name, length in windows.items()}
-        self._longest = timedelta(seconds=max(windows.values()))
+        self._windows = {name: _Window(timedelta(seconds=length)) for name, length in lengths.items()}
+        self._longest = timedelta(seconds=max(lengths.values()))
         self._rounds: dict[_Id, _ScoredRound] = {}
         self._order: list[tuple[datetime, _Id]] = []
         self._changed: set[_Id] = set()

@@ -37,6 +37,30 @@ async def test_it_tells_once_who_is_in_the_game(tmp_path):
     assert told[0]["dave"] is dave
 
 
+async def test_a_mapping_gives_the_ids(tmp_path):
+    (tmp_path / "carol.py").touch()
+    dave = Submission("dave", Alice, deployment_id="7", name="Dave")
+    given = {"one": Alice, "two": Alice, "three": tmp_path / "carol.py", "four": dave}
+
+    [roster] = [roster async for roster in StaticRoster(given).follow()]
+
+    assert [(model_id, each.id, each.source) for model_id, each in roster.items()] == [
+        ("one", "one", ClassSource(Alice)),
+        ("two", "two", ClassSource(Alice)),
+        ("three", "three", FileSource(tmp_path / "carol.py")),
+        ("four", "four", ClassSource(Alice)),
+    ]
+    assert (roster["four"].deployment_id, roster["four"].name) == ("7", "Dave")
+    assert roster["one"].deployment_id == roster["two"].deployment_id == await deployment(Alice)
+
+
+@pytest.mark.parametrize(("model_id", "shown"), [(Alice, "the class Alice"), ("", "''"), (1, "1")])
+def test_an_id_is_text(model_id, shown):
+    with pytest.raises(GameError) as caught:
+        StaticRoster({model_id: Bob})
+    assert str(caught.value) == f"the id of a model is text, not {shown}: models={{'ada': Ada}}"
+
+
 async def deployment(source) -> str:
     async for roster in StaticRoster([source]).follow():
         [submission] = roster.values()

@@ -193,7 +193,12 @@ def test_a_clock_that_steps_back_is_followed() -> None:
     [
         ({"day": 1.0, "week": 7.0}, "year", "rank_by 'year' is not a window; the windows are day, week"),
         ({}, "year", "rank_by 'year' is not a window; the windows are none"),
-        ({"day": 0.0}, "day", "the window 'day' must be longer than 0 s, got 0.0"),
+        ({"day": 0.0}, "day", "the window 'day', 0.0 must be longer than zero and finite"),
+        (
+            {"day": "n/a"},
+            "day",
+            'the window \'day\', \'n/a\' is not a duration; write seconds, or text such as "90s", "1h" or "7d"',
+        ),
     ],
 )
 def test_windows_are_checked(windows: Any, rank_by: str, message: str) -> None:
