@@ -145,11 +145,16 @@ class FeedError(CrunchGameError):
     """A feed's data cannot be read."""
 
 
+def how_to_install(extra: str) -> str:
+    """What to type for an extra. The package is not on PyPI yet."""
+    return f"from a clone of crunch_game: pip install '.[{extra}]'"
+
+
 class MissingExtra(CrunchGameError, ImportError):
     """A library that belongs to an optional extra is not installed."""
 
     def __init__(self, library: str, extra: str) -> None:
-        super().__init__(f"{library} is not installed; run: pip install 'crunch-game[{extra}]'")
+        super().__init__(f"{library} is not installed; {how_to_install(extra)}")
         self.library = library
         self.extra = extra
 

@@ -227,7 +227,9 @@ def test_without_the_extra_the_rows_that_need_nodes_are_left_out(monkeypatch):
 
     monkeypatch.setattr(entry.importlib, "import_module", missing)
 
-    assert entry._without_nodes(peers=True) == ("grpc is not installed; run: pip install 'crunch-game[crunchdao]'")
+    assert entry._without_nodes(peers=True) == (
+        "grpc is not installed; from a clone of crunch_game: pip install '.[crunchdao]'"
+    )
 
 
 # The pages

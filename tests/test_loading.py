@@ -283,7 +283,7 @@ def test_a_factory_that_the_loader_does_not_call_is_not_asked_for(tmp_path):
         f"{aside}; it has no class of its own"
     )
     assert refusal(NoModelFound, write(tmp_path / "bare.py", "x = 1"), AutoLoader("build")) == (
-        f"bare.py has no model: define a subclass of {Contract(crunch_game.TrackerBase).name} with predict, or a build(); "
+        f"bare.py has no model: define a subclass of {Contract(BASE).name} with predict, or a build(); "
         "it has no class of its own"
     )
 

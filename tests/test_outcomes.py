@@ -114,7 +114,7 @@ def test_a_missing_extra_names_the_command():
     error = errors.MissingExtra("pandas", "tables")
 
     assert isinstance(error, ImportError)
-    assert str(error) == "pandas is not installed; run: pip install 'crunch-game[tables]'"
+    assert str(error) == "pandas is not installed; from a clone of crunch_game: pip install '.[tables]'"
     assert (error.library, error.extra) == ("pandas", "tables")
 
 

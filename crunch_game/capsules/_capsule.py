@@ -141,7 +141,7 @@ def read(path: str | Path) -> Capsule:
         if head.version > VERSION:
             raise CapsuleError(
                 f"{path} was saved by a newer crunch_game (its format is {head.version}, this one reads {VERSION}); "
-                "run: pip install --upgrade crunch-game"
+                "play it with that version"
             )
         manifest = msgspec.json.decode(text, type=Manifest)
         values = msgspec.msgpack.decode(_member(archive, VALUES, MAX_BYTES), type=Values)

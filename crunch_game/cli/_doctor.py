@@ -13,6 +13,7 @@ from rich.text import Text
 
 from crunch_game.cli import _output as output
 from crunch_game.cli._machine import Libraries, Machine, Trial, libraries, machine, try_out
+from crunch_game.errors import how_to_install
 from crunch_game.sandbox import Barrier, Sandbox
 
 Mark = Literal["good", "bad", "note", "none"]
@@ -114,7 +115,7 @@ def _library_lines(installed: Libraries) -> Iterator[Line]:
             continue
         there = {name: version for name, version in needed.items() if version is not None}
         has = f"{_versions(there)}; " if there else ""
-        yield Line("none", extra, f"{has}without {', '.join(missing)}: pip install 'crunch-game[{extra}]'")
+        yield Line("none", extra, f"{has}without {', '.join(missing)}; {how_to_install(extra)}")
 
 
 def _versions(versions: Mapping[str, str | None]) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from crunch_game.errors import ContractError
+from crunch_game.errors import ContractError, how_to_install
 
 NO_TABLE: Final = (
     "a table is read only where the contract promises one (-> pandas.DataFrame), and not inside of other values; "
@@ -189,7 +189,7 @@ def _table(value: Any) -> bytes:
     try:
         import pyarrow
     except ImportError:
-        raise Unsendable("a DataFrame needs pyarrow: pip install 'crunch-game[tables]'") from None
+        raise Unsendable(f"a DataFrame needs pyarrow; {how_to_install('tables')}") from None
     sink = pyarrow.BufferOutputStream()
     try:
         table = pyarrow.Table.from_pandas(value)

@@ -15,6 +15,7 @@ import anyio.to_thread
 import msgspec
 
 from crunch_game.encoding import SentTable
+from crunch_game.errors import how_to_install
 from crunch_game.hosts._interpreter import start_main
 from crunch_game.hosts._table_child import MAX_SECONDS
 from crunch_game.hosts.base import Instance, Reply
@@ -74,7 +75,7 @@ class TableReader:
         try:
             from pyarrow import ipc
         except ImportError:
-            return ["a table needs pyarrow: pip install 'crunch-game[tables]'"] * len(sent)
+            return [f"a table needs pyarrow; {how_to_install('tables')}"] * len(sent)
         with self._turn:
             answers = self._answers(sent)
         # The child has done just this with the same bytes, within its bounds: here it takes no more.

@@ -169,7 +169,10 @@ def test_an_extra_that_is_missing_names_the_command_that_installs_it(command, mo
     real = machine._version
     monkeypatch.setattr(machine, "_version", lambda name: None if name == "pyarrow" else real(name))
     words = " ".join(command("doctor").stdout.split())
-    assert f"- tables pandas {version('pandas')}; without pyarrow: pip install 'crunch-game[tables]'" in words
+    assert (
+        f"- tables pandas {version('pandas')}; without pyarrow; from a clone of crunch_game: pip install '.[tables]'"
+        in words
+    )
 
 
 def test_what_a_container_may_use_is_what_counts(monkeypatch):

@@ -242,5 +242,5 @@ def test_a_missing_extra_is_one_line_with_the_command(models, game, library):
     )
 
     assert ended.returncode == 2
-    assert "is not installed; run: pip install 'crunch-game[crunchdao]'" in ended.stderr
+    assert "is not installed; from a clone of crunch_game: pip install '.[crunchdao]'" in ended.stderr
     assert "Traceback" not in ended.stderr

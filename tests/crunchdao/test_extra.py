@@ -20,7 +20,7 @@ def test_a_missing_library_names_the_command(library, name):
     program += f"import crunch_game\ntry: crunch_game.{name}\nexcept crunch_game.MissingExtra as error: print(error)"
     told = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True).stdout
 
-    assert told == f"{library} is not installed; run: pip install 'crunch-game[crunchdao]'\n"
+    assert told == f"{library} is not installed; from a clone of crunch_game: pip install '.[crunchdao]'\n"
 
 
 def test_grpc_writes_no_line_for_every_node_that_goes_away_unless_it_is_asked_to():

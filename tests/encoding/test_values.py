@@ -256,7 +256,7 @@ def test_a_table_without_pyarrow_names_the_extra(monkeypatch):
 
     with pytest.raises(Unsendable) as caught:
         encode(pd.DataFrame({"a": [1]}))
-    assert str(caught.value) == "a DataFrame needs pyarrow: pip install 'crunch-game[tables]'"
+    assert str(caught.value) == "a DataFrame needs pyarrow; from a clone of crunch_game: pip install '.[tables]'"
 
 
 @pytest.mark.processes

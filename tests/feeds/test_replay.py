@@ -297,7 +297,7 @@ def test_a_parquet_file_needs_pandas_or_polars(tmp_path, monkeypatch):
 
     with pytest.raises(MissingExtra) as caught:
         ReplayFeed(path)
-    assert str(caught.value) == "pandas is not installed; run: pip install 'crunch-game[tables]'"
+    assert str(caught.value) == "pandas is not installed; from a clone of crunch_game: pip install '.[tables]'"
 
 
 # What is refused, word for word

@@ -358,5 +358,5 @@ async def test_without_pyarrow_the_extra_is_named(reader, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
 
     assert await read(reader, table) == [
-        "the answer cannot be read: a table needs pyarrow: pip install 'crunch-game[tables]'"
+        "the answer cannot be read: a table needs pyarrow; from a clone of crunch_game: pip install '.[tables]'"
     ]

@@ -216,4 +216,4 @@ def test_a_missing_library_is_named(rule: Scorer, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "scoringrules", None)
     with pytest.raises(MissingExtra) as caught:
         rule.score(answer(normal(0, 1)), 0.0)
-    assert str(caught.value) == "scoringrules is not installed; run: pip install 'crunch-game[scoring]'"
+    assert str(caught.value) == "scoringrules is not installed; from a clone of crunch_game: pip install '.[scoring]'"

@@ -108,7 +108,8 @@ async def test_a_missing_extra_is_the_authors_error_not_the_predictions():
         raise MissingExtra("scoringrules", "scoring")
 
     with pytest.raises(
-        MissingExtra, match=r"^scoringrules is not installed; run: pip install 'crunch-game\[scoring\]'$"
+        MissingExtra,
+        match=r"^scoringrules is not installed; from a clone of crunch_game: pip install '\.\[scoring\]'$",
     ):
         await reasons(score=score)
 

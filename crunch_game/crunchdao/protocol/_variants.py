@@ -13,6 +13,7 @@ import msgspec
 
 from crunch_game.crunchdao.protocol._messages import Argument, KwArgument, Variant, VariantType
 from crunch_game.encoding import NO_TABLE, SentTable, Undecodable, Unsendable, to_wire
+from crunch_game.errors import how_to_install
 
 _DOUBLE = struct.Struct("<d")
 _INT = struct.Struct("<q")
@@ -170,7 +171,7 @@ def _parquet(table: Any) -> bytes:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
-        raise Unsendable("a DataFrame needs pyarrow: pip install 'crunch-game[tables]'") from None
+        raise Unsendable(f"a DataFrame needs pyarrow; {how_to_install('tables')}") from None
     sink = io.BytesIO()
     try:
         parquet.write_table(pyarrow.Table.from_pandas(table), sink)
@@ -184,7 +185,7 @@ def _read_parquet(data: bytes) -> Any:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
-        raise Undecodable("a table needs pyarrow: pip install 'crunch-game[tables]'") from None
+        raise Undecodable(f"a table needs pyarrow; {how_to_install('tables')}") from None
     try:
         table = parquet.ParquetFile(pyarrow.BufferReader(data)).read()
         table.validate(full=True)
