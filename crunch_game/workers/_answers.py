@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from crunch_game._public import record
 from crunch_game._quantities import counted
@@ -14,11 +14,13 @@ from crunch_game.events import ModelLoadFailed, RoundPlayed, TickPlayed
 from crunch_game.outcomes import Fault, Outcome, Status
 from crunch_game.policy import State
 
-_MOST_KINDS: Final = 10
+_MOST_KINDS: Final = 20
 """Of one model: it names the types of its exceptions itself, and may have a new one for each call."""
-_MOST_CHARACTERS: Final = 4_000
+_MOST_CHARACTERS: Final = 2_000
 """Of a fault's message, its traceback and its stderr each."""
 _OTHER_KINDS: Final = "other kinds"
+_NO_CALL: Final = "every call"
+"""What a model was asked for that does not play: it is one fault, whatever it would have been called for."""
 
 
 @record
@@ -43,7 +45,8 @@ class RepeatedFault:
 
     Attributes:
         model_id: The model's id.
-        called: What it was asked for: a prediction's key, "tick", or "load".
+        called: What it was asked for: a prediction's key, "tick", "load", or "every call" where it was not called,
+            since it does not play.
         kind: The fault's, as in `Fault`.
         count: How often.
         asked: Of how many calls.
@@ -91,6 +94,15 @@ class Answers:
         elif isinstance(event, ModelLoadFailed):
             self._keep(event.model_id, "load", None, event.fault)
 
+    def before(self, listener: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """A listener that tells this one what it hears, after it has been counted."""
+
+        def tell(event: Any) -> Any:
+            self.hear(event)
+            return listener(event)
+
+        return tell
+
     def of_models(self) -> dict[str, dict[str, Answered]]:
         """By model, then by what it was asked for: a prediction's key, or "tick"."""
         found: dict[str, dict[str, Answered]] = {}
@@ -108,6 +120,8 @@ class Answers:
         return found
 
     def _asked_for(self, fault: RepeatedFault) -> int:
+        if fault.called in (_NO_CALL, _OTHER_KINDS):
+            return sum(asked[fault.model_id] for asked in self._asked.values())
         return self._asked.get(fault.called, Counter())[fault.model_id]
 
     def _count(self, called: str, at: datetime, outcomes: Iterable[Outcome]) -> None:
@@ -120,7 +134,8 @@ class Answers:
                 answered[outcome.model_id] += 1
             elif (fault := _fault(outcome)).kind != State.JOINING:
                 asked[outcome.model_id] += 1
-                self._keep(outcome.model_id, called, at, fault)
+                skipped = outcome.status is Status.SKIPPED
+                self._keep(outcome.model_id, _NO_CALL if skipped else called, at, fault)
 
     def _keep(self, model_id: str, called: str, at: datetime | None, fault: Fault) -> None:
         of_model = self._faults.setdefault(model_id, {})
@@ -145,12 +160,17 @@ def _most(of_model: Mapping[tuple[str, str], RepeatedFault]) -> tuple[int, str]:
     return -sum(fault.count for fault in faults), faults[0].model_id
 
 
-def shown(faults: Sequence[RepeatedFault], most: int = 10) -> Iterator[tuple[str, str]]:
+def shown(faults: Sequence[RepeatedFault], most: int = 10, most_of_one: int = 3) -> Iterator[tuple[str, str]]:
     """The sentence of each of the first faults, and its details, but for those that were shown just before."""
-    last = ""
-    for fault in faults[:most]:
+    last, of_model = "", Counter[str]()
+    told = 0
+    for fault in faults:
+        of_model[fault.model_id] += 1
+        if told == most or of_model[fault.model_id] > most_of_one:
+            continue
+        told += 1
         details = fault.details
         yield str(fault), "" if details == last else details
         last = details
-    if len(faults) > most:
-        yield f"and {counted(len(faults) - most, 'kind')} of faults more", ""
+    if len(faults) > told:
+        yield f"and {counted(len(faults) - told, 'kind')} of faults more", ""

@@ -728,8 +728,7 @@ def test_what_is_no_capsule_is_one_sentence(capsule, tmp_path):
 def test_a_capsule_from_a_newer_version_says_what_to_do(capsule):
     other = with_manifest(capsule, version=2, method=["of", "another", "shape"])
     assert refused(other) == (
-        f"{other} was saved by a newer crunch_game (its format is 2, this one reads 1); "
-        "play it with that version"
+        f"{other} was saved by a newer crunch_game (its format is 2, this one reads 1); play it with that version"
     )
 
 

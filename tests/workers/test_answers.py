@@ -60,6 +60,25 @@ def test_who_is_still_being_loaded_was_not_asked_and_who_was_stopped_was():
     assert [fault.kind for fault in answers.faults()] == ["stopped"]
 
 
+def test_a_model_that_does_not_play_has_one_fault_whatever_it_would_have_been_called_for():
+    stopped = (Status.SKIPPED, Fault("stopped", "it was stopped: enough"))
+    answers = heard(
+        TickPlayed(at(0), played("tick", ada=OK)),
+        TickPlayed(at(1), played("tick", ada=stopped)),
+        *(RoundPlayed(key, at(1), played("predict", ada=stopped)) for key in "abc"),
+    )
+    [fault] = answers.faults()
+    assert (fault.called, fault.count, fault.asked, fault.first) == ("every call", 4, 5, at(1))
+
+
+def test_whoever_else_listens_hears_it_too_and_may_answer():
+    answers = Answers()
+    told = []
+    event = TickPlayed(at(0), played("tick", ada=OK))
+    assert answers.before(lambda event: told.append(event) or "answer")(event) == "answer"
+    assert (told, answers.of_models()) == ([event], {"ada": {"tick": Answered(1, 1)}})
+
+
 def test_faults_of_one_kind_are_one_and_the_first_is_told_in_full():
     answers = heard(*(TickPlayed(at(hour), played("tick", ada=raised(f"of {hour}"))) for hour in range(3)))
     [fault] = answers.faults()
@@ -94,9 +113,9 @@ def test_what_is_kept_is_bounded_though_a_model_names_its_exceptions_itself():
         )
     )
     faults = answers.faults()
-    assert [fault.count for fault in faults] == [1] * 10 + [40]
+    assert [fault.count for fault in faults] == [1] * 20 + [30]
     assert (faults[-1].called, faults[-1].kind) == ("other kinds", "other kinds")
-    assert max(len(text) for fault in faults for text in (fault.message, fault.traceback, fault.stderr)) == 4000
+    assert max(len(text) for fault in faults for text in (fault.message, fault.traceback, fault.stderr)) == 2000
     assert answers.of_models() == {"ada": {"tick": Answered(50, 0)}}
 
 
@@ -105,10 +124,19 @@ def test_as_text_a_traceback_is_told_once_and_there_is_an_end():
         *(RoundPlayed(key, at(0), played("predict", ada=LATE)) for key in "abc"),
         RoundPlayed("d", at(0), played("predict", ada=raised("x"))),
     )
-    lines = list(shown(answers.faults(), most=3))
+    lines = list(shown(answers.faults()))
     assert [details for _, details in lines] == ["in predict\nstderr:\nslow", "", "", ""]
     assert lines[0][0] == "ada: a: 1 of 1 time, first at 2024-01-01 00:00:00 UTC: no answer within 1 s"
     assert lines[-1] == ("and 1 kind of faults more", "")
+
+
+def test_one_model_does_not_fill_the_page():
+    many = heard(
+        *(RoundPlayed(key, at(0), played("predict", ada=LATE)) for key in "abcdefghijklm"),
+        RoundPlayed("a", at(0), played("predict", bob=LATE, cid=LATE)),
+    )
+    told = [sentence.partition(":")[0] for sentence, _ in shown(many.faults(), most=4)]
+    assert told == ["ada", "ada", "ada", "bob", "and 11 kinds of faults more"]
 
 
 def test_nothing_is_shown_where_there_is_no_fault():
