@@ -2,27 +2,22 @@
 # make test   builds the package, installs the wheel, and passes every check on it
 # make quick  passes the tests that start no process and wait for little, on the tree as it stands
 # make bench  measures every row of docs/performance.md, peers included (ONLY="rounds storage" REPEAT=1 for some of it)
-# All set up what they need, with uv when it is there and pip when not.
+# All set up what they need.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # The tests are imported by every worker, and are compiled but once if that is kept.
 export PYTHONDONTWRITEBYTECODE :=
-UV := $(shell command -v uv 2>/dev/null)
 EXTRAS := scoring
 # More than there are processors: most tests wait for processes, sockets and budgets, and can do so together.
 PYTEST_ARGS ?= -n 5 --dist worksteal
 
-ifdef UV
-NEW_VENV = $(UV) venv --quiet --seed --allow-existing --python $(PYTHON) $(VENV)
-INSTALL = $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt
-FORGET = $(UV) pip uninstall --quiet --python $(BIN)/python crunch-game daily-density
-else
-NEW_VENV = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# uv installs in seconds what pip installs in half a minute. Where it cannot be had, or has no index, pip does it.
+install = $(BIN)/python -m uv pip install --quiet --python $(BIN)/python --constraint constraints.txt $(1) 2>/dev/null \
+	|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(1)
 FORGET = $(BIN)/python -m pip uninstall --quiet --yes crunch-game daily-density
-endif
+ALL_EXTRAS := scoring,crunchdao,tables,testing
 
 SOURCES := pyproject.toml README.md $(shell find crunch_game examples -type f -not -name '*.pyc' -not -path '*/.*')
 
@@ -55,23 +50,25 @@ played:
 	CRUNCH_GAME_TEST_WHEEL=1 $(BIN)/pytest $(PYTEST_ARGS)
 
 $(VENV)/bin/python:
-	$(NEW_VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
 $(VENV)/.installed: $(VENV)/bin/python constraints.txt $(SOURCES)
 	$(FORGET) 2>/dev/null || true
-	$(INSTALL) '.[$(EXTRAS)]' ./examples/daily_density
+	$(call install,'.[$(EXTRAS)]' ./examples/daily_density)
 	touch $@
 
 $(VENV)/.quick: $(VENV)/.tools pyproject.toml
-	$(INSTALL) '.[scoring,crunchdao,tables,testing]' ./examples/daily_density
+	$(call install,'.[$(ALL_EXTRAS)]' ./examples/daily_density)
 	touch $@
 
 $(VENV)/.bench: $(VENV)/.installed
-	$(INSTALL) '.[scoring,tables,crunchdao]'
+	$(call install,'.[$(ALL_EXTRAS)]')
 	touch $@
 
 $(VENV)/.tools: $(VENV)/bin/python constraints.txt pyproject.toml
-	$(INSTALL) --group dev
+	$(call install,--group dev)
 	touch $@
 
 wheel: $(VENV)/.tools
@@ -79,7 +76,7 @@ wheel: $(VENV)/.tools
 	$(BIN)/python -m build --no-isolation --outdir dist .
 	$(BIN)/twine check --strict dist/*
 	$(FORGET) 2>/dev/null || true
-	$(INSTALL) "$$(ls $(CURDIR)/dist/*.whl)[scoring,crunchdao,tables,testing]" ./examples/daily_density
+	$(call install,"$$(ls $(CURDIR)/dist/*.whl)[$(ALL_EXTRAS)]" ./examples/daily_density)
 
 clean:
 	rm -rf $(VENV) .venv-peers dist build

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.anyio, pytest.mark.timeout(1800
 BASE = "birdgame.trackers.trackerbase.TrackerBase"
 EXAMPLES = ["ewmatracker", "gmmtracker", "mixturetracker", "quantileregtracker", "volscaledgmmtracker"]
 """Those that need no more than scikit-learn; the others fit in threads of their own, by the clock."""
-TICKS = 1_000
+TICKS = 400
 
 
 @pytest.fixture(scope="session")

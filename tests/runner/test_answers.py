@@ -12,6 +12,9 @@ from crunch_game.events import ModelReady
 
 pytestmark = pytest.mark.anyio
 
+ON_ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+"""Who reads tables is a process with pandas in it, which takes a second to start, and knows no event loop."""
+
 TABLES = Contract("arena.Base", returns={"predict": pandas.DataFrame | None})
 HOSTS = pytest.mark.parametrize("host", ["process", "inline"])
 FIND_CHANNEL = """
@@ -113,6 +116,7 @@ LISTED = "def predict(self, number):\n    return [pandas.DataFrame({'x': [number
 
 
 @HOSTS
+@ON_ASYNCIO
 async def test_tables_are_answers_where_the_contract_promises_them(submit, running, host):
     models = [submit(name, text, above="import pandas") for name, text in (("frame", FRAME), ("none", NONE))]
     async with running([*models, submit("listed", LISTED, above="import pandas")], TABLES, host) as runner:
@@ -124,6 +128,7 @@ async def test_tables_are_answers_where_the_contract_promises_them(submit, runni
 
 
 @HOSTS
+@ON_ASYNCIO
 async def test_elsewhere_a_table_is_refused_with_what_to_return_instead(submit, running, host):
     models = [submit(name, text, above="import pandas") for name, text in (("frame", FRAME), ("listed", LISTED))]
     async with running(models, host=host) as runner:
@@ -133,6 +138,7 @@ async def test_elsewhere_a_table_is_refused_with_what_to_return_instead(submit, 
     assert {outcome.error.message for outcome in played.values()} == {f"the answer cannot be read: {NO_TABLE}"}
 
 
+@ON_ASYNCIO
 async def test_a_table_that_is_too_large_to_read_hurts_no_other(submit, running):
     bomb = """
         def predict(self, number):
@@ -155,6 +161,7 @@ async def test_a_table_that_is_too_large_to_read_hurts_no_other(submit, running)
     assert played["bomb"].error.message.endswith(" takes more than 256 MiB of memory")
 
 
+@ON_ASYNCIO
 async def test_who_answered_with_a_table_that_nobody_waits_for_is_free_again(submit, running, processes):
     async with running([submit("frame", FRAME, above="import pandas")], TABLES) as runner:
         with anyio.move_on_after(0.2):  # the process that reads tables takes longer to start
@@ -163,6 +170,7 @@ async def test_who_answered_with_a_table_that_nobody_waits_for_is_free_again(sub
     assert not processes()
 
 
+@ON_ASYNCIO
 async def test_a_runner_that_is_left_while_a_table_is_read_leaves_nothing(submit, running, processes):
     async with running([submit("frame", FRAME, above="import pandas")], TABLES) as runner:
         with anyio.move_on_after(0.2):
