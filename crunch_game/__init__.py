@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from crunch_game.errors import UsageError as UsageError
     from crunch_game.events import CapsuleLost as CapsuleLost
     from crunch_game.events import CapsuleSaved as CapsuleSaved
+    from crunch_game.events import ClockSet as ClockSet
     from crunch_game.events import FieldFault as FieldFault
+    from crunch_game.events import HookFailed as HookFailed
     from crunch_game.events import LoopBlocked as LoopBlocked
     from crunch_game.events import ModelJoined as ModelJoined
     from crunch_game.events import ModelLeft as ModelLeft
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from crunch_game.events import RoundLate as RoundLate
     from crunch_game.events import RoundPlayed as RoundPlayed
     from crunch_game.events import RoundsMissed as RoundsMissed
+    from crunch_game.events import RowsSlow as RowsSlow
     from crunch_game.events import TickPlayed as TickPlayed
     from crunch_game.feeds import Feed as Feed
     from crunch_game.feeds import FeedGap as FeedGap
@@ -66,6 +69,7 @@ if TYPE_CHECKING:
     from crunch_game.feeds import ReplayFeed as ReplayFeed
     from crunch_game.feeds import Row as Row
     from crunch_game.feeds import RowDropped as RowDropped
+    from crunch_game.feeds import RowKept as RowKept
     from crunch_game.feeds import ValueDropped as ValueDropped
     from crunch_game.game import Game as Game
     from crunch_game.game import Predict as Predict

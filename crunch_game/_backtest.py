@@ -12,16 +12,17 @@ from crunch_game.errors import UsageError
 from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
 from crunch_game.hosts.base import Host
+from crunch_game.models import Submission
 from crunch_game.runner import Models
 from crunch_game.storage import MemoryStore
 from crunch_game.storage.base import Prediction, Score, Store
-from crunch_game.workers import GameResult
+from crunch_game.workers import GameResult, feed_of
 
 
 @public
 @dataclass(frozen=True, repr=False)
 class Backtest(GameResult):
-    """What a game over history came to. A notebook shows it as its leaderboard.
+    """What a game over history came to. A notebook shows it as its leaderboard, and the faults of the models.
 
     Attributes:
         store: Every prediction, with its score or the reason why there is none.
@@ -45,13 +46,21 @@ class Backtest(GameResult):
         head, *body = [[escape(cell) for cell in row] for row in self._table()]
         lines = ["".join(f"<th>{cell}</th>" for cell in head)]
         lines += ["".join(f"<td>{cell}</td>" for cell in row) for row in body]
-        return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
+        table = "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
+        return table + "".join(_folded(sentence, details) for sentence, details in self._below())
+
+
+def _folded(sentence: str, details: str) -> str:
+    """A sentence, whose details are shown when it is clicked on."""
+    if not details:
+        return f"<p>{escape(sentence)}</p>"
+    return f"<details><summary>{escape(sentence)}</summary><pre>{escape(details)}</pre></details>"
 
 
 @public
 def backtest(
     game: Game,
-    models: Models | type,
+    models: Models | type | Submission,
     *,
     feed: Feed | None = None,
     host: Host | Literal["process", "inline"] = "inline",
@@ -59,20 +68,21 @@ def backtest(
 ) -> Backtest:
     """Play a game over history, in this very process.
 
+    Ctrl-C, or a notebook's stop button, ends it after the current row, with the result of what was played.
+
     Args:
         game: The game.
-        models: As for ModelRunner; one class will do.
+        models: As for ModelRunner; one class, or one Submission, will do.
         feed: The history; the game's own feed unless given.
         host: "process" to play each model isolated, as in a live run.
         max_ticks: Stop after that many rows.
 
     Raises:
-        UsageError: The feed is a live one, and would never end.
+        UsageError: The feed is a live one, and would never end; or there is none.
     """
-    history = feed or game.feed
-    if history is not None and history.live:
+    if feed_of(game, feed).live:
         raise UsageError(f"the feed of {game.name} is live; give a backtest a history: feed=ReplayFeed(...)")
     store = MemoryStore()
-    models = [models] if isinstance(models, type) else models
+    models = [models] if isinstance(models, type | Submission) else models
     result = sync.run_game(game, models, store=store, feed=feed, host=host, max_ticks=max_ticks)
     return Backtest(**{name: getattr(result, name) for name in GameResult.__dataclass_fields__}, store=store)

@@ -16,12 +16,13 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400
 _TEXT = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|min|s|m|h|d|w)")
 
 
-def seconds(duration: Duration, what: str = "duration") -> float:
+def seconds(duration: Duration, what: str = "duration", *, zero: bool = False) -> float:
     """Convert a duration to seconds; they are positive and finite.
 
     Args:
         duration: Seconds, a timedelta, or a number with a unit: ms, s, m (or min), h, d, w.
         what: What the duration is of, for the error message.
+        zero: Whether it may be none at all.
 
     Raises:
         GameError: It is none of these, or not positive.
@@ -39,7 +40,7 @@ def seconds(duration: Duration, what: str = "duration") -> float:
         value = float(duration)
     else:
         raise GameError(f'{what} {duration!r} is not a duration; write seconds, a timedelta, or text such as "1h"')
-    if not 0 < value < float("inf"):
+    if not 0 < value < float("inf") and not (zero and value == 0):
         raise GameError(f"{what} {duration!r} must be longer than zero and finite")
     return value
 

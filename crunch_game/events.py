@@ -13,8 +13,10 @@ __all__ = [
     "TROUBLE",
     "CapsuleLost",
     "CapsuleSaved",
+    "ClockSet",
     "FieldFault",
     "GameEvent",
+    "HookFailed",
     "LoopBlocked",
     "ModelJoined",
     "ModelLeft",
@@ -29,6 +31,7 @@ __all__ = [
     "RoundLate",
     "RoundPlayed",
     "RoundsMissed",
+    "RowsSlow",
     "RunnerEvent",
     "TickPlayed",
 ]
@@ -238,7 +241,7 @@ class RoundPlayed:
 
 @record
 class RoundLate:
-    """A round was played `late` seconds after its slot began."""
+    """A round was played `late` seconds after its slot: the worker, or the machine, is too slow for the game."""
 
     key: str
     slot: datetime
@@ -250,15 +253,60 @@ class RoundLate:
 
 @record
 class RoundsMissed:
-    """The last `count` slots before `slot` had no round: no data arrived, or the game did not run."""
+    """So many slots were not played, the last of them at `slot`."""
 
     key: str
     slot: datetime
     count: int
+    reason: str = "no data arrived, or the game did not run"
 
     def __str__(self) -> str:
         were = "was" if self.count == 1 else "were"
-        return f"{counted(self.count, 'round')} of {self.key} {were} missed before {self.slot:%Y-%m-%d %H:%M:%S} UTC"
+        when = f"{self.slot:%Y-%m-%d %H:%M:%S} UTC"
+        return f"{counted(self.count, 'round')} of {self.key} {were} missed up to {when}: {self.reason}"
+
+
+@record
+class HookFailed:
+    """A function of the author raised for one row or round, which is set aside. Each kind of error is told once.
+
+    Attributes:
+        hook: The function: "tick", "per_model", "an argument of ...", "missing".
+        at: The row's time, or the slot; aware, UTC.
+        reason: What it raised.
+    """
+
+    hook: str
+    at: datetime
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.hook} failed for {self.at:%Y-%m-%d %H:%M:%S} UTC, which is set aside: {self.reason}"
+
+
+@record
+class ClockSet:
+    """The wall clock was set, and has stayed so for a minute: the game's clock follows it by so many seconds."""
+
+    seconds: float
+
+    def __str__(self) -> str:
+        ahead = "ahead" if self.seconds > 0 else "back"
+        return f"the clock was set {ahead} by {abs(self.seconds):,.0f} s, and the game follows it"
+
+
+@record
+class RowsSlow:
+    """Rows arrive later, in the median, than slots wait for them, so that many slots are played without theirs."""
+
+    median: float
+    wait: float
+
+    def __str__(self) -> str:
+        return (
+            f"rows arrive {self.median:.3g} s after their time in the median, but slots wait for {self.wait:g} s; "
+            "give the game a longer wait"
+        )
 
 
 @record
@@ -272,7 +320,17 @@ class PredictionsSetAside:
         return f"{counted(self.count, 'prediction')} could not be scored, and more may follow: {self.reason}"
 
 
-GameEvent = RunnerEvent | TickPlayed | RoundPlayed | RoundLate | RoundsMissed | PredictionsSetAside
+GameEvent = (
+    RunnerEvent
+    | TickPlayed
+    | RoundPlayed
+    | RoundLate
+    | RoundsMissed
+    | PredictionsSetAside
+    | HookFailed
+    | ClockSet
+    | RowsSlow
+)
 
 TROUBLE = (
     ModelLoadFailed,
@@ -284,6 +342,9 @@ TROUBLE = (
     RoundLate,
     RoundsMissed,
     PredictionsSetAside,
+    HookFailed,
+    ClockSet,
+    RowsSlow,
     CapsuleLost,
 )
 """The events that are logged as warnings if the author has no listener."""

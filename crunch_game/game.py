@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import math
+import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from reprlib import repr as brief
 from typing import Any
 
+from crunch_game._asks import Ask, Predict, bind_all, length, timings
 from crunch_game._public import public
-from crunch_game._quantities import Duration, counted, seconds
+from crunch_game._quantities import Duration, counted, described, seconds
+from crunch_game._slots import Timetable
 from crunch_game.contract import Contract, Method
 from crunch_game.errors import ContractError, GameError
 from crunch_game.faults import describe_exception
@@ -24,7 +26,7 @@ from crunch_game.scoring import Leaderboard, Missing, Standing
 from crunch_game.scoring.base import ScoreFunction, Scorer
 from crunch_game.storage.base import Prediction
 
-__all__ = ["DEFAULT_WINDOWS", "Game", "PerModelArguments", "Predict", "Resolve"]
+__all__ = ["DEFAULT_WINDOWS", "Game", "PerModelArguments", "Predict", "Resolve", "checked_feed"]
 
 Resolve = Callable[[Prediction, History], Any]
 PerModelArguments = Callable[[Model, Standing | None], Mapping[str, Any]]
@@ -32,54 +34,8 @@ PerModelArguments = Callable[[Model, Standing | None], Mapping[str, Any]]
 DEFAULT_WINDOWS: Mapping[str, Duration] = {"recent": "24h", "steady": "72h", "anchor": "7d"}
 
 
-@public
-class Predict:
-    """A prediction that the game asks for repeatedly.
-
-    Args:
-        every: How often, on the game's clock: as soon as possible after each whole multiple since 1970 UTC.
-        horizon: How long after the round the outcome is known.
-        method: The method to ask for.
-        **arguments: Arguments by the base class's parameter names. A function is called with the feed's latest row,
-            each time. A duration for a parameter that is annotated as a number, and any timedelta, is passed to the
-            models as whole seconds.
-    """
-
-    def __init__(self, every: Duration, horizon: Duration, method: str = "predict", **arguments: Any) -> None:
-        self.every = seconds(every, "Predict(every)")
-        self.horizon = seconds(horizon, "Predict(horizon)")
-        self.method = method
-        self.arguments = arguments
-
-    def __repr__(self) -> str:
-        return f"<Predict {self.method}({_shown(self.arguments)}) every {self.every:g} s, horizon {self.horizon:g} s>"
-
-
-@dataclass(frozen=True)
-class Ask:
-    """A Predict that is bound to the contract.
-
-    Attributes:
-        key: Its name in the store, the same in every run.
-        every: Seconds from round to round.
-        horizon: Seconds until the outcome is known.
-        method: The contract's method.
-        arguments: By parameter name, in the order of the parameters.
-    """
-
-    key: str
-    every: float
-    horizon: float
-    method: Method
-    arguments: Mapping[str, Any]
-
-    def arguments_for(self, row: Row | None) -> dict[str, Any]:
-        """Return the arguments of a round after this row."""
-        parameters = self.method.signature.parameters
-        return {
-            name: _plain(value(row), parameters.get(name)) if callable(value) else value
-            for name, value in self.arguments.items()
-        }
+def _prices(row: Row) -> tuple[Mapping[str, float]]:
+    return (row.prices,)
 
 
 @public
@@ -94,7 +50,7 @@ class Game:
         score: A Scorer, or a loss function `(prediction, outcome) -> float` (lower is better).
         feed: The live feed; any command can replay history instead.
         tick: Turns a row of the feed into the positional arguments of `tick`, as a tuple; by default its prices.
-            With None, models are not ticked.
+            With None, models are not ticked; by default they are if the base class has the method.
         per_model: `(model, standing) -> keyword arguments` of that model. Each method gets those that it has
             parameters for. The standing is None until the model has one.
         policy: Budgets and limits; by default `Policy()`.
@@ -108,6 +64,14 @@ class Game:
         init_kwargs: Keyword arguments of the same.
         history: How long rows are kept, at least the longest horizon; by default for ever. `resolve` sees only these.
         warmup: How much of the history a fresh instance is told before it plays; by default all of it.
+        wait: How long after a slot its rows are waited for, latency and skew included; by default a tenth of `every`,
+            at most 5 s. 0 waits for none.
+        grace: How late, after a start, the last slot from before may be played; by default a tenth of `every` (5 s
+            with "row"), at most the horizon.
+        max_age: How old the newest row may be, for a slot to be played; by default `every`.
+        ahead: How far after its arrival the time of a row may be; by default the longest `wait`, at least 1 s. A row
+            from further ahead is set aside.
+        tick_method: The method that is told the rows.
 
     Raises:
         GameError: An argument is wrong; the message names it.
@@ -123,7 +87,7 @@ class Game:
         score: Scorer | ScoreFunction,
         *,
         feed: Feed | None = None,
-        tick: Callable[[Row], Sequence[Any]] | None = lambda row: (row.prices,),
+        tick: Callable[[Row], Sequence[Any]] | None = _prices,
         per_model: PerModelArguments | None = None,
         policy: Policy | None = None,
         windows: Mapping[str, Duration] = DEFAULT_WINDOWS,
@@ -134,29 +98,49 @@ class Game:
         init_kwargs: Mapping[str, Any] | None = None,
         history: Duration | None = None,
         warmup: Duration | None = None,
+        wait: Duration | None = None,
+        grace: Duration | None = None,
+        max_age: Duration | None = None,
+        ahead: Duration | None = None,
+        tick_method: str = "tick",
     ) -> None:
         if not isinstance(name, str) or not name.strip() or "/" in name:
             raise GameError(f"a game's name is a word for people and addresses, not {name!r}")
         self.name = name
         self.contract = Contract.of(tracker)
-        self.asks = _bind_all(self.contract, predictions, partial=per_model is not None)
+        self.asks = bind_all(self.contract, predictions, partial=per_model is not None)
         self.resolve: Resolve = _function(resolve, "resolve", "(prediction, history)")
         self.scorer: Scorer = _scorer(score)
-        self.feed: Feed | None = _feed(feed)
-        self.tick = None if tick is None or "tick" not in self.contract.methods else _function(tick, "tick", "(row)")
+        self.feed: Feed | None = None if feed is None else checked_feed(feed)
+        self.tick_method = tick_method
+        self.tick = _tick(tick, tick_method, self.contract)
         self.per_model = None if per_model is None else _function(per_model, "per_model", "(model, standing)")
-        self.policy = policy or Policy()
+        self.policy = Policy() if policy is None else _made(policy, "policy", "Policy(timeout=1.0)", Policy)
+        if not isinstance(windows, Mapping):
+            raise GameError(f'windows is {described(windows)}; give lengths by name, such as {{"anchor": "7d"}}')
         self.windows = {name: seconds(length, f"windows[{name!r}]") for name, length in windows.items()}
         if not self.windows and rank_by is None:
             raise GameError('a game has at least one window, for example windows={"anchor": "7d"}')
         self.rank_by = rank_by or max(self.windows, key=lambda name: self.windows[name])
         self.missing: Missing = _missing(missing)
-        self.loader = loader
+        self.loader: Loader | None = None if loader is None else _loader(loader)
         self.init_args = tuple(init_args)
         self.init_kwargs = dict(init_kwargs or {})
         self.history = _history_length(history, self.asks)
         self.warmup = self.history if warmup is None else timedelta(seconds=seconds(warmup, "warmup"))
+        self.timings = timings(self.asks, wait, grace, max_age)
+        longest = max(timing.wait for timing in self.timings)
+        self._ahead = max(timedelta(seconds=1), longest) if ahead is None else length(ahead, "ahead")
         self.leaderboard()  # raises if rank_by is wrong
+
+    def timetable(self, *, seen: datetime | None = None, decided: datetime | None = None) -> Timetable:
+        """Return what decides when this game asks.
+
+        Args:
+            seen: The time of the newest row that was told before.
+            decided: The last slot that was played before.
+        """
+        return Timetable(self.timings, ahead=self._ahead, seen=seen, decided=decided)
 
     def leaderboard(self) -> Leaderboard:
         """Return an empty leaderboard with this game's windows and rules.
@@ -168,6 +152,24 @@ class Game:
             self.windows, self.rank_by, higher_is_better=self.scorer.higher_is_better, missing=self.missing
         )
 
+    def check_load(self) -> None:
+        """Check that the budgets of the predictions fit into the time between their slots, as a live game needs.
+
+        Raises:
+            GameError: They do not.
+        """
+        budgets = {ask.key: self.policy.budget(ask.method.name) for ask in self.asks if ask.every is not None}
+        load = sum(budgets[ask.key] / ask.every for ask in self.asks if ask.every is not None)
+        if load > 1:
+            kinds = Counter((budgets[ask.key], ask.every) for ask in self.asks if ask.every is not None)
+            times = " and ".join(
+                f"{count} × {budget:g} s every {every:g} s" for (budget, every), count in kinds.items()
+            )
+            raise GameError(
+                f"the predictions of {self.name} cannot be played live: models may take {times}, which is "
+                f"{load:.0%} of the time; give Policy(timeout=...) less, or ask less often"
+            )
+
     def tick_arguments(self, row: Row) -> Sequence[Any]:
         """Return the positional arguments of `tick` for a row; none if models are not ticked.
 
@@ -178,7 +180,9 @@ class Game:
             return ()
         try:
             arguments: Sequence[Any] = self.tick(row)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             columns = ", ".join(map(str, row.data)) or "nothing"
             when = f"{row.time:%Y-%m-%d %H:%M:%S} UTC"
             raise GameError(
@@ -200,7 +204,9 @@ class Game:
             ContractError: The arguments do not fit the contract.
         """
         if self.tick is not None:
-            self.contract.method("tick").bind(self.tick_arguments(row), {}, partial=self.per_model is not None)
+            self.contract.method(self.tick_method).bind(
+                self.tick_arguments(row), {}, partial=self.per_model is not None
+            )
 
     def extra_for(self, method: Method, model: Model, standing: Standing | None) -> dict[str, Any]:
         """Return one model's further keyword arguments for one method.
@@ -221,6 +227,20 @@ class Game:
         return f"<Game {self.name}: {counted(len(self.asks), 'prediction')}, {self.contract.name}>"
 
 
+def _tick(tick: Any, method: str, contract: Contract) -> Any:
+    """The function that makes the arguments of `tick`; None if models are not ticked."""
+    if method not in contract.methods and (method != "tick" or tick not in (None, _prices)):
+        raise GameError(
+            f"{contract.name} has no method {method}, so nobody would be told the rows; name the one that is, "
+            f"for example tick_method={_first_but(contract, 'predict')!r}, or leave tick out"
+        )
+    return None if tick is None or method not in contract.methods else _function(tick, "tick", "(row)")
+
+
+def _first_but(contract: Contract, other: str) -> str:
+    return next((name for name in contract.methods if name != other), "feed_update")
+
+
 class _Loss:
     """A loss function as a scorer."""
 
@@ -233,7 +253,17 @@ class _Loss:
         return self._function(prediction, outcome)
 
 
+def _made(value: Any, name: str, example: str, kind: type = object) -> Any:
+    """The value, which must be an instance of its kind, and no class."""
+    if isinstance(value, type):
+        raise GameError(f"{name} is {described(value)}; give an instance: {name}={value.__name__}(...)")
+    if not isinstance(value, kind):
+        raise GameError(f"{name} is {described(value)}; give a {kind.__name__}, for example {name}={example}")
+    return value
+
+
 def _scorer(score: Any) -> Any:
+    _made(score, "score", "CRPS()")
     if callable(getattr(score, "score", None)):
         if not isinstance(getattr(score, "higher_is_better", None), bool):
             raise GameError(f"the scorer {score!r} must say higher_is_better = True or False")
@@ -241,16 +271,30 @@ def _scorer(score: Any) -> Any:
     return _Loss(_function(score, "score", "(prediction, outcome)"))
 
 
+def _loader(loader: Any) -> Any:
+    _made(loader, "loader", "AutoLoader()")
+    if not callable(getattr(loader, "load", None)):
+        raise GameError(f"loader is {described(loader)}; give a loader, for example loader=AutoLoader()")
+    return loader
+
+
 def _function(value: Any, name: str, arguments: str) -> Any:
     if not callable(value):
-        raise GameError(f"{name} is {value!r}; it must be a function of {arguments}")
+        raise GameError(f"{name} is {described(value)}; it must be a function of {arguments}")
     return value
 
 
-def _feed(feed: Any) -> Any:
-    if feed is None or (callable(getattr(feed, "rows", None)) and isinstance(getattr(feed, "live", None), bool)):
-        return feed
-    raise GameError(f"feed is {feed!r}; it must be a Feed, for example ReplayFeed({feed!r})")
+def checked_feed(feed: Any) -> Feed:
+    """The feed itself.
+
+    Raises:
+        GameError: It is none: a table, a path, a class.
+    """
+    _made(feed, "feed", "ReplayFeed(...)")
+    if callable(getattr(feed, "rows", None)) and isinstance(getattr(feed, "live", None), bool):
+        return feed  # type: ignore[no-any-return]
+    replayed = repr(feed) if isinstance(feed, str | os.PathLike) else "..."
+    raise GameError(f"feed is {described(feed)}; it must be a Feed, for example ReplayFeed({replayed})")
 
 
 def _missing(missing: Any) -> Any:
@@ -269,47 +313,3 @@ def _history_length(history: Duration | None, asks: Sequence[Ask]) -> timedelta 
             f"history {history!r} is shorter than the longest horizon, {longest:g} s: nothing could resolve"
         )
     return timedelta(seconds=kept)
-
-
-def _bind_all(contract: Contract, predictions: Sequence[Predict], *, partial: bool) -> tuple[Ask, ...]:
-    given = predictions if isinstance(predictions, Sequence) else [predictions]
-    for prediction in given:
-        if not isinstance(prediction, Predict):
-            raise GameError(f"{prediction!r} is no prediction: predictions=[Predict(every=..., horizon=...)]")
-    asks = tuple(_bind(contract, prediction, partial=partial) for prediction in given)
-    if not asks:
-        raise GameError("a game asks for at least one prediction: predictions=[Predict(every=..., horizon=...)]")
-    keys = [ask.key for ask in asks]
-    for key in keys:
-        # Two predictions of one key would be one in the store.
-        if keys.count(key) > 1:
-            raise GameError(f"the prediction {key} stands twice in the game's predictions")
-    return asks
-
-
-def _bind(contract: Contract, prediction: Predict, *, partial: bool) -> Ask:
-    method = contract.method(prediction.method)
-    given = dict(prediction.arguments)
-    if "horizon" in method.signature.parameters:
-        # The horizon stands in Predict already; most trackers also take it as a parameter.
-        given.setdefault("horizon", timedelta(seconds=prediction.horizon))
-    parameters = method.signature.parameters
-    ordered = {name: given.pop(name) for name in parameters if name in given} | given
-    arguments = {name: _plain(value, parameters.get(name)) for name, value in ordered.items()}
-    method.check_names([], arguments, partial=partial)
-    method.bind([], {name: value for name, value in arguments.items() if not callable(value)}, partial=True)
-    key = f"{method.name}({_shown(arguments)})"
-    if "horizon" not in arguments:
-        key += f" +{prediction.horizon:g}s"
-    return Ask(key, prediction.every, prediction.horizon, method, arguments)
-
-
-def _plain(value: Any, parameter: inspect.Parameter | None) -> Any:
-    numeric = parameter is not None and parameter.annotation in (int, float, "int", "float")
-    if isinstance(value, timedelta) or (numeric and isinstance(value, str)):
-        return round(seconds(value, parameter.name if parameter else "an argument"))
-    return value
-
-
-def _shown(arguments: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={'...' if callable(value) else repr(value)}" for name, value in arguments.items())

@@ -19,6 +19,7 @@ from crunch_game import _rounds as rounds
 from crunch_game import events
 from crunch_game._importing import alias_main
 from crunch_game._public import public
+from crunch_game._quantities import described
 from crunch_game._rounds import MethodCall, PerModel
 from crunch_game.contract import Contract
 from crunch_game.errors import GameError, UsageError
@@ -345,11 +346,15 @@ def _roster_of(models: Models) -> Roster:
     if isinstance(models, str | os.PathLike):
         path = Path(models)
         return StaticRoster([path]) if path.is_file() else DirectoryRoster(path)
+    if isinstance(models, type):
+        name = models.__name__
+        instead = f"an instance: {name}(...)" if hasattr(models, "follow") else f"a list: [{name}]"
+        raise GameError(f"models is {described(models)}; give {instead}")
     if hasattr(models, "follow"):
         return models  # type: ignore[return-value]
-    if isinstance(models, Iterable) and not isinstance(models, type):
+    if isinstance(models, Iterable):
         return StaticRoster(models)
-    raise GameError(f"models is {models!r}; give a folder, a Roster, or a list of classes and paths")
+    raise GameError(f"models is {described(models)}; give a folder, a Roster, or a list of classes and paths")
 
 
 def _host_of(host: Host | str | None, roster: Roster) -> Host:
@@ -363,8 +368,8 @@ def _host_of(host: Host | str | None, roster: Roster) -> Host:
         from crunch_game.hosts import InlineHost
 
         return InlineHost()
-    if isinstance(host, str):
-        raise GameError(f'host is {host!r}; it must be "process", "inline" or a Host')
+    if isinstance(host, str | type):
+        raise GameError(f'host is {described(host)}; it must be "process", "inline" or a Host, such as ProcessHost()')
     return host
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import inspect
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import partial, wraps
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
@@ -175,6 +176,11 @@ class ModelRunner:
         """As the async runner's."""
         return self._loop.call(partial(self._runner.call, method, *args, **kwargs))
 
+    @_as_method(_runner.ModelRunner.batch)
+    def batch(self, calls: Sequence[_runner.MethodCall], *, models: _runner.Selection | None = None) -> list[Round]:
+        """As the async runner's."""
+        return self._loop.call(partial(self._runner.batch, calls, models=models))
+
     @_as_method(_runner.ModelRunner.stream)
     def stream(self, method: str, *args: Any, **kwargs: Any) -> Iterator[Outcome]:
         """As the async runner's."""
@@ -229,4 +235,4 @@ def run_game(*args: Any, on_start: Callable[[PredictWorker], Any] | None = None,
             workers[0].stop()
             loop.hurry(over)
             logger.warning("interrupted: the game ends after this row; interrupt it once more to end it at once")
-        return future.result()
+        return replace(future.result(), interrupted=True)

@@ -6,20 +6,23 @@ import asyncio
 import subprocess
 import sys
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import walk
 
-from crunch_game import Backtest, MemoryStore, Predict, ReplayFeed, backtest
-from crunch_game.errors import UsageError
+from crunch_game import Backtest, MemoryStore, Policy, Predict, ReplayFeed, Row, Submission, backtest
+from crunch_game.errors import CrunchGameError, UsageError
 from crunch_game.sync import run_game
+from crunch_game.workers import Answered
 
 GAMES = Path(walk.__file__).parent
 
 
 def same(predictions):
-    return [replace(each, elapsed=0.0) for each in predictions]
+    return [replace(each, elapsed=0.0, asked_at=None) for each in predictions]
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +59,53 @@ def test_one_class_will_do():
     assert found.ticks == 5
 
 
+def test_a_mapping_gives_the_ids_and_one_submission_will_do():
+    named = backtest(walk.game(), {"a": walk.Mean, "b": walk.Mean}, max_ticks=5)
+    assert {prediction.model_id for prediction in named.stored_predictions()} == {"a", "b"}
+    alone = backtest(walk.game(), Submission("solo", walk.Mean), max_ticks=5)
+    assert {prediction.model_id for prediction in alone.stored_predictions()} == {"solo"}
+
+
+TABLE = pd.DataFrame({"time": [1, 2], "BTC": [1.0, 2.0]})
+
+
+@pytest.mark.parametrize("play", [backtest, run_game])
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"feed": TABLE}, "feed is an instance of DataFrame; it must be a Feed, for example ReplayFeed(...)"),
+        ({"feed": "x.csv"}, "feed is 'x.csv'; it must be a Feed, for example ReplayFeed('x.csv')"),
+        ({"feed": ReplayFeed}, "feed is the class ReplayFeed; give an instance: feed=ReplayFeed(...)"),
+        ({"game": walk.Mean}, "the game is the class Mean; give a Game"),
+        ({"models": [walk.Mean()]}, "an instance of Mean is not where a model comes from; give the class: Mean"),
+    ],
+)
+def test_what_is_given_where_something_else_is_meant(play, options, sentence):
+    with pytest.raises(CrunchGameError) as caught:
+        play(**{"game": walk.game(), "models": [walk.Mean], "host": "inline"} | options)
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("store", "sentence"),
+    [
+        ("sqlite:///x.db", "store is 'sqlite:///x.db'; open it: store=open_store('sqlite:///x.db')"),
+        (MemoryStore, "store is the class MemoryStore; give an instance: store=MemoryStore(...)"),
+    ],
+)
+def test_what_is_no_store(store, sentence):
+    with pytest.raises(UsageError) as caught:
+        run_game(walk.game(), [walk.Mean], store=store, host="inline")
+    assert str(caught.value) == sentence
+
+
 def test_other_history_than_the_games_own():
     found = backtest(walk.game(feed=None), walk.Mean, feed=ReplayFeed(walk.rows(7, seed=3)))
     assert found.ticks == 7
 
 
 def test_it_shows_its_leaderboard(result):
-    lines = repr(result).splitlines()
+    lines = repr(result).split("\n\n")[0].splitlines()
     assert lines[0].split() == ["rank", "model", "short", "long", "coverage"]
     assert [line.split()[:2] for line in lines[1:]] == [
         [str(standing.rank), standing.model_id] for standing in result.leaderboard
@@ -71,6 +114,97 @@ def test_it_shows_its_leaderboard(result):
     html = result._repr_html_()
     assert html.count("<tr>") == 4
     assert "<th>coverage</th>" in html
+
+
+def test_it_tells_the_faults_with_their_tracebacks(result):
+    btc, eth = result.faults
+    key = "predict(asset='BTC', horizon=7200)"
+    first = walk.rows()[4].time
+    assert (btc.model_id, btc.called, btc.kind, btc.count, btc.asked) == ("Moody", key, "RuntimeError", 8, 40)
+    assert (btc.first, btc.message) == (first, "RuntimeError: not in the mood after 5 rows")
+    assert btc.traceback.endswith("RuntimeError: not in the mood after 5 rows")
+    assert "in predict" in btc.traceback
+    assert result.answered["Moody"] == {
+        "tick": Answered(40, 40),
+        key: Answered(40, 32),
+        eth.called: Answered(eth.asked, eth.asked - eth.count),
+    }
+    assert result.answered["Mean"][key].share == 1.0
+    told = str(result).split("\n\n")
+    sentence, *traceback = told[1].splitlines()
+    assert sentence == (
+        f"Moody: {key}: 8 of 40 times, first at {first:%Y-%m-%d %H:%M:%S} UTC: "
+        "RuntimeError: not in the mood after 5 rows"
+    )
+    assert "\n".join(line.removeprefix("  ") for line in traceback) == btc.traceback
+    assert f"<summary>{escape(sentence)}</summary><pre>{escape(btc.traceback)}</pre>" in result._repr_html_()
+
+
+class HalfDeaf(walk.Mean):
+    """It fails every second tick, and answers all the same."""
+
+    def tick(self, prices):
+        super().tick(prices)
+        if len(self.heard) % 2:
+            raise ValueError("I did not hear")
+
+
+def test_a_model_that_fails_half_its_ticks_shows_it():
+    found = backtest(walk.game(), [HalfDeaf, walk.Mean])
+    assert found.answered["HalfDeaf"]["tick"] == Answered(40, 20)
+    head, *rows = [line.split() for line in str(found).split("\n\n")[0].splitlines()]
+    assert head[-2:] == ["coverage", "ticks"]
+    assert {row[1]: row[-2:] for row in rows} == {"HalfDeaf": ["100.0%", "50.0%"], "Mean": ["100.0%", "100.0%"]}
+    assert [fault.called for fault in found.faults] == ["tick"]
+
+
+def test_a_model_that_could_not_be_loaded_is_told():
+    found = backtest(walk.game(), [walk.Walk])
+    assert [(fault.model_id, fault.called, fault.count) for fault in found.faults] == [
+        ("Walk", "load", 1),
+        ("Walk", "every call", 98),
+    ]
+    assert "Walk: load: 1 of 1 time: the model that Walk makes, a Walk, lacks predict and tick" in str(found)
+
+
+class Fails(walk.Mean):
+    """It answers every third time."""
+
+    def predict(self, asset, horizon):
+        if len(self.heard) % 3:
+            raise ValueError("not now")
+        return super().predict(asset, horizon)
+
+
+class DiesYoung(walk.Mean):
+    def predict(self, asset, horizon):
+        if len(self.heard) > 3:
+            raise ValueError("never again")
+        return super().predict(asset, horizon)
+
+
+BTC = [Predict(every="1h", horizon="1h", asset="BTC")]
+
+
+def test_alone_a_model_that_fails_most_calls_does_not_show_that_it_answered_all():
+    rows = [Row(walk.T0 + hour * walk.HOUR, {"BTC": 100.0 + hour}) for hour in range(901)]
+    game = walk.game(feed=ReplayFeed(rows), predictions=BTC, windows={"all": "1000h"})
+    [alone] = backtest(game, Fails).leaderboard
+    assert (alone.scored, alone.rounds, alone.coverage) == (300, 900, 1 / 3)
+
+
+def test_models_that_died_show_it_though_nobody_is_left():
+    policy = Policy(timeout=10, max_consecutive_failures=3)
+    game = walk.game(predictions=BTC, windows={"all": "1000h"}, policy=policy)
+    found = backtest(game, {"a": DiesYoung, "b": DiesYoung})
+    assert {model.state for model in found.models} == {"stopped"}
+    due = [each for each in found.stored_predictions() if each.resolves_at <= walk.rows()[-1].time]
+    assert len(due) > 70
+    for standing in found.leaderboard:
+        assert (standing.scored, standing.rounds) == (3, len(due) // 2)
+    told = [(fault.model_id, fault.called, fault.kind) for fault in found.faults]
+    raised, gone = ("predict(asset='BTC', horizon=3600)", "ValueError"), ("every call", "stopped")
+    assert told == [(model_id, *fault) for model_id in "ab" for fault in (raised, gone)]
 
 
 def test_names_in_the_html_are_escaped():

@@ -6,9 +6,10 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from crunch_game import CRPS, Contract, Game, Policy, Predict, Row, Standing, TrackerBase
+from crunch_game import CRPS, AutoLoader, Contract, Game, Policy, Predict, ReplayFeed, Row, Standing, TrackerBase
 from crunch_game.errors import ContractError, GameError
 from crunch_game.game import DEFAULT_WINDOWS
 from crunch_game.models import Model, Submission
@@ -24,12 +25,20 @@ class Base:
     def answer(self) -> dict: ...
 
 
+class Quadratic:
+    higher_is_better = False
+
+    def score(self, prediction, outcome):
+        return (prediction.value - outcome) ** 2
+
+
 class NoPredict:
     def tick(self, prices: dict[str, float]) -> None: ...
 
 
 BASE = f"{__name__}.Base"
 HOURLY = Predict(every="1h", horizon="2h", asset="BTC")
+TABLE = pd.DataFrame({"time": [1, 2], "BTC": [1.0, 2.0]})
 ROW = Row(datetime(2024, 1, 1, tzinfo=UTC), {"BTC": 5.0, "name": "x", "flag": True})
 
 
@@ -54,6 +63,46 @@ def test_durations_reach_models_as_whole_seconds():
     assert (ask.every, ask.horizon) == (3600.0, 7200.0)
     [ask] = game(Predict(60, 90, "guess", horizon_seconds=timedelta(seconds=90))).asks
     assert dict(ask.arguments) == {"horizon_seconds": 90}
+
+
+def test_a_duration_below_a_second_reaches_a_float_as_it_is_and_is_no_int():
+    [ask] = game(Predict("1h", "2h", "guess", horizon_seconds=90, weight="500ms")).asks
+    assert ask.arguments["weight"] == 0.5
+    [ask] = game(Predict("1h", "2h", "guess", horizon_seconds=90, weight=timedelta(milliseconds=1500))).asks
+    assert ask.arguments["weight"] == 1.5
+    message = "{} is {} s, but the base class says int: give whole seconds, or let it say float"
+    assert refused(GameError, Predict("1h", "2h", asset="BTC", step="500ms")) == message.format("step", 0.5)
+    assert refused(GameError, Predict("1s", "500ms", asset="BTC")) == message.format("horizon", 0.5)
+    assert refused(GameError, Predict("1h", "1500ms", asset="BTC")) == message.format("horizon", 1.5)
+
+
+def test_a_function_of_the_row_is_held_to_the_same():
+    [ask] = game(Predict("1h", "2h", asset="BTC", step=lambda row: row.data["step"])).asks
+    steps = [ask.arguments_for(Row(ROW.time, {"step": step}))["step"] for step in ("2m", timedelta(seconds=3), 5.0)]
+    assert (steps, {type(step) for step in steps}) == ([120, 3, 5], {int})
+    with pytest.raises(GameError, match=r"^step is 0\.5 s, but the base class says int"):
+        ask.arguments_for(Row(ROW.time, {"step": "500ms"}))
+
+
+def test_a_float_that_is_whole_will_do_for_an_int():
+    [ask] = game(Predict("1h", "2h", asset="BTC", step=900.0)).asks
+    assert (ask.arguments["step"], type(ask.arguments["step"])) == (900, int)
+    assert ask.key == "predict(asset='BTC', horizon=7200, step=900)"
+    assert "step" in refused(ContractError, Predict("1h", "2h", asset="BTC", step=900.5))
+
+
+@pytest.mark.parametrize(
+    ("prediction", "sentence"),
+    [
+        (
+            Predict("1h", "2h", "guess", horizon_seconds=9, weight="n/a"),
+            "weight is 'n/a', but the base class says float",
+        ),
+        (Predict("1h", "2h", asset="BTC", step="900"), "step is '900', but the base class says int"),
+    ],
+)
+def test_text_that_is_no_number(prediction, sentence):
+    assert refused(GameError, prediction) == f'{sentence}: give a number, or a duration such as "1h"'
 
 
 def test_text_for_a_parameter_of_text_is_no_duration():
@@ -181,12 +230,22 @@ def test_the_same_prediction_twice():
             None,
         ),
         ({"predictions": ["1h"]}, "'1h' is no prediction: predictions=[Predict(every=..., horizon=...)]"),
+        ({"predictions": Predict}, "the class Predict is no prediction: predictions=[Predict(every=..., horizon=...)]"),
         ({"predictions": 5}, "5 is no prediction: predictions=[Predict(every=..., horizon=...)]"),
         ({"name": ""}, "a game's name is a word for people and addresses, not ''"),
         ({"name": "a/b"}, "a game's name is a word for people and addresses, not 'a/b'"),
         ({"name": 5}, "a game's name is a word for people and addresses, not 5"),
         ({"resolve": "later"}, "resolve is 'later'; it must be a function of (prediction, history)"),
         ({"score": 5}, "score is 5; it must be a function of (prediction, outcome)"),
+        ({"score": CRPS}, "score is the class CRPS; give an instance: score=CRPS(...)"),
+        ({"score": Quadratic}, "score is the class Quadratic; give an instance: score=Quadratic(...)"),
+        ({"policy": Policy}, "policy is the class Policy; give an instance: policy=Policy(...)"),
+        ({"policy": {"timeout": 1}}, "policy is {'timeout': 1}; give a Policy, for example policy=Policy(timeout=1.0)"),
+        ({"loader": AutoLoader}, "loader is the class AutoLoader; give an instance: loader=AutoLoader(...)"),
+        ({"loader": "build"}, "loader is 'build'; give a loader, for example loader=AutoLoader()"),
+        ({"feed": ReplayFeed}, "feed is the class ReplayFeed; give an instance: feed=ReplayFeed(...)"),
+        ({"feed": TABLE}, "feed is an instance of DataFrame; it must be a Feed, for example ReplayFeed(...)"),
+        ({"windows": ["7d"]}, """windows is ['7d']; give lengths by name, such as {"anchor": "7d"}"""),
         ({"tick": "prices"}, "tick is 'prices'; it must be a function of (row)"),
         ({"per_model": {"a": 1}}, "per_model is {'a': 1}; it must be a function of (model, standing)"),
         ({"feed": "x.csv"}, "feed is 'x.csv'; it must be a Feed, for example ReplayFeed('x.csv')"),

@@ -21,12 +21,12 @@ TESTS = Path(__file__).parent
 
 FLOORS = [
     {"_public", "errors", "_quantities", "_status", "tracker"},
-    {"outcomes", "faults", "contract", "sources", "_schedule"},
+    {"outcomes", "faults", "contract", "sources"},
     {"sandbox", "encoding"},
     {"policy", "models", "events"},
     {"_importing", "loading"},
     {"feeds", "storage", "scoring", "datasets"},
-    {"game"},
+    {"game", "_asks", "_slots"},
     {"hosts", "rosters"},
     {"crunchdao"},
     {"lineup", "_rounds", "capsules", "runner"},

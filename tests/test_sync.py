@@ -17,7 +17,7 @@ import pytest
 import walk
 
 import crunch_game
-from crunch_game import MemoryStore, Policy, Status
+from crunch_game import MemoryStore, MethodCall, Policy, Status
 from crunch_game.errors import ContractError, GameError, UnknownModel, UsageError
 from crunch_game.events import ModelReady
 from crunch_game.sync import ModelRunner, run_game
@@ -185,6 +185,7 @@ def call():
 
 result = eval(sys.argv[1])
 print(result.ticks, result.rounds, [standing.model_id for standing in result.leaderboard])
+print(result)
 """
 
 
@@ -212,12 +213,19 @@ def test_an_interrupted_game_gives_what_was_played(which):
     with interrupted(which) as script:
         out, err = script.communicate(timeout=PATIENCE)
     assert (script.returncode, err) == (0, HINT)
-    ticks, rounds, leaders = out.split(maxsplit=2)
+    told, *shown = out.splitlines()
+    ticks, rounds, leaders = told.split(maxsplit=2)
     assert 5 <= int(ticks) < 20_000
     assert int(rounds) >= 5
     assert "'Mean'" in leaders
+    assert f"interrupted: this is what was played until then, {int(ticks):,} rows" in shown
     if which == "endless()":
         assert int(ticks) == 5
+        [fault] = [
+            line for line in shown if line.startswith("Endless: predict(asset='BTC', horizon=7200): 1 of 5 times")
+        ]
+        assert "was interrupted after" in fault
+        assert any(line.endswith("in predict") for line in shown)  # the traceback says where it hung
 
 
 @pytest.mark.processes

@@ -163,7 +163,7 @@ def _play(game: Game, models: Path, url: str, feed: Feed | None, max_ticks: int 
         if empty:
             output.warn(f"no submissions in {models} yet")
         known = [count for count in (_length(chosen), max_ticks) if count is not None]
-        watch = None if as_json else Watch(game, min(known, default=None))
+        watch = None if as_json else Watch(game, min(known, default=None), live=chosen.live)
 
         async def play() -> GameResult:
             workers: list[PredictWorker] = []
@@ -220,7 +220,8 @@ def _show(game: Game, result: GameResult, url: str) -> None:
         standings = [asdict(standing) for standing in result.leaderboard]
         output.screen.print(output.board(standings, rank_by=game.rank_by, title=f"{game.name}: the leaderboard"))
     done = (counted(result.ticks, "row"), counted(result.rounds, "round"), counted(result.predictions, "prediction"))
-    output.screen.print(f"{', '.join(done)} stored")
+    missed = f"; {counted(result.missed, 'round')} missed" if result.missed else ""
+    output.screen.print(f"{', '.join(done)} stored{missed}")
     unscored = Counter(result.set_aside)  # past their horizon
     if result.waiting:
         unscored["resolve did not know the truth yet"] = result.waiting

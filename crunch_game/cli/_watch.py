@@ -15,14 +15,14 @@ from rich.table import Table
 
 from crunch_game import events
 from crunch_game.cli._output import screen
-from crunch_game.feeds.base import FeedGap, FeedTrouble, RowDropped
+from crunch_game.feeds.base import FEED_TROUBLE
 from crunch_game.game import Game
 from crunch_game.models import Model
 from crunch_game.scoring import Standing
 from crunch_game.workers import PredictWorker, Standings
 
 _BAD = (events.ModelLoadFailed, events.ModelStopped, events.FieldFault)
-_PRINTED = (*events.TROUBLE, events.ModelRedeployed, events.ModelLeft, FeedGap, FeedTrouble, RowDropped)
+_PRINTED = (*events.TROUBLE, events.ModelRedeployed, events.ModelLeft, *FEED_TROUBLE)
 _COLORS = {"ready": "green", "busy": "yellow", "stopped": "red", "failed": "red"}
 
 
@@ -32,13 +32,15 @@ class Watch:
     Args:
         game: The game.
         total: How many rows will be played; None if that is not known.
+        live: Whether they come as they happen. What history has no rows for is no news.
 
     Attributes:
         live: The context in which the table is shown.
     """
 
-    def __init__(self, game: Game, total: int | None) -> None:
+    def __init__(self, game: Game, total: int | None, *, live: bool) -> None:
         self._game = game
+        self._unprinted = () if live else (events.RoundsMissed,)
         self._worker: PredictWorker | None = None
         self._standings: Mapping[str, Standing] = {}
         self._rounds: dict[str, int] = defaultdict(int)
@@ -64,7 +66,7 @@ class Watch:
             case Standings(standings=standings):
                 self._standings = {standing.model_id: standing for standing in standings}
             case _:
-                if isinstance(event, _PRINTED):
+                if isinstance(event, _PRINTED) and not isinstance(event, self._unprinted):
                     color = "red" if isinstance(event, _BAD) else "yellow"
                     screen.print(f"[{color}]{escape(str(event))}[/]")
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from crunch_game.feeds.base import FeedTrouble as FeedTrouble
     from crunch_game.feeds.base import Row as Row
     from crunch_game.feeds.base import RowDropped as RowDropped
+    from crunch_game.feeds.base import RowKept as RowKept
     from crunch_game.feeds.base import ValueDropped as ValueDropped
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

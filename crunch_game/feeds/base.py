@@ -11,6 +11,7 @@ from crunch_game._public import public, record
 from crunch_game.feeds._numbers import number
 
 __all__ = [
+    "FEED_TROUBLE",
     "Feed",
     "FeedEvent",
     "FeedGap",
@@ -19,6 +20,7 @@ __all__ = [
     "FeedTrouble",
     "Row",
     "RowDropped",
+    "RowKept",
     "ValueDropped",
 ]
 
@@ -135,7 +137,22 @@ class FeedMoves:
         return f"the feed goes on: it stood still for {self.seconds:,.0f} s, since {self.since:%Y-%m-%d %H:%M:%S} UTC"
 
 
-FeedEvent = FeedGap | FeedMoves | FeedStands | FeedTrouble | RowDropped | ValueDropped
+@record
+class RowKept:
+    """A row came too late to be told: it is not newer than the newest. It is kept, for the truth."""
+
+    time: datetime
+    is_correction: bool
+
+    def __str__(self) -> str:
+        what = "corrects one that was told" if self.is_correction else "came after newer ones"
+        return f"the row of {self.time:%Y-%m-%d %H:%M:%S} UTC {what}: it is kept, and no model is told it"
+
+
+FeedEvent = FeedGap | FeedMoves | FeedStands | FeedTrouble | RowDropped | RowKept | ValueDropped
+
+FEED_TROUBLE = (FeedGap, FeedStands, FeedTrouble, RowDropped, RowKept, ValueDropped)
+"""The events that are logged as warnings if the author has no listener."""
 
 
 @public

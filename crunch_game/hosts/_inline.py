@@ -16,7 +16,7 @@ from crunch_game.errors import LoadError
 from crunch_game.faults import fault_of, own_frames
 from crunch_game.hosts._calling import Callee
 from crunch_game.hosts._interrupting import Interrupted, ModelThread
-from crunch_game.hosts.base import Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
+from crunch_game.hosts.base import Asked, Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
 from crunch_game.loading import make_model
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
@@ -109,17 +109,17 @@ class InlineHost:
                 encoded.append((call, encode((call.args, call.kwargs)), extras))
         # Models run without awaiting anything, so that a cancellation must get its chance here.
         await anyio.lowlevel.checkpoint()
-        asked_at_once = [[each_extra] for each_extra in extras.items()] if each else [list(extras.items())]
-        for group in asked_at_once:
-            with self._thread:  # not while others run on it: in the hands of whoever takes the replies
-                replies = [(instance, self._reply(instance, call, body, extra)) for instance, extra in group]
-            try:
-                yield replies
-            finally:
-                # A model that was late has answered by now: it is free for the next call.
-                for late, reply in replies:
-                    if reply.trigger is Trigger.DEADLINE:
-                        self._watcher.happened(late, Trigger.LATE, None)
+        for number, (call, body, extras) in enumerate(encoded):
+            for group in [[one] for one in extras.items()] if each else [list(extras.items())]:
+                with self._thread:  # not while others run on it: in the hands of whoever takes the replies
+                    replies = [(instance, self._reply(instance, call, body, extra)) for instance, extra in group]
+                try:
+                    yield number, replies
+                finally:
+                    # A model that was late has answered by now: it is free for the next call.
+                    for late, reply in replies:
+                        if reply.trigger is Trigger.DEADLINE:
+                            self._watcher.happened(late, Trigger.LATE, None)
 
     def _reply(self, instance: Instance, call: Call, body: bytes, extra: bytes | None) -> Reply:
         assert isinstance(instance, _Inline)

@@ -10,6 +10,7 @@ from itertools import takewhile
 from typing import Any
 
 from crunch_game._public import public
+from crunch_game._status import Status
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
 from crunch_game.storage import _codec as codec
@@ -43,8 +44,9 @@ class _Timeline:
         start = 0 if when is None else bisect_left(self._moments, when)
         return self._ordered(self._moments[start:])
 
-    def until(self, when: int) -> Iterator[_Identity]:
-        return self._ordered(self._moments[: bisect_right(self._moments, when)])
+    def until(self, when: int, after: int | None = None) -> Iterator[_Identity]:
+        start = 0 if after is None else bisect_right(self._moments, after)
+        return self._ordered(self._moments[start : bisect_right(self._moments, when)])
 
     def _ordered(self, moments: Iterable[int]) -> Iterator[_Identity]:
         for when in moments:
@@ -72,6 +74,7 @@ class MemoryStore(Store):
         self._predictions: dict[_Identity, codec.PackedPrediction] = {}
         self._scores: dict[_Identity, codec.PackedScore] = {}
         self._predicted, self._scored, self._pending = _Timeline(), _Timeline(), _Timeline()
+        self._unanswered = _Timeline()
         self._first_rounds: dict[str, int] = {}
         self._notes: dict[str, str] = {}
         self._last_rounds: dict[str, int] = {}
@@ -115,6 +118,8 @@ class MemoryStore(Store):
             return
         self._predictions[identity] = prediction
         self._predicted.add(prediction.resolves_at, identity)
+        if prediction.status != Status.OK:
+            self._unanswered.add(prediction.resolves_at, identity)
         if prediction.pending and identity not in self._scores:
             self._pending.add(prediction.resolves_at, identity)
         at, key, model_id = identity
@@ -134,6 +139,19 @@ class MemoryStore(Store):
                 prediction = self._predictions.get(identity)
                 if prediction is not None:
                     self._pending.discard(prediction.resolves_at, identity)
+
+    def reopen(self, reason: str | None = None) -> int:
+        """Forget the scores of predictions that were set aside, so that they are pending again; returns how many."""
+        with self._open():
+            aside = [s for s in self._scores.values() if s.value is None and reason in (None, s.reason)]
+            for score in aside:
+                identity = score[:3]
+                del self._scores[identity]
+                self._scored.discard(score.resolves_at, identity)
+                prediction = self._predictions.get(identity)
+                if prediction is not None and prediction.pending:
+                    self._pending.add(prediction.resolves_at, identity)
+            return len(aside)
 
     def last_row(self) -> Row | None:
         """Return the row with the greatest time: of that time the last that arrived, no row set aside."""
@@ -187,6 +205,13 @@ class MemoryStore(Store):
         with self._open():
             due = self._pending.until(codec.microseconds(until))
             return [codec.unpack_prediction(self._predictions[identity]) for identity in due]
+
+    def unanswered(self, after: datetime | None, until: datetime) -> list[Prediction]:
+        """Return the predictions whose status is not OK, and which resolve after `after` and at or before `until`."""
+        with self._open():
+            start = None if after is None else codec.microseconds(after)
+            found = self._unanswered.until(codec.microseconds(until), start)
+            return [codec.unpack_prediction(self._predictions[identity]) for identity in found]
 
     def predictions(self, since: datetime | None = None) -> list[Prediction]:
         """Return all predictions that resolve at or after `since`, oldest first."""

@@ -10,10 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, delete, exists, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, delete, exists, select, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from crunch_game._public import public
+from crunch_game._status import Status
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
 from crunch_game.storage import _codec as codec
@@ -112,6 +113,16 @@ class SQLStore(Store):
             tables.INSERT_SCORE.execute(connection, packed)
             tables.END_PENDING.execute(connection, [score[:3] for score in packed])
 
+    def reopen(self, reason: str | None = None) -> int:
+        """Forget the scores of predictions that were set aside, so that they are pending again; returns how many."""
+        aside: list[ColumnElement[bool]] = [tables.scores.c.value.is_(None)]
+        if reason is not None:
+            aside.append(tables.scores.c.reason == reason)
+        reopened = exists().where(tables.same_prediction, *aside), tables.predictions.c.status == str(Status.OK)
+        with self._writing() as connection:
+            connection.execute(update(tables.predictions).where(*reopened).values(pending=1))
+            return connection.execute(delete(tables.scores).where(*aside)).rowcount
+
     def last_row(self) -> Row | None:
         """Return the row with the greatest time: of that time the last that arrived, no row set aside."""
         latest = (tables.rows.c.time.desc(), tables.rows.c.number.desc())
@@ -159,6 +170,15 @@ class SQLStore(Store):
             tables.predictions.c.resolves_at <= codec.microseconds(until),
             ~exists().where(tables.same_prediction),  # a score may be saved before its prediction
         )
+        return [codec.unpack_prediction(row) for row in self._fetch(query)]
+
+    def unanswered(self, after: datetime | None, until: datetime) -> list[Prediction]:
+        """Return the predictions whose status is not OK, and which resolve after `after` and at or before `until`."""
+        columns = tables.predictions.c
+        query = _oldest_first(select(*tables.prediction_columns), tables.predictions)
+        query = query.where(columns.status != str(Status.OK), columns.resolves_at <= codec.microseconds(until))
+        if after is not None:
+            query = query.where(columns.resolves_at > codec.microseconds(after))
         return [codec.unpack_prediction(row) for row in self._fetch(query)]
 
     def predictions(self, since: datetime | None = None) -> list[Prediction]:

@@ -172,6 +172,14 @@ class Store(Protocol):
         """Keep scores; their predictions are no longer pending. A prediction keeps its first score."""
         ...
 
+    def reopen(self, reason: str | None = None) -> int:
+        """Forget the scores of predictions that were set aside, so that they are pending again; returns how many.
+
+        Args:
+            reason: Only those that were set aside for this reason.
+        """
+        ...
+
     def last_row(self) -> Row | None:
         """Return the row with the greatest time: of that time the last that arrived, no row set aside."""
         ...
@@ -213,6 +221,16 @@ class Store(Protocol):
     def pending(self, until: datetime) -> list[Prediction]:
         """Return the predictions with status OK and no score that resolve at or before `until`, oldest first."""
         ...
+
+    def unanswered(self, after: datetime | None, until: datetime) -> list[Prediction]:
+        """Return the predictions whose status is not OK, and which resolve after `after` and at or before `until`.
+
+        Oldest first. A store that does not implement it reads all predictions since.
+        """
+        found = self.predictions(after)
+        if after is not None:
+            found = [each for each in found if each.resolves_at > after]
+        return [each for each in found if each.status is not Status.OK and each.resolves_at <= until]
 
     def predictions(self, since: datetime | None = None) -> list[Prediction]:
         """Return all predictions that resolve at or after `since`, oldest first."""

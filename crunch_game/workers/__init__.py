@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from crunch_game.workers._base import Standings as Standings
     from crunch_game.workers._base import beside as beside
     from crunch_game.workers._base import claim as claim
+    from crunch_game.workers._base import feed_of as feed_of
     from crunch_game.workers._play import GameResult as GameResult
     from crunch_game.workers._play import run_game as run_game
     from crunch_game.workers._predict import PredictWorker as PredictWorker

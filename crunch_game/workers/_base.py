@@ -11,11 +11,13 @@ from typing import Any
 import anyio
 
 from crunch_game._public import record
+from crunch_game._quantities import described
 from crunch_game.errors import UsageError
 from crunch_game.events import TROUBLE, GameEvent
-from crunch_game.feeds.base import Feed, FeedEvent, FeedGap, FeedTrouble, RowDropped
-from crunch_game.game import Game
+from crunch_game.feeds.base import FEED_TROUBLE, Feed, FeedEvent
+from crunch_game.game import Game, checked_feed
 from crunch_game.scoring import Standing
+from crunch_game.storage import MemoryStore
 from crunch_game.storage.base import Store
 
 
@@ -30,14 +32,20 @@ class Standings:
 Listener = Callable[[GameEvent | FeedEvent | Standings], Any]
 
 logger = logging.getLogger("crunch_game")
+_LOGGED = (*TROUBLE, *FEED_TROUBLE)
 
 
-def safely(listener: Listener | None) -> Listener:
-    """Wrap a listener so that its errors are logged, and do not stop the game. Without one, trouble is logged."""
+def safely(listener: Listener | None, *, unlogged: tuple[type, ...] = ()) -> Listener:
+    """Wrap a listener so that its errors are logged, and do not stop the game. Without one, trouble is logged.
+
+    Args:
+        listener: The author's.
+        unlogged: Events that are no trouble here.
+    """
 
     def tell(event: GameEvent | FeedEvent | Standings) -> None:
         if listener is None:
-            if isinstance(event, (*TROUBLE, FeedGap, FeedTrouble, RowDropped)):
+            if isinstance(event, _LOGGED) and not isinstance(event, unlogged):
                 logger.warning("%s", event)
             return
         try:
@@ -49,10 +57,22 @@ def safely(listener: Listener | None) -> Listener:
 
 
 def feed_of(game: Game, feed: Feed | None) -> Feed:
-    chosen = feed or game.feed
+    if not isinstance(game, Game):
+        raise UsageError(f"the game is {described(game)}; give a Game")
+    chosen = game.feed if feed is None else checked_feed(feed)
     if chosen is None:
         raise UsageError(f"the game {game.name} has no feed of its own; give one, for example a replay of history")
     return chosen
+
+
+def store_of(store: Store | None) -> Store:
+    """The store, or a new one in memory."""
+    given: Any = store
+    if isinstance(given, str):
+        raise UsageError(f"store is {given!r}; open it: store=open_store({given!r})")
+    if isinstance(given, type):
+        raise UsageError(f"store is {described(given)}; give an instance: store={given.__name__}(...)")
+    return MemoryStore() if store is None else store
 
 
 def claim(store: Store, name: str) -> None:
@@ -69,11 +89,22 @@ def claim(store: Store, name: str) -> None:
 
 
 @asynccontextmanager
-async def beside(function: Callable[[], Coroutine[Any, Any, Any]]) -> AsyncIterator[None]:
-    """Run the function until the body ends. Exceptions of either are raised as they are, not in a group."""
+async def beside(function: Callable[[], Coroutine[Any, Any, Any]], *, ends: bool = False) -> AsyncIterator[None]:
+    """Run the function until the body ends. Exceptions of either are raised as they are, not in a group.
+
+    Args:
+        function: What is run.
+        ends: Whether its end, too, ends the body.
+    """
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(function)
+
+            async def run() -> None:
+                await function()
+                if ends:
+                    tasks.cancel_scope.cancel()
+
+            tasks.start_soon(run)
             yield
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:

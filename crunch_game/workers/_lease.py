@@ -78,6 +78,7 @@ class Hold:
         self._lock = Lock()
         self._over = Event()
         self._renewed = 0.0
+        self._is_lost = False
         self._lost: str | None = None
         self.beating = anyio.Event()
 
@@ -170,8 +171,9 @@ class Hold:
                     self._renew()
                 except Exception as error:  # noqa: BLE001 - `assure` raises it where the worker would write
                     logger.warning("this %s worker could not give a sign of life: %s", self._kind, error)
-        with suppress(RuntimeError):  # there is nobody to tell: it has ended by itself
-            tell()
+        if self._is_lost:
+            with suppress(RuntimeError):  # there is nobody to tell: it has ended by itself
+                tell()
 
     def _renew(self) -> None:
         with self._lock:
@@ -184,6 +186,7 @@ class Hold:
                 self._lose(self._store.lease(self._kind))
 
     def _lose(self, rival: Lease | None) -> None:
+        self._is_lost = True
         self._lost = _loss(self._kind, rival)
         self._over.set()
 

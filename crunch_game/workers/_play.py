@@ -7,22 +7,25 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
+from textwrap import indent
 from typing import Any, Literal
 
 import anyio
 from anyio.to_thread import run_sync as in_thread
 
 from crunch_game._public import public
-from crunch_game.events import PredictionsSetAside
+from crunch_game._quantities import counted
+from crunch_game.events import PredictionsSetAside, RoundsMissed
 from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
 from crunch_game.hosts.base import Host
 from crunch_game.runner import Models
 from crunch_game.scoring import Standing
-from crunch_game.storage import MemoryStore
 from crunch_game.storage.base import ModelRecord, Score, Store
-from crunch_game.workers._base import Listener, Standings, beside, feed_of, safely
+from crunch_game.workers._answers import Answered, Answers, RepeatedFault, shown
+from crunch_game.workers._base import Listener, Standings, beside, feed_of, safely, store_of
+from crunch_game.workers._lease import leased
 from crunch_game.workers._predict import PredictWorker
 from crunch_game.workers._score import ScoreWorker
 
@@ -36,7 +39,7 @@ _OTHERS = "other reasons"
 @public
 @dataclass(frozen=True)
 class GameResult:
-    """The result of a run of a game. Printed, it is the leaderboard.
+    """The result of a run of a game. Printed, it is the leaderboard, and the faults of the models.
 
     Attributes:
         ticks: How many rows of the feed were played.
@@ -49,6 +52,10 @@ class GameResult:
         waiting: How many predictions have passed their horizon, but `resolve` does not know the outcome yet.
         leaderboard: The standings at the end, best first.
         models: The models, and their states at the end.
+        answered: How often each model was asked, and answered: by model, then by a prediction's key or "tick". Only of
+            this run, though the store may have begun before.
+        faults: Each kind of fault once, the first in full: the model with the most of them first.
+        interrupted: Whether it was ended by hand before its feed was.
     """
 
     ticks: int = 0
@@ -61,20 +68,40 @@ class GameResult:
     waiting: int = 0
     leaderboard: Sequence[Standing] = ()
     models: Sequence[ModelRecord] = ()
+    answered: Mapping[str, Mapping[str, Answered]] = field(default_factory=dict)
+    faults: Sequence[RepeatedFault] = ()
+    interrupted: bool = False
 
     def __str__(self) -> str:
         rows = self._table()
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+        for sentence, details in self._below():
+            lines += ["", sentence, *([indent(details, "  ")] if details else [])]
+        return "\n".join(lines)
 
     def _table(self) -> list[list[str]]:
         """Return the cells of the leaderboard as text; the first row has the names of the columns."""
         windows = list(self.leaderboard[0].scores) if self.leaderboard else []
-        rows = [["rank", "model", *windows, "coverage"]]
+        told = {standing.model_id: self._told(standing.model_id) for standing in self.leaderboard}
+        ticks = ["ticks"] if any(share < 1 for share in told.values()) else []
+        rows = [["rank", "model", *windows, "coverage", *ticks]]
         for standing in self.leaderboard:
             scores = ["" if score is None else f"{score:.6g}" for score in standing.scores.values()]
-            rows.append([str(standing.rank), standing.model_id, *scores, f"{standing.coverage:.1%}"])
+            shares = [standing.coverage, told[standing.model_id]][: 1 + len(ticks)]
+            rows.append([str(standing.rank), standing.model_id, *scores, *(f"{share:.1%}" for share in shares)])
         return rows
+
+    def _told(self, model_id: str) -> float:
+        """The share of ticks that a model took."""
+        return self.answered.get(model_id, {}).get("tick", Answered()).share
+
+    def _below(self) -> list[tuple[str, str]]:
+        """Return what is told below the leaderboard: sentences, each with its details."""
+        told = list(shown(self.faults))
+        if self.interrupted:
+            told.insert(0, (f"interrupted: this is what was played until then, {counted(self.ticks, 'row')}", ""))
+        return told
 
 
 @public
@@ -104,11 +131,12 @@ async def run_game(
         on_event: Called with every event, and about twice a second with `Standings`.
         on_start: Called with the PredictWorker before it runs, for its `stop()`.
     """
-    if store is None:
-        store = MemoryStore()
-    scorer = ScoreWorker(game, store)
-    scoring = _Scoring(scorer, on_event, lockstep=game.per_model is not None)
     live = feed_of(game, feed).live
+    store = store_of(store)
+    answers = Answers()
+    on_event = answers.before(on_event or safely(None, unlogged=() if live else (RoundsMissed,)))
+    scorer = ScoreWorker(game, store, on_event=on_event)
+    scoring = _Scoring(scorer, on_event, lockstep=game.per_model is not None)
     worker = PredictWorker(
         game,
         models,
@@ -123,7 +151,17 @@ async def run_game(
     if on_start is not None:
         on_start(worker)
     standings = await _play_and_score(worker, scoring, store, live=live)
-    records = await in_thread(store.models)
+    return _result(worker, scoring, answers, standings, await in_thread(store.models))
+
+
+def _result(
+    worker: PredictWorker,
+    scoring: _Scoring,
+    answers: Answers,
+    standings: Sequence[Standing],
+    records: Sequence[ModelRecord],
+) -> GameResult:
+    """What the parts of a game have counted."""
     return GameResult(
         ticks=worker.ticks,
         rounds=worker.rounds,
@@ -132,24 +170,25 @@ async def run_game(
         late=worker.late,
         scored=scoring.scored,
         set_aside=dict(scoring.set_aside),
-        waiting=scorer.waiting,
+        waiting=scoring.waiting,
         leaderboard=standings,
         models=records,
+        answered=answers.of_models(),
+        faults=answers.faults(),
     )
 
 
 async def _play_and_score(worker: PredictWorker, scoring: _Scoring, store: Store, *, live: bool) -> Sequence[Standing]:
     """Run both workers until the feed ends, and return the standings then."""
-    if live:
-        async with beside(scoring.run):
+    async with leased(store, "score") as hold:
+        scoring.assure = hold.assure
+        if live:
+            async with beside(scoring.run):
+                await worker.run()
+        else:
+            await scoring.after_row()  # a run before this one may have ended between a row and its scores
             await worker.run()
-    else:
-        last = await in_thread(store.last_row)
-        if last is not None:  # a run before this one may have ended between a row and its scores
-            await scoring.after_row(last.time)
-        await worker.run()
-    last = await in_thread(store.last_row)
-    return [] if last is None else await scoring.after_row(datetime.now(UTC) if live else last.time, last=True)
+        return await scoring.after_row(last=True)
 
 
 class _Scoring:
@@ -158,35 +197,44 @@ class _Scoring:
     def __init__(self, worker: ScoreWorker, on_event: Listener | None, *, lockstep: bool) -> None:
         self._worker = worker
         self._tell = safely(on_event)
+        self.assure: Callable[[], None] = lambda: None
         self.scored = 0
         self.set_aside: Counter[str] = Counter()
         self._lockstep = lockstep
         self._by_id: Mapping[str, Standing] = {}
         self._shown = -math.inf
 
+    @property
+    def waiting(self) -> int:
+        """How many predictions are due, and have no known outcome."""
+        return self._worker.waiting
+
     def standing_of(self, model_id: str) -> Standing | None:
         return self._by_id.get(model_id)
 
-    async def after_row(self, now: datetime, *, last: bool = False) -> Sequence[Standing]:
-        """Score what can be scored at this time on the game's clock; the standings, if they are due, as at the end."""
+    async def after_row(self, now: datetime | None = None, *, last: bool = False) -> Sequence[Standing]:
+        """Score what the rows up to `now`, or all, resolve; the standings, if they are due, as at the end."""
         show = last or time.monotonic() - self._shown > _STANDINGS_INTERVAL
         scores, standings = await in_thread(self._step, now, show or self._lockstep)
         self._count(scores)
         if standings is None:
-            return ()
-        self._by_id = {standing.model_id: standing for standing in standings}
+            return []
+        self._by_id = {standing.model_id: standing for standing in standings.standings}
         if show:
             self._shown = time.monotonic()
-            self._tell(Standings(now, standings))
-        return standings
+            self._tell(standings)
+        return standings.standings
 
-    def _step(self, now: datetime, rank: bool) -> tuple[list[Score], Sequence[Standing] | None]:
-        return self._worker.step(now), self._worker.standings(now) if rank else None
+    def _step(self, now: datetime | None, rank: bool) -> tuple[list[Score], Standings | None]:
+        self.assure()
+        scores = self._worker.step(now)
+        newest = self._worker.newest
+        return scores, Standings(newest, self._worker.standings(newest)) if rank and newest is not None else None
 
     async def run(self) -> None:
-        """Score repeatedly, by the wall clock, until cancelled."""
+        """Score repeatedly, until cancelled."""
         while True:
-            await self.after_row(datetime.now(UTC))
+            await self.after_row()
             await anyio.sleep(_STANDINGS_INTERVAL)
 
     def _count(self, scores: Sequence[Score]) -> None:

@@ -165,7 +165,7 @@ async def test_every_kind_of_failing_call_is_saved_and_no_other(submit, running)
         manifest = capsule.manifest
         assert (manifest.status, manifest.method, manifest.budget) == (status, "predict", 1.0)
         assert manifest.fault.message.startswith(message)
-        assert manifest.call == "predict('BTC', 3600)"
+        assert manifest.call == "predict('BTC', 3600.0)"
         assert decode(capsule.values.failing.args) == [["BTC", 3600], {}]
         assert told(path) == [("tick", [[{"BTC": 0.0}], {}], "ok")]
         assert path.name.startswith(f"{name}-predict-{status}-")
@@ -326,7 +326,7 @@ async def test_a_call_that_a_late_model_took_up_and_hung_in_is_saved_and_not_the
     async with running([path], policy={"timeout": 1.0}) as runner:
         kinds = [(await runner.predict(f"x{number}", 1))["slow"].error.kind for number in range(3)]
     assert kinds == ["timeout", "timeout", "busy"]
-    assert [read(path).manifest.call for path in saved(runner)] == ["predict('x0', 1)", "predict('x1', 1)"]
+    assert [read(path).manifest.call for path in saved(runner)] == ["predict('x0', 1.0)", "predict('x1', 1.0)"]
 
 
 # Which failures are saved

@@ -47,9 +47,9 @@ def test_one_that_raises(checked, tmp_path):
     ended = checked("raising", 'raise ValueError("no [bold]idea[/]")')
     assert ended.code == 1
     assert ended.stdout == (
-        "✗ predict failed in 3 of 3 calls; the first time: " + RAISING.format(path=tmp_path / "raising.py") + "\n"
-        "✗ in the game it would have been stopped: 3 failures of predict in a row (the limit is 3); "
-        "the last: ValueError: no [bold]idea[/]\n"
+        "✗ predict failed in 4 of 4 calls; the first time: " + RAISING.format(path=tmp_path / "raising.py") + "\n"
+        "✗ in the game it would have been stopped: 3 failures of predict(asset='BTC', horizon=7200) in a row "
+        "(the limit is 3); the last: ValueError: no [bold]idea[/]\n"
     )
 
 
@@ -86,7 +86,7 @@ def test_one_whose_answer_breaks_the_contract(checked):
     ended = checked("invalid", "return 'much'", "--json")
     assert ended.code == 1
     assert messages(ended)[0] == (
-        "predict failed in 3 of 3 calls; the first time: the answer does not fit predict's contract: "
+        "predict failed in 4 of 4 calls; the first time: the answer does not fit predict's contract: "
         "Input should be a valid number, not 'much'"
     )
 

@@ -85,7 +85,7 @@ def test_a_call_that_raises_is_shown_with_the_participants_own_lines(submit, fai
     assert ended.code == 1
     text = shown(ended)
     assert "alice (deployment " in text
-    assert "): predict('BTC', horizon=3600) in the game, 20" in text
+    assert "): predict('BTC', horizon=3600.0) in the game, 20" in text
     assert " UTC: KeyError: 'BTC' playing the 2 calls before it, then the call itself, in this process" in text
     assert "this runs the participant's code with the rights of " in text
     assert "❱ 10 return {}[asset]" in text
@@ -237,7 +237,7 @@ def test_a_submission_that_cannot_be_loaded(submit, failing, command, tmp_path):
 
 def test_a_models_own_arguments_are_played_too(submit, failing, command):
     path = failing(submit("alice", "raise ValueError(horizon)"), per_model=lambda model: {"horizon": 77})
-    assert command("replay", path, "--json").document["here"]["message"] == "ValueError: 77"
+    assert command("replay", path, "--json").document["here"]["message"] == "ValueError: 77.0"
 
 
 # The code

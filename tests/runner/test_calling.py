@@ -492,10 +492,20 @@ async def test_the_same_fault_in_most_of_the_field_is_the_games(field, running, 
 
 
 def test_a_runner_names_what_it_cannot_take():
-    from crunch_game import GameError
+    from crunch_game import GameError, InlineHost, StaticRoster
 
     with pytest.raises(GameError, match='host is \'moon\'; it must be "process", "inline" or a Host'):
         ModelRunner("arena.Base", [], host="moon")
+    with pytest.raises(
+        GameError, match='host is the class InlineHost; it must be "process", "inline" or a Host, such as'
+    ):
+        ModelRunner("arena.Base", [], host=InlineHost)
+    with pytest.raises(GameError, match=r"^models is the class Policy; give a list: \[Policy\]$"):
+        ModelRunner("arena.Base", Policy)
+    with pytest.raises(
+        GameError, match=r"^models is the class StaticRoster; give an instance: StaticRoster\(\.\.\.\)$"
+    ):
+        ModelRunner("arena.Base", StaticRoster)
     with pytest.raises(GameError, match="models is 3; give a folder, a Roster, or a list of classes and paths"):
         ModelRunner("arena.Base", 3)
     with pytest.raises(GameError, match="there is no folder 'nowhere/at/all' to take models from"):

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from crunch_game.feeds.base import Row
 from crunch_game.outcomes import Status
 from crunch_game.storage import MemoryStore, ModelRecord, Prediction, Score, SQLStore
-from crunch_game.storage.base import Arrival, Lease, Session
+from crunch_game.storage.base import Arrival, Lease, Session, Store
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 times = st.integers(-3, 6).map(lambda n: T0 + n * timedelta(microseconds=1))
@@ -187,6 +187,14 @@ class Stores(RuleBasedStateMachine):
             assert list(map(whole, store.rows(since))) == list(map(whole, self.rows_since(since)))
             assert store.predictions(since) == [p for p in store.predictions() if p.resolves_at >= since]
             assert store.scores(since) == [s for s in store.scores() if s.resolves_at >= since]
+
+    @rule(after=st.none() | times, until=times)
+    def unanswered(self, after: datetime | None, until: datetime) -> None:
+        failed = sorted((p for p in self.predictions.values() if p.status is not Status.OK), key=order)
+        due = [p for p in failed if p.resolves_at <= until and (after is None or p.resolves_at > after)]
+        for store in self.stores:
+            assert store.unanswered(after, until) == due
+            assert Store.unanswered(store, after, until) == due  # as a store has it that does not implement it
 
     def teardown(self) -> None:
         for store in self.stores:

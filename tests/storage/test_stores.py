@@ -336,3 +336,19 @@ def test_a_closed_store_says_so(store: Store) -> None:
     for use in (store.last_row, store.save, store.models):
         with pytest.raises(StoreError, match=r"^the store was closed and cannot be used again$"):
             use()
+
+
+def test_what_was_set_aside_can_be_pending_again(store: Store) -> None:
+    scored, aside, other, failed = (prediction(name) for name in ("ada", "bob", "cyd", "dan"))
+    failed = dataclasses.replace(failed, status=Status.RAISED, value=None)
+    store.save([], [scored, aside, other, failed])
+    store.settle([score(scored), score(failed, None, reason="no answer")])
+    store.settle([score(aside, None, reason="a bug"), score(other, None, reason="another")])
+    assert store.reopen("a bug") == 1
+    assert store.pending(T0 + HOUR) == [aside]
+    assert store.reopen() == 2
+    assert store.pending(T0 + HOUR) == [aside, other], "who did not answer is never scored"
+    assert store.scores() == [score(scored)]
+    assert store.reopen() == 0
+    store.settle([score(aside, 1.0)])
+    assert [each.value for each in store.scores()] == [0.5, 1.0]

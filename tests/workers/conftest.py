@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 import anyio
 import pytest
 
 from crunch_game import MemoryStore, Row, Store, Submission, open_store
+
+sys.path.insert(0, str(Path(__file__).parent))  # what the tests of this folder share
 
 
 class Push:
@@ -85,7 +89,7 @@ def members():
 
 def played(store: Store) -> tuple:
     """All that a store holds of a game, but for how long the models took."""
-    predictions = [replace(each, elapsed=0.0) for each in store.predictions()]
+    predictions = [replace(each, elapsed=0.0, asked_at=None) for each in store.predictions()]
     return store.rows(), predictions, store.scores(), store.first_rounds(), store.last_rounds()
 
 

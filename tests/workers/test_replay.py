@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import anyio
@@ -38,16 +39,22 @@ def test_an_uninterrupted_run_is_what_the_rules_say(uninterrupted):
     """The numbers that the other tests compare with are themselves computed here, from the rows alone."""
     (rows, predictions, scores, _, _), result = uninterrupted
     assert rows == walk.rows()
-    assert (result.ticks, result.missed, result.late) == (40, 0, 0)
     asked = {key: [] for key in ("predict(asset='BTC', horizon=7200)", "predict(asset='ETH', horizon=21600)")}
-    for times, slot in zip(asked.values(), (3600, 10800), strict=True):
-        for row in rows:
-            if not times or row.time.timestamp() // slot > times[-1].timestamp() // slot:
-                times.append(row.time)
-    assert {(p.key, p.at) for p in predictions} == {(key, at) for key, times in asked.items() for at in times}
+    times, due = [row.time for row in rows], 0
+    for slots, hours in zip(asked.values(), (1, 3), strict=True):
+        every = timedelta(hours=hours)
+        slot = walk.T0 + every
+        while slot <= times[-1]:
+            due += slot >= times[0]
+            if any(slot - every < time <= slot for time in times):
+                slots.append(slot)
+            slot += every
+    assert (result.ticks, result.missed, result.late) == (40, due - result.rounds, 0)
+    assert {(p.key, p.at) for p in predictions} == {(key, at) for key, slots in asked.items() for at in slots}
     assert result.rounds == sum(map(len, asked.values()))
     assert result.predictions == len(predictions) == 3 * result.rounds
     for prediction in predictions:
+        assert prediction.seen == max(time for time in times if time <= prediction.at)
         heard = [row.prices["BTC"] for row in rows if row.time <= prediction.at]
         expected = {"Mean": sum(heard) / len(heard), "Last": heard[-1] + len(heard) / 1000, "Moody": heard[-1]}
         if prediction.model_id == "Moody" and len(heard) % 5 == 0:
@@ -65,7 +72,9 @@ async def test_every_host_and_store_gives_the_same(host, store, played, uninterr
     expected, reference = uninterrupted
     assert played(store) == expected
     assert result.leaderboard == reference.leaderboard
-    assert [line.split()[:2] for line in str(result).splitlines()] == [
+    board, *faults = str(result).split("\n\n")
+    assert [fault.partition(":")[0] for fault in faults] == ["Moody", "Moody"]
+    assert [line.split()[:2] for line in board.splitlines()] == [
         ["rank", "model"],
         *([str(each.rank), each.model_id] for each in result.leaderboard),
     ]
@@ -147,21 +156,21 @@ class Mortal(MemoryStore):
 
     lives = 10**9
 
-    def _write(self, write, *arguments):
+    def _write(self, write, *arguments, **named):
         if self.lives == 0:
             raise Killed
         self.lives -= 1
-        write(*arguments)
+        write(*arguments, **named)
 
-    def save(self, rows=(), predictions=(), models=()):
-        self._write(super().save, rows, predictions, models)
+    def save(self, *arguments, **named):
+        self._write(super().save, *arguments, **named)
 
     def settle(self, scores):
         self._write(super().settle, scores)
 
 
 def test_killed_between_any_two_writes_the_union_is_an_uninterrupted_run(played):
-    game = walk.game(feed=ReplayFeed(walk.rows(12)))
+    game = walk.game(feed=ReplayFeed(walk.rows(14)))
     whole = Mortal()
     reference = run_blocking(game, walk.MODELS, store=whole, host="inline")
     writes = Mortal.lives - whole.lives
@@ -259,7 +268,7 @@ async def test_a_stopped_model_stays_stopped_over_a_restart_until_it_has_new_cod
     [record] = store.models()
     assert record.state == "stopped"
     assert record.reason.startswith(
-        "3 failures of predict in a row (the limit is 3); the last: the answer does not fit"
+        "3 failures of predict(asset='BTC', horizon=7200) in a row (the limit is 3); the last: the answer does not fit"
     )
     before = len(store.predictions())
     await run_game(game, broken.parent, store=store, max_ticks=10, on_event=log)

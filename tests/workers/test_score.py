@@ -6,7 +6,8 @@ import logging
 import math
 import sys
 import threading
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from reprlib import repr as brief
 from typing import Any
@@ -201,14 +202,16 @@ async def test_scoring_is_never_on_the_event_loops_thread(live, push):
 
     feed, horizon = walk.game().feed, 7200.0
     if live:
-        feed, horizon = push(), 1e-6
-        feed.push(*walk.rows())
+        feed, horizon = push(), 0.001
+        soon = datetime.now(UTC) + timedelta(minutes=1)
+        feed.push(*(replace(row, time=soon + timedelta(milliseconds=n)) for n, row in enumerate(walk.rows())))
         feed.end()
     game = walk.game(
         resolve=resolve,
         score=score,
         feed=feed,
-        predictions=[Predict(every=0.001, horizon=horizon, asset="BTC")],
+        predictions=[Predict(every="row", horizon=horizon, asset="BTC")],
+        ahead="1d",
     )
     await run_game(game, walk.MODELS, host="inline")
     assert seen["resolve"]
@@ -344,3 +347,49 @@ async def test_the_score_worker_runs_until_cancelled_and_notes_the_leaderboard()
     noted = store.noted("leaderboard")
     assert noted == whole.noted("leaderboard")
     assert [each["model_id"] for each in noted["leaderboard"]] == [each.model_id for each in result.leaderboard]
+
+
+async def test_what_was_set_aside_is_scored_once_its_reason_is_mended(store):
+    whole = MemoryStore()
+    await run_game(walk.game(predictions=BTC), ["walk:Last"], store=whole, host="inline")
+    await run_game(walk.game(predictions=BTC, resolve=raising), ["walk:Last"], store=store, host="inline")
+    assert {score.value for score in store.scores()} == {None}
+    scores = ScoreWorker(walk.game(predictions=BTC), store).retry("resolve raised KeyError: 'BTC'")
+    assert store.scores() == whole.scores()
+    assert len(scores) == len(whole.scores())
+
+
+async def test_a_look_at_the_past_leaves_the_public_board_alone(store):
+    game = walk.game(predictions=BTC)
+    result = await run_game(game, walk.MODELS, store=store, host="inline")
+    public = store.noted("leaderboard")
+    past = ScoreWorker(game, store).standings(walk.T0 + 5 * walk.HOUR)
+    assert past != result.leaderboard
+    assert store.noted("leaderboard") == public
+
+
+async def test_outcomes_know_the_rows_that_had_arrived_and_no_later_one(store):
+    """A scorer that comes late, or is started again, finds more rows: it must not use what was not there in time."""
+
+    def sees(prediction, history):
+        return float(len(history))
+
+    game = walk.game(predictions=BTC, resolve=sees, score=lambda prediction, outcome: outcome)
+    await run_game(game, ["walk:Last"], store=(played := MemoryStore()), host="inline")
+    store.save(played.rows(), played.predictions())
+    scores = ScoreWorker(game, store).step()
+    assert scores == played.scores()
+    times = [row.time for row in played.rows()]
+    for score in scores:
+        assert score.value == 1 + times.index(next(time for time in times if time >= score.resolves_at))
+
+
+async def test_a_worker_that_is_started_again_knows_what_was_asked_in_vain(store):
+    """Nobody else has a score in the rounds that this one missed."""
+    game = walk.game(predictions=BTC)
+    result = await run_game(game, ["walk:Moody"], store=store, host="inline")
+    [alone] = result.leaderboard
+    assert 0 < alone.scored < alone.rounds
+    again = ScoreWorker(game, store)
+    assert again.step() == []
+    assert again.standings(again.newest) == result.leaderboard

@@ -1,0 +1,116 @@
+"""The author's functions that run for each row and each round: what one raises sets that aside, and ends no game."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from crunch_game._asks import Ask
+from crunch_game.errors import ContractError, CrunchGameError, GameError
+from crunch_game.events import HookFailed
+from crunch_game.faults import describe_exception
+from crunch_game.feeds.base import Row
+from crunch_game.game import Game
+from crunch_game.models import Model
+from crunch_game.scoring import Standing
+
+
+@dataclass(frozen=True)
+class Extras:
+    """Further keyword arguments of each model, and why there are none for those whom `per_model` failed for."""
+
+    given: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+class Hooks:
+    """Calls them, and tells of each kind of failure once.
+
+    What fails for the very first row is the author's mistake, and is raised.
+
+    Args:
+        game: Whose functions they are.
+        tell: Called with HookFailed.
+        standing_of: A model's standing, for `per_model`.
+
+    Attributes:
+        is_first: Whether nothing has been played yet.
+    """
+
+    def __init__(
+        self, game: Game, tell: Callable[[HookFailed], object], standing_of: Callable[[str], Standing | None]
+    ) -> None:
+        self._game = game
+        self._tell = tell
+        self._standing_of = standing_of
+        self._told: set[tuple[str, str]] = set()
+        self._is_partial = game.per_model is not None
+        self.is_first = False
+
+    def tick_arguments(self, row: Row) -> Sequence[Any] | None:
+        """The positional arguments of `tick` for a row; None if the row is not to be told.
+
+        Raises:
+            GameError: It is the first row of all, and the game's `tick` raises for it.
+            ContractError: It is, and the arguments do not fit the contract.
+        """
+        try:
+            arguments = self._game.tick_arguments(row)
+            self._game.contract.method(self._game.tick_method).bind(arguments, {}, partial=self._is_partial)
+            return arguments
+        except CrunchGameError as error:
+            if self.is_first:
+                raise
+            self.failed("tick", row.time, error.__cause__ or error)
+            return None
+
+    def arguments(self, ask: Ask, row: Row | None, at: datetime) -> dict[str, Any] | None:
+        """The arguments of one prediction at a slot; None if it is not to be asked for.
+
+        Raises:
+            ContractError: It is the first slot of all, and they do not fit the contract.
+        """
+        try:
+            arguments = ask.arguments_for(row)
+            ask.method.bind([], arguments, partial=self._is_partial)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            if self.is_first:
+                if isinstance(error, ContractError):
+                    raise
+                raise ContractError(f"an argument of {ask.key} raised {describe_exception(error)}") from error
+            self.failed(f"an argument of {ask.key}", at, error)
+            return None
+        return arguments
+
+    def extras(self, method: str, models: Collection[Model], at: datetime) -> Extras | None:
+        """What `per_model` gives each of the models for a method; None if the game has no `per_model`.
+
+        Raises:
+            GameError: It is the first row of all, and `per_model` raises for every model.
+            ContractError: It gave a name that no method has a parameter for.
+        """
+        if self._game.per_model is None:
+            return None
+        bound = self._game.contract.method(method)
+        given, failed = {}, {}
+        for model in models:
+            try:
+                given[model.id] = self._game.extra_for(bound, model, self._standing_of(model.id))
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt | ContractError):
+                    raise  # a ContractError is a wrong name, for every model alike
+                failed[model.id] = why = describe_exception(error)
+                if self.is_first and not given and len(failed) == len(models):
+                    raise GameError(f"the per_model of the game {self._game.name} raised {why}") from error
+                self.failed("per_model", at, error)
+        return Extras(given, failed)
+
+    def failed(self, hook: str, at: datetime, error: BaseException) -> None:
+        """Tell of a failure, if it is the first of its kind."""
+        if (kind := (hook, type(error).__name__)) not in self._told:
+            self._told.add(kind)
+            self._tell(HookFailed(hook, at, describe_exception(error)))

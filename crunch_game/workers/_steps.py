@@ -1,0 +1,277 @@
+"""Carries out what a game's timetable says: rows are told, slots are played, and all of it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from anyio.to_thread import run_sync as in_thread
+
+from crunch_game._asks import Ask
+from crunch_game._slots import Keep, Miss, Play, Refuse, Step, Tell
+from crunch_game.events import RoundLate, RoundPlayed, RoundsMissed, TickPlayed
+from crunch_game.feeds import History
+from crunch_game.feeds.base import Row, RowDropped, RowKept
+from crunch_game.game import Game
+from crunch_game.models import Model
+from crunch_game.outcomes import Fault, Outcome, Round, Status
+from crunch_game.policy import State
+from crunch_game.runner import MethodCall, ModelRunner, PerModel, Selection
+from crunch_game.storage import encode
+from crunch_game.storage.base import ModelRecord, Prediction, Session, Store
+from crunch_game.workers._base import Listener
+from crunch_game.workers._hooks import Extras, Hooks
+
+_MAX_KEPT: Final = 1_000
+"""Late rows that are known again when they are repeated."""
+
+
+class Steps:
+    """One worker's steps, and what has come of them.
+
+    Args:
+        game: The game.
+        runner: Calls the models.
+        store: Where all of it is kept.
+        hooks: The author's functions.
+        tell: Called with events.
+
+    Attributes:
+        assure: Called before each write, on its thread: it raises if another worker has this one's place.
+        history: The rows that were told, oldest first.
+        session: The live session that this happens in; None in a replay.
+        ticks, rounds, predictions, missed, late: Counts, as in `GameResult`.
+    """
+
+    def __init__(self, game: Game, runner: ModelRunner, store: Store, hooks: Hooks, tell: Listener) -> None:
+        self._game = game
+        self._runner = runner
+        self._store = store
+        self._hooks = hooks
+        self._tell = tell
+        self.assure: Callable[[], None] = lambda: None
+        self.history = History()
+        self.session: Session | None = None
+        self.ticks = self.rounds = self.predictions = self.missed = self.late = 0
+        self._rows: list[Row] = []
+        self._aside: list[tuple[Row, str]] = []
+        self._kept: dict[datetime, Row] = {}
+        """The last rows that came too late, the latest last."""
+        self._known: dict[str, ModelRecord] = {}
+        self._asks = {ask.key: ask for ask in game.asks}
+
+    def know(self, record: ModelRecord) -> None:
+        """Know what the store has of a model, so that it is not stored again, and its leaving is noticed."""
+        self._known[record.model_id] = record
+
+    async def carry_out(self, steps: Iterable[Step], now: Callable[[], datetime]) -> None:
+        """Carry out the steps, one after the other, and store what comes of them.
+
+        A slot's answers are stored in one transaction, with the rows before it: after a kill in between, the next
+        worker would know the row of a slot, and not ask for its predictions.
+
+        Args:
+            steps: From the timetable.
+            now: The wall clock.
+
+        Raises:
+            GameError: The author's code fails for the first row of all.
+        """
+        for step in steps:
+            match step:
+                case Tell(row):
+                    await self._tell_row(row)
+                case Play():
+                    await self._play(step, now())
+                case Miss(key, at, count, reason):
+                    self.missed += count
+                    self._tell(RoundsMissed(key, at, count, reason))
+                case Keep(row):
+                    self._keep(row)
+                case Refuse(row, reason):
+                    self._aside.append((row, reason))
+                    self._tell(RowDropped(reason, row.time))
+        if self._rows or self._aside:
+            await self.save((), now())
+        self._hooks.is_first = self._hooks.is_first and not self.ticks
+
+    async def save(self, predictions: Sequence[Prediction], now: datetime) -> None:
+        """Store what is not stored yet, with these predictions, and that this session is alive."""
+        models = self._changed_models()
+        if self.session is not None:
+            self.session = replace(self.session, heartbeat=max(now, self.session.heartbeat))
+        if not (self._rows or self._aside or predictions or models or self.session):
+            return
+        rows, self._rows = self._rows, []
+        aside, self._aside = self._aside, []
+        session = self.session
+
+        # An author's own store, for replays, may know nothing of these two.
+        live: dict[str, Any] = {"aside": aside, "session": session} if aside or session is not None else {}
+
+        def save() -> None:
+            self.assure()
+            self._store.save(rows, predictions, models, **live)
+
+        await in_thread(save)
+        self.predictions += len(predictions)
+
+    def _changed_models(self) -> list[ModelRecord]:
+        """The records that are not as they were stored: those of models that have left, too."""
+        records = {
+            model.id: ModelRecord(model.id, model.name, model.deployment_id, str(model.state), model.health.reason)
+            for model in self._runner.models.values()
+        }
+        for gone in self._known.keys() - records.keys():
+            if self._known[gone].state != State.STOPPED:  # it stays so, should it come back
+                records[gone] = replace(self._known[gone], state=str(State.LEFT), reason=None)
+        changed = [record for model_id, record in records.items() if self._known.get(model_id) != record]
+        self._known.update(records)
+        return changed
+
+    # Rows.
+
+    async def _tell_row(self, row: Row) -> None:
+        self.history.append(row)
+        self._rows.append(row)
+        if self._game.tick is not None:
+            arguments = self._hooks.tick_arguments(row)
+            if arguments is not None:
+                told = await self._call(self._game.tick_method, arguments, row.time)
+                self._tell(TickPlayed(row.time, told))
+        self.ticks += 1
+        if self._game.history is not None:
+            before = row.time - self._game.history
+            kept = len(self.history)
+            self.history.forget(before)
+            first = self.history.at(before)
+            if first is not None and len(self.history) < kept:
+                await in_thread(self._store.forget_rows, first.time)
+
+    def _keep(self, row: Row) -> None:
+        """Keep a row that came too late to be told, unless it is a repetition: many feeds repeat their last rows."""
+        told = self.history.at(row.time)
+        is_told = told is not None and told.time == row.time
+        known = self._kept.pop(row.time, told if is_told else None)
+        if known != row:
+            self._rows.append(row)
+            self._tell(RowKept(row.time, is_correction=known is not None))
+        self._kept[row.time] = row
+        if len(self._kept) > _MAX_KEPT:
+            del self._kept[next(iter(self._kept))]
+
+    async def _call(self, method: str, arguments: Sequence[Any], at: datetime) -> Round:
+        extras = self._hooks.extras(method, self._runner.models.values(), at)
+        chosen = None if extras is None else _without(extras.failed)
+        return await self._runner.call(method, *arguments, models=chosen, per_model=_given(extras))
+
+    async def introduce(self, model: Model, runner: ModelRunner) -> None:
+        """Tell a fresh instance the rows that it missed, the current one included."""
+        latest = self.history.latest
+        if latest is None or self._game.tick is None:
+            return
+        since = datetime.min.replace(tzinfo=UTC) if self._game.warmup is None else latest.time - self._game.warmup
+        done: datetime | None = None
+        while rows := [row for row in self.history.between(done or since, latest.time) if row.time != done]:
+            for row in rows:
+                done = row.time
+                arguments = self._hooks.tick_arguments(row)
+                if arguments is None:
+                    continue
+                extras = self._hooks.extras(self._game.tick_method, [model], row.time)
+                if extras is not None and extras.failed:
+                    continue
+                told = await runner.call(
+                    self._game.tick_method, *arguments, models=[model.id], per_model=_given(extras)
+                )
+                # It was stopped or has left meanwhile.
+                if all(outcome.status is Status.SKIPPED for outcome in told.values()):
+                    return
+            latest = self.history.latest or latest
+
+    # Slots.
+
+    async def _play(self, slot: Play, now: datetime) -> None:
+        """Ask for all predictions of a slot at once, and store the answers."""
+        calls: list[tuple[Ask, MethodCall]] = []
+        failed: dict[str, str] = {}
+        for ask in map(self._asks.__getitem__, slot.keys):
+            arguments = self._hooks.arguments(ask, self.history.latest, slot.at)
+            if arguments is None:
+                self.missed += 1
+                continue
+            extras = self._hooks.extras(ask.method.name, self._runner.models.values(), slot.at)
+            failed |= {} if extras is None else extras.failed
+            calls.append((ask, MethodCall(ask.method.name, kwargs=arguments, key=ask.key, per_model=_given(extras))))
+        asked_at = datetime.now(UTC) if self.session is None else now
+        rounds = await self._runner.batch([call for _, call in calls], models=_without(failed)) if calls else []
+        predictions: list[Prediction] = []
+        for (ask, call), played in zip(calls, rounds, strict=True):
+            self._count(ask, slot, now, played)
+            outcomes = [*played.values(), *self._not_asked(ask, failed)]
+            predictions += [self._prediction(ask, call, slot.at, asked_at, outcome) for outcome in outcomes]
+        if self.session is not None:
+            self.session = replace(self.session, committed=max(slot.at, self.session.committed or slot.at))
+        await self.save(predictions, now)
+
+    def _count(self, ask: Ask, slot: Play, now: datetime, played: Round) -> None:
+        self.rounds += 1
+        if self.session is not None and now > slot.by:
+            self.late += 1
+            self._tell(RoundLate(ask.key, slot.at, (now - slot.at).total_seconds()))
+        self._tell(RoundPlayed(ask.key, slot.at, played))
+
+    def _not_asked(self, ask: Ask, failed: Mapping[str, str]) -> list[Outcome]:
+        """The outcomes of those whose arguments could not be made."""
+        models = [self._runner.models[model_id] for model_id in failed if model_id in self._runner.models]
+        return [
+            Outcome(
+                model.id,
+                model.deployment_id,
+                ask.method.name,
+                Status.SKIPPED,
+                None,
+                Fault("per_model", f"the game's per_model raised {failed[model.id]}"),
+                0.0,
+                self._game.policy.budget(ask.method.name),
+            )
+            for model in models
+        ]
+
+    def _prediction(self, ask: Ask, call: MethodCall, at: datetime, asked_at: datetime, outcome: Outcome) -> Prediction:
+        status, value = outcome.status, outcome.value
+        error = None if outcome.error is None else outcome.error.message
+        try:
+            encode(value)
+        except ValueError as reason:  # without a return annotation, an answer may have a type that JSON lacks
+            status, value, error = Status.INVALID, None, f"the answer cannot be stored: {reason}"
+        model = self._runner.models.get(outcome.model_id)
+        extra = call.per_model(model) if call.per_model is not None and model is not None else {}
+        seen = self.history.latest
+        return Prediction(
+            model_id=outcome.model_id,
+            deployment_id=outcome.deployment_id,
+            key=ask.key,
+            at=at,
+            resolves_at=at + timedelta(seconds=ask.horizon),
+            horizon=ask.horizon,
+            arguments={**call.kwargs, **extra},
+            status=status,
+            value=value,
+            error=error,
+            elapsed=outcome.elapsed,
+            asked_at=asked_at,
+            seen=None if seen is None else seen.time,
+        )
+
+
+def _given(extras: Extras | None) -> PerModel | None:
+    """What gives a runner the keyword arguments of each model."""
+    return None if extras is None else lambda model: extras.given.get(model.id, {})
+
+
+def _without(failed: Mapping[str, str]) -> Selection | None:
+    """All models but these."""
+    return (lambda model: model.id not in failed) if failed else None
