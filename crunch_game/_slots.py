@@ -130,13 +130,18 @@ class Timetable:
         self._ahead = ahead
         self.seen = seen
         self._start: datetime | None = None
+        self._decided: datetime | None = None
         self._next: dict[str, int] = {}
         """The number of each prediction's next slot; empty until the first row, or start, says where slots begin."""
         self.resume(decided)
 
     def resume(self, decided: datetime | None) -> None:
-        """Go on from what is known to be over: the slots up to the newest row, and up to the last that was played."""
-        over = max((each for each in (self.seen, decided) if each is not None), default=None)
+        """Go on from what is known to be over: the slots up to the newest row, and up to the last that was played.
+
+        A slot that an earlier call has named stays played, though `decided` is older, or None.
+        """
+        self._decided = max((each for each in (self._decided, decided) if each is not None), default=None)
+        over = max((each for each in (self.seen, self._decided) if each is not None), default=None)
         self._next = {} if over is None else {timing.key: timing.number(over) + 1 for timing in self._on_grid}
 
     @property
@@ -172,11 +177,16 @@ class Timetable:
                 return
             yield from self._decide(self._earliest(), by, lambda timing: now - timing.wait)
 
-    def through(self, last: datetime) -> Iterator[Step]:
-        """Decide the slots up to this one, each at its deadline: of a session that has ended, from its record."""
+    def through(self, last: datetime, alive: datetime) -> Iterator[Step]:
+        """Decide the slots up to this one, which was played: of a session that has ended, from its record.
+
+        Each is decided at its deadline, or when the session was last alive: a row may have decided it that was lost
+        with the session.
+        """
         while self._next and self._on_grid and self._earliest() <= last:
-            by = min(map(self._deadline, self._on_grid))
-            yield from self._decide(self._earliest(), by, lambda timing: last + _MICROSECOND)
+            at, by = self._earliest(), min(map(self._deadline, self._on_grid))
+            when = at if at == last else min(by, alive)
+            yield from self._decide(at, when, lambda timing: last + _MICROSECOND)
 
     def arrive(self, row: Row) -> Iterator[Step]:
         """A row arrived: at `row.arrived`, or at its time where that is not known. Deadlines before then are decided.

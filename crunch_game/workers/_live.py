@@ -52,7 +52,7 @@ class Live:
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
         self._is_told_slow = False
         self._tells_itself = getattr(feed, "tells_of_standstills", False)
-        self._standstill = Standstill(max(_STANDSTILL_SECONDS, 2 * table.least_age.total_seconds()))
+        self._standstill = self._watch()
 
     async def play(
         self,
@@ -92,6 +92,7 @@ class Live:
             return self._table.arrive(row)
         if (step := self._clock.adopted()) is not None:  # whatever has arrived by the old clock has had its turn
             self._tell(ClockSet(step.total_seconds()))
+            self._standstill = self._watch()  # by the new clock, or the step would be a standstill
             return await self._begin()
         now, deadline = self._clock.now(), self._table.deadline
         if not self._tells_itself and (news := self._standstill.see(self._table.seen, now)) is not None:
@@ -107,6 +108,9 @@ class Live:
             async with beside(lambda: self._clock.sleep_until(until), ends=True):
                 await arriving.wait()
         return ()
+
+    def _watch(self) -> Standstill:
+        return Standstill(max(_STANDSTILL_SECONDS, 2 * self._table.least_age.total_seconds()))
 
     def _note_latency(self, row: Row) -> None:
         """Tell, once, if rows arrive later than slots wait for them. What came of the past says nothing of that."""
@@ -164,5 +168,5 @@ def recorded_steps(
         for row in by_session.get(session.number, ()):
             yield left(table.arrive(row), session)
         if session.committed is not None:
-            yield left(table.through(session.committed), session)
+            yield left(table.through(session.committed, session.heartbeat), session)
             committed = session.committed

@@ -176,7 +176,10 @@ class PredictWorker:
         told = told_of(arrival for _, arrival in self._store.arrivals())
         if newest is not None and self.game.history is not None:
             told = [row for row in told if row.time >= newest.time - self.game.history]
-        return told, max(self._store.last_rounds().values(), default=None)
+        played = [*self._store.last_rounds().values()]
+        if self.feed.live:  # a slot in which nobody was asked has no predictions
+            played += [each.committed for each in self._store.sessions() if each.committed is not None]
+        return told, max(played, default=None)
 
     async def _stop_again(self) -> None:
         """A model that was stopped before a restart stays stopped until it has a new deployment."""

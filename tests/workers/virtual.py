@@ -68,6 +68,21 @@ class VirtualClock:
             tasks.cancel_scope.cancel()
 
 
+class Set(VirtualClock):
+    """A clock that somebody sets: at each of these moments, in their order, by so much."""
+
+    def __init__(self, start: datetime, *steps: tuple[datetime, timedelta]) -> None:
+        super().__init__(start)
+        self._steps = list(steps)
+
+    def adopted(self) -> timedelta | None:
+        if not self._steps or self._now < self._steps[0][0]:
+            return None
+        _, step = self._steps.pop(0)
+        self._now += step
+        return step
+
+
 @dataclass(frozen=True)
 class Coming:
     """A row, and when it comes."""
