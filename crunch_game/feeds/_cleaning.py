@@ -85,7 +85,7 @@ def clean_values(
     """
     clean: dict[str, Any] = {}
     for label, value in values.items():
-        name = label if type(label) is str else column_name(label)
+        name = label if type(label) is str and label.isascii() else column_name(label)
         kind = type(value)
         if kind in _READY or (kind is float and math.isfinite(value)):
             clean[name] = value
@@ -166,9 +166,12 @@ def plain_datetime(moment: datetime) -> datetime:
 
 
 def column_name(label: object) -> str:
-    """Return the name of a value: text as it is; the levels of a label of several, joined with dots."""
+    """Return the name of a value: text as it is; the levels of a label of several, joined with dots.
+
+    Half a character, which JSON can escape and nobody can send, is written as its escape.
+    """
     if type(label) is str:
-        return label
+        return label if label.isascii() else label.encode("utf-8", "backslashreplace").decode()
     if isinstance(label, tuple):
         return ".".join(str(level) for level in label if str(level))
     return str(label)
@@ -176,6 +179,8 @@ def column_name(label: object) -> str:
 
 def _text(value: str) -> str | None:
     """Text as it is; None if it is blank, or says that it is no number. What says that it is infinite is."""
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise Unfit("text with half a character (a lone surrogate), which cannot be sent or stored", "foreign")
     written = value.strip()
     if not written:
         return None

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from crunch_game._asks import Ask
+from crunch_game.encoding import encode as on_wire
+from crunch_game.encoding import sendable
 from crunch_game.errors import ContractError, CrunchGameError, GameError
 from crunch_game.events import HookFailed
 from crunch_game.faults import describe_exception
@@ -15,6 +18,7 @@ from crunch_game.feeds.base import Row
 from crunch_game.game import Game
 from crunch_game.models import Model
 from crunch_game.scoring import Standing
+from crunch_game.storage import encode as as_stored
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,8 @@ class Hooks:
         try:
             arguments = ask.arguments_for(row)
             ask.method.bind([], arguments, partial=self._is_partial)
+            if any(map(callable, ask.arguments.values())):
+                _check_usable(ask.key, arguments)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
@@ -86,12 +92,26 @@ class Hooks:
             return None
         return arguments
 
-    def extras(self, method: str, models: Collection[Model], at: datetime) -> Extras | None:
+    def extras(
+        self,
+        method: str,
+        models: Collection[Model],
+        at: datetime,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Extras | None:
         """What `per_model` gives each of the models for a method; None if the game has no `per_model`.
+
+        Args:
+            method: The method.
+            models: Who is asked.
+            at: The row's time, or the slot.
+            args: What all of them get.
+            kwargs: The same, by keyword.
 
         Raises:
             GameError: It is the first row of all, and `per_model` raises for every model.
-            ContractError: It gave a name that no method has a parameter for.
+            ContractError: It is, and what it gave does not fit the contract, or cannot be sent or stored.
         """
         if self._game.per_model is None:
             return None
@@ -99,10 +119,14 @@ class Hooks:
         given, failed = {}, {}
         for model in models:
             try:
-                given[model.id] = self._game.extra_for(bound, model, self._standing_of(model.id))
+                extra = self._game.extra_for(bound, model, self._standing_of(model.id))
+                bound.extra(args, kwargs, extra)
+                if extra:
+                    _check_usable("per_model", extra)
+                given[model.id] = extra
             except BaseException as error:
-                if isinstance(error, KeyboardInterrupt | ContractError):
-                    raise  # a ContractError is a wrong name, for every model alike
+                if isinstance(error, KeyboardInterrupt) or (self.is_first and isinstance(error, ContractError)):
+                    raise
                 failed[model.id] = why = describe_exception(error)
                 if self.is_first and not given and len(failed) == len(models):
                     raise GameError(f"the per_model of the game {self._game.name} raised {why}") from error
@@ -114,3 +138,17 @@ class Hooks:
         if (kind := (hook, type(error).__name__)) not in self._told:
             self._told.add(kind)
             self._tell(HookFailed(hook, at, describe_exception(error)))
+
+
+def _check_usable(what: str, arguments: Mapping[str, Any]) -> None:
+    """Check that arguments can be sent to models, and be stored beside the answers.
+
+    Raises:
+        ContractError: They cannot.
+    """
+    with sendable(f"the arguments of {what}"):
+        on_wire(arguments)
+    try:
+        as_stored(arguments)
+    except ValueError as error:
+        raise ContractError(f"the arguments of {what} cannot be stored: {error}") from None

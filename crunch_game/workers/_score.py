@@ -238,12 +238,12 @@ class ScoreWorker:
         if known and isinstance(scorer, BatchScorer):
             predictions, outcomes = zip(*known, strict=True)
             [values] = self._judge.each(
-                lambda both: scorer.score_many(*both), [(list(predictions), list(outcomes))], "score_many"
+                lambda both: list(scorer.score_many(*both)), [(list(predictions), list(outcomes))], "score_many"
             )
             if isinstance(values, Failed):
                 logger.warning("%s; scoring one by one", values.reason)  # only the bad ones fail, then
             elif len(values) == len(known):
-                return list(values)
+                return values  # type: ignore[no-any-return]
         return self._judge.each(lambda each: scorer.score(*each), known, "score")
 
 
@@ -259,7 +259,7 @@ def _score(prediction: Prediction, outcome: Any, value: Any) -> Score:
     try:
         # float() would accept text, and a scorer that returns text is wrong.
         number = math.nan if isinstance(value, str | bytes) else float(value)
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # noqa: BLE001 - the value is the author's: a tensor of two raises RuntimeError
         number = math.nan
     if not math.isfinite(number):
         return _set_aside(prediction, outcome, f"score gave {brief(value)}, which is no finite number")

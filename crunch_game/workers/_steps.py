@@ -11,6 +11,7 @@ from anyio.to_thread import run_sync as in_thread
 
 from crunch_game._asks import Ask
 from crunch_game._slots import Keep, Miss, Play, Refuse, Step, Tell
+from crunch_game.errors import ContractError
 from crunch_game.events import RoundLate, RoundPlayed, RoundsMissed, TickPlayed
 from crunch_game.feeds import History
 from crunch_game.feeds.base import Row, RowDropped, RowKept
@@ -139,8 +140,7 @@ class Steps:
         if self._game.tick is not None:
             arguments = self._hooks.tick_arguments(row)
             if arguments is not None:
-                told = await self._call(self._game.tick_method, arguments, row.time)
-                self._tell(TickPlayed(row.time, told))
+                await self._tick(arguments, row.time)
         self.ticks += 1
         if self._game.history is not None:
             before = row.time - self._game.history
@@ -162,10 +162,18 @@ class Steps:
         if len(self._kept) > _MAX_KEPT:
             del self._kept[next(iter(self._kept))]
 
-    async def _call(self, method: str, arguments: Sequence[Any], at: datetime) -> Round:
-        extras = self._hooks.extras(method, self._runner.models.values(), at)
+    async def _tick(self, arguments: Sequence[Any], at: datetime) -> None:
+        method = self._game.tick_method
+        extras = self._hooks.extras(method, self._runner.models.values(), at, arguments)
         chosen = None if extras is None else _without(extras.failed)
-        return await self._runner.call(method, *arguments, models=chosen, per_model=_given(extras))
+        try:
+            told = await self._runner.call(method, *arguments, models=chosen, per_model=_given(extras))
+        except ContractError as error:  # they cannot be sent: nobody was told
+            if self._hooks.is_first:
+                raise
+            self._hooks.failed("tick", at, error)
+        else:
+            self._tell(TickPlayed(at, told))
 
     async def introduce(self, model: Model, runner: ModelRunner) -> None:
         """Tell a fresh instance the rows that it missed, the current one included."""
@@ -180,12 +188,15 @@ class Steps:
                 arguments = self._hooks.tick_arguments(row)
                 if arguments is None:
                     continue
-                extras = self._hooks.extras(self._game.tick_method, [model], row.time)
+                extras = self._hooks.extras(self._game.tick_method, [model], row.time, arguments)
                 if extras is not None and extras.failed:
                     continue
-                told = await runner.call(
-                    self._game.tick_method, *arguments, models=[model.id], per_model=_given(extras)
-                )
+                try:
+                    told = await runner.call(
+                        self._game.tick_method, *arguments, models=[model.id], per_model=_given(extras)
+                    )
+                except ContractError:  # those who were there were not told either
+                    continue
                 # It was stopped or has left meanwhile.
                 if all(outcome.status is Status.SKIPPED for outcome in told.values()):
                     return
@@ -202,11 +213,18 @@ class Steps:
             if arguments is None:
                 self.missed += 1
                 continue
-            extras = self._hooks.extras(ask.method.name, self._runner.models.values(), slot.at)
+            extras = self._hooks.extras(ask.method.name, self._runner.models.values(), slot.at, kwargs=arguments)
             failed |= {} if extras is None else extras.failed
             calls.append((ask, MethodCall(ask.method.name, kwargs=arguments, key=ask.key, per_model=_given(extras))))
         asked_at = datetime.now(UTC) if self.session is None else now
-        rounds = await self._runner.batch([call for _, call in calls], models=_without(failed)) if calls else []
+        try:
+            rounds = await self._runner.batch([call for _, call in calls], models=_without(failed)) if calls else []
+        except ContractError as error:  # they are too large to be sent: nobody was asked
+            if self._hooks.is_first:
+                raise
+            self._hooks.failed("an argument", slot.at, error)
+            self.missed += len(calls)
+            calls, rounds = [], []
         predictions: list[Prediction] = []
         for (ask, call), played in zip(calls, rounds, strict=True):
             self._count(ask, slot, now, played)

@@ -273,3 +273,18 @@ def test_a_feed_that_fills_its_old_dict_anew_changes_no_row_that_it_gave():
     data["BTC"] = 2.0
 
     assert row.data == {"BTC": 1.0}
+
+
+def test_half_a_character_is_left_out_of_a_live_row_and_written_as_its_escape_in_a_name():
+    r"""JSON can say "\ud800", which no text on a wire or in a store can hold."""
+    row = Row(
+        NOON, {"BTC": 1.0, "note": "\ud800", "deep": ["a", "\udfff"], "\ud800": 2.0, "né\U0001f600": "é\U0001f600"}
+    )
+    told: list[FeedEvent] = []
+    assert Cleaner(told.append).clean(row).data == {"BTC": 1.0, "\\ud800": 2.0, "né\U0001f600": "é\U0001f600"}
+    assert [event.name for event in told] == ["note", "deep"]
+    reason = "text with half a character (a lone surrogate), which cannot be sent or stored"
+    assert {event.reason for event in told} == {f"it is {reason}"}
+    with pytest.raises(FeedError) as caught:
+        cleaned(row)
+    assert str(caught.value) == f"the row of {NOON}: note is {reason}"

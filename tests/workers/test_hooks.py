@@ -116,6 +116,110 @@ async def test_models_whom_per_model_fails_for_are_not_asked_and_the_others_are(
     ]
 
 
+class Free:
+    def tick(self, data): ...
+
+    def predict(self, asset=None, level: int = 0) -> float: ...
+
+
+class Ones(Free):
+    def tick(self, data):
+        pass
+
+    def predict(self, asset=None, level=0):
+        return 1.0
+
+
+UNUSABLE = {
+    "an object": (object(), "a object cannot be sent"),
+    "half a character": ("\ud800", "surrogates not allowed"),
+    "a large int": (10**30, "an integer of more than 64 bits"),
+}
+
+
+@pytest.mark.parametrize(("value", "why"), UNUSABLE.values(), ids=UNUSABLE)
+async def test_what_cannot_be_sent_sets_its_row_or_slot_or_model_aside(value, why, log):
+    """It fits the contract, which says nothing of its type."""
+
+    def bad_at_5(row: Row, good: Any = 1.0) -> Any:
+        return value if row.time == ROWS[4].time else good
+
+    asked = Predict(every="1h", horizon="1h", asset=bad_at_5)
+    store = MemoryStore()
+    hooks: dict[str, Any] = {
+        "tick": lambda row: (bad_at_5(row),),
+        "predictions": [asked, Predict(every="1h", horizon="2h")],
+        "per_model": lambda model, standing: {"level": "high"} if model.id == "Other" and len(store.rows()) > 5 else {},
+    }
+    game = walk.game(tracker=Free, feed=ReplayFeed(ROWS), **hooks)
+
+    class Other(Ones):
+        pass
+
+    result = await run_game(game, [Ones, Other], store=store, host="inline", on_event=log)
+    assert result.ticks == 8
+    failed = {event.hook: event for event in log.of(HookFailed)}
+    assert failed.keys() == {"tick", f"an argument of {game.asks[0].key}", "per_model"}
+    assert all(
+        why in event.reason and event.at == ROWS[4].time for hook, event in failed.items() if hook != "per_model"
+    )
+    rounds = {key: {p.at for p in store.predictions() if p.key == key} for key in {ask.key for ask in game.asks}}
+    assert sorted(map(len, rounds.values())) == [7, 8]
+    assert {p.status for p in store.predictions() if p.model_id == "Ones"} == {Status.OK}
+    assert {p.status for p in store.predictions() if p.model_id == "Other"} == {Status.OK, Status.SKIPPED}
+
+
+async def test_a_name_that_per_model_gives_in_vain_ends_no_season(log):
+    store = MemoryStore()
+    game = walk.game(
+        feed=ReplayFeed(ROWS), predictions=BTC, per_model=lambda model, standing: {"levle": 1} if standing else {}
+    )
+    result = await run_game(game, ["walk:Last"], store=store, host="inline", on_event=log)
+    assert result.ticks == 8
+    [event] = log.of(HookFailed)
+    assert "per_model gave 'levle', which no method of" in event.reason
+    assert {p.status for p in store.predictions()} == {Status.OK, Status.SKIPPED}
+
+
+class Batch:
+    """A scorer of whole rounds."""
+
+    higher_is_better = False
+
+    def __init__(self, many: Callable[[int], Any]) -> None:
+        self.many = many
+
+    def score(self, prediction: Any, outcome: Any) -> float:
+        return 2.0
+
+    def score_many(self, predictions: Any, outcomes: Any) -> Any:
+        return self.many(len(predictions))
+
+
+@pytest.mark.parametrize("many", [lambda n: None, lambda n: (2.0 for _ in range(n)), lambda n: 1.0, lambda n: []])
+def test_whatever_score_many_gives_ends_no_game(many):
+    store = MemoryStore()
+    game = walk.game(feed=ReplayFeed(ROWS), predictions=BTC, score=Batch(many))
+    run_blocking(game, ["walk:Last"], store=store, host="inline")
+    assert [score.value for score in store.scores()] == [2.0] * 7
+
+
+def test_a_score_that_is_no_number_in_its_own_way_is_set_aside():
+    """As a tensor of two elements."""
+
+    class Two:
+        def __float__(self) -> float:
+            raise RuntimeError("two elements cannot be one number")
+
+        def __repr__(self) -> str:
+            return "Two()"
+
+    store = MemoryStore()
+    game = walk.game(feed=ReplayFeed(ROWS), predictions=BTC, score=lambda prediction, outcome: Two())
+    run_blocking(game, ["walk:Last"], store=store, host="inline")
+    assert {score.reason for score in store.scores()} == {"score gave Two(), which is no finite number"}
+
+
 @pytest.mark.parametrize("how", [KeyError, SystemExit, GeneratorExit, BaseException, KeyboardInterrupt])
 @pytest.mark.parametrize("hook", ["resolve", "score"])
 def test_nothing_that_resolve_or_a_scorer_raises_ends_a_game(how, hook):
