@@ -117,6 +117,8 @@ class ScoreWorker:
                 self._unknown.update((_identity(each), each) for each in due)
             if self._unknown:
                 self._resolve(row.time, known, scores)
+            if self._game.history is not None:  # row by row: what `resolve` sees must not depend on the steps
+                self._truth.forget(row.time - self._game.history)
         scores += [_score(*each, value) for each, value in zip(known, self._values(known), strict=True)]
         self.waiting = len(self._unknown)
         self._count_unanswered()
@@ -124,8 +126,6 @@ class ScoreWorker:
             # Settled before the leaderboard has them: after a kill in between, the board is loaded from the store.
             self._store.settle(scores)
             self._board.add(scores)
-        if self._game.history is not None and self.newest is not None:
-            self._truth.forget(self.newest - self._game.history)
         return scores
 
     def retry(self, reason: str | None = None) -> list[Score]:
@@ -172,8 +172,10 @@ class ScoreWorker:
         except BaseException as error:  # noqa: BLE001 - `missing` is the author's
             self._hook_failed(now, error)
             return self._shown
-        newest = self._store.last_row()
-        if newest is None or now >= newest.time:
+        newest = self.newest  # of those that are scored: more may have come since
+        if newest is None and (last := self._store.last_row()) is not None:
+            newest = last.time
+        if newest is None or now >= newest:
             board = [asdict(standing) for standing in self._shown]
             note = {"game": self._game.name, "at": now.isoformat(), "rank_by": self._game.rank_by, "leaderboard": board}
             self._store.note("leaderboard", note)
