@@ -96,7 +96,7 @@ class ReplayFeed:
             return None
         return Recording(
             sessions=tuple(self._source.sessions()),
-            arrivals=tuple(arrival for _, arrival in self._source.arrivals()),
+            arrivals=tuple(replace(arrival, row=self._narrowed(arrival.row)) for _, arrival in self._source.arrivals()),
         )
 
     def __len__(self) -> int:
@@ -128,11 +128,11 @@ class ReplayFeed:
 
     def _recorded(self) -> Iterator[Row]:
         """The rows of a store, in the order of arrival."""
-        rows = (arrival.row for _, arrival in self._source.arrivals() if arrival.aside is None)
-        for row in (
-            rows if self._columns.asked is None else (replace(row, data=self._columns.pick(row.data)) for row in rows)
-        ):
-            yield cleaned(row)
+        return (cleaned(self._narrowed(arrival.row)) for _, arrival in self._source.arrivals() if arrival.aside is None)
+
+    def _narrowed(self, row: Row) -> Row:
+        """A row of a store, with only the values that were asked for."""
+        return row if self._columns.asked is None else replace(row, data=self._columns.pick(row.data))
 
     def _unread(self) -> Iterator[Row]:
         """The rows of an iterable, read as they are asked for."""

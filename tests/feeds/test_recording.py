@@ -91,6 +91,14 @@ def test_a_recordings_rows_are_narrowed_and_cleaned():
     assert found.time.tzinfo is UTC
 
 
+def test_a_worker_gets_only_the_values_that_were_asked_for():
+    recording = ReplayFeed(OwnStore([Arrival(each, 1) for each in LATE]), columns=["ETH"]).recording
+
+    assert recording is not None
+    assert [each.row.data for each in recording.arrivals] == [{"ETH": "2.5"}] * 4
+    assert arrivals([each.row for each in recording.arrivals]) == arrivals(LATE)
+
+
 def test_a_recording_has_its_times():
     with pytest.raises(FeedError) as caught:
         ReplayFeed(OwnStore([]), time="date")
