@@ -208,7 +208,9 @@ class PollingFeed:
             try:
                 try:
                     url = _address(str(self._url.join(past(after))))
-                except Exception as error:  # past is the author's and may raise anything; the feed goes on
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:  # past is the author's and may raise anything; the feed goes on
                     raise _Failure(f"past failed on {after}: {describe_exception(error)}", is_permanent=True) from error
                 return await self._poll(run, url, self._parse_past)
             except _Failure as error:
@@ -237,7 +239,9 @@ class PollingFeed:
         try:
             found: object = parse(document)
             items = list(found) if isinstance(found, Iterable) else [] if found is None else [found]
-        except Exception as error:  # parse is the author's and may raise anything; the feed goes on
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # parse is the author's and may raise anything; the feed goes on
             raise _Failure(f"parse failed on what {_shown(url)} sent: {describe_exception(error)}") from error
         return _cleaned(run, items)
 

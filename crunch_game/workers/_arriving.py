@@ -12,6 +12,7 @@ from typing import Final
 import anyio
 
 from crunch_game.errors import FeedError
+from crunch_game.faults import describe_exception
 from crunch_game.feeds import Cleaner
 from crunch_game.feeds.base import FeedEvent, Row, RowDropped
 
@@ -59,6 +60,9 @@ class Arriving:
             row = self._clean(row)
         except FeedError as error:
             self._tell(RowDropped(str(error)))
+            return
+        except Exception as error:  # noqa: BLE001 - its data is of the author's own types, and may raise anything
+            self._tell(RowDropped(f"it cannot be read: {describe_exception(error)}"))
             return
         self._rows.append(replace(row, arrived=self._now()))
         self._news.set()

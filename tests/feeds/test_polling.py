@@ -368,6 +368,15 @@ async def test_the_parse_of_the_documents_gives_prices_that_are_text():
     assert events == [ValueDropped("ETH", "it is missing (None)", found.time)]
 
 
+async def test_a_parse_that_exits_ends_no_feed():
+    def parse(document):
+        if document == {}:
+            raise SystemExit("no prices")
+        return rows_of(document)
+
+    assert (await trouble_with(sends({}), parse=parse)).reason == "parse failed on what URL sent: SystemExit: no prices"
+
+
 @pytest.mark.parametrize(
     ("document", "error"), [({}, "KeyError: 'prices'"), (5, "TypeError: 'int' object is not iterable")]
 )

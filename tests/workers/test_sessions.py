@@ -12,7 +12,7 @@ from virtual import Coming, Dying, Killed, Scripted, Set, VirtualClock
 
 from crunch_game import Game, MemoryStore, Policy, Predict, PredictWorker, ReplayFeed, Row, Store
 from crunch_game.events import ClockSet, RoundPlayed, RoundsMissed
-from crunch_game.feeds.base import FeedStands
+from crunch_game.feeds.base import FeedStands, RowDropped
 
 pytestmark = pytest.mark.anyio
 
@@ -97,6 +97,18 @@ async def test_a_slot_that_was_played_with_nobody_is_not_played_again_after_a_re
     await play(game(grace=5), [coming(9.5, late=2.5), coming(12.1)], 14, clock, store, log)
     assert [event.at for event in log.of(RoundPlayed)] == [after(10)]
     assert store.predictions() == [], "the replay of this record would know nothing of the row that came since"
+
+
+async def test_a_row_whose_data_cannot_be_read_is_left_out(log):
+    class Broken(dict):  # type: ignore[type-arg]
+        def items(self) -> Any:
+            raise LookupError("the frame is closed")
+
+    store = MemoryStore()
+    script = [coming(9), Coming(Row(after(9.5), Broken(a=1.0)), after(9.5)), coming(10)]
+    await play(game(), script, 14, VirtualClock(T0), store, log)
+    assert [event.reason for event in log.of(RowDropped)] == ["it cannot be read: LookupError: the frame is closed"]
+    assert [each.at for each in store.predictions()] == [after(10)]
 
 
 @pytest.mark.parametrize("offsets", [(0,), (0, 0.25)], ids=["one slot", "two slots"])
