@@ -26,10 +26,12 @@ class Recording:
     Attributes:
         sessions: The times in which a worker played, in their order: records of `crunch_game.storage`.
         arrivals: Every row, in the order of arrival, those set aside too: records of `crunch_game.storage`.
+        predictions: Who was asked what, and when: records of `crunch_game.storage`.
     """
 
     sessions: Sequence[Any]
     arrivals: Sequence[Any]
+    predictions: Sequence[Any]
 
 
 @public
@@ -97,6 +99,7 @@ class ReplayFeed:
         return Recording(
             sessions=tuple(self._source.sessions()),
             arrivals=tuple(replace(arrival, row=self._narrowed(arrival.row)) for _, arrival in self._source.arrivals()),
+            predictions=tuple(self._source.predictions()),
         )
 
     def __len__(self) -> int:

@@ -29,6 +29,7 @@ from crunch_game.workers._clock import Clock, WallClock
 from crunch_game.workers._hooks import Hooks
 from crunch_game.workers._lease import leased
 from crunch_game.workers._live import Live, recorded_steps
+from crunch_game.workers._recorded import Recorded
 from crunch_game.workers._steps import Steps
 
 _READY_TIMEOUT: Final = 5.0
@@ -208,6 +209,8 @@ class PredictWorker:
         elif recording is None:
             await self._play_back(self.game.timetable(seen=self._newest, decided=decided))
         else:
+            if recording.sessions:
+                self._steps.recorded = Recorded(recording.predictions)
             for steps in recorded_steps(self.game.timetable(), recording, self._newest, decided):
                 if not await self._carry_out(steps):
                     return

@@ -24,6 +24,7 @@ from crunch_game.storage import encode
 from crunch_game.storage.base import ModelRecord, Prediction, Session, Store
 from crunch_game.workers._base import Listener
 from crunch_game.workers._hooks import Extras, Hooks
+from crunch_game.workers._recorded import Recorded
 
 _MAX_KEPT: Final = 1_000
 """Late rows that are known again when they are repeated."""
@@ -42,6 +43,7 @@ class Steps:
     Attributes:
         assure: Called before each write, on its thread: it raises if another worker has this one's place.
         history: The rows that were told, oldest first.
+        recorded: Who was asked in which round of the live game that is replayed, by its slot and key; else None.
         session: The live session that this happens in; None in a replay.
         ticks, rounds, predictions, missed, late: Counts, as in `GameResult`.
     """
@@ -54,6 +56,7 @@ class Steps:
         self._tell = tell
         self.assure: Callable[[], None] = lambda: None
         self.history = History()
+        self.recorded: Recorded | None = None
         self.session: Session | None = None
         self.ticks = self.rounds = self.predictions = self.missed = self.late = 0
         self._rows: list[Row] = []
@@ -148,7 +151,12 @@ class Steps:
             self.history.forget(before)
             first = self.history.at(before)
             if first is not None and len(self.history) < kept:
-                await in_thread(self._store.forget_rows, first.time)
+                await in_thread(self._forget, first.time)
+
+    def _forget(self, before: datetime) -> None:
+        """Forget rows, unless a scorer that is behind has still to look at them."""
+        if not self._store.pending(before):
+            self._store.forget_rows(before)
 
     def _keep(self, row: Row) -> None:
         """Keep a row that came too late to be told, unless it is a repetition: many feeds repeat their last rows."""
@@ -208,17 +216,22 @@ class Steps:
         """Ask for all predictions of a slot at once, and store the answers."""
         calls: list[tuple[Ask, MethodCall]] = []
         failed: dict[str, str] = {}
+        record = self.recorded.of(slot.at) if self.recorded is not None else None
         for ask in map(self._asks.__getitem__, slot.keys):
             arguments = self._hooks.arguments(ask, self.history.latest, slot.at)
             if arguments is None:
                 self.missed += 1
                 continue
-            extras = self._hooks.extras(ask.method.name, self._runner.models.values(), slot.at, kwargs=arguments)
+            if record is not None:
+                extras: Extras | None = Extras(record.extras(ask.key, arguments))
+            else:
+                extras = self._hooks.extras(ask.method.name, self._runner.models.values(), slot.at, kwargs=arguments)
             failed |= {} if extras is None else extras.failed
             calls.append((ask, MethodCall(ask.method.name, kwargs=arguments, key=ask.key, per_model=_given(extras))))
+        chosen = _without(failed) if record is None else record.asks
         asked_at = datetime.now(UTC) if self.session is None else now
         try:
-            rounds = await self._runner.batch([call for _, call in calls], models=_without(failed)) if calls else []
+            rounds = await self._runner.batch([call for _, call in calls], models=chosen) if calls else []
         except ContractError as error:  # they are too large to be sent: nobody was asked
             if self._hooks.is_first:
                 raise
@@ -229,7 +242,8 @@ class Steps:
         for (ask, call), played in zip(calls, rounds, strict=True):
             self._count(ask, slot, now, played)
             outcomes = [*played.values(), *self._not_asked(ask, failed)]
-            predictions += [self._prediction(ask, call, slot.at, asked_at, outcome) for outcome in outcomes]
+            made = [self._prediction(ask, call, slot.at, asked_at, outcome) for outcome in outcomes]
+            predictions += made if record is None else [*map(record.deployed, made), *record.skipped(ask.key)]
         if self.session is not None:
             self.session = replace(self.session, committed=max(slot.at, self.session.committed or slot.at))
         await self.save(predictions, now)

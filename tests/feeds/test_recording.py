@@ -34,6 +34,9 @@ class OwnStore:
     def arrivals(self, after: int = 0) -> list[tuple[int, Arrival]]:
         return [(number, arrival) for number, arrival in enumerate(self.kept, 1) if number > after]
 
+    def predictions(self):
+        return []
+
     def sessions(self) -> list[Session]:
         return self.played
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -21,8 +22,10 @@ from crunch_game import (
     Predict,
     PredictWorker,
     ProcessHost,
+    ReplayFeed,
     Row,
     Sandbox,
+    ScoreWorker,
     Status,
     run_game,
 )
@@ -341,3 +344,52 @@ async def test_a_game_is_fed_by_an_endpoint_scored_and_ranked(store, log):
         prediction = predictions[score.model_id, score.key, score.at]
         truth = next(row.prices["BTC"] for row in rows if row.time >= score.resolves_at)
         assert score.value == abs(prediction.value - truth)
+
+
+async def test_a_replay_asks_whom_the_live_game_has_asked(members, push, log):
+    """One joins late, and leaves."""
+    feed, roster, store = push(), members("diary:Keeper"), MemoryStore()
+    game = walk.game(
+        tracker=diary.Diary,
+        feed=feed,
+        predictions=[Predict(every="row", horizon="1h")],
+        tick=lambda row: (dict(row.data),),
+    )
+    worker = PredictWorker(game, roster, store, host="inline", on_event=log)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(worker.run)
+        for n in range(1, 7):
+            if n == 3:
+                roster.tell("diary:Keeper", "diary:Other")
+                await log.until(ModelReady, count=2)
+            if n == 5:
+                roster.tell("diary:Keeper")
+                await log.until(ModelLeft)
+            feed.push(row(n, datetime.now(UTC)))
+            await log.until(RoundPlayed, count=n)
+        feed.end()
+    assert [sum(p.model_id == "Other" for p in store.predictions() if p.status is Status.OK)] == [2]
+    again = MemoryStore()
+    await run_game(game, ["diary:Keeper", "diary:Other"], store=again, feed=ReplayFeed(store), host="inline")
+    live, replayed = ([replace(p, elapsed=0.0, asked_at=None) for p in each.predictions()] for each in (store, again))
+    assert replayed == live
+
+
+async def test_rows_that_are_still_to_be_scored_are_not_forgotten(log):
+    """With a short history and a scorer that was down for longer."""
+    whole, late = MemoryStore(), MemoryStore()
+    rows = [Row(T0 + n * MINUTE, {"n": float(n)}) for n in range(1, 120)]
+
+    def options(**more):
+        return diaries(
+            predictions=[Predict(every="5m", horizon="5m")],
+            resolve=lambda prediction, history: history.first_from(prediction.resolves_at).data["n"],
+            score=lambda prediction, outcome: outcome,
+            feed=ReplayFeed(rows),
+            **more,
+        )
+
+    await run_game(options(), [diary.Keeper], store=whole, host="inline")
+    await PredictWorker(options(history="10m"), [diary.Keeper], late, host="inline").run()
+    assert ScoreWorker(options(history="10m"), late).step() == whole.scores()
+    assert len(late.rows()) > 100
