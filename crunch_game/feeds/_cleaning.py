@@ -15,6 +15,8 @@ from crunch_game.feeds._numbers import NUMERIC, in_microseconds, plain_scalar
 from crunch_game.feeds.base import FeedEvent, Row, ValueDropped
 
 _DEEPEST: Final = 32
+_FIRST_YEAR, _LAST_YEAR = 1000, 9000
+"""Times so far from the ends of the calendar that a window, or a horizon, before or after them is a time too."""
 _MISSING_TYPES: Final = {"NaTType", "NAType"}  # pandas', which raise when they are compared
 _READY: Final = frozenset({int, bool})
 
@@ -228,15 +230,14 @@ def _frame(row: object) -> tuple[Row, datetime, datetime | None]:
 def _aware(moment: object, what: str) -> datetime:
     if not isinstance(moment, datetime) or type(moment).__name__ in _MISSING_TYPES:
         raise FeedError(f"the {what} of a Row is an aware datetime, not {_shown(moment)}")
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise FeedError(f"the {what} of a row is in the year {moment.year}, as some sources say that they know none")
     if type(moment) is datetime and moment.tzinfo is UTC:
         return moment
     plain = plain_datetime(moment)
     if plain.utcoffset() is None:
         raise FeedError(f"the {what} {plain} of a row has no time zone; make it aware, such as by .replace(tzinfo=UTC)")
-    try:
-        return plain.astimezone(UTC)
-    except OverflowError:
-        raise FeedError(f"the {what} {plain} of a row is out of the calendar in UTC") from None
+    return plain.astimezone(UTC)
 
 
 def _shown(value: object) -> str:

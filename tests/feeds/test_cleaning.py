@@ -244,7 +244,7 @@ def test_a_time_becomes_a_datetime_in_utc(moment):
         ),
         (
             Row(datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=9))), {}),
-            "the time 0001-01-01 00:00:00+09:00 of a row is out of the calendar in UTC",
+            "the time of a row is in the year 1, as some sources say that they know none",
         ),
         (Row(NOON, {}, "now"), "the arrival of a Row is an aware datetime, not 'now'"),
         (Row(NOON, [1]), "the data of a Row is a mapping of values by name, not a list"),
@@ -288,3 +288,10 @@ def test_half_a_character_is_left_out_of_a_live_row_and_written_as_its_escape_in
     with pytest.raises(FeedError) as caught:
         cleaned(row)
     assert str(caught.value) == f"the row of {NOON}: note is {reason}"
+
+
+@pytest.mark.parametrize("year", [1, 9999])
+def test_a_time_at_the_end_of_the_calendar_is_none(year):
+    """Some sources of data write 0001-01-01 for a time that they do not know."""
+    with pytest.raises(FeedError, match=f"is in the year {year}, as some sources say that they know none"):
+        cleaned(Row(datetime(year, 1, 1, tzinfo=UTC), {"BTC": 1.0}))
