@@ -154,6 +154,10 @@ class Timetable:
         """How long every slot waits at least; None if rows are the slots."""
         return min((timing.wait for timing in self._on_grid), default=None)
 
+    def is_ahead(self, row: Row) -> bool:
+        """Whether a row's time is further after its arrival than it may be."""
+        return row.arrived is not None and row.time > row.arrived + self._ahead
+
     @property
     def least_age(self) -> timedelta:
         """How old the newest row may be, at most, for every slot to be played; none if rows are the slots."""

@@ -83,6 +83,10 @@ class Arriving:
             self._news = anyio.Event()
         return None
 
+    def arrive_now(self) -> None:
+        """Let all that wait for their turn have arrived only now: the clock was wrong when they did."""
+        self._rows = deque(replace(row, arrived=self._now()) for row in self._rows)
+
     @property
     def ended(self) -> bool:
         """Whether the feed has given its last row, and `next` too."""

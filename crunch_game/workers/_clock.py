@@ -22,8 +22,12 @@ class Clock(Protocol):
         """The time; aware, UTC. It never goes back but by `adopted`."""
         ...
 
-    def adopted(self) -> timedelta | None:
-        """How far the clock was set just now; None if it was not, as nearly always."""
+    def adopted(self, seen: datetime | None = None) -> timedelta | None:
+        """How far the clock was set just now; None if it was not, as nearly always.
+
+        Args:
+            seen: The time of a row from ahead of this clock, if there is one.
+        """
         ...
 
     async def sleep_until(self, when: datetime | None) -> None:
@@ -58,12 +62,19 @@ class WallClock:
         """The time; aware, UTC."""
         return self._read + timedelta(seconds=self._unset() - self._since)
 
-    def adopted(self) -> timedelta | None:
-        """Look at the wall clock. Returns how far this one was set, if the wall clock has been off for a minute."""
+    def adopted(self, seen: datetime | None = None) -> timedelta | None:
+        """Look at the wall clock. Returns how far this one was set, if the wall clock has been off for a minute.
+
+        Args:
+            seen: The time of a row from ahead of this clock. If the wall clock has reached it, two agree against this
+                one, and no minute is waited for: all rows of that minute would be set aside.
+        """
         off, now = self._wall() - self.now(), self._unset()
         if abs(off) < _NOTICED:
             self._off_since = math.inf
             return None
+        if seen is not None and self._wall() >= seen - _NOTICED:
+            self._off, self._off_since = off, now - _LASTING_SECONDS
         if self._off_since == math.inf or abs(off - self._off) > _NOTICED:  # it has stepped, or stepped again
             self._off, self._off_since = off, now
         if now - self._off_since < _LASTING_SECONDS:

@@ -6,6 +6,7 @@ import statistics
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -88,12 +89,14 @@ class Live:
         """What is to be done next; nothing, after a while, if nothing is."""
         row = arriving.next()
         if row is not None:
+            if self._table.is_ahead(row) and (step := self._clock.adopted(row.time)) is not None:
+                arriving.arrive_now()
+                row = replace(row, arrived=self._clock.now())
+                return [*await self._begin_anew(step), *self._table.arrive(row)]
             self._note_latency(row)
             return self._table.arrive(row)
         if (step := self._clock.adopted()) is not None:  # whatever has arrived by the old clock has had its turn
-            self._tell(ClockSet(step.total_seconds()))
-            self._standstill = self._watch()  # by the new clock, or the step would be a standstill
-            return await self._begin()
+            return await self._begin_anew(step)
         now, deadline = self._clock.now(), self._table.deadline
         if not self._tells_itself and (news := self._standstill.see(self._table.seen, now)) is not None:
             self._tell(news)
@@ -108,6 +111,12 @@ class Live:
             async with beside(lambda: self._clock.sleep_until(until), ends=True):
                 await arriving.wait()
         return ()
+
+    async def _begin_anew(self, step: timedelta) -> Iterable[Step]:
+        """Begin a session by a clock that was set."""
+        self._tell(ClockSet(step.total_seconds()))
+        self._standstill = self._watch()  # by the new clock, or the step would be a standstill
+        return await self._begin()
 
     def _watch(self) -> Standstill:
         return Standstill(max(_STANDSTILL_SECONDS, 2 * self._table.least_age.total_seconds()))

@@ -73,3 +73,13 @@ def test_it_never_goes_back_but_by_what_it_has_adopted(steps):
         now = machine.clock.now()
         assert now >= last + (adopted or timedelta(0))
         last = now
+
+
+def test_a_row_that_agrees_with_the_wall_clock_proves_this_one_wrong():
+    """As after a pause of a whole virtual machine, in which every clock of it stood still."""
+    machine = Machine()
+    machine.off = timedelta(hours=1)
+    assert machine.clock.adopted(machine.wall() + timedelta(days=1)) is None, "that row is from the future all the same"
+    assert machine.clock.adopted(machine.wall() + timedelta(seconds=0.5)) == timedelta(hours=1)
+    assert machine.clock.now() == machine.wall()
+    assert machine.clock.adopted(machine.wall()) is None

@@ -198,7 +198,7 @@ async def test_budgets_that_do_not_fit_between_the_slots_are_refused(push):
 async def test_it_waits_for_the_first_row_and_does_not_turn_in_circles(log):
     clock = VirtualClock(T0)
     looked = []
-    real, clock.adopted = clock.adopted, lambda: looked.append(1) or real()
+    real, clock.adopted = clock.adopted, lambda seen=None: looked.append(1) or real(seen)
     worker = await play(diaries(), [coming(1, 1)], 1, log, clock=clock)
     assert worker.ticks == 1
     assert len(looked) < 40, "twelve heartbeats, and a few more"

@@ -123,3 +123,29 @@ async def test_a_slot_from_before_the_start_is_in_the_replay_though_the_row_that
         assert await replayed(played, store) == rounds(store)
         counts.append((len(store.predictions()), len(store.rows())))
     assert (len(offsets), 1) in counts, "one of the deaths was between the two"
+
+
+class Behind(VirtualClock):
+    """It stood still for an hour, as the whole machine did; the wall clock is right again."""
+
+    def adopted(self, seen: datetime | None = None) -> timedelta | None:
+        if seen is None or seen > self._now + timedelta(hours=1, seconds=1):
+            return None
+        self._now += timedelta(hours=1)
+        return timedelta(hours=1)
+
+
+async def test_no_row_is_lost_to_a_clock_that_is_behind(log):
+    hour = timedelta(hours=1)
+    clock, store = Behind(T0), MemoryStore()
+    script = [Coming(Row(after(second) + hour, {"a": second}), after(1)) for second in (1.0, 1.5, 2.0)]
+    script += [Coming(Row(after(second) + hour, {"a": second}), after(second) + hour) for second in (10.0, 11.0)]
+    await play(game(), script, 3630, clock, store, log)
+    assert [row.data["a"] for row in store.rows()] == [1.0, 1.5, 2.0, 10.0, 11.0]
+    assert [event.seconds for event in log.of(ClockSet)] == [3600.0]
+    assert log.of(RowDropped) == []
+    assert len(store.sessions()) == 2
+    assert [(p.at, p.seen) for p in store.predictions()] == [
+        (after(10) + hour, after(10) + hour),
+        (after(20) + hour, after(11) + hour),
+    ]

@@ -27,7 +27,7 @@ class VirtualClock:
     def now(self) -> datetime:
         return self._now
 
-    def adopted(self) -> timedelta | None:
+    def adopted(self, seen: datetime | None = None) -> timedelta | None:
         return None
 
     def move(self, when: datetime) -> None:
@@ -75,7 +75,7 @@ class Set(VirtualClock):
         super().__init__(start)
         self._steps = list(steps)
 
-    def adopted(self) -> timedelta | None:
+    def adopted(self, seen: datetime | None = None) -> timedelta | None:
         if not self._steps or self._now < self._steps[0][0]:
             return None
         _, step = self._steps.pop(0)
