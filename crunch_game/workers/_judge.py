@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -33,6 +34,7 @@ class _Task:
         self._function = function
         self._items = items
         self._what = what
+        self.size = len(items)
         self.results: list[Any] = []
         self.over = threading.Event()
 
@@ -92,7 +94,7 @@ class Judge:
         self._queue().put(task)
         done = -1
         while not task.over.wait(self._timeout):
-            if len(task.results) == done:
+            if len(task.results) == done < task.size:
                 results = task.results[:done]
                 self._leave_behind()
                 return [*results, Failed(f"{what} took longer than {self._timeout:g} s")]
@@ -104,6 +106,7 @@ class Judge:
             tasks = self._tasks = SimpleQueue()
             self._thread = threading.Thread(target=_serve, args=(tasks,), name="crunch_game judge", daemon=True)
             self._thread.start()
+            weakref.finalize(self, tasks.put, None)  # it ends with whoever has it judge
         return self._tasks
 
     def _leave_behind(self) -> None:
@@ -113,12 +116,6 @@ class Judge:
         self._tasks.put(None)
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread.ident or 0), ctypes.py_object(_Hung))
         self._tasks = self._thread = None
-
-    def close(self) -> None:
-        """End the thread."""
-        if self._tasks is not None:
-            self._tasks.put(None)
-            self._tasks = self._thread = None
 
 
 def _serve(tasks: SimpleQueue[_Task | None]) -> None:

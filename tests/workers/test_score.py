@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import sys
@@ -19,6 +20,7 @@ import walk
 from crunch_game import CRPS, MemoryStore, Policy, Predict, ReplayFeed, Row, ScoreWorker, Status, run_game
 from crunch_game.errors import ContractError, MissingExtra
 from crunch_game.events import PredictionsSetAside
+from crunch_game.sync import run_game as run_blocking
 
 pytestmark = pytest.mark.anyio
 
@@ -393,3 +395,17 @@ async def test_a_worker_that_is_started_again_knows_what_was_asked_in_vain(store
     again = ScoreWorker(game, store)
     assert again.step() == []
     assert again.standings(again.newest) == result.leaderboard
+
+
+def test_the_thread_that_scores_ends_with_its_worker():
+    def threads() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread.name == "crunch_game judge"]
+
+    before = threads()
+    store = MemoryStore()
+    run_blocking(walk.game(predictions=BTC), ["walk:Last"], store=store, host="inline")
+    gc.collect()
+    for thread in [thread for thread in threads() if thread not in before]:
+        thread.join(timeout=10)
+    assert [thread for thread in threads() if thread not in before] == []
+    assert store.scores()
