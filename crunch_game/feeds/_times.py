@@ -119,7 +119,7 @@ def _may_be_date(number: int, place: str) -> bool:
     try:
         moment = _without_dashes(number)
     except ValueError:
-        if len(text) == 10:
+        if len(text) in (10, 12):  # epoch seconds, or milliseconds of 1976
             return False
         raise FeedError(
             f"{place}: the time {number} is not readable: it looks like a date without dashes, but there is none such; "

@@ -110,19 +110,29 @@ SINCE_1974 = st.datetimes(datetime(1974, 1, 1), datetime(2099, 12, 31), timezone
 
 @given(SINCE_1974, st.sampled_from([0, 3, 6, 9]))
 def test_a_whole_number_of_any_unit_since_1970_is_that_moment(moment, digits):
-    """But for one second in hundreds from 2030 on, which might be a date and an hour."""
+    """But for one second in hundreds from 2030 on, which might be a date and an hour, and as many of 1976."""
     moment = moment.replace(microsecond=0)
     number = int(moment.timestamp()) * 10**digits
 
     if digits == 0 and moment.year >= 2030 and is_hour(str(number)):
         assert " may be " in refusal(number)
+    elif digits == 3 and moment.year == 1976 and is_minute(str(number)):
+        assert Times().read(number, "here").strftime("%Y%m%d%H%M") == str(number)
     else:
         assert Times().read(number, "here") == moment
 
 
 def is_hour(text: str) -> bool:
+    return is_date(text, 10, "%Y%m%d%H")
+
+
+def is_minute(text: str) -> bool:
+    return is_date(text, 12, "%Y%m%d%H%M")
+
+
+def is_date(text: str, length: int, how: str) -> bool:
     try:
-        return len(text) == 10 and datetime.strptime(text, "%Y%m%d%H").year <= 2100  # noqa: DTZ007
+        return len(text) == length and datetime.strptime(text, how).year <= 2100  # noqa: DTZ007
     except ValueError:
         return False
 

@@ -158,7 +158,8 @@ def test_what_a_model_raises_itself_is_its_own_affair_off_the_main_thread():
 
 
 PROGRAM = """
-import anyio, sys, time
+import anyio, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell ignores it
 from crunch_game import ModelRunner
 
 class Base:
