@@ -191,7 +191,7 @@ def _play(game: Game, models: Path, url: str, feed: Feed | None, max_ticks: int 
         models_at_end = [{name: getattr(model, name) for name in shown} for model in result.models]
         output.print_json({"game": game.name, **asdict(result), "models": models_at_end, "store": url})
     else:
-        _show(game, result, url)
+        _show(game, result, url, live=chosen.live)
     if _failed(result, live=chosen.live):
         raise typer.Exit(1)
 
@@ -214,14 +214,15 @@ def _length(feed: Any) -> int | None:
         return None
 
 
-def _show(game: Game, result: GameResult, url: str) -> None:
+def _show(game: Game, result: GameResult, url: str, *, live: bool) -> None:
     output.screen.print()
     if result.leaderboard:
         standings = [asdict(standing) for standing in result.leaderboard]
         output.screen.print(output.board(standings, rank_by=game.rank_by, title=f"{game.name}: the leaderboard"))
     done = (counted(result.ticks, "row"), counted(result.rounds, "round"), counted(result.predictions, "prediction"))
-    missed = f"; {counted(result.missed, 'round')} missed" if result.missed else ""
-    output.screen.print(f"{', '.join(done)} stored{missed}")
+    why = " missed" if live else " left out, for want of a new row"
+    missed = f"; {counted(result.missed, 'round')}{why}" if result.missed else ""
+    output.screen.print(f"{', '.join(done)} stored{missed}", soft_wrap=True)
     unscored = Counter(result.set_aside)  # past their horizon
     if result.waiting:
         unscored["resolve did not know the truth yet"] = result.waiting

@@ -87,7 +87,7 @@ def test_a_feed_that_can_be_read_only_once_is_played(command, game, models):
         sys.modules.pop("mygame", None)  # its generator is used up
         ended = command("run", path, "--models", models, "--store", "memory:", *further)
         assert ended.code == 0
-        summary = "10 rows, 14 rounds, 28 predictions stored; 4 rounds missed"
+        summary = "10 rows, 14 rounds, 28 predictions stored; 4 rounds left out, for want of a new row"
         assert ('"ticks": 10' if further == ["--json"] else summary) in ended.stdout
 
 
