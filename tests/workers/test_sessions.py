@@ -149,3 +149,12 @@ async def test_no_row_is_lost_to_a_clock_that_is_behind(log):
         (after(10) + hour, after(10) + hour),
         (after(20) + hour, after(11) + hour),
     ]
+
+
+async def test_a_clock_that_is_ahead_forgets_no_rows(log):
+    """What is old is told by the rows, whatever the clock says."""
+    clock, store = Set(T0, (after(22), timedelta(hours=1)), (after(3640), timedelta(hours=-1))), MemoryStore()
+    script = [coming(5), coming(15), Coming(Row(after(25), {"a": 25.0}), after(3630))]
+    await play(game(history=60), script, 3650, clock, store, log)
+    assert [row.data["a"] for row in store.rows()] == [5.0, 15.0, 25.0]
+    assert [event.seconds for event in log.of(ClockSet)] == [3600.0, -3600.0]
