@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -44,20 +43,11 @@ sys.addaudithook(partial(_forbid, starts=frozenset(STARTS), playing=_playing))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that takes a host, or none, by name has the mark where the name is that of processes.
-
-    And whoever runs several tests at once begins with the slow ones, or the last of them would run alone in the end:
-    each worker is given a part of the list, in its order.
-    """
+    """A test that takes a host, or none, by name has the mark where the name is that of processes."""
     for item in items:
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         if parameters.get("host") == "process":
             item.add_marker(pytest.mark.processes)
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    others = [item for item in items if not item.get_closest_marker("slow")]
-    parts = [slice(len(others) * n // workers, len(others) * (n + 1) // workers) for n in range(workers)]
-    items[:] = [item for n, part in enumerate(parts) for item in (*slow[n::workers], *others[part])]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -36,7 +36,6 @@ def run(tmp_path_factory):
     return document
 
 
-@pytest.mark.slow
 def test_the_command_measures_every_row(run):
     needing = {one.name for one in measures(TINY) if one.nodes is not None}
     assert [row["title"] for row in run["rows"]] == [row.title for row in rows(TINY) if row.measure not in needing]

@@ -15,7 +15,7 @@ import peers
 import pytest
 from callers import Caller, answer, said
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow, pytest.mark.anyio, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.processes, pytest.mark.anyio, pytest.mark.timeout(1800)]
 
 BASE = "birdgame.trackers.trackerbase.TrackerBase"
 EXAMPLES = ["ewmatracker", "gmmtracker", "mixturetracker", "quantileregtracker", "volscaledgmmtracker"]

@@ -381,7 +381,6 @@ def said_by(process: subprocess.Popen[str]) -> str:
 
 @pytest.mark.processes
 @pytest.mark.skipif(sys.platform != "linux", reason="no other system says when a process began")
-@pytest.mark.slow
 def test_the_lease_of_a_killed_process_is_free_at_once_and_that_of_a_stopped_one_is_not(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/game.db"
     first = worker(url)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual import Coming, Dying, Killed, Scripted, VirtualClock
 
@@ -123,6 +123,7 @@ def rounds(store: Store) -> list[Prediction]:
     return [replace(each, elapsed=0.0, asked_at=None) for each in store.predictions()]
 
 
+@settings(max_examples=40)
 @given(scripts(), deaths, st.booleans())
 def test_a_live_game_is_its_own_replay(script, killed, has_past):
     async def play() -> tuple[Store, Store]:

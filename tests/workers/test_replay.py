@@ -126,7 +126,6 @@ async def test_stop_does_not_wait_for_models_that_load(store, tmp_path):
 
 
 @pytest.mark.processes
-@pytest.mark.slow
 def test_a_killed_game_goes_on_as_if_nothing_had_been(tmp_path, played, uninterrupted):
     url, chance, kills = f"sqlite:///{tmp_path / 'game.db'}", random.Random(7), 0
     while True:

@@ -152,7 +152,6 @@ async def test_two_workers_do_not_score_on_one_store(store):
 
 
 @pytest.mark.processes
-@pytest.mark.slow
 def test_a_second_run_of_a_game_on_one_store_is_refused_and_a_killed_ones_place_is_free(tmp_path):
     url = f"sqlite:///{tmp_path / 'game.db'}"
     program = (

@@ -29,7 +29,7 @@ from crunch_game.events import ModelLoadFailed, ModelReady
 from crunch_game.outcomes import Status
 from crunch_game.policy import State
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = pytest.mark.anyio
 
 
 class Tracker:

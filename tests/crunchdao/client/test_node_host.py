@@ -25,7 +25,7 @@ from crunch_game.events import FieldFault, ModelLeft, ModelLoadFailed, ModelRead
 from crunch_game.outcomes import Status
 from crunch_game.policy import State, Strikes
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = pytest.mark.anyio
 
 
 class Tracker:
