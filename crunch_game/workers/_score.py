@@ -97,7 +97,7 @@ class ScoreWorker:
         self._load_board()
         known: list[tuple[Prediction, Any]] = []
         scores: list[Score] = []
-        arrivals = self._store.arrivals(self._last_arrival)
+        arrivals = [each for each in self._store.arrivals(self._last_arrival) if each[1].aside is None]
         # Read after the rows: what a row resolves has been stored before it.
         pending = self._store.pending(max(arrival.row.time for _, arrival in arrivals)) if arrivals else []
         for number, arrival in arrivals:
@@ -105,8 +105,6 @@ class ScoreWorker:
             if now is not None and row.time > now:
                 break
             self._last_arrival = number
-            if arrival.aside is not None:
-                continue
             self._truth.insert(row)
             if self.newest is not None and row.time <= self.newest:
                 continue

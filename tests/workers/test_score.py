@@ -409,3 +409,13 @@ def test_the_thread_that_scores_ends_with_its_worker():
         thread.join(timeout=10)
     assert [thread for thread in threads() if thread not in before] == []
     assert store.scores()
+
+
+async def test_a_row_that_was_set_aside_holds_up_no_step(store):
+    """One from a day ahead stands before the others in the order of arrival."""
+    game, rows = walk.game(predictions=BTC), walk.rows()
+    await run_game(game, ["walk:Last"], store=(played := MemoryStore()), host="inline")
+    ahead = Row(rows[-1].time + timedelta(days=1), {"BTC": 1.0}, arrived=rows[0].time)
+    store.save([], aside=[(ahead, "it is from the future")])
+    store.save([replace(row, arrived=row.time) for row in rows], played.predictions())
+    assert ScoreWorker(game, store).step(rows[-1].time) == played.scores()
