@@ -28,6 +28,8 @@ from crunch_game.workers._lease import leased
 
 logger = logging.getLogger("crunch_game")
 
+_FORGOTTEN = "the rows of its time are no longer kept (the game's history)"
+
 
 @public
 class ScoreWorker:
@@ -100,6 +102,7 @@ class ScoreWorker:
         arrivals = [each for each in self._store.arrivals(self._last_arrival) if each[1].aside is None]
         # Read after the rows: what a row resolves has been stored before it.
         pending = self._store.pending(max(arrival.row.time for _, arrival in arrivals)) if arrivals else []
+        pending = [each for each in pending if _identity(each) not in self._unknown]
         for number, arrival in arrivals:
             row = arrival.row
             if now is not None and row.time > now:
@@ -112,7 +115,11 @@ class ScoreWorker:
             due = [each for each in pending if each.resolves_at <= row.time]
             if due:
                 pending = [each for each in pending if each.resolves_at > row.time]
-                self._unknown.update((_identity(each), each) for each in due)
+                for each in due:
+                    if self._game.history is not None and self._truth.at(each.at) is None:
+                        scores.append(_set_aside(each, None, _FORGOTTEN))
+                    else:
+                        self._unknown[_identity(each)] = each
             if self._unknown:
                 self._resolve(row.time, known, scores)
             if self._game.history is not None:  # row by row: what `resolve` sees must not depend on the steps

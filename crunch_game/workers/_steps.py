@@ -59,6 +59,8 @@ class Steps:
         self.recorded: Recorded | None = None
         self.session: Session | None = None
         self.ticks = self.rounds = self.predictions = self.missed = self.late = 0
+        self._forget_from = datetime.min.replace(tzinfo=UTC)
+        """The row's time from which on it is looked again whether rows can be forgotten."""
         self._rows: list[Row] = []
         self._aside: list[tuple[Row, str]] = []
         self._kept: dict[datetime, Row] = {}
@@ -150,12 +152,18 @@ class Steps:
             kept = len(self.history)
             self.history.forget(before)
             first = self.history.at(before)
-            if first is not None and len(self.history) < kept:
-                await in_thread(self._forget, first.time)
+            if first is not None and len(self.history) < kept and row.time >= self._forget_from:
+                await in_thread(self._forget, first.time, row.time)
 
-    def _forget(self, before: datetime) -> None:
-        """Forget rows, unless a scorer that is behind has still to look at them."""
-        if not self._store.pending(before):
+    def _forget(self, before: datetime, now: datetime) -> None:
+        """Forget rows, unless a scorer that is behind has still to look at them.
+
+        Then it is left be for a while: what waits for a scorer may be much, and is not to be read with every row.
+        """
+        assert self._game.history is not None
+        if any(prediction.at < before for prediction in self._store.pending(now)):
+            self._forget_from = now + self._game.history / 10
+        else:
             self._store.forget_rows(before)
 
     def _keep(self, row: Row) -> None:

@@ -419,3 +419,21 @@ async def test_a_row_that_was_set_aside_holds_up_no_step(store):
     store.save([], aside=[(ahead, "it is from the future")])
     store.save([replace(row, arrived=row.time) for row in rows], played.predictions())
     assert ScoreWorker(game, store).step(rows[-1].time) == played.scores()
+
+
+async def test_what_was_set_aside_is_not_scored_with_rows_of_another_time(store):
+    """The rows that it would have been resolved with are forgotten: the first that is left comes long after."""
+    short = {"predictions": BTC, "history": "6h"}
+    await run_game(walk.game(**short, resolve=raising), ["walk:Last"], store=store, host="inline")
+    oldest = store.rows()[0].time
+    whole = MemoryStore()
+    await run_game(walk.game(predictions=BTC), ["walk:Last"], store=whole, host="inline")
+    right = {(score.key, score.at): score for score in whole.scores()}
+    scores = ScoreWorker(walk.game(**short), store).retry()
+    assert {score.at for score in scores} == {score.at for score in whole.scores()}
+    for score in scores:
+        if score.at < oldest:
+            assert (score.value, score.reason) == (None, "the rows of its time are no longer kept (the game's history)")
+        else:
+            assert score == right[score.key, score.at]
+    assert any(score.value is not None for score in scores)
