@@ -1,20 +1,20 @@
-"""Where the steps of a live game come from: rows as they arrive, and slots when they are due; and of its recording."""
+"""Where the steps of a live game come from: rows as they arrive, and slots when they are due."""
 
 from __future__ import annotations
 
 import statistics
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from anyio.to_thread import run_sync as in_thread
 
-from crunch_game._slots import Play, Step, Tell, Timetable
+from crunch_game._slots import Step, Timetable
 from crunch_game.events import ClockSet, RowsSlow
-from crunch_game.feeds import Recording, Standstill
+from crunch_game.feeds import Standstill
 from crunch_game.feeds.base import Feed, Row
 from crunch_game.storage.base import Session, Store
 from crunch_game.workers._arriving import Arriving
@@ -134,48 +134,3 @@ class Live:
         if median > wait.total_seconds():
             self._is_told_slow = True
             self._tell(RowsSlow(median, wait.total_seconds()))
-
-
-def recorded_steps(
-    table: Timetable, recording: Recording, told: datetime | None = None, decided: datetime | None = None
-) -> Iterator[Iterator[Step]]:
-    """The steps of a live game, from its record: those that it took, once more.
-
-    Args:
-        table: A fresh one, of the same game.
-        recording: The record.
-        told: The newest row that was told by a replay before this; what it has done is left out.
-        decided: The last slot that it has played.
-    """
-
-    def left(steps: Iterable[Step], session: Session | None) -> Iterator[Step]:
-        """Those that are not done yet. A session that was killed has not played the slots after its last."""
-        for step in steps:
-            match step:
-                case Tell(row):
-                    is_left = told is None or row.time > told
-                case Play(at, with_row=True):
-                    is_left = told is None or at > told
-                case Play(at):
-                    is_known = session is None or (session.committed is not None and at <= session.committed)
-                    is_left = is_known and (decided is None or at > decided)
-                case _:
-                    is_left = True
-            if is_left:
-                yield step
-
-    by_session: dict[int | None, list[Row]] = {}
-    for arrival in recording.arrivals:
-        if arrival.aside is None:
-            by_session.setdefault(arrival.session, []).append(arrival.row)
-    for row in by_session.get(None, ()):
-        yield left(table.arrive(row), None)
-    committed: datetime | None = None
-    for session in recording.sessions:
-        table.resume(committed)
-        yield left(list(table.start(session.started)), session)
-        for row in by_session.get(session.number, ()):
-            yield left(table.arrive(row), session)
-        if session.committed is not None:
-            yield left(table.through(session.committed, session.heartbeat), session)
-            committed = session.committed

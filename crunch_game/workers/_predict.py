@@ -28,8 +28,8 @@ from crunch_game.workers._base import Listener, claim, feed_of, safely
 from crunch_game.workers._clock import Clock, WallClock
 from crunch_game.workers._hooks import Hooks
 from crunch_game.workers._lease import leased
-from crunch_game.workers._live import Live, recorded_steps
-from crunch_game.workers._recorded import Recorded
+from crunch_game.workers._live import Live
+from crunch_game.workers._recorded import Recorded, recorded_steps
 from crunch_game.workers._steps import Steps
 
 _READY_TIMEOUT: Final = 5.0
