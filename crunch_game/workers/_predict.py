@@ -228,8 +228,9 @@ class PredictWorker:
 
     async def _carry_out(self, steps: Iterable[Step]) -> bool:
         """Carry out the steps. Returns whether more are to follow."""
+        before = self.ticks, self.rounds
         await self._steps.carry_out(steps, self._clock.now)
-        if self._after_row is not None and self._newest is not None:
+        if self._after_row is not None and self._newest is not None and before != (self.ticks, self.rounds):
             await self._after_row(self._newest)
         return not self._over
 

@@ -393,3 +393,18 @@ async def test_rows_that_are_still_to_be_scored_are_not_forgotten(log):
     await PredictWorker(options(history="10m"), [diary.Keeper], late, host="inline").run()
     assert ScoreWorker(options(history="10m"), late).step() == whole.scores()
     assert len(late.rows()) > 100
+
+
+async def test_nobody_is_told_of_a_row_while_none_comes():
+    told, clock = [], VirtualClock(T0)
+
+    async def after_row(time: datetime) -> None:
+        told.append(time)
+
+    feed = Scripted(clock, [coming(59, 1), coming(60, 2)], T0 + 90 * MINUTE, has_past=True)
+    worker = PredictWorker(
+        diaries(), [diary.Keeper], MemoryStore(), feed=feed, host="inline", clock=clock, after_row=after_row
+    )
+    async with clock.moving():
+        await worker.run()
+    assert told == [T0 + 59 * MINUTE, T0 + 60 * MINUTE]
