@@ -86,6 +86,8 @@ if TYPE_CHECKING:
     from crunch_game.outcomes import Round as Round
     from crunch_game.outcomes import Status as Status
     from crunch_game.policy import Policy as Policy
+    from crunch_game.ranking import Leaderboard as Leaderboard
+    from crunch_game.ranking import Standing as Standing
     from crunch_game.rosters import DirectoryRoster as DirectoryRoster
     from crunch_game.rosters import RemoteRoster as RemoteRoster
     from crunch_game.rosters import Roster as Roster
@@ -95,10 +97,8 @@ if TYPE_CHECKING:
     from crunch_game.sandbox import Sandbox as Sandbox
     from crunch_game.scoring import CRPS as CRPS
     from crunch_game.scoring import Density as Density
-    from crunch_game.scoring import Leaderboard as Leaderboard
     from crunch_game.scoring import LogScore as LogScore
     from crunch_game.scoring import Scorer as Scorer
-    from crunch_game.scoring import Standing as Standing
     from crunch_game.storage import MemoryStore as MemoryStore
     from crunch_game.storage import ModelRecord as ModelRecord
     from crunch_game.storage import Prediction as Prediction

@@ -22,7 +22,7 @@ from crunch_game.feeds.base import Feed, Row
 from crunch_game.loading import Loader
 from crunch_game.models import Model
 from crunch_game.policy import Policy
-from crunch_game.scoring import Leaderboard, Missing, Standing
+from crunch_game.ranking import Leaderboard, Missing, Standing
 from crunch_game.scoring.base import ScoreFunction, Scorer
 from crunch_game.storage.base import Prediction
 

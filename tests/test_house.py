@@ -26,6 +26,7 @@ FLOORS = [
     {"policy", "models", "events"},
     {"_importing", "loading"},
     {"feeds", "storage", "scoring", "datasets"},
+    {"ranking"},
     {"game", "_asks", "_slots"},
     {"hosts", "rosters"},
     {"crunchdao"},

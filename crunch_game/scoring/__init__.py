@@ -1,6 +1,6 @@
-"""From an answer and the truth to a number: densities, scoring rules, and the leaderboard made of the scores.
+"""From an answer and the truth to a number: answers as types, and the rules that score them.
 
-`base` has the Protocol of a scorer.
+`base` has the Protocols of a rule and of a scorer.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 from crunch_game._public import lazy_face
 
 if TYPE_CHECKING:
-    from crunch_game.scoring._densities import Component as Component
-    from crunch_game.scoring._densities import Density as Density
-    from crunch_game.scoring._densities import Mixture as Mixture
-    from crunch_game.scoring._densities import Normal as Normal
-    from crunch_game.scoring._densities import Scipy as Scipy
-    from crunch_game.scoring._densities import as_normal_mixture as as_normal_mixture
-    from crunch_game.scoring._densities import mixture as mixture
-    from crunch_game.scoring._densities import normal as normal
-    from crunch_game.scoring._leaderboard import Leaderboard as Leaderboard
-    from crunch_game.scoring._leaderboard import Missing as Missing
-    from crunch_game.scoring._leaderboard import Standing as Standing
-    from crunch_game.scoring._rules import CRPS as CRPS
-    from crunch_game.scoring._rules import LogScore as LogScore
+    from crunch_game.scoring.answers import Component as Component
+    from crunch_game.scoring.answers import Density as Density
+    from crunch_game.scoring.answers import Mixture as Mixture
+    from crunch_game.scoring.answers import Normal as Normal
+    from crunch_game.scoring.answers import Scipy as Scipy
+    from crunch_game.scoring.answers import as_normal_mixture as as_normal_mixture
+    from crunch_game.scoring.answers import mixture as mixture
+    from crunch_game.scoring.answers import normal as normal
+    from crunch_game.scoring.base import AnsweredRound as AnsweredRound
     from crunch_game.scoring.base import BatchScorer as BatchScorer
+    from crunch_game.scoring.base import Rule as Rule
     from crunch_game.scoring.base import ScoreFunction as ScoreFunction
     from crunch_game.scoring.base import Scorer as Scorer
+    from crunch_game.scoring.base import Unit as Unit
+    from crunch_game.scoring.rules import CRPS as CRPS
+    from crunch_game.scoring.rules import LogScore as LogScore
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

@@ -33,6 +33,8 @@ class Prediction:
         elapsed: Seconds that the model took.
         asked_at: When it was asked, by the wall clock; aware, UTC. None in stores of before 0.3.
         seen: The time of the newest row that models had been told then; None if there was none, or is not known.
+        excused: Whether the lack of an answer is nobody's absence: the model was still being loaded, the host or the
+            game was at fault, or the machine had no processor for it.
     """
 
     model_id: str
@@ -48,6 +50,7 @@ class Prediction:
     elapsed: float = 0.0
     asked_at: datetime | None = None
     seen: datetime | None = None
+    excused: bool = False
 
 
 @record
@@ -55,9 +58,13 @@ class Score:
     """The score of one prediction, which is identified by `(model_id, key, at)`.
 
     Attributes:
-        value: The score, finite; None if the prediction was set aside.
+        value: The score, finite, by the game's first metric; None if there is none.
         outcome: What really happened, of types that JSON has.
-        reason: Why it was set aside, or None.
+        reason: Why there is no score, or None.
+        unscorable: Whether the rule could not score this answer, though it could score others of its round, so that it
+            counts as the worst. If neither this nor a value is there, the prediction was set aside: it counts for
+            nobody.
+        metrics: The score by each metric, where the game has several; None where that metric's rule could not score it.
     """
 
     model_id: str
@@ -67,6 +74,8 @@ class Score:
     value: float | None
     outcome: Any = None
     reason: str | None = None
+    unscorable: bool = False
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @record

@@ -16,7 +16,7 @@ from crunch_game.errors import UsageError
 from crunch_game.events import TROUBLE, GameEvent
 from crunch_game.feeds.base import FEED_TROUBLE, Feed, FeedEvent
 from crunch_game.game import Game, checked_feed
-from crunch_game.scoring import Standing
+from crunch_game.ranking import Standing
 from crunch_game.storage import MemoryStore
 from crunch_game.storage.base import Store
 

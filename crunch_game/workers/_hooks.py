@@ -17,7 +17,7 @@ from crunch_game.faults import describe_exception
 from crunch_game.feeds.base import Row
 from crunch_game.game import Game
 from crunch_game.models import Model
-from crunch_game.scoring import Standing
+from crunch_game.ranking import Standing
 from crunch_game.storage import encode as as_stored
 
 

@@ -20,8 +20,8 @@ from crunch_game.events import PredictionsSetAside, RoundsMissed
 from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
 from crunch_game.hosts.base import Host
+from crunch_game.ranking import Standing
 from crunch_game.runner import Models
-from crunch_game.scoring import Standing
 from crunch_game.storage.base import ModelRecord, Score, Store
 from crunch_game.workers._answers import Answered, Answers, RepeatedFault, shown
 from crunch_game.workers._base import Listener, Standings, beside, feed_of, safely, store_of

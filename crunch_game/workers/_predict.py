@@ -20,8 +20,8 @@ from crunch_game.game import Game
 from crunch_game.hosts.base import Host
 from crunch_game.hosts.process.engine import loop_caller
 from crunch_game.policy import State
+from crunch_game.ranking import Standing
 from crunch_game.runner import ModelRunner, Models
-from crunch_game.scoring import Standing
 from crunch_game.storage.base import Arrival, Store
 from crunch_game.workers._arriving import closing
 from crunch_game.workers._base import Listener, claim, feed_of, safely

@@ -18,7 +18,7 @@ from crunch_game.events import HookFailed
 from crunch_game.faults import describe_exception
 from crunch_game.feeds import History
 from crunch_game.game import Game
-from crunch_game.scoring import Standing
+from crunch_game.ranking import Standing
 from crunch_game.scoring.base import BatchScorer
 from crunch_game.storage import encode
 from crunch_game.storage.base import Prediction, Score, Store

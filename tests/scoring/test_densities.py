@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 import crunch_game.scoring
 from crunch_game.scoring import Density, as_normal_mixture, mixture, normal
-from crunch_game.scoring._densities import MAX_COMPONENTS
+from crunch_game.scoring.answers._densities import MAX_COMPONENTS
 
 answers: TypeAdapter[list[Density]] = TypeAdapter(list[Density])
 
@@ -204,7 +204,7 @@ def test_a_model_process_needs_next_to_nothing_for_densities() -> None:
     heavy = {"pydantic", "pydantic_core", "numpy", "scipy", "scoringrules", "msgspec", "sqlalchemy"}
     assert not heavy & loaded_by("import crunch_game.scoring")
     assert not heavy & loaded_by("from crunch_game.scoring import Density, normal; normal(0, 1)")
-    assert not heavy & loaded_by("from crunch_game.scoring import CRPS, LogScore, Leaderboard; CRPS(), LogScore()")
+    assert not heavy & loaded_by("from crunch_game.scoring import CRPS, LogScore; CRPS(), LogScore()")
 
 
 def test_every_public_name_is_there_and_no_other() -> None:

@@ -18,7 +18,7 @@ from crunch_game import (
     TrackerBase,
     open_store,
 )
-from crunch_game.scoring import Leaderboard
+from crunch_game.ranking import Leaderboard
 from crunch_game.sources import Source
 
 

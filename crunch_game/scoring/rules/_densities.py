@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from crunch_game._public import public
 from crunch_game.errors import MissingExtra
-from crunch_game.scoring._densities import as_normal_mixture
+from crunch_game.scoring.answers import as_normal_mixture
 from crunch_game.storage.base import Prediction
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from crunch_game import Prediction, Status
 from crunch_game.errors import GameError
-from crunch_game.scoring import Leaderboard, Standing
+from crunch_game.ranking import Leaderboard, Standing
 from crunch_game.storage.base import Score
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)

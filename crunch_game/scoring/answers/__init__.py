@@ -1,0 +1,22 @@
+"""Answers as types: what a model may return, checked by its annotation, and what can be asked of each.
+
+Every model's process imports this room, so nothing heavy is imported before it is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crunch_game._public import lazy_face
+
+if TYPE_CHECKING:
+    from crunch_game.scoring.answers._densities import Component as Component
+    from crunch_game.scoring.answers._densities import Density as Density
+    from crunch_game.scoring.answers._densities import Mixture as Mixture
+    from crunch_game.scoring.answers._densities import Normal as Normal
+    from crunch_game.scoring.answers._densities import Scipy as Scipy
+    from crunch_game.scoring.answers._densities import as_normal_mixture as as_normal_mixture
+    from crunch_game.scoring.answers._densities import mixture as mixture
+    from crunch_game.scoring.answers._densities import normal as normal
+else:
+    __getattr__, __dir__, __all__ = lazy_face(__name__)

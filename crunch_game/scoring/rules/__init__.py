@@ -1,0 +1,13 @@
+"""Scoring rules: one round's answers and the truth, as arrays, become one number for each answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crunch_game._public import lazy_face
+
+if TYPE_CHECKING:
+    from crunch_game.scoring.rules._densities import CRPS as CRPS
+    from crunch_game.scoring.rules._densities import LogScore as LogScore
+else:
+    __getattr__, __dir__, __all__ = lazy_face(__name__)
