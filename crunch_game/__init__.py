@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     from crunch_game.ranking import Leaderboard as Leaderboard
     from crunch_game.ranking import RoundInfo as RoundInfo
     from crunch_game.ranking import Standing as Standing
+    from crunch_game.resolving import Never as Never
     from crunch_game.rosters import DirectoryRoster as DirectoryRoster
     from crunch_game.rosters import RemoteRoster as RemoteRoster
     from crunch_game.rosters import Roster as Roster
