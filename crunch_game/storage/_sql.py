@@ -212,13 +212,13 @@ class SQLStore(Store):
 
     def rounds(self, since: datetime | None = None) -> Iterator[tuple[ScoredRound, list[KeptScore]]]:
         """Yield the scored rounds that resolve at or after `since`, oldest first, each with its scores."""
-        scores = tables.scores
-        found = select(*tables.kept_score_columns).order_by(scores.c.resolves_at, scores.c.at, scores.c.key)
+        columns = tables.scores.c
+        query = select(*tables.kept_score_columns).order_by(columns.resolves_at, columns.at, columns.key)
         if since is not None:
-            found = found.where(scores.c.resolves_at >= codec.microseconds(since))
+            query = query.where(columns.resolves_at >= codec.microseconds(since))
         with self._reading() as connection:
             rounds = connection.execute(_resolving(select(*tables.round_columns), tables.rounds, since)).all()
-            rows = connection.execution_options(yield_per=10_000).execute(found)
+            rows = connection.execution_options(yield_per=10_000).execute(query)
             groups = groupby(rows, key=itemgetter(0, 1, 2))
             due, of_round = next(groups, _NO_MORE)
             for packed in rounds:
