@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from crunch_game._public import lazy_face
 
 if TYPE_CHECKING:
+    from crunch_game.scoring.answers import FAMILIES as FAMILIES
     from crunch_game.scoring.answers import Component as Component
     from crunch_game.scoring.answers import Density as Density
+    from crunch_game.scoring.answers import Family as Family
     from crunch_game.scoring.answers import Mixture as Mixture
     from crunch_game.scoring.answers import Normal as Normal
     from crunch_game.scoring.answers import Scipy as Scipy

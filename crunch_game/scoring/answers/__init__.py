@@ -18,5 +18,9 @@ if TYPE_CHECKING:
     from crunch_game.scoring.answers._densities import as_normal_mixture as as_normal_mixture
     from crunch_game.scoring.answers._densities import mixture as mixture
     from crunch_game.scoring.answers._densities import normal as normal
+    from crunch_game.scoring.answers._families import FAMILIES as FAMILIES
+    from crunch_game.scoring.answers._families import LARGEST as LARGEST
+    from crunch_game.scoring.answers._families import SMALLEST_SCALE as SMALLEST_SCALE
+    from crunch_game.scoring.answers._families import Family as Family
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)
