@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from crunch_game._public import lazy_face
 
 if TYPE_CHECKING:
+    from crunch_game.ranking._copies import Copy as Copy
+    from crunch_game.ranking._copies import find_copies as find_copies
     from crunch_game.ranking._leaderboard import Leaderboard as Leaderboard
     from crunch_game.ranking._leaderboard import Missing as Missing
     from crunch_game.ranking._leaderboard import Standing as Standing
