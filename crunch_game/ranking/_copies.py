@@ -303,7 +303,9 @@ def _judged(played: _Field, pair: _Pair, near: Mapping[_Round, float], share: fl
             if hits >= share * count:
                 rounds, near_rounds = count, hits
     shared = [moment for moment in telling[:rounds] if moment in near]
-    if len({played.rounds[moment][pair.model].roughly() for moment in shared}) < least:
+    own = {played.rounds[moment][pair.model].roughly() for moment in shared}
+    theirs = {played.rounds[there[moment] or moment][pair.of].roughly() for moment in shared}
+    if max(len(own), len(theirs)) < least:  # who leaps about in between has great moves, and so few answers
         return None
     distance = median(near[moment] for moment in shared)
     return Copy(pair.model, pair.of, near_rounds / rounds, distance, telling[rounds - 1][0], rounds, pair.late)

@@ -102,7 +102,7 @@ def _components(density: dict[str, Any]) -> list[_Part] | None:
     if math.fsum(part.weight for part in kept) < 0.5:  # of many equal ones none can be neglected
         kept = found
     total = math.fsum(part.weight for part in kept)
-    return sorted(_Part(weight / total, *rest) for weight, *rest in kept)
+    return sorted(_Part(part.weight / total, part.family, part.loc, part.scale, part.others) for part in kept)
 
 
 def _shares(components: Any) -> list[tuple[float, Any]] | None:

@@ -187,6 +187,23 @@ def test_rounds_in_which_one_does_not_answer_are_nobodys():
     assert named(answered("ada", gaps), answered("eve", ORIGINAL)) == [("eve", "ada")]
 
 
+def test_who_repeats_itself_between_what_it_takes_is_a_copy():
+    """Only what has moved tells."""
+    taken = [ORIGINAL[hour - hour % 4] if hour % 4 < 2 else normal(0.0, 0.5) for hour in range(ROUNDS)]
+
+    assert named(answered("ada", ORIGINAL), answered("eve", taken), share=0.45) == [("eve", "ada")]
+    kept = [ORIGINAL[hour] if hour % 4 == 0 else None for hour in range(ROUNDS)]
+    held = [each for answer in kept[::4] for each in [answer] * 4]
+    assert named(answered("ada", ORIGINAL), answered("eve", held)) == [("eve", "ada")]
+
+
+def test_a_copy_of_what_is_nearly_beyond_floats_is_named():
+    chance = random.Random(9)
+    huge = [chance.uniform(-1, 1) * 1.7e308 for _ in range(ROUNDS)]
+
+    assert named(answered("ada", huge), answered("eve", huge), answered("bob", huge[::-1])) == [("eve", "ada")]
+
+
 def test_only_some_keys_may_have_the_copy_and_then_more_of_them_tell():
     field = [
         answered("ada", ORIGINAL, key="BTC"),
@@ -250,6 +267,14 @@ def test_honest_models_that_follow_the_same_price_are_no_copies():
     assert named(*field) == []
 
 
+def test_who_is_wild_half_of_the_time_is_no_copy_in_the_other_half():
+    """Its own moves would make everybody near."""
+    chance = random.Random(2)
+    wild = [level if hour % 2 else chance.uniform(-1e3, 1e3) for hour, level in enumerate(levels(2))]
+
+    assert named(answered("ada", levels(1)), answered("bob", wild), share=0.4) == []
+
+
 def test_200_honest_models_are_no_copies():
     assert named(*[answered(f"m{number}", densities(number)) for number in range(200)]) == []
 
@@ -282,6 +307,9 @@ def test_a_benchmark_is_always_first_and_never_a_copy():
     field = answered("ada", ORIGINAL), answered("climatology", ORIGINAL[20:], first=20), answered("bob", ORIGINAL)
 
     assert named(*field, benchmarks=["climatology"]) == [("ada", "climatology"), ("bob", "climatology")]
+    late = answered("climatology", [normal(0, 1.0), *ORIGINAL])
+    assert named(field[0], late) == [("climatology", "ada")]
+    assert named(field[0], late, benchmarks=["climatology"]) == []
 
 
 def test_a_copy_of_a_copy_is_named_though_it_has_drifted():
