@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from crunch_game._public import lazy_face
 
 if TYPE_CHECKING:
+    from crunch_game.scoring._lifting import LiftedScorer as LiftedScorer
+    from crunch_game.scoring._lifting import lift as lift
     from crunch_game.scoring.answers import Component as Component
     from crunch_game.scoring.answers import Density as Density
     from crunch_game.scoring.answers import Mixture as Mixture
