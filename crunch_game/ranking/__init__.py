@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 from crunch_game._public import lazy_face
 
 if TYPE_CHECKING:
-    from crunch_game.ranking._board import DEFAULT_WINDOWS as DEFAULT_WINDOWS
     from crunch_game.ranking._board import Board as Board
+    from crunch_game.ranking._board import DEFAULT_WINDOWS as DEFAULT_WINDOWS
     from crunch_game.ranking._board import Last as Last
     from crunch_game.ranking._board import Metric as Metric
     from crunch_game.ranking._board import Missing as Missing
     from crunch_game.ranking._board import RoundInfo as RoundInfo
     from crunch_game.ranking._boards import Boards as Boards
+    from crunch_game.ranking._copies import Copy as Copy
+    from crunch_game.ranking._copies import find_copies as find_copies
     from crunch_game.ranking._leaderboard import Leaderboard as Leaderboard
     from crunch_game.ranking._rounds import BoardNote as BoardNote
     from crunch_game.ranking._rounds import BoardRound as BoardRound
