@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from crunch_game._public import lazy_face
 
 if TYPE_CHECKING:
-    from crunch_game.ranking._board import Board as Board
     from crunch_game.ranking._board import DEFAULT_WINDOWS as DEFAULT_WINDOWS
+    from crunch_game.ranking._board import Board as Board
     from crunch_game.ranking._board import Last as Last
     from crunch_game.ranking._board import Metric as Metric
     from crunch_game.ranking._board import Missing as Missing
