@@ -29,7 +29,7 @@ def kept():
 def test_every_board_is_shown_with_its_name(command, kept):
     shown = command("leaderboard", "--store", kept).stdout
 
-    for text in ("walk, as of 2024-01-03", "UTC: near", "UTC: far", "day ▾", "week ▾", " %", "mean score"):
+    for text in ("walk, as of 2024-01-03", "UTC: near", "UTC: far", "day ▾", "week ▾", "%", "mean score"):
         assert text in shown
 
 
