@@ -55,7 +55,7 @@ def changed(density: Any, **params: Any) -> Any:
         T,
         {"type": "scipy", "name": "norm", "params": {}},
         {"type": "builtin", "name": "gamma", "params": {"a": 2.0, "loc": 0.0, "scale": 1e-300}},
-        {"type": "scipy", "name": "beta", "params": {"a": 0.01, "b": 1e6, "scale": 1e300}},
+        {"type": "scipy", "name": "beta", "params": {"a": 0.1, "b": 1e6, "scale": 1e300}},
         {"type": "scipy", "name": "uniform", "params": {"loc": -1e300}},
         mixed((5e8, NORMAL), (5e8, NORMAL)),
         mixed((1, NORMAL), (0, T)),
