@@ -99,8 +99,8 @@ def _stirling(a: float) -> float:
 
 def _log_deviance(r: Array) -> Array:
     """log r − (r − 1), which is of second order near 1."""
-    beyond = r - 1
-    return np.where(np.abs(beyond) < 0.5, np.log1p(beyond), np.log(r)) - beyond
+    deviance: Array = np.log(r) - (r - 1)
+    return deviance
 
 
 def _gamma_logpdf(z: Array, a: float) -> Array:

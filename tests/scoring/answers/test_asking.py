@@ -113,6 +113,14 @@ def test_at_an_edge_of_its_support_a_density_has_its_limit(made: Density, edge: 
     assert pdf(made, edge) == pytest.approx(expected)
 
 
+def test_a_distribution_begins_and_ends_where_its_components_do() -> None:
+    bounded = mixture([(1, density("uniform", loc=-1)), (1e-30, density("beta", a=2, b=9, loc=1, scale=3))])
+    assert quantile(bounded, [0, 1]).tolist() == [-1, 4]
+    assert quantile(mixture([(1, bounded), (1, density("expon"))]), [0, 1]).tolist() == [-1, math.inf]
+    # Nearly all of it is within 1e-16 of the end, which (x - loc) / scale misses by that.
+    assert cdf(density("beta", a=1, b=0.25, loc=0.0625, scale=0.01), 0.0625 + 0.01) == 1
+
+
 @given(blends, st.lists(st.floats(allow_nan=False), min_size=2, max_size=20))
 def test_a_distribution_function_rises_from_0_to_1(answer: Density, places: list[float]) -> None:
     x = np.sort(places)
@@ -232,6 +240,7 @@ def test_paths_are_asked_step_by_step_and_drawn_whole() -> None:
     drawn = sample(paths, (5, 3), np.random.default_rng(2))
     assert drawn.shape == (5, 3, 2)
     assert (drawn[..., 1] == 10 * drawn[..., 0]).all()
+    assert set(drawn[..., 0].ravel()) == {1, 2, 3, 4}
 
 
 def test_an_event_happens_or_does_not() -> None:
@@ -249,6 +258,9 @@ def test_categories_are_numbered_or_named() -> None:
     assert pdf(numbered, [0, 1, 2, 5, 0.5], kind="categories").tolist() == [0.1, 0, 0.6, 0, 0]
     assert cdf(numbered, [-1, 0, 1.5, 2, 3], kind="categories") == pytest.approx([0, 0.1, 0.1, 0.7, 1])
     assert quantile(numbered, [0, 0.1, 0.2, 0.9, 1], kind="categories").tolist() == [0, 0, 2, 3, 3]
+    tenths = [0.1] * 10 + [0.0]  # whose sum, step by step, is less than 1
+    assert cdf(tenths, 9, kind="categories") == 1
+    assert quantile(tenths, 1, kind="categories") == 9
     named = {"no": 0.75, "yes": 0.2500001}
     assert pdf(named, "yes") == pytest.approx(0.25)
     assert pdf(named, ["yes", "no", "perhaps"]) == pytest.approx([0.25, 0.75, 0])
