@@ -52,14 +52,14 @@ def smallest(reached: Callable[[Array], NDArray[np.bool_]], least: Array, most: 
         least: Where to begin.
         most: Where to end; of the same shape.
     """
-    low, high = _ordinal(least), _ordinal(most)
+    low, high = _ordinal(least) - 1, _ordinal(most)  # taken to be false at low, and true at high
     while True:
         middle = (low >> 1) + (high >> 1) + (low & high & 1)
-        if (middle >= high).all() or (middle == low).all():
-            break
-        is_there = reached(_double(middle))
+        between = middle > low  # else this one has been found, though others have not
+        if not between.any():
+            return _double(high)
+        is_there = reached(_double(middle)) & between
         low, high = np.where(is_there, low, middle), np.where(is_there, middle, high)
-    return np.where(reached(least), least, _double(high))
 
 
 def _ordinal(x: Array) -> NDArray[np.int64]:

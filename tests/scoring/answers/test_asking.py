@@ -116,6 +116,7 @@ def test_at_an_edge_of_its_support_a_density_has_its_limit(made: Density, edge: 
 def test_a_distribution_begins_and_ends_where_its_components_do() -> None:
     bounded = mixture([(1, density("uniform", loc=-1)), (1e-30, density("beta", a=2, b=9, loc=1, scale=3))])
     assert quantile(bounded, [0, 1]).tolist() == [-1, 4]
+    assert quantile(bounded, 0) == -1
     assert quantile(mixture([(1, bounded), (1, density("expon"))]), [0, 1]).tolist() == [-1, math.inf]
     # Nearly all of it is within 1e-16 of the end, which (x - loc) / scale misses by that.
     assert cdf(density("beta", a=1, b=0.25, loc=0.0625, scale=0.01), 0.0625 + 0.01) == 1
