@@ -11,13 +11,18 @@ from crunch_game._public import lazy_face
 
 if TYPE_CHECKING:
     from crunch_game.scoring.answers import FAMILIES as FAMILIES
+    from crunch_game.scoring.answers import Builtin as Builtin
     from crunch_game.scoring.answers import Component as Component
     from crunch_game.scoring.answers import Density as Density
+    from crunch_game.scoring.answers import Families as Families
     from crunch_game.scoring.answers import Family as Family
     from crunch_game.scoring.answers import Mixture as Mixture
     from crunch_game.scoring.answers import Normal as Normal
+    from crunch_game.scoring.answers import Part as Part
     from crunch_game.scoring.answers import Scipy as Scipy
+    from crunch_game.scoring.answers import as_components as as_components
     from crunch_game.scoring.answers import as_normal_mixture as as_normal_mixture
+    from crunch_game.scoring.answers import density as density
     from crunch_game.scoring.answers import mixture as mixture
     from crunch_game.scoring.answers import normal as normal
     from crunch_game.scoring.base import AnsweredRound as AnsweredRound

@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING
 from crunch_game._public import lazy_face
 
 if TYPE_CHECKING:
+    from crunch_game.scoring.answers._densities import Builtin as Builtin
     from crunch_game.scoring.answers._densities import Component as Component
     from crunch_game.scoring.answers._densities import Density as Density
     from crunch_game.scoring.answers._densities import Mixture as Mixture
     from crunch_game.scoring.answers._densities import Normal as Normal
+    from crunch_game.scoring.answers._densities import Part as Part
     from crunch_game.scoring.answers._densities import Scipy as Scipy
+    from crunch_game.scoring.answers._densities import as_components as as_components
     from crunch_game.scoring.answers._densities import as_normal_mixture as as_normal_mixture
+    from crunch_game.scoring.answers._densities import density as density
     from crunch_game.scoring.answers._densities import mixture as mixture
     from crunch_game.scoring.answers._densities import normal as normal
+    from crunch_game.scoring.answers._density_schemas import MAX_COMPONENTS as MAX_COMPONENTS
+    from crunch_game.scoring.answers._density_schemas import Families as Families
     from crunch_game.scoring.answers._families import FAMILIES as FAMILIES
     from crunch_game.scoring.answers._families import LARGEST as LARGEST
     from crunch_game.scoring.answers._families import SMALLEST_SCALE as SMALLEST_SCALE
