@@ -14,7 +14,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from crunch_game._public import public
-from crunch_game.scoring.rules._libraries import Array, np, special
+from crunch_game.scoring.rules.formulas._libraries import Array, np, special
 
 _AT_A_TIME = 1 << 14
 """Numbers in one intermediate array: it stays in the processor's cache, and a large batch needs little memory."""
@@ -44,9 +44,9 @@ def crps_normal_mixture(outcomes: ArrayLike, weights: ArrayLike, locs: ArrayLike
         Shape (n,). NaN where something is not finite or a scale is not positive.
     """
     y = np.asarray(outcomes, dtype=np.float64)
-    w, s = np.asarray(weights, dtype=np.float64).T, np.asarray(scales, dtype=np.float64).T
     # Component by component, so that what belongs together in an operation lies together.
-    u = np.asarray(locs, dtype=np.float64).T - y
+    w, u, s = (np.ascontiguousarray(np.asarray(each, dtype=np.float64).T) for each in (weights, locs, scales))
+    u -= y
     found = np.empty(len(y))
     rows = max(1, _AT_A_TIME // max(1, len(u) * (len(u) - 1) // 2))
     with np.errstate(all="ignore"):
@@ -59,6 +59,8 @@ def crps_normal_mixture(outcomes: ArrayLike, weights: ArrayLike, locs: ArrayLike
 
 def _crps(w: Array, u: Array, s: Array) -> Array:
     """The scores (n,) of the outcome 0 under means u, all (components, n)."""
+    if u.shape[1] == 1:  # one column is summed in another order than that of several: a score depends on no other
+        return _crps(*(np.repeat(each, 2, axis=1) for each in (w, u, s)))[:1]
     if len(u) == 1:
         return _absolute(u[0], s[0]) - s[0] / math.sqrt(math.pi)  # type: ignore[no-any-return]
     distance: Array = (w * _absolute(u, s)).sum(axis=0)

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from crunch_game.scoring.rules._libraries import Array, np, special
+from crunch_game.scoring.rules.formulas._libraries import Array, np, special
 
 __all__ = ["FORMULAS", "Formulas"]
 
