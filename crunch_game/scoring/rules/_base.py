@@ -29,7 +29,8 @@ class StepwiseRule:
         source: The paper.
         higher_is_better: The direction.
         unit: As a Rule has it.
-        strictly_proper: Whether the truth is the only best report.
+        strictly_proper: Whether the truth, of what is asked (a density, or only its quantiles, mean or median), is the
+            only best report.
         takes: The kinds of answer: of "density", "quantiles", "samples", "paths", "probability", "categories", "point".
     """
 
