@@ -76,8 +76,10 @@ class LogScore(DensityRule):
         return None
 
     def _refused_normals(self, group: Normals) -> dict[int, ValueError]:
+        from crunch_game.scoring.rules.formulas import np
+
         narrow = (group.scales < self.least_scale) & (group.weights > 0)
-        rows = (row for row, is_narrow in enumerate(narrow.any(axis=1).tolist()) if is_narrow)
+        rows = np.flatnonzero(narrow.any(axis=1)).tolist()
         return {row: self._too_narrow(group.scales[row][narrow[row]][0].item()) for row in rows}
 
     def _too_narrow(self, scale: float) -> ValueError:
