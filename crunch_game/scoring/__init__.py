@@ -49,6 +49,15 @@ if TYPE_CHECKING:
     from crunch_game.scoring.base import Scorer as Scorer
     from crunch_game.scoring.base import Unit as Unit
     from crunch_game.scoring.rules import CRPS as CRPS
+    from crunch_game.scoring.rules import AbsoluteError as AbsoluteError
+    from crunch_game.scoring.rules import Brier as Brier
+    from crunch_game.scoring.rules import Energy as Energy
     from crunch_game.scoring.rules import LogScore as LogScore
+    from crunch_game.scoring.rules import Pinball as Pinball
+    from crunch_game.scoring.rules import RankedProbability as RankedProbability
+    from crunch_game.scoring.rules import SquaredError as SquaredError
+    from crunch_game.scoring.rules import StepwiseRule as StepwiseRule
+    from crunch_game.scoring.rules import WeightedInterval as WeightedInterval
+    from crunch_game.scoring.rules import crps_normal_mixture as crps_normal_mixture
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

@@ -353,5 +353,5 @@ def test_the_page_about_answers_has_every_family() -> None:
 def test_every_public_name_is_there_and_no_other() -> None:
     for name in crunch_game.scoring.__all__:
         assert getattr(crunch_game.scoring, name) is not None
-    with pytest.raises(AttributeError, match=r"has no attribute 'Brier'"):
-        crunch_game.scoring.Brier  # noqa: B018
+    with pytest.raises(AttributeError, match=r"has no attribute 'Briar'"):
+        crunch_game.scoring.Briar  # noqa: B018
