@@ -10,6 +10,13 @@ from typing import TYPE_CHECKING
 from crunch_game._public import lazy_face
 
 if TYPE_CHECKING:
+    from crunch_game.scoring._field import Absent as Absent
+    from crunch_game.scoring._field import BestOneWorstZero as BestOneWorstZero
+    from crunch_game.scoring._field import Bounded as Bounded
+    from crunch_game.scoring._field import Field as Field
+    from crunch_game.scoring._field import FieldStep as FieldStep
+    from crunch_game.scoring._field import InField as InField
+    from crunch_game.scoring._field import MinusBest as MinusBest
     from crunch_game.scoring.answers import FAMILIES as FAMILIES
     from crunch_game.scoring.answers import Component as Component
     from crunch_game.scoring.answers import Density as Density
