@@ -17,6 +17,7 @@ from crunch_game._public import record
 from crunch_game.contract import Contract, Mismatch
 from crunch_game.errors import ContractError
 from crunch_game.events import FieldFault
+from crunch_game.faults import describe_exception
 from crunch_game.hosts.base import Asked, BatchHost, Call, Host, Instance, Reply
 from crunch_game.lineup import Observer, Player, Verdict
 from crunch_game.models import Model
@@ -43,6 +44,7 @@ class MethodCall:
         timeout: Seconds that every model has; the policy's budget unless given.
         per_model: Gives a model's further keyword arguments.
         key: What strikes are counted under; the method's name unless given.
+        check: Called with each answer that fits the contract; a ValueError says why the answer is INVALID all the same.
     """
 
     method: str
@@ -51,6 +53,7 @@ class MethodCall:
     timeout: float | None = None
     per_model: PerModel | None = None
     key: str | None = None
+    check: Callable[[Any], object] | None = None
 
 
 def checked(asked: MethodCall, players: Iterable[Player], contract: Contract, policy: Policy) -> tuple[Call, Players]:
@@ -70,7 +73,7 @@ def checked(asked: MethodCall, players: Iterable[Player], contract: Contract, po
         player: method.extra(asked.args, asked.kwargs, per_model(player.model)) if per_model is not None else None
         for player in players
     }
-    return Call(method, args, kwargs, timeout or policy.budget(name), asked.key), extras
+    return Call(method, args, kwargs, timeout or policy.budget(name), asked.key, asked.check), extras
 
 
 async def play(
@@ -216,6 +219,7 @@ class _Tally:
 
     def __init__(self, call: Call, policy: Policy) -> None:
         self._method, self._budget, self._read = call.method.name, call.timeout, call.method.read
+        self._check = call.check
         self._counted_as = call.counted_as
         self._policy = policy
         self._asked: dict[Instance, _Asked] = {}
@@ -249,9 +253,11 @@ class _Tally:
         if trigger is ANSWERED:
             try:
                 value = self._read(value)
-            except Mismatch as error:
+                if self._check is not None:
+                    self._check(value)
+            except Exception as error:  # noqa: BLE001 - the check is the author's
                 trigger, value = Trigger.INVALID, None
-                fault = Fault("invalid", f"the answer does not fit {self._method}'s contract: {error}")
+                fault = Fault("invalid", self._why_invalid(error))
         if player.instance is not instance:
             return self._end_afar(instance, player, deployment_id, Reply(trigger, value, fault, elapsed))
         before = player.health
@@ -261,9 +267,13 @@ class _Tally:
             self._succeeded += 1
         else:
             self._ended.append(_Ended(player, before, step, fault))
-        return Outcome(
-            player.model.id, deployment_id, self._method, status or Status.SKIPPED, value, fault, elapsed, self._budget
-        )
+        return self._outcome(player, deployment_id, status or Status.SKIPPED, value, fault, elapsed)
+
+    def _why_invalid(self, error: Exception) -> str:
+        if isinstance(error, Mismatch):
+            return f"the answer does not fit {self._method}'s contract: {error}"
+        what = error if isinstance(error, ValueError) else describe_exception(error)
+        return f"the answer of {self._method} cannot be scored: {what}"
 
     def _end_afar(self, instance: Instance, player: Player, deployment_id: str, reply: Reply) -> Outcome:
         """The outcome of an instance that was replaced or ended while it was asked; it counts for nobody."""
@@ -279,7 +289,10 @@ class _Tally:
     def _outcome(
         self, player: Player, deployment_id: str, status: Status, value: Any, fault: Fault | None, elapsed: float
     ) -> Outcome:
-        return Outcome(player.model.id, deployment_id, self._method, status, value, fault, elapsed, self._budget)
+        excused = status is Status.SKIPPED and player.health.excuses
+        return Outcome(
+            player.model.id, deployment_id, self._method, status, value, fault, elapsed, self._budget, excused
+        )
 
     def settle(self) -> tuple[list[Verdict], FieldFault | None]:
         """Count the strikes, unless the game is at fault; what the new states ask for, and that fault."""

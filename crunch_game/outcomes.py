@@ -64,6 +64,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
         elapsed: Seconds from the moment when its budget began to the answer; 0 when it was not called. A budget begins
             with the round or, while the model is at an earlier call that is within its own budget, after that call.
         budget: Seconds that the model had.
+        excused: Whether it was not called through no doing of its own: it is being loaded for the first time, or
+            started again since its host lost it, or it was replaced meanwhile.
     """
 
     model_id: str
@@ -74,6 +76,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     error: Fault | None
     elapsed: float
     budget: float
+    excused: bool = False
 
     def raise_for_status(self) -> None:
         """Raise the ModelError that belongs to the status; do nothing when it is OK."""

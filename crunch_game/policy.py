@@ -261,6 +261,7 @@ class Health(msgspec.Struct, frozen=True, gc=False):
         deaths: How often it died lately; the next restart waits the longer for it.
         loaded: Seconds on the runner's clock at which the instance became ready, or None.
         strike_epoch: Grows whenever the strikes are wiped off: a call from an earlier epoch counts no more.
+        lost: Whether it is being restarted since its host lost it, and did not die of its own.
     """
 
     state: State = State.JOINING
@@ -270,6 +271,18 @@ class Health(msgspec.Struct, frozen=True, gc=False):
     deaths: int = 0
     loaded: float | None = None
     strike_epoch: int = 0
+    lost: bool = False
+
+    @property
+    def excuses(self) -> bool:
+        """Whether it is not the model's own doing that it cannot be called.
+
+        Who is loaded once more, after it failed or was stopped, is not excused: else new code every minute would be a
+        way to sit out whatever is hard.
+        """
+        if self.state is State.JOINING:
+            return not self.strike_epoch
+        return self.lost if self.state is _RESTARTING else self.state in _PLAYING
 
     def after(
         self, trigger: Trigger, now: float, reason: str | None = None, strikes: Mapping[str, Strikes] | None = None
@@ -291,12 +304,13 @@ class Health(msgspec.Struct, frozen=True, gc=False):
         state = step.state
         if state is self.state:
             return self, step
-        deaths = self.deaths
+        deaths, lost = self.deaths, False
         if state is _RESTARTING:
+            lost = trigger is Trigger.FORGOTTEN or self.state is State.UNREACHABLE
             steady = self.loaded is not None and now - self.loaded >= _STABLE_SECONDS
             deaths = 1 if steady else deaths + 1
         reason = None if state in _PLAYING else reason
-        return Health(state, now, self.strikes, reason, deaths, self.loaded, self.strike_epoch), step
+        return Health(state, now, self.strikes, reason, deaths, self.loaded, self.strike_epoch, lost), step
 
     def _with_strikes(
         self, trigger: Trigger, state: State, now: float, strikes: Mapping[str, Strikes] | None

@@ -25,7 +25,7 @@ FLOORS = [
     {"sandbox", "encoding"},
     {"policy", "models", "events"},
     {"_importing", "loading"},
-    {"feeds", "storage", "scoring", "datasets"},
+    {"feeds", "storage", "scoring", "resolving", "datasets"},
     {"ranking"},
     {"game", "_asks", "_slots"},
     {"hosts", "rosters"},

@@ -89,6 +89,7 @@ def test_an_outcome_is_a_record_to_dataclasses_too():
         "error": dataclasses.asdict(Fault("timeout", "late")),
         "elapsed": 0.1,
         "budget": 1.0,
+        "excused": False,
     }
 
 

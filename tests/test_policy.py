@@ -751,3 +751,31 @@ def test_a_policy_is_frozen_and_keeps_its_own_copy_of_the_timeouts():
 def test_a_method_has_its_own_budget_or_the_common_one():
     policy = Policy(timeout=2.0, timeouts={"tick": 0.5})
     assert (policy.budget("tick"), policy.budget("predict")) == (0.5, 2.0)
+
+
+# Whose doing it is that a model cannot be called.
+
+
+@pytest.mark.parametrize(
+    ("triggers", "excused"),
+    [
+        ((), True),  # it is loaded for the first time
+        ((Trigger.LOAD_FAILED,), False),
+        ((Trigger.LOADED, Trigger.DIED), False),
+        ((Trigger.LOADED, Trigger.RESTART), False),  # it was late
+        ((Trigger.LOADED, Trigger.FORGOTTEN), True),
+        ((Trigger.LOADED, Trigger.LOST, Trigger.RESTART), True),
+        ((Trigger.LOADED, Trigger.LOST, Trigger.DIED), True),
+        ((Trigger.LOADED, Trigger.FORGOTTEN, Trigger.LOADED, Trigger.DIED), False),
+        ((Trigger.LOADED, Trigger.STOP), False),
+        ((Trigger.LOADED, Trigger.STOP, Trigger.READMIT), False),  # new code every minute is no way to sit out
+        ((Trigger.LOADED, Trigger.LEAVE), False),
+        ((Trigger.LOADED,), True),  # it was replaced by a fresh instance while it was asked
+    ],
+)
+def test_who_is_loaded_or_was_lost_by_his_host_is_excused_and_nobody_else(triggers, excused):
+    health = Health()
+    for at, trigger in enumerate(triggers):
+        health, _ = health.after(trigger, float(at))
+
+    assert health.excuses is excused

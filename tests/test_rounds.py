@@ -321,3 +321,34 @@ async def test_a_host_without_batches_gets_its_asks_in_their_order_and_its_error
     with pytest.raises(ContractError, match="no form"):
         await ask_together(Plain(), ["one", "refused"], a)
     assert a.health.state is State.READY
+
+
+async def test_an_answer_that_the_check_refuses_is_invalid_with_its_reason(enacted):
+    def check(value):
+        raise ValueError("1 is no density")
+
+    call = Call(METHOD, [1], {}, 1.0, check=check)
+    player = sitting("ada")
+    batches = play(call, {player: None}, Scripted({player.instance: Trigger.ANSWERED}), POLICY, (), enacted, each=True)
+    [outcome] = [outcome async for batch in batches for outcome in batch]
+
+    assert (outcome.status, outcome.value) == (Status.INVALID, None)
+    assert outcome.error.message == "the answer of predict cannot be scored: 1 is no density"
+    assert player.health.strikes == {"predict": Strikes(failures=1)}
+
+
+async def test_a_check_that_raises_anything_else_refuses_the_answer_too(enacted):
+    call = Call(METHOD, [1], {}, 1.0, check=lambda value: {}["key"])
+    player = sitting("ada")
+    batches = play(call, {player: None}, Scripted({player.instance: Trigger.ANSWERED}), POLICY, (), enacted, each=True)
+    [outcome] = [outcome async for batch in batches for outcome in batch]
+
+    assert outcome.error.message == "the answer of predict cannot be scored: KeyError: 'key'"
+
+
+async def test_who_is_being_loaded_is_excused_and_who_was_stopped_is_not(ask):
+    joining, stopped = sitting("ada", None), sitting("bob")
+    stopped.take(Trigger.STOP, 2.0, "by hand")
+    outcomes = await ask(Scripted(), joining, stopped)
+
+    assert {model_id: outcome.excused for model_id, outcome in outcomes.items()} == {"ada": True, "bob": False}

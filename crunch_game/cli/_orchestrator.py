@@ -46,7 +46,7 @@ def orchestrator(
     described = game_at(game)
     roster = DirectoryRoster(models)
     roster.scan()
-    board = Board(screen)
+    board = FleetTable(screen)
     fleet = DevOrchestrator(
         described.name,
         described.contract,
@@ -70,7 +70,7 @@ def orchestrator(
     anyio.run(serving.until_told, run)
 
 
-class Board:
+class FleetTable:
     """A table of an orchestrator's models, on the screen. `hear` is to be the orchestrator's `on_event`."""
 
     def __init__(self, console: Console) -> None:

@@ -49,6 +49,10 @@ class Row:
         found = {name: number(value) for name, value in self.data.items()}
         return {name: value for name, value in found.items() if value is not None}
 
+    def price(self, name: str) -> float | None:
+        """The one of `prices` with this name; None if it is not there. In a wide row it is much faster."""
+        return number(self.data.get(name))
+
 
 @record
 class FeedGap:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -49,6 +49,7 @@ class Call:
         kwargs: Keyword arguments, checked.
         timeout: Seconds that every model has.
         key: What its strikes are counted under, for people too; None is the method's name.
+        check: Called by the runner with each answer that fits the contract; a ValueError makes it INVALID.
     """
 
     method: Method
@@ -56,6 +57,7 @@ class Call:
     kwargs: dict[str, Any]
     timeout: float
     key: str | None = None
+    check: Callable[[Any], object] | None = None
 
     @property
     def counted_as(self) -> str:

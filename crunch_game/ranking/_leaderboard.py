@@ -9,40 +9,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
-from crunch_game._public import public, record
+from crunch_game._public import public
 from crunch_game._quantities import Duration, seconds
 from crunch_game._status import Status
 from crunch_game.errors import GameError
+from crunch_game.ranking._board import Missing
+from crunch_game.ranking._standing import Standing
 from crunch_game.storage.base import Prediction, Score
-
-Missing: TypeAlias = Literal["worst"] | float | Callable[[Sequence[float]], float]
-"""The score of a model in a round without one: the worst of the round, a constant, or a function of the round's scores
-in ascending order."""
-
-
-@record
-class Standing:
-    """One model's place on the leaderboard.
-
-    `coverage`, `rounds` and `scored` are those of the window that determines the ranks.
-
-    Attributes:
-        rank: From 1; equal scores share a rank, as in 1, 1, 3.
-        model_id: The model's id.
-        scores: The mean score in each window; None if it has no score of its own there.
-        coverage: `scored` / `rounds`, from 0 to 1: the model's own, whatever the others did.
-        rounds: In how many rounds that have resolved it was asked.
-        scored: In how many of these it has a score of its own.
-    """
-
-    rank: int
-    model_id: str
-    scores: Mapping[str, float | None]
-    coverage: float
-    rounds: int
-    scored: int
 
 
 @public

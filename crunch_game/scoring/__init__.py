@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from crunch_game.scoring._field import FieldStep as FieldStep
     from crunch_game.scoring._field import InField as InField
     from crunch_game.scoring._field import MinusBest as MinusBest
+    from crunch_game.scoring._lifting import LiftedScorer as LiftedScorer
+    from crunch_game.scoring._lifting import lift as lift
     from crunch_game.scoring.answers import FAMILIES as FAMILIES
     from crunch_game.scoring.answers import Component as Component
     from crunch_game.scoring.answers import Density as Density

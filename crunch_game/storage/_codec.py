@@ -6,20 +6,19 @@ keys as text), and times in UTC to the microsecond.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from heapq import merge
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, NamedTuple
-
-import msgspec
 
 from crunch_game._status import Status
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
-from crunch_game.storage.base import Arrival, Lease, ModelRecord, Prediction, Score, Session
+from crunch_game.storage._values import decode, encode
+from crunch_game.storage.base import Arrival, KeptScore, Lease, ModelRecord, Prediction, Score, ScoredRound, Session
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -57,10 +56,14 @@ class PackedPrediction(NamedTuple):
     pending: int
     asked_at: int | None
     seen: int | None
+    excused: int
 
 
 class PackedScore(NamedTuple):
-    """A score. The first three columns identify the prediction."""
+    """A score. The first three columns identify the prediction.
+
+    `kind` says what a score is that is not an answer's own: "unscorable", "absent" or, if it was set aside, "aside".
+    """
 
     at: int
     key: str
@@ -69,6 +72,20 @@ class PackedScore(NamedTuple):
     value: float | None
     outcome: str | None
     reason: str | None
+    kind: str | None
+    metrics: str | None
+
+
+class PackedRound(NamedTuple):
+    """A scored round. The first two columns identify it."""
+
+    at: int
+    key: str
+    resolves_at: int
+    horizon: float
+    arguments: str | None
+    answers: int
+    facts: str | None
 
 
 class PackedModel(NamedTuple):
@@ -102,63 +119,8 @@ class PackedLease(NamedTuple):
     process: str | None
 
 
-def encode(value: Any) -> str | None:
-    """Write a value as JSON text; None for None.
-
-    Tuples and sets become lists, numpy scalars and arrays become numbers and lists, and dates, dataclasses and pydantic
-    models are written as usual in JSON. NaN and infinity, which a game may allow, are written as NaN, Infinity and
-    -Infinity, as Python's `json` and JSON5 do.
-
-    Raises:
-        ValueError: JSON has no form for it.
-    """
-    if value is None:
-        return None
-    try:
-        text = _ENCODER.encode(value)
-        if b"null" not in text:  # msgspec writes NaN as null, so without null no NaN was lost
-            return text.decode()
-        plain = msgspec.to_builtins(value, str_keys=True, enc_hook=_plain)
-        return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(str(error)) from error
-
-
-def decode(text: str | None) -> Any:
-    """Read the text that `encode` wrote.
-
-    Raises:
-        StoreError: The text is not JSON.
-    """
-    if text is None:
-        return None
-    try:
-        return _DECODER.decode(text)
-    except msgspec.DecodeError:
-        pass  # it may contain NaN or Infinity, which only Python's own decoder reads
-    try:
-        return json.loads(text)
-    except ValueError:
-        raise StoreError(f"the store holds a value that is not JSON: {text[:80]!r}") from None
-
-
-def _plain(value: Any) -> Any:
-    """Convert a value that msgspec cannot encode into one that it can."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    for kind in (str, int, float):
-        if isinstance(value, kind):
-            return kind(value)
-    if hasattr(value, "tolist"):  # numpy's scalars and arrays, array.array
-        return value.tolist()
-    if hasattr(value, "model_dump"):  # pydantic
-        return value.model_dump(mode="json")
-    raise TypeError(f"JSON has no place for a {type(value).__name__}")
-
-
 _ARRIVED = attrgetter("arrived")
-_ENCODER = msgspec.json.Encoder(enc_hook=_plain)
-_DECODER = msgspec.json.Decoder()
+_NONE: Mapping[str, float | None] = MappingProxyType({})
 
 
 def microseconds(time: datetime) -> int:
@@ -220,7 +182,18 @@ def pack_prediction(prediction: Prediction) -> PackedPrediction:
         int(prediction.status == Status.OK),
         _microseconds_if_any(prediction.asked_at),
         _microseconds_if_any(prediction.seen),
+        int(prediction.excused),
     )
+
+
+def first_answers(packed: Iterable[PackedPrediction]) -> dict[tuple[str, str], int]:
+    """Return when each model first answered each key among these predictions, by model and key."""
+    first: dict[tuple[str, str], int] = {}
+    for each in packed:
+        if each.pending:  # it has an answer
+            who = each.model_id, each.key
+            first[who] = min(each.at, first.get(who, each.at))
+    return first
 
 
 def pack_score(score: Score) -> PackedScore:
@@ -234,6 +207,30 @@ def pack_score(score: Score) -> PackedScore:
         None if score.value is None else _finite(score.value, who, "the score"),
         _json(score.outcome, who, "the outcome"),
         _prose(score.reason),
+        _kind(score),
+        _json(dict(score.metrics), who, "the scores by metric") if score.metrics else None,
+    )
+
+
+def _kind(score: Score) -> str | None:
+    if score.absent:
+        return "absent"
+    if score.unscorable:
+        return "unscorable"
+    return "aside" if score.value is None else None
+
+
+def pack_round(scored: ScoredRound) -> PackedRound:
+    """Return the columns of a scored round."""
+    who = f"the round of {scored.key} at {scored.at.isoformat()}"
+    return PackedRound(
+        microseconds(scored.at),
+        _name(scored.key),
+        microseconds(scored.resolves_at),
+        _finite(scored.horizon, who, "horizon"),
+        _json(dict(scored.arguments), who, "the arguments"),
+        scored.answers,
+        _json({name: dict(facts) for name, facts in scored.facts.items()}, who, "the facts"),
     )
 
 
@@ -291,7 +288,7 @@ def unpack_arrival(packed: Sequence[Any]) -> Arrival:
 def unpack_prediction(packed: Sequence[Any]) -> Prediction:
     """Return the prediction of these columns."""
     at, key, model_id, resolves_at, deployment_id, horizon, arguments, status, value, error, *rest = packed
-    elapsed, _, asked_at, seen = rest
+    elapsed, _, asked_at, seen, excused = rest
     return Prediction(
         model_id,
         deployment_id,
@@ -306,13 +303,39 @@ def unpack_prediction(packed: Sequence[Any]) -> Prediction:
         elapsed,
         _moment_if_any(asked_at),
         _moment_if_any(seen),
+        bool(excused),
     )
 
 
 def unpack_score(packed: Sequence[Any]) -> Score:
     """Return the score of these columns."""
-    at, key, model_id, resolves_at, value, outcome, reason = packed
-    return Score(model_id, key, moment(at), moment(resolves_at), value, decode(outcome), reason)
+    at, key, model_id, resolves_at, value, outcome, reason, kind, metrics = packed
+    return Score(
+        model_id,
+        key,
+        moment(at),
+        moment(resolves_at),
+        value,
+        decode(outcome),
+        reason,
+        kind == "unscorable",
+        kind == "absent",
+        decode(metrics) or {},
+    )
+
+
+def unpack_kept(packed: Sequence[Any]) -> KeptScore:
+    """Return what boards need of a score."""
+    model_id, value, kind, metrics = packed
+    return model_id, value, kind, _NONE if metrics is None else decode(metrics)
+
+
+def unpack_round(packed: Sequence[Any]) -> ScoredRound:
+    """Return the scored round of these columns."""
+    at, key, resolves_at, horizon, arguments, answers, facts = packed
+    return ScoredRound(
+        key, moment(at), moment(resolves_at), horizon, decode(arguments) or {}, answers, decode(facts) or {}
+    )
 
 
 def unpack_session(packed: Sequence[Any]) -> Session:

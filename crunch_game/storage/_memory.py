@@ -6,7 +6,8 @@ import threading
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import takewhile
+from itertools import groupby, islice, takewhile
+from operator import itemgetter
 from typing import Any
 
 from crunch_game._public import public
@@ -14,7 +15,18 @@ from crunch_game._status import Status
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
 from crunch_game.storage import _codec as codec
-from crunch_game.storage.base import Arrival, Lease, ModelRecord, Prediction, Score, Session, Store
+from crunch_game.storage._values import decode
+from crunch_game.storage.base import (
+    Arrival,
+    KeptScore,
+    Lease,
+    ModelRecord,
+    Prediction,
+    Score,
+    ScoredRound,
+    Session,
+    Store,
+)
 
 _Identity = tuple[int, str, str]
 """at, key, model_id: `packed[:3]` of predictions and scores. Records of one moment are sorted by it."""
@@ -76,6 +88,10 @@ class MemoryStore(Store):
         self._predicted, self._scored, self._pending = _Timeline(), _Timeline(), _Timeline()
         self._unanswered = _Timeline()
         self._first_rounds: dict[str, int] = {}
+        self._first_answers: dict[tuple[str, str], int] = {}
+        self._rounds: dict[tuple[int, str], codec.PackedRound] = {}
+        self._round_times: dict[str, list[tuple[int, int]]] = {}
+        """Of each key `resolves_at` and `at` of its rounds, sorted."""
         self._notes: dict[str, str] = {}
         self._last_rounds: dict[str, int] = {}
 
@@ -122,14 +138,21 @@ class MemoryStore(Store):
             self._unanswered.add(prediction.resolves_at, identity)
         if prediction.pending and identity not in self._scores:
             self._pending.add(prediction.resolves_at, identity)
+        for who, first in codec.first_answers([prediction]).items():
+            self._first_answers[who] = min(first, self._first_answers.get(who, first))
         at, key, model_id = identity
         self._first_rounds[model_id] = min(at, self._first_rounds.get(model_id, at))
         self._last_rounds[key] = max(at, self._last_rounds.get(key, at))
 
-    def settle(self, scores: Sequence[Score]) -> None:
+    def settle(self, scores: Sequence[Score], rounds: Sequence[ScoredRound] = ()) -> None:
         """Keep scores; their predictions are no longer pending. A prediction keeps its first score."""
         packed = [codec.pack_score(score) for score in scores]
+        packed_rounds = [codec.pack_round(scored) for scored in rounds]
         with self._open():
+            for scored in packed_rounds:
+                if scored[:2] not in self._rounds:
+                    insort(self._round_times.setdefault(scored.key, []), (scored.resolves_at, scored.at))
+                self._rounds[scored[:2]] = scored
             for score in packed:
                 identity = score[:3]
                 if identity in self._scores:
@@ -225,6 +248,41 @@ class MemoryStore(Store):
             identities = self._scored.since(None if since is None else codec.microseconds(since))
             return [codec.unpack_score(self._scores[identity]) for identity in identities]
 
+    def rounds(self, since: datetime | None = None) -> Iterator[tuple[ScoredRound, list[KeptScore]]]:
+        """Yield the scored rounds that resolve at or after `since`, oldest first, each with its scores."""
+        with self._open():
+            identities = list(self._scored.since(None if since is None else codec.microseconds(since)))
+        for identity, of_round in groupby(identities, key=itemgetter(0, 1)):
+            with self._open():
+                scored = self._rounds.get(identity)
+                scores = [self._scores[each] for each in of_round if each in self._scores]
+            if scored is not None:
+                yield (
+                    codec.unpack_round(scored),
+                    [codec.unpack_kept((each.model_id, each.value, each.kind, each.metrics)) for each in scores],
+                )
+
+    def past_rounds(self, before: datetime, most: int) -> list[ScoredRound]:
+        """Return the last scored rounds of each key that resolve before this, oldest first."""
+        with self._open():
+            found: dict[tuple[int, str], codec.PackedRound] = {}
+            for key, times in self._round_times.items():
+                end = bisect_left(times, (codec.microseconds(before),))
+                latest = [self._rounds[at, key] for _, at in reversed(times[:end])]
+                full = islice((each for each in latest if each.answers >= 3), most)
+                found |= {each[:2]: each for each in (*latest[:most], *full)}
+            return [codec.unpack_round(each) for each in sorted(found.values(), key=itemgetter(2, 0, 1))]
+
+    def excused(self, since: datetime | None = None) -> list[tuple[str, datetime, str]]:
+        """Return key, `at` and model id of the excused predictions that resolve at or after `since`."""
+        with self._open():
+            found = self._unanswered.since(None if since is None else codec.microseconds(since))
+            return [
+                (key, codec.moment(at), model_id)
+                for at, key, model_id in found
+                if self._predictions[at, key, model_id].excused
+            ]
+
     def last_rounds(self) -> dict[str, datetime]:
         """Return the `at` of the latest round of every key."""
         with self._open():
@@ -234,6 +292,14 @@ class MemoryStore(Store):
         """Return the `at` of the first round that each model was asked in."""
         with self._open():
             return {model_id: codec.moment(at) for model_id, at in self._first_rounds.items()}
+
+    def first_answers(self) -> dict[str, dict[str, datetime]]:
+        """Return the `at` of the first round that each model answered, by model and key."""
+        with self._open():
+            found: dict[str, dict[str, datetime]] = {}
+            for (model_id, key), at in self._first_answers.items():
+                found.setdefault(model_id, {})[key] = codec.moment(at)
+            return found
 
     def models(self) -> list[ModelRecord]:
         """Return all models that were ever saved, sorted by id."""
@@ -249,7 +315,7 @@ class MemoryStore(Store):
     def noted(self, name: str) -> dict[str, Any] | None:
         """Return the document of that name, or None."""
         with self._open():
-            document: dict[str, Any] | None = codec.decode(self._notes.get(name))
+            document: dict[str, Any] | None = decode(self._notes.get(name))
             return document
 
     def forget_rows(self, before: datetime) -> None:

@@ -28,7 +28,27 @@ _FROM_1 = (
     " since BIGINT NOT NULL, beat BIGINT NOT NULL, process VARCHAR, PRIMARY KEY (kind))",
 )
 
-MIGRATIONS = (_FROM_1,)
+_FROM_2 = (
+    "ALTER TABLE predictions ADD COLUMN excused INTEGER",
+    "CREATE INDEX excused_predictions ON predictions (resolves_at) WHERE excused = 1",
+    "ALTER TABLE scores ADD COLUMN kind VARCHAR",
+    "ALTER TABLE scores ADD COLUMN metrics TEXT",
+    'CREATE TABLE rounds (at BIGINT NOT NULL, "key" VARCHAR NOT NULL, resolves_at BIGINT NOT NULL,'
+    ' horizon FLOAT NOT NULL, arguments TEXT, answers INTEGER NOT NULL, facts TEXT, PRIMARY KEY (at, "key"))',
+    "CREATE INDEX ix_rounds_resolves_at ON rounds (resolves_at)",
+    'CREATE INDEX rounds_of_key ON rounds ("key", resolves_at, at)',
+    # SQLite takes the other columns from the row with the least model id.
+    "INSERT INTO rounds SELECT at, key, resolves_at, horizon, arguments, answers, NULL FROM ("
+    "SELECT p.at, p.key, p.resolves_at, p.horizon, p.arguments, count(*) AS answers, min(p.model_id)"
+    " FROM predictions p JOIN scores s ON s.at = p.at AND s.key = p.key AND s.model_id = p.model_id"
+    " WHERE s.value IS NOT NULL GROUP BY p.at, p.key)",
+    'CREATE TABLE first_answers (model_id VARCHAR NOT NULL, "key" VARCHAR NOT NULL, at BIGINT NOT NULL,'
+    ' PRIMARY KEY (model_id, "key"))',
+    "INSERT INTO first_answers SELECT model_id, key, min(at) FROM predictions WHERE status = 'ok'"
+    " GROUP BY model_id, key",
+)
+
+MIGRATIONS = (_FROM_1, _FROM_2)
 """What is done to a file of schema 1, of schema 2, and so on. Once released, a migration is never changed."""
 
 VERSION = len(MIGRATIONS) + 1

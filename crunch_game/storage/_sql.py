@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,18 @@ from crunch_game.storage import _codec as codec
 from crunch_game.storage import _tables as tables
 from crunch_game.storage._schema import VERSION, bring_up_to_date, version_of
 from crunch_game.storage._sqlite import BUSY_TIMEOUT, sqlite_engine, sqlite_path, use_wal
-from crunch_game.storage.base import Arrival, Lease, ModelRecord, Prediction, Score, Session, Store
+from crunch_game.storage._values import decode
+from crunch_game.storage.base import (
+    Arrival,
+    KeptScore,
+    Lease,
+    ModelRecord,
+    Prediction,
+    Score,
+    ScoredRound,
+    Session,
+    Store,
+)
 
 
 @public
@@ -44,8 +57,9 @@ class SQLStore(Store):
     def __init__(self, url: str, *, create: bool = True) -> None:
         self._path = sqlite_path(url)
         self._engine = sqlite_engine(self._path, create=create)
-        # The first rounds that this object has written: they need not be written again with every round.
+        # The first rounds and answers that this object has written: they need not be written again with every round.
         self._first_kept: dict[str, int] = {}
+        self._first_answered: dict[tuple[str, str], int] = {}
         self._writer = self._engine.execution_options(writes=True)
         self._closed = False
         try:
@@ -89,10 +103,13 @@ class SQLStore(Store):
         packed = [codec.pack_prediction(prediction) for prediction in predictions]
         first, last = _bounds(packed)
         first = {model_id: at for model_id, at in first.items() if at < self._first_kept.get(model_id, math.inf)}
+        answered = codec.first_answers(packed)
+        answered = {who: at for who, at in answered.items() if at < self._first_answered.get(who, math.inf)}
         written = (
             (tables.INSERT_ROW, codec.pack_rows(rows, aside, None if session is None else session.number)),
             (tables.INSERT_PREDICTION, packed),
             (tables.NOTE_FIRST, list(first.items())),
+            (tables.NOTE_FIRST_ANSWER, [(*who, at) for who, at in answered.items()]),
             (tables.NOTE_LAST, list(last.items())),
             (tables.UPSERT_MODEL, [codec.pack_model(model) for model in models]),
             (tables.UPSERT_SESSION, [] if session is None else [codec.pack_session(session)]),
@@ -101,13 +118,16 @@ class SQLStore(Store):
             for statement, values in written:
                 statement.execute(connection, values)
         self._first_kept |= first
+        self._first_answered |= answered
 
-    def settle(self, scores: Sequence[Score]) -> None:
+    def settle(self, scores: Sequence[Score], rounds: Sequence[ScoredRound] = ()) -> None:
         """Keep scores; their predictions are no longer pending. A prediction keeps its first score."""
         packed = [codec.pack_score(score) for score in scores]
-        if not packed:
+        packed_rounds = [codec.pack_round(scored) for scored in rounds]
+        if not packed and not packed_rounds:
             return
         with self._writing() as connection:
+            tables.UPSERT_ROUND.execute(connection, packed_rounds)
             # "Pending" is kept in a column of its own, so that a partial index finds what is to be scored among all
             # predictions of a year.
             tables.INSERT_SCORE.execute(connection, packed)
@@ -190,6 +210,40 @@ class SQLStore(Store):
         """Return all scores that resolve at or after `since`, those set aside included, oldest first."""
         return [codec.unpack_score(row) for row in self._fetch(_resolving(select(tables.scores), tables.scores, since))]
 
+    def rounds(self, since: datetime | None = None) -> Iterator[tuple[ScoredRound, list[KeptScore]]]:
+        """Yield the scored rounds that resolve at or after `since`, oldest first, each with its scores."""
+        scores = tables.scores
+        found = select(*tables.kept_score_columns).order_by(scores.c.resolves_at, scores.c.at, scores.c.key)
+        if since is not None:
+            found = found.where(scores.c.resolves_at >= codec.microseconds(since))
+        with self._reading() as connection:
+            kept = connection.execute(_resolving(select(*tables.round_columns), tables.rounds, since)).all()
+            known = {packed[:2]: packed for packed in kept}
+            rows = connection.execution_options(yield_per=10_000).execute(found)
+            for identity, of_round in groupby(rows, key=itemgetter(0, 1)):
+                if identity in known:
+                    yield codec.unpack_round(known[identity]), [codec.unpack_kept(row[2:]) for row in of_round]
+
+    def past_rounds(self, before: datetime, most: int) -> list[ScoredRound]:
+        """Return the last scored rounds of each key that resolve before this, oldest first."""
+        table = tables.rounds.c
+        latest = select(*tables.round_columns).order_by(table.resolves_at.desc(), table.at.desc()).limit(most)
+        latest = latest.where(table.resolves_at < codec.microseconds(before))
+        found: dict[tuple[int, str], Sequence[Any]] = {}
+        with self._reading() as connection:
+            for key in connection.execute(select(tables.last_rounds.c.key)).scalars().all():
+                for of_key in (latest.where(table.key == key), latest.where(table.key == key, table.answers >= 3)):
+                    found |= {(row[0], row[1]): row for row in connection.execute(of_key)}
+        return [codec.unpack_round(row) for row in sorted(found.values(), key=itemgetter(2, 0, 1))]
+
+    def excused(self, since: datetime | None = None) -> list[tuple[str, datetime, str]]:
+        """Return key, `at` and model id of the excused predictions that resolve at or after `since`."""
+        columns = tables.predictions.c
+        query = select(columns.key, columns.at, columns.model_id).where(tables.is_excused)
+        if since is not None:
+            query = query.where(columns.resolves_at >= codec.microseconds(since))
+        return [(key, codec.moment(at), model_id) for key, at, model_id in self._fetch(query)]
+
     def last_rounds(self) -> dict[str, datetime]:
         """Return the `at` of the latest round of every key."""
         return {key: codec.moment(at) for key, at in self._fetch(select(tables.last_rounds))}
@@ -197,6 +251,13 @@ class SQLStore(Store):
     def first_rounds(self) -> dict[str, datetime]:
         """Return the `at` of the first round that each model was asked in."""
         return {model_id: codec.moment(at) for model_id, at in self._fetch(select(tables.first_rounds))}
+
+    def first_answers(self) -> dict[str, dict[str, datetime]]:
+        """Return the `at` of the first round that each model answered, by model and key."""
+        found: dict[str, dict[str, datetime]] = {}
+        for model_id, key, at in self._fetch(select(tables.first_answers)):
+            found.setdefault(model_id, {})[key] = codec.moment(at)
+        return found
 
     def models(self) -> list[ModelRecord]:
         """Return all models that were ever saved, sorted by id."""
@@ -211,7 +272,7 @@ class SQLStore(Store):
     def noted(self, name: str) -> dict[str, Any] | None:
         """Return the document of that name, or None."""
         found = self._fetch(select(tables.notes.c.document).where(tables.notes.c.name == name))
-        document: dict[str, Any] | None = codec.decode(found[0][0] if found else None)
+        document: dict[str, Any] | None = decode(found[0][0] if found else None)
         return document
 
     def forget_rows(self, before: datetime) -> None:
@@ -282,7 +343,8 @@ def _open_command(path: Path) -> str:
 
 
 def _oldest_first(query: Select[Any], table: Table) -> Select[Any]:
-    return query.order_by(table.c.resolves_at, table.c.at, table.c.key, table.c.model_id)
+    """Of one moment, by the columns that identify a record: `at`, `key` and, if there is one, `model_id`."""
+    return query.order_by(table.c.resolves_at, *table.primary_key)
 
 
 def _resolving(query: Select[Any], table: Table, since: datetime | None) -> Select[Any]:

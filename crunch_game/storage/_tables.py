@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from crunch_game.storage._codec import PackedLease, PackedModel, PackedPrediction, PackedRow, PackedSession
+from crunch_game.storage._codec import PackedLease, PackedModel, PackedPrediction, PackedRound, PackedRow, PackedSession
 from crunch_game.storage._sqlite import Written
 
 metadata = sa.MetaData()
@@ -59,6 +59,7 @@ predictions = sa.Table(
     sa.Column("pending", sa.Integer, nullable=False),
     sa.Column("asked_at", sa.BigInteger),
     sa.Column("seen", sa.BigInteger),
+    sa.Column("excused", sa.Integer),
 )
 scores = sa.Table(
     "scores",
@@ -68,6 +69,27 @@ scores = sa.Table(
     sa.Column("value", sa.Float),
     sa.Column("outcome", sa.Text),
     sa.Column("reason", sa.Text),
+    sa.Column("kind", sa.String),
+    sa.Column("metrics", sa.Text),
+)
+rounds = sa.Table(
+    "rounds",
+    metadata,
+    sa.Column("at", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("resolves_at", sa.BigInteger, nullable=False, index=True),
+    sa.Column("horizon", sa.Float, nullable=False),
+    sa.Column("arguments", sa.Text),
+    sa.Column("answers", sa.Integer, nullable=False),
+    sa.Column("facts", sa.Text),
+    sa.Index("rounds_of_key", "key", "resolves_at", "at"),
+)
+first_answers = sa.Table(
+    "first_answers",
+    metadata,
+    sa.Column("model_id", sa.String, primary_key=True),
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
 )
 first_rounds = sa.Table(
     "first_rounds",
@@ -111,18 +133,32 @@ leases = sa.Table(
 is_pending = predictions.c.pending == sa.literal_column("1")
 sa.Index("pending_predictions", predictions.c.resolves_at, sqlite_where=is_pending, postgresql_where=is_pending)
 
+is_excused = predictions.c.excused == sa.literal_column("1")
+sa.Index("excused_predictions", predictions.c.resolves_at, sqlite_where=is_excused, postgresql_where=is_excused)
+
 same_prediction = sa.and_(*(scores.c[name] == predictions.c[name] for name in ("at", "key", "model_id")))
 row_columns = [rows.c[name] for name in PackedRow._fields]
+round_columns = [rounds.c[name] for name in PackedRound._fields]
+kept_score_columns = [scores.c[name] for name in ("at", "key", "model_id", "value", "kind", "metrics")]
 prediction_columns = [predictions.c[name] for name in PackedPrediction._fields]
 
 
 def _upsert(table: sa.Table, *columns: str) -> Written:
-    """Insert a record, or replace the one that is identified by the same first column."""
+    """Insert a record, or replace the one that has the same primary key."""
     statement = insert(table)
-    identity, *others = columns
+    identity = [column.name for column in table.primary_key]
+    replaced = {name: statement.excluded[name] for name in columns if name not in identity}
+    return Written(statement.on_conflict_do_update(index_elements=identity, set_=replaced))
+
+
+def _bound(table: sa.Table, column: sa.ColumnElement[int], *, least: bool) -> Written:
+    """Insert a record, or lower (raise) the column of the one that has the same primary key."""
+    statement = insert(table)
+    new = statement.excluded[column.name]
+    identity = [each.name for each in table.primary_key]
     return Written(
         statement.on_conflict_do_update(
-            index_elements=[identity], set_={name: statement.excluded[name] for name in others}
+            index_elements=identity, set_={column.name: new}, where=new < column if least else new > column
         )
     )
 
@@ -137,17 +173,10 @@ UPSERT_MODEL = _upsert(models, *PackedModel._fields)
 UPSERT_SESSION = _upsert(sessions, *PackedSession._fields)
 UPSERT_LEASE = _upsert(leases, *PackedLease._fields)
 UPSERT_NOTE = _upsert(notes, "name", "document")
-_FIRST, _LAST = insert(first_rounds), insert(last_rounds)
-NOTE_FIRST = Written(
-    _FIRST.on_conflict_do_update(
-        index_elements=["model_id"], set_={"at": _FIRST.excluded.at}, where=_FIRST.excluded.at < first_rounds.c.at
-    )
-)
-NOTE_LAST = Written(
-    _LAST.on_conflict_do_update(
-        index_elements=["key"], set_={"at": _LAST.excluded.at}, where=_LAST.excluded.at > last_rounds.c.at
-    )
-)
+UPSERT_ROUND = _upsert(rounds, *PackedRound._fields)
+NOTE_FIRST = _bound(first_rounds, first_rounds.c.at, least=True)
+NOTE_FIRST_ANSWER = _bound(first_answers, first_answers.c.at, least=True)
+NOTE_LAST = _bound(last_rounds, last_rounds.c.at, least=False)
 END_PENDING = Written(
     sa.update(predictions)
     .where(*(predictions.c[name] == sa.bindparam(f"_{name}") for name in ("at", "key", "model_id")))

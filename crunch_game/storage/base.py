@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeAlias
 
 from crunch_game._public import public, record
 from crunch_game._status import Status
 from crunch_game.feeds.base import Row
 
-__all__ = ["Arrival", "Lease", "ModelRecord", "Prediction", "Score", "Session", "Store"]
+__all__ = ["Arrival", "KeptScore", "Lease", "ModelRecord", "Prediction", "Score", "ScoredRound", "Session", "Store"]
 
 
 @record
@@ -64,7 +64,9 @@ class Score:
         unscorable: Whether the rule could not score this answer, though it could score others of its round, so that it
             counts as the worst. If neither this nor a value is there, the prediction was set aside: it counts for
             nobody.
-        metrics: The score by each metric, where the game has several; None where that metric's rule could not score it.
+        absent: Whether there was no answer, and `value` is what the rule gives for that.
+        metrics: The score by each metric, where the game has several: None where that metric's rule could not score
+            this answer, and no entry where it could score none of the round.
     """
 
     model_id: str
@@ -75,7 +77,36 @@ class Score:
     outcome: Any = None
     reason: str | None = None
     unscorable: bool = False
+    absent: bool = False
     metrics: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@record
+class ScoredRound:
+    """A round that was scored, as boards need it; its scores are kept beside it. `(key, at)` identifies it.
+
+    Attributes:
+        key: The name of the prediction.
+        at: The slot; aware, UTC.
+        resolves_at: When its horizon ended; aware, UTC.
+        horizon: Seconds.
+        arguments: Those that all models were given.
+        answers: How many answers it has, those that the rule could not score included.
+        facts: What was made of its scores, by metric: see `crunch_game.ranking`. Of types that JSON has.
+    """
+
+    key: str
+    at: datetime
+    resolves_at: datetime
+    horizon: float
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    answers: int = 0
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+KeptScore: TypeAlias = tuple[str, float | None, str | None, Mapping[str, float | None]]
+"""A score as boards need it: there may be millions. The model's id, the value, what it is if it is no answer's own
+("unscorable", "absent" or "aside", else None), and the scores by metric, where the game has several."""
 
 
 @record
@@ -177,8 +208,13 @@ class Store(Protocol):
         """
         ...
 
-    def settle(self, scores: Sequence[Score]) -> None:
-        """Keep scores; their predictions are no longer pending. A prediction keeps its first score."""
+    def settle(self, scores: Sequence[Score], rounds: Sequence[ScoredRound] = ()) -> None:
+        """Keep scores; their predictions are no longer pending. A prediction keeps its first score.
+
+        Args:
+            scores: Those of whole rounds.
+            rounds: The rounds; each replaces what was kept of it before.
+        """
         ...
 
     def reopen(self, reason: str | None = None) -> int:
@@ -249,12 +285,33 @@ class Store(Protocol):
         """Return all scores that resolve at or after `since`, those set aside included, oldest first."""
         ...
 
+    def rounds(self, since: datetime | None = None) -> Iterator[tuple[ScoredRound, list[KeptScore]]]:
+        """Yield the scored rounds that resolve at or after `since`, oldest first, each with its scores."""
+        ...
+
+    def past_rounds(self, before: datetime, most: int) -> list[ScoredRound]:
+        """Return the last scored rounds of each key that resolve before this, oldest first.
+
+        Args:
+            before: Aware, UTC.
+            most: So many of each key, and so many of those that have at least three answers.
+        """
+        ...
+
+    def excused(self, since: datetime | None = None) -> list[tuple[str, datetime, str]]:
+        """Return key, `at` and model id of the excused predictions that resolve at or after `since`."""
+        ...
+
     def last_rounds(self) -> dict[str, datetime]:
         """Return the `at` of the latest round of every key."""
         ...
 
     def first_rounds(self) -> dict[str, datetime]:
         """Return the `at` of the first round that each model was asked in."""
+        ...
+
+    def first_answers(self) -> dict[str, dict[str, datetime]]:
+        """Return the `at` of the first round that each model answered, by model and key."""
         ...
 
     def models(self) -> list[ModelRecord]:

@@ -18,7 +18,7 @@ from crunch_game.feeds.base import Row, RowDropped, RowKept
 from crunch_game.game import Game
 from crunch_game.models import Model
 from crunch_game.outcomes import Fault, Outcome, Round, Status
-from crunch_game.policy import State
+from crunch_game.policy import State, is_field_fault
 from crunch_game.runner import MethodCall, ModelRunner, PerModel, Selection
 from crunch_game.storage import encode
 from crunch_game.storage.base import ModelRecord, Prediction, Session, Store
@@ -250,7 +250,8 @@ class Steps:
         for (ask, call), played in zip(calls, rounds, strict=True):
             self._count(ask, slot, now, played)
             outcomes = [*played.values(), *self._not_asked(ask, failed)]
-            made = [self._prediction(ask, call, slot.at, asked_at, outcome) for outcome in outcomes]
+            nobodys = is_field_fault((outcome.status.kind for outcome in played.values()), self._game.policy)
+            made = [self._prediction(ask, call, slot.at, asked_at, outcome, nobodys) for outcome in outcomes]
             predictions += made if record is None else [*map(record.deployed, made), *record.skipped(ask.key)]
         if self.session is not None:
             self.session = replace(self.session, committed=max(slot.at, self.session.committed or slot.at))
@@ -276,11 +277,15 @@ class Steps:
                 Fault("per_model", f"the game's per_model raised {failed[model.id]}"),
                 0.0,
                 self._game.policy.budget(ask.method.name),
+                excused=True,
             )
             for model in models
         ]
 
-    def _prediction(self, ask: Ask, call: MethodCall, at: datetime, asked_at: datetime, outcome: Outcome) -> Prediction:
+    def _prediction(
+        self, ask: Ask, call: MethodCall, at: datetime, asked_at: datetime, outcome: Outcome, nobodys: bool
+    ) -> Prediction:
+        """What is stored of an outcome; `nobodys` if the game is at fault for those that failed."""
         status, value = outcome.status, outcome.value
         error = None if outcome.error is None else outcome.error.message
         try:
@@ -304,6 +309,7 @@ class Steps:
             elapsed=outcome.elapsed,
             asked_at=asked_at,
             seen=None if seen is None else seen.time,
+            excused=outcome.excused or (nobodys and status is not Status.OK),
         )
 
 

@@ -19,7 +19,7 @@ import pytest
 from rich.console import Console
 from websockets.sync.client import connect
 
-from crunch_game.cli._orchestrator import Board
+from crunch_game.cli._orchestrator import FleetTable
 from crunch_game.crunchdao import protocol
 from crunch_game.crunchdao.dev import DevOrchestrator
 
@@ -106,7 +106,7 @@ def test_on_a_narrow_screen_only_what_happened_last_is_cut(models, width):
     name = "a_model_with_a_name_that_is_longer_than_any_table_has_room_for"
     (models / "loud.py").rename(models / f"{name}.py")
     console = Console(width=width, file=io.StringIO())
-    board = Board(console)
+    board = FleetTable(console)
 
     async def show() -> None:
         async with DevOrchestrator("walk", "walk.Walk", models) as fleet:

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from crunch_game.errors import StoreError
 from crunch_game.storage import encode
-from crunch_game.storage._codec import decode, microseconds, moment
+from crunch_game.storage._codec import microseconds, moment
+from crunch_game.storage._values import decode
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=["Cs"]))
 plain = st.recursive(

@@ -114,7 +114,7 @@ def test_a_later_versions_file_is_left_alone(tmp_path: Path, create: bool) -> No
     change(path, "UPDATE schema_version SET version = 7")
     before = path.read_bytes()
     assert refused(f"sqlite:///{path}", create=create) == (
-        f"{path} was written by a later version of crunch_game (its schema is 7, this version knows those up to 2); "
+        f"{path} was written by a later version of crunch_game (its schema is 7, this version knows those up to 3); "
         "update crunch_game, or choose another file"
     )
     assert path.read_bytes() == before

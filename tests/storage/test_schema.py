@@ -175,3 +175,16 @@ def test_a_kill_before_any_statement_of_a_migration_leaves_the_old_store_whole(
             assert contents(path) == before
         with open_store(f"sqlite:///{path}") as store:
             assert_as_it_was(store)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_was_scored_before_rounds_were_kept_is_in_rounds_too(
+    tmp_path: Path, old_file: OldFile, version: int
+) -> None:
+    with open_store(f"sqlite:///{old_file(tmp_path / 'old.db', version)}") as store:
+        [(scored, scores)] = store.rounds()
+        answered = {(model_id, key) for model_id, keys in store.first_answers().items() for key in keys}
+        by_status = {(each.model_id, each.key) for each in store.predictions() if each.status is Status.OK}
+    assert (scored.key, scored.at, scored.answers, scored.facts) == ("BTC", AT, 1, {})
+    assert scores == [("ada", 0.125, None, {})]
+    assert answered == by_status

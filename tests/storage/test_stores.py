@@ -14,7 +14,7 @@ from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
 from crunch_game.outcomes import Status
 from crunch_game.storage import ModelRecord, Prediction, Score, Store
-from crunch_game.storage.base import Arrival, Lease, Session
+from crunch_game.storage.base import Arrival, Lease, ScoredRound, Session
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -352,3 +352,62 @@ def test_what_was_set_aside_can_be_pending_again(store: Store) -> None:
     assert store.reopen() == 0
     store.settle([score(aside, 1.0)])
     assert [each.value for each in store.scores()] == [0.5, 1.0]
+
+
+def scored_round(of: Prediction, answers: int = 1, **changes: Any) -> ScoredRound:
+    return ScoredRound(of.key, of.at, of.resolves_at, of.horizon, dict(of.arguments), answers, **changes)
+
+
+def test_rounds_come_back_with_their_scores_and_what_those_are(store: Store) -> None:
+    players = [prediction(name) for name in ("ada", "bob", "cy", "dan")]
+    later = prediction(at=T0 + MINUTE)
+    facts = {"score": {"entry": 0.5, "usual": 1e-300}}
+    store.save([], [*players, later])
+    store.settle(
+        [
+            score(players[0], 0.5, metrics={"price": 0.5, "volatility": None}, outcome=[1]),
+            score(players[1], None, reason="too far", unscorable=True),
+            score(players[2], 0.9, absent=True),
+            score(players[3], None, reason="no price"),
+        ],
+        [scored_round(players[0], 3, facts=facts)],
+    )
+    store.settle([score(later, 0.25)], [scored_round(later)])
+    first, second = list(store.rounds())
+    assert first == (
+        scored_round(players[0], 3, facts=facts),
+        [
+            ("ada", 0.5, None, {"price": 0.5, "volatility": None}),
+            ("bob", None, "unscorable", {}),
+            ("cy", 0.9, "absent", {}),
+            ("dan", None, "aside", {}),
+        ],
+    )
+    assert second == (scored_round(later), [("ada", 0.25, None, {})])
+    assert list(store.rounds(later.resolves_at)) == [second]
+    assert [each.unscorable for each in store.scores()] == [False, True, False, False, False]
+    assert [each.absent for each in store.scores()] == [False, False, True, False, False]
+    assert store.scores()[0].metrics == {"price": 0.5, "volatility": None}
+    store.settle([], [scored_round(later, facts={"score": {"entry": 0.25}})])  # a round's record is replaced
+    assert next(store.rounds(later.resolves_at))[0].facts == {"score": {"entry": 0.25}}
+
+
+def test_of_rounds_long_past_the_last_of_each_key_are_given_and_the_last_full_ones(store: Store) -> None:
+    rounds = [prediction(at=T0 + n * MINUTE) for n in range(9)]
+    other = prediction(key="ETH", at=T0 - HOUR)
+    store.save([], [*rounds, other])
+    store.settle([], [scored_round(each, 3 if n < 4 else 2) for n, each in enumerate(rounds)])
+    store.settle([], [scored_round(other, 5)])
+    found = [(each.key, each.at) for each in store.past_rounds(rounds[8].resolves_at, 2)]
+    assert found == [("ETH", other.at), *(("BTC", T0 + n * MINUTE) for n in (2, 3, 6, 7))]
+
+
+def test_the_first_answer_of_each_key_is_known_and_who_was_excused(store: Store) -> None:
+    failed = prediction("bob", at=T0, status=Status.TIMEOUT, value=None)
+    joining = prediction("cy", at=T0, status=Status.SKIPPED, value=None, excused=True)
+    store.save([], [prediction(at=T0 + MINUTE), prediction(key="ETH", at=T0 + HOUR), failed, joining])
+    store.save([], [prediction(), prediction("bob", at=T0 + MINUTE), prediction("bob", at=T0 + HOUR)])
+    assert store.first_answers() == {"ada": {"BTC": T0, "ETH": T0 + HOUR}, "bob": {"BTC": T0 + MINUTE}}
+    assert store.excused() == [("BTC", T0, "cy")]
+    assert store.excused(joining.resolves_at + MINUTE) == []
+    assert [each.excused for each in store.predictions() if each.model_id == "cy"] == [True]

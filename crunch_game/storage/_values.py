@@ -1,0 +1,69 @@
+"""Values as JSON text, and back: what a store keeps of answers, outcomes, arguments and rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from crunch_game.errors import StoreError
+
+
+def encode(value: Any) -> str | None:
+    """Write a value as JSON text; None for None.
+
+    Tuples and sets become lists, numpy scalars and arrays become numbers and lists, and dates, dataclasses and pydantic
+    models are written as usual in JSON. NaN and infinity, which a game may allow, are written as NaN, Infinity and
+    -Infinity, as Python's `json` and JSON5 do.
+
+    Raises:
+        ValueError: JSON has no form for it.
+    """
+    if value is None:
+        return None
+    try:
+        text = _ENCODER.encode(value)
+        if b"null" not in text:  # msgspec writes NaN as null, so without null no NaN was lost
+            return text.decode()
+        plain = msgspec.to_builtins(value, str_keys=True, enc_hook=_plain)
+        return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+
+
+def decode(text: str | None) -> Any:
+    """Read the text that `encode` wrote.
+
+    Raises:
+        StoreError: The text is not JSON.
+    """
+    if text is None:
+        return None
+    try:
+        return _DECODER.decode(text)
+    except msgspec.DecodeError:
+        pass  # it may contain NaN or Infinity, which only Python's own decoder reads
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise StoreError(f"the store holds a value that is not JSON: {text[:80]!r}") from None
+
+
+def _plain(value: Any) -> Any:
+    """Convert a value that msgspec cannot encode into one that it can."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    for kind in (str, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    if hasattr(value, "tolist"):  # numpy's scalars and arrays, array.array
+        return value.tolist()
+    if hasattr(value, "model_dump"):  # pydantic
+        return value.model_dump(mode="json")
+    raise TypeError(f"JSON has no place for a {type(value).__name__}")
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_plain)
+_DECODER = msgspec.json.Decoder()
