@@ -53,5 +53,10 @@ if TYPE_CHECKING:
     from crunch_game.scoring.base import Unit as Unit
     from crunch_game.scoring.rules import CRPS as CRPS
     from crunch_game.scoring.rules import LogScore as LogScore
+    from crunch_game.scoring.rules import MedianRatio as MedianRatio
+    from crunch_game.scoring.rules import Sum as Sum
+    from crunch_game.scoring.rules import VolatilityCRPS as VolatilityCRPS
+    from crunch_game.scoring.rules import sample_paths as sample_paths
+    from crunch_game.scoring.rules import volatility_crps as volatility_crps
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

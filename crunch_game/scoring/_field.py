@@ -283,16 +283,17 @@ def _direction(step: FieldStep | StepFunction) -> bool | None:
 
 def _loss(score: float | Exception | None, sign: float) -> float:
     """The loss that steps are given: infinite for what could not be scored."""
-    return math.inf if score is None or not _is_score(score) else sign * score
+    return sign * score if is_score(score) else math.inf
 
 
 def _told(score: float, found: float | Exception | None) -> float | Exception:
     """The score, or why there is none: what the scorer said, if that is why."""
-    return score if math.isfinite(score) or found is None or _is_score(found) else found
+    return score if math.isfinite(score) or found is None or is_score(found) else found
 
 
-def _is_score(found: float | Exception) -> TypeGuard[float]:
-    return not isinstance(found, Exception) and math.isfinite(found)
+def is_score(found: float | Exception | None) -> TypeGuard[float]:
+    """Whether a rule gave a score: None, an exception, an infinity and NaN are none."""
+    return found is not None and not isinstance(found, Exception) and math.isfinite(found)
 
 
 def _nothing(*_: Any) -> None:
