@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from reprlib import repr as brief
-from typing import Any
+from typing import Any, Literal
 
 from crunch_game._asks import Ask, Predict, bind_all, length, timings
 from crunch_game._public import public
@@ -22,16 +21,20 @@ from crunch_game.feeds.base import Feed, Row
 from crunch_game.loading import Loader
 from crunch_game.models import Model
 from crunch_game.policy import Policy
-from crunch_game.ranking import Leaderboard, Missing, Standing
-from crunch_game.scoring.base import ScoreFunction, Scorer
+from crunch_game.ranking import DEFAULT_WINDOWS, Board, Boards, Last, Metric, Missing, Standing
+from crunch_game.scoring import lift
+from crunch_game.scoring.base import Rule, ScoreFunction, Scorer
 from crunch_game.storage.base import Prediction
 
-__all__ = ["DEFAULT_WINDOWS", "Game", "PerModelArguments", "Predict", "Resolve", "checked_feed"]
+__all__ = ["DEFAULT_METRIC", "DEFAULT_WINDOWS", "Game", "PerModelArguments", "Predict", "Resolve", "checked_feed"]
 
 Resolve = Callable[[Prediction, History], Any]
 PerModelArguments = Callable[[Model, Standing | None], Mapping[str, Any]]
 
-DEFAULT_WINDOWS: Mapping[str, Duration] = {"recent": "24h", "steady": "72h", "anchor": "7d"}
+DEFAULT_METRIC = "score"
+"""The name of a game's metric where it has but one."""
+
+Score = Rule | Scorer | ScoreFunction
 
 
 def _prices(row: Row) -> tuple[Mapping[str, float]]:
@@ -47,18 +50,21 @@ class Game:
         tracker: The base class (or its dotted name, or a Contract) that participants extend.
         predictions: What is asked, and when.
         resolve: `(prediction, history) -> outcome`, or None if the outcome is not known yet.
-        score: A Scorer, or a loss function `(prediction, outcome) -> float` (lower is better).
+        score: A Rule, a Scorer, or a loss function `(prediction, outcome) -> float` (lower is better); for several
+            metrics, one for each name. An answer that a rule says it cannot score is INVALID.
         feed: The live feed; any command can replay history instead.
         tick: Turns a row of the feed into the positional arguments of `tick`, as a tuple; by default its prices.
             With None, models are not ticked; by default they are if the base class has the method.
         per_model: `(model, standing) -> keyword arguments` of that model. Each method gets those that it has
             parameters for. The standing is None until the model has one.
         policy: Budgets and limits; by default `Policy()`.
-        windows: Lengths of the leaderboard's windows by name, on the game's clock; by default 24 hours, 72 hours and
-            7 days.
+        windows: Lengths of the leaderboard's windows by name, on the game's clock, or Last(n) rounds; by default 24
+            hours, 72 hours and 7 days.
         rank_by: The window that determines the ranks; by default the longest.
-        missing: The score of a missing, failed or late prediction: "worst" of its round, a number, or a function of
-            the round's scores.
+        missing: Ranks by the mean of scores, where this is the score of a missing, failed or late prediction: "worst"
+            of its round, a number, or a function of the round's scores. Without it, ranks are by skill.
+        boards: Several boards, or one that these three cannot describe; instead of them.
+        benchmarks: The ids of models that are played, ranked and shown, and never paid.
         loader: How submissions become models.
         init_args: Positional arguments of every model's constructor or factory.
         init_kwargs: Keyword arguments of the same.
@@ -84,15 +90,17 @@ class Game:
         tracker: type | str | Contract,
         predictions: Sequence[Predict],
         resolve: Resolve,
-        score: Scorer | ScoreFunction,
+        score: Score | Mapping[str, Score],
         *,
         feed: Feed | None = None,
         tick: Callable[[Row], Sequence[Any]] | None = _prices,
         per_model: PerModelArguments | None = None,
         policy: Policy | None = None,
-        windows: Mapping[str, Duration] = DEFAULT_WINDOWS,
+        windows: Mapping[str, Duration | Last] | None = None,
         rank_by: str | None = None,
-        missing: Missing = "worst",
+        missing: Missing | None = None,
+        boards: Sequence[Board] | None = None,
+        benchmarks: Sequence[str] = (),
         loader: Loader | None = None,
         init_args: Sequence[Any] = (),
         init_kwargs: Mapping[str, Any] | None = None,
@@ -110,19 +118,16 @@ class Game:
         self.contract = Contract.of(tracker)
         self.asks = bind_all(self.contract, predictions, partial=per_model is not None)
         self.resolve: Resolve = _function(resolve, "resolve", "(prediction, history)")
-        self.scorer: Scorer = _scorer(score)
+        self.rules: Mapping[str, Rule] = _rules(score)
         self.feed: Feed | None = None if feed is None else checked_feed(feed)
         self.tick_method = tick_method
         self.tick = _tick(tick, tick_method, self.contract)
         self.per_model = None if per_model is None else _function(per_model, "per_model", "(model, standing)")
         self.policy = Policy() if policy is None else _made(policy, "policy", "Policy(timeout=1.0)", Policy)
-        if not isinstance(windows, Mapping):
-            raise GameError(f'windows is {described(windows)}; give lengths by name, such as {{"anchor": "7d"}}')
-        self.windows = {name: seconds(length, f"windows[{name!r}]") for name, length in windows.items()}
-        if not self.windows and rank_by is None:
-            raise GameError('a game has at least one window, for example windows={"anchor": "7d"}')
-        self.rank_by = rank_by or max(self.windows, key=lambda name: self.windows[name])
-        self.missing: Missing = _missing(missing)
+        checks = (getattr(rule, "check", None) for rule in self.rules.values())
+        self._answer_checks = tuple(check for check in checks if callable(check))
+        self.boards = _boards(name, self.rules, boards, windows, rank_by, missing)
+        self.benchmarks = _benchmarks(benchmarks)
         self.loader: Loader | None = None if loader is None else _loader(loader)
         self.init_args = tuple(init_args)
         self.init_kwargs = dict(init_kwargs or {})
@@ -131,7 +136,7 @@ class Game:
         self.timings = timings(self.asks, wait, grace, max_age)
         longest = max(timing.wait for timing in self.timings)
         self._ahead = max(timedelta(seconds=1), longest) if ahead is None else length(ahead, "ahead")
-        self.leaderboard()  # raises if rank_by is wrong
+        self.empty_boards()  # raises if they do not fit the rules
 
     def timetable(self, *, seen: datetime | None = None, decided: datetime | None = None) -> Timetable:
         """Return what decides when this game asks.
@@ -142,15 +147,32 @@ class Game:
         """
         return Timetable(self.timings, ahead=self._ahead, seen=seen, decided=decided)
 
-    def leaderboard(self) -> Leaderboard:
-        """Return an empty leaderboard with this game's windows and rules.
+    @property
+    def rank_by(self) -> str:
+        """The window that determines the ranks of the first board."""
+        return self.boards[0].rank_by or ""
+
+    def empty_boards(self) -> Boards:
+        """Return this game's boards, without a round.
 
         Raises:
-            GameError: `rank_by` is not one of the windows.
+            GameError: A board does not fit the rules or the benchmarks.
         """
-        return Leaderboard(
-            self.windows, self.rank_by, higher_is_better=self.scorer.higher_is_better, missing=self.missing
-        )
+        metrics = {name: Metric(rule.higher_is_better, rule.unit) for name, rule in self.rules.items()}
+        return Boards(self.boards, metrics, self.benchmarks)
+
+    def check_answer(self, value: Any, arguments: Mapping[str, Any]) -> None:
+        """Check that the rules can score an answer.
+
+        Args:
+            value: The answer, as its annotation says.
+            arguments: What the model was asked.
+
+        Raises:
+            ValueError: One of them cannot.
+        """
+        for check in self._answer_checks:
+            check(value, arguments)
 
     def check_load(self) -> None:
         """Check that the budgets of the predictions fit into the time between their slots, as a live game needs.
@@ -241,18 +263,6 @@ def _first_but(contract: Contract, other: str) -> str:
     return next((name for name in contract.methods if name != other), "feed_update")
 
 
-class _Loss:
-    """A loss function as a scorer."""
-
-    higher_is_better = False
-
-    def __init__(self, function: ScoreFunction) -> None:
-        self._function = function
-
-    def score(self, prediction: Prediction, outcome: Any) -> float:
-        return self._function(prediction, outcome)
-
-
 def _made(value: Any, name: str, example: str, kind: type = object) -> Any:
     """The value, which must be an instance of its kind, and no class."""
     if isinstance(value, type):
@@ -262,13 +272,42 @@ def _made(value: Any, name: str, example: str, kind: type = object) -> Any:
     return value
 
 
-def _scorer(score: Any) -> Any:
-    _made(score, "score", "CRPS()")
-    if callable(getattr(score, "score", None)):
-        if not isinstance(getattr(score, "higher_is_better", None), bool):
-            raise GameError(f"the scorer {score!r} must say higher_is_better = True or False")
-        return score
-    return _Loss(_function(score, "score", "(prediction, outcome)"))
+def _rules(score: Any) -> Mapping[str, Rule]:
+    if not isinstance(score, Mapping):
+        return {DEFAULT_METRIC: lift(score)}
+    if not score or not all(isinstance(name, str) and name for name in score):
+        raise GameError(f'score is {described(score)}; several metrics have names, such as {{"price": CRPS()}}')
+    return {name: lift(each) for name, each in score.items()}
+
+
+def _boards(
+    name: str,
+    rules: Mapping[str, Rule],
+    boards: Any,
+    windows: Any,
+    rank_by: str | None,
+    missing: Any,
+) -> tuple[Board, ...]:
+    if boards is None:
+        is_normalised = next(iter(rules.values())).unit is None
+        by: Literal["skill", "mean"] = "mean" if missing is not None or is_normalised else "skill"
+        windows = DEFAULT_WINDOWS if windows is None else windows
+        metric = next(iter(rules))
+        return (Board(name, metric=metric, windows=windows, rank_by=rank_by, missing=missing, by=by),)
+    for given, what in ((windows, "windows"), (rank_by, "rank_by"), (missing, "missing")):
+        if given is not None:
+            raise GameError(f"{what} is given beside boards; say it in each board: Board(name, {what}=...)")
+    if isinstance(boards, str | Mapping) or not isinstance(boards, Sequence) or not boards:
+        raise GameError(f'boards is {described(boards)}; give a list: boards=[Board("global")]')
+    for board in boards:
+        _made(board, "a board", 'Board("global")', Board)
+    return tuple(boards)
+
+
+def _benchmarks(benchmarks: Any) -> tuple[str, ...]:
+    if isinstance(benchmarks, str) or not all(isinstance(each, str) for each in benchmarks):
+        raise GameError(f'benchmarks is {described(benchmarks)}; give ids of models: benchmarks=["climatology"]')
+    return tuple(benchmarks)
 
 
 def _loader(loader: Any) -> Any:
@@ -295,13 +334,6 @@ def checked_feed(feed: Any) -> Feed:
         return feed  # type: ignore[no-any-return]
     replayed = repr(feed) if isinstance(feed, str | os.PathLike) else "..."
     raise GameError(f"feed is {described(feed)}; it must be a Feed, for example ReplayFeed({replayed})")
-
-
-def _missing(missing: Any) -> Any:
-    number = isinstance(missing, int | float) and not isinstance(missing, bool) and math.isfinite(missing)
-    if missing == "worst" or number or callable(missing):
-        return missing
-    raise GameError(f'missing is {missing!r}; it must be "worst", a finite number, or a function of (scores)')
 
 
 def _history_length(history: Duration | None, asks: Sequence[Ask]) -> timedelta | None:

@@ -161,9 +161,10 @@ def test_a_tick_that_returns_no_tuple(made, shown):
 def test_what_is_left_out_has_a_default():
     described = game()
     assert described.policy == Policy()
-    assert list(described.windows) == list(DEFAULT_WINDOWS)
-    assert described.rank_by == "anchor"
-    assert (described.missing, described.history, described.warmup, described.feed) == ("worst", None, None, None)
+    [board] = described.boards
+    assert (board.name, board.by, list(board.windows)) == ("test", "skill", list(DEFAULT_WINDOWS))
+    assert described.rank_by == board.rank_by == "anchor"
+    assert (described.history, described.warmup, described.feed) == (None, None, None)
     assert game(history="3h").warmup == timedelta(hours=3)
     assert game(history="3h", warmup="1h").warmup == timedelta(hours=1)
     assert repr(described) == f"<Game test: 1 prediction, {BASE}>"
@@ -171,10 +172,11 @@ def test_what_is_left_out_has_a_default():
 
 
 def test_a_function_is_a_loss_and_a_scorer_says_its_direction():
-    assert game().scorer.higher_is_better is False
-    assert game(score=lambda p, o: o - 1).scorer.score(None, 3) == 2
+    [(metric, rule)] = game().rules.items()
+    assert (metric, rule.higher_is_better, rule.unit) == ("score", False, "usual")
+    assert game(score=lambda p, o: o - 1).rules["score"].scorer.score(None, 3) == 2
     crps = CRPS()
-    assert game(score=crps).scorer is crps
+    assert game(score=crps).rules["score"].scorer is crps
 
 
 def test_a_tracker_is_a_class_its_name_or_a_contract():
@@ -236,7 +238,7 @@ def test_the_same_prediction_twice():
         ({"name": "a/b"}, "a game's name is a word for people and addresses, not 'a/b'"),
         ({"name": 5}, "a game's name is a word for people and addresses, not 5"),
         ({"resolve": "later"}, "resolve is 'later'; it must be a function of (prediction, history)"),
-        ({"score": 5}, "score is 5; it must be a function of (prediction, outcome)"),
+        ({"score": 5}, "score is 5; it must be a rule, a scorer, or a function of (prediction, outcome)"),
         ({"score": CRPS}, "score is the class CRPS; give an instance: score=CRPS(...)"),
         ({"score": Quadratic}, "score is the class Quadratic; give an instance: score=Quadratic(...)"),
         ({"policy": Policy}, "policy is the class Policy; give an instance: policy=Policy(...)"),
@@ -245,15 +247,15 @@ def test_the_same_prediction_twice():
         ({"loader": "build"}, "loader is 'build'; give a loader, for example loader=AutoLoader()"),
         ({"feed": ReplayFeed}, "feed is the class ReplayFeed; give an instance: feed=ReplayFeed(...)"),
         ({"feed": TABLE}, "feed is an instance of DataFrame; it must be a Feed, for example ReplayFeed(...)"),
-        ({"windows": ["7d"]}, """windows is ['7d']; give lengths by name, such as {"anchor": "7d"}"""),
+        ({"windows": ["7d"]}, """board 'test': windows is ['7d']; give lengths by name, such as {"anchor": "7d"}"""),
         ({"tick": "prices"}, "tick is 'prices'; it must be a function of (row)"),
         ({"per_model": {"a": 1}}, "per_model is {'a': 1}; it must be a function of (model, standing)"),
         ({"feed": "x.csv"}, "feed is 'x.csv'; it must be a Feed, for example ReplayFeed('x.csv')"),
-        ({"windows": {}}, 'a game has at least one window, for example windows={"anchor": "7d"}'),
-        ({"rank_by": "year"}, "rank_by 'year' is not a window; the windows are recent, steady, anchor"),
-        ({"windows": {}, "rank_by": "year"}, "rank_by 'year' is not a window; the windows are none"),
-        ({"missing": "best"}, """missing is 'best'; it must be "worst", a finite number, or a function of (scores)"""),
-        ({"missing": math.nan}, """missing is nan; it must be "worst", a finite number, or a function of (scores)"""),
+        ({"windows": {}}, 'board \'test\': it has no window; give one, for example windows={"anchor": "7d"}'),
+        ({"rank_by": "year"}, "board 'test': rank_by 'year' is not a window; the windows are recent, steady, anchor"),
+        ({"windows": {}, "rank_by": "year"}, "board 'test': rank_by 'year' is not a window; the windows are none"),
+        ({"missing": "best"}, """board 'test': missing is "worst", a number or a function, not 'best'"""),
+        ({"missing": math.nan}, "board 'test': the rule for missing predictions must give a finite number, got nan"),
         ({"history": "1h"}, "history '1h' is shorter than the longest horizon, 7200 s: nothing could resolve"),
         (
             {"history": "soon"},

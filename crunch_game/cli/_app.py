@@ -108,7 +108,10 @@ def leaderboard(store: StoreUrl, as_json: AsJson = False) -> None:
         output.print_json(kept)
         return
     title = f"{kept['game']}, as of {kept['at'][:19].replace('T', ' ')} UTC"
-    output.screen.print(output.board(kept["leaderboard"], rank_by=kept["rank_by"], title=title))
+    if "boards" not in kept:
+        raise UsageError(f"the store {store} was last scored by an earlier version; start its game to have its boards")
+    for table in output.boards(kept["boards"], title):
+        output.screen.print(table)
 
 
 @app.command()
@@ -217,8 +220,11 @@ def _length(feed: Any) -> int | None:
 def _show(game: Game, result: GameResult, url: str, *, live: bool) -> None:
     output.screen.print()
     if result.leaderboard:
-        standings = [asdict(standing) for standing in result.leaderboard]
-        output.screen.print(output.board(standings, rank_by=game.rank_by, title=f"{game.name}: the leaderboard"))
+        for board in game.boards:
+            name = board.name if len(game.boards) > 1 else "the leaderboard"
+            standings = result.boards[board.name]
+            table = output.board(standings, rank_by=board.rank_by or "", title=f"{game.name}: {name}")
+            output.screen.print(table)
     done = (counted(result.ticks, "row"), counted(result.rounds, "round"), counted(result.predictions, "prediction"))
     why = " missed" if live else " left out, for want of a new row"
     missed = f"; {counted(result.missed, 'round')}{why}" if result.missed else ""

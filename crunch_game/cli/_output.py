@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 
 from crunch_game.errors import CrunchGameError
 from crunch_game.faults import describe_exception
+from crunch_game.ranking import Standing, shown
 
 screen = Console(highlight=False)
 _stderr = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -91,17 +92,20 @@ def warn(message: str) -> None:
     _stderr.print(message, style="yellow", markup=False)
 
 
-def board(standings: Sequence[Mapping[str, Any]], *, rank_by: str, title: str) -> Table:
-    """Return the leaderboard as a table. `standings` are documents, best first."""
+def board(standings: Sequence[Standing], *, rank_by: str, title: str) -> Table:
+    """Return a board as a table. The standings are those of one board, best first."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
-    table.add_column("rank", justify="right")
-    table.add_column("model")
-    windows = list(standings[0]["scores"]) if standings else []
-    for window in windows:
-        table.add_column(f"{window} ▾" if window == rank_by else window, justify="right")
-    table.add_column("coverage", justify="right")
-    for standing in standings:
-        scores = ["-" if standing["scores"][w] is None else f"{standing['scores'][w]:.6g}" for w in windows]
-        coverage = f"{standing['coverage']:.1%}"
-        table.add_row(str(standing["rank"]), escape(standing["model_id"]), *scores, coverage)
+    head, *rows = shown(standings, rank_by)
+    for name in head:
+        table.add_column(escape(name), justify="left" if name in ("model", "marks") else "right")
+    for standing, row in zip(standings, rows, strict=True):
+        table.add_row(*map(escape, row), style="dim" if standing.rank is None else None)
     return table
+
+
+def boards(document: Mapping[str, Mapping[str, Any]], title: str) -> Iterator[Table]:
+    """Yield every board of a game, from the document that its store has."""
+    for name, each in document.items():
+        standings = [Standing(**{**standing, "marks": tuple(standing["marks"])}) for standing in each["leaderboard"]]
+        heading = title if len(document) == 1 else f"{title}: {name}"
+        yield board(standings, rank_by=each["rank_by"], title=heading)

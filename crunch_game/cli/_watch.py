@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from statistics import quantiles
@@ -82,15 +83,14 @@ class Watch:
         for name in ("rounds", "strikes", "p50", "p95", self._game.rank_by):
             table.add_column(name, justify="right")
         models = self._worker.runner.models if self._worker is not None and self._worker.running else {}
-        ranks = {model_id: standing.rank for model_id, standing in self._standings.items()}
-        for model in sorted(models.values(), key=lambda model: (ranks.get(model.id, float("inf")), model.id)):
+        ranks = {model_id: standing.rank or math.inf for model_id, standing in self._standings.items()}
+        for model in sorted(models.values(), key=lambda model: (ranks.get(model.id, math.inf), model.id)):
             table.add_row(*self._row(model))
         return table
 
     def _row(self, model: Model) -> list[str]:
         strikes = sum(each.failures + each.timeouts for each in model.health.strikes.values())
         standing = self._standings.get(model.id)
-        score = standing.scores.get(self._game.rank_by) if standing else None
         color = _COLORS.get(model.state, "default")
         seconds = self._seconds[model.id]
         cuts = quantiles(seconds, n=20) if len(seconds) > 1 else None
@@ -101,5 +101,13 @@ class Watch:
             str(strikes),
             "-" if cuts is None else f"{cuts[9] * 1000:.1f} ms",
             "-" if cuts is None else f"{cuts[18] * 1000:.1f} ms",
-            "-" if score is None else f"{score:.5g}",
+            "-" if standing is None else _place(standing, self._game.rank_by),
         ]
+
+
+def _place(standing: Standing, rank_by: str) -> str:
+    """What a model's rank is by."""
+    if standing.skill is not None:
+        return f"{100 * standing.skill:+.1f} %"
+    score = standing.scores.get(rank_by)
+    return "-" if score is None else f"{score:.5g}"

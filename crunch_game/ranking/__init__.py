@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from crunch_game.ranking._rounds import BoardNote as BoardNote
     from crunch_game.ranking._rounds import BoardRound as BoardRound
     from crunch_game.ranking._rounds import RoundFacts as RoundFacts
+    from crunch_game.ranking._shown import shown as shown
     from crunch_game.ranking._standing import Standing as Standing
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

@@ -133,7 +133,7 @@ class Board:
         if not isinstance(self.windows, Mapping):
             raise self._wrong(f'windows is {described(self.windows)}; give lengths by name, such as {{"anchor": "7d"}}')
         return {
-            name: window if isinstance(window, Last) else timedelta(seconds=seconds(window, f"the window {name!r},"))
+            name: window if isinstance(window, Last) else timedelta(seconds=seconds(window, f"windows[{name!r}]"))
             for name, window in self.windows.items()
         }
 

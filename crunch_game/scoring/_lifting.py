@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast
 
 from crunch_game._quantities import described
 from crunch_game.errors import GameError
@@ -64,7 +64,7 @@ def lift(score: Any) -> Rule:
     if _is_rule(score):
         if not hasattr(score, "unit"):
             raise GameError(f'the rule {score!r} must say its unit: "usual", a number, or None')
-        return _directed(score)
+        return cast("Rule", _directed(score))
     if callable(getattr(score, "score", None)):
         return LiftedScorer(_directed(score))
     if callable(score):

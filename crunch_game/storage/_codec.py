@@ -207,17 +207,9 @@ def pack_score(score: Score) -> PackedScore:
         None if score.value is None else _finite(score.value, who, "the score"),
         _json(score.outcome, who, "the outcome"),
         _prose(score.reason),
-        _kind(score),
+        score.kind,
         _json(dict(score.metrics), who, "the scores by metric") if score.metrics else None,
     )
-
-
-def _kind(score: Score) -> str | None:
-    if score.absent:
-        return "absent"
-    if score.unscorable:
-        return "unscorable"
-    return "aside" if score.value is None else None
 
 
 def pack_round(scored: ScoredRound) -> PackedRound:

@@ -6,7 +6,7 @@ import threading
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import groupby, islice, takewhile
+from itertools import islice, takewhile
 from operator import itemgetter
 from typing import Any
 
@@ -88,6 +88,8 @@ class MemoryStore(Store):
         self._predicted, self._scored, self._pending = _Timeline(), _Timeline(), _Timeline()
         self._unanswered = _Timeline()
         self._first_rounds: dict[str, int] = {}
+        self._scores_of: dict[tuple[int, str], set[str]] = {}
+        """Who has a score in each round."""
         self._first_answers: dict[tuple[str, str], int] = {}
         self._rounds: dict[tuple[int, str], codec.PackedRound] = {}
         self._round_times: dict[str, list[tuple[int, int]]] = {}
@@ -158,6 +160,7 @@ class MemoryStore(Store):
                 if identity in self._scores:
                     continue
                 self._scores[identity] = score
+                self._scores_of.setdefault(identity[:2], set()).add(identity[2])
                 self._scored.add(score.resolves_at, identity)
                 prediction = self._predictions.get(identity)
                 if prediction is not None:
@@ -170,6 +173,7 @@ class MemoryStore(Store):
             for score in aside:
                 identity = score[:3]
                 del self._scores[identity]
+                self._scores_of[identity[:2]].discard(identity[2])
                 self._scored.discard(score.resolves_at, identity)
                 prediction = self._predictions.get(identity)
                 if prediction is not None and prediction.pending:
@@ -250,17 +254,14 @@ class MemoryStore(Store):
 
     def rounds(self, since: datetime | None = None) -> Iterator[tuple[ScoredRound, list[KeptScore]]]:
         """Yield the scored rounds that resolve at or after `since`, oldest first, each with its scores."""
+        start = None if since is None else codec.microseconds(since)
         with self._open():
-            identities = list(self._scored.since(None if since is None else codec.microseconds(since)))
-        for identity, of_round in groupby(identities, key=itemgetter(0, 1)):
+            rounds = [each for each in self._rounds.values() if start is None or each.resolves_at >= start]
+        for scored in sorted(rounds, key=itemgetter(2, 0, 1)):
             with self._open():
-                scored = self._rounds.get(identity)
-                scores = [self._scores[each] for each in of_round if each in self._scores]
-            if scored is not None:
-                yield (
-                    codec.unpack_round(scored),
-                    [codec.unpack_kept((each.model_id, each.value, each.kind, each.metrics)) for each in scores],
-                )
+                scores = [self._scores[(*scored[:2], name)] for name in sorted(self._scores_of.get(scored[:2], ()))]
+            kept = [codec.unpack_kept((each.model_id, each.value, each.kind, each.metrics)) for each in scores]
+            yield codec.unpack_round(scored), kept
 
     def past_rounds(self, before: datetime, most: int) -> list[ScoredRound]:
         """Return the last scored rounds of each key that resolve before this, oldest first."""

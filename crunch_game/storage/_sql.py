@@ -212,17 +212,21 @@ class SQLStore(Store):
 
     def rounds(self, since: datetime | None = None) -> Iterator[tuple[ScoredRound, list[KeptScore]]]:
         """Yield the scored rounds that resolve at or after `since`, oldest first, each with its scores."""
-        scores = tables.scores
-        found = select(*tables.kept_score_columns).order_by(scores.c.resolves_at, scores.c.at, scores.c.key)
+        columns = tables.scores.c
+        query = select(*tables.kept_score_columns).order_by(columns.resolves_at, columns.at, columns.key)
         if since is not None:
-            found = found.where(scores.c.resolves_at >= codec.microseconds(since))
+            query = query.where(columns.resolves_at >= codec.microseconds(since))
         with self._reading() as connection:
-            kept = connection.execute(_resolving(select(*tables.round_columns), tables.rounds, since)).all()
-            known = {packed[:2]: packed for packed in kept}
-            rows = connection.execution_options(yield_per=10_000).execute(found)
-            for identity, of_round in groupby(rows, key=itemgetter(0, 1)):
-                if identity in known:
-                    yield codec.unpack_round(known[identity]), [codec.unpack_kept(row[2:]) for row in of_round]
+            rounds = connection.execute(_resolving(select(*tables.round_columns), tables.rounds, since)).all()
+            rows = connection.execution_options(yield_per=10_000).execute(query)
+            groups = groupby(rows, key=itemgetter(0, 1, 2))
+            due, of_round = next(groups, _NO_MORE)
+            for packed in rounds:
+                identity = packed[2], packed[0], packed[1]
+                while due is not None and due < identity:  # they have no round: all of them were set aside
+                    due, of_round = next(groups, _NO_MORE)
+                scores = [codec.unpack_kept(row[3:]) for row in of_round] if due == identity else []
+                yield codec.unpack_round(packed), scores
 
     def past_rounds(self, before: datetime, most: int) -> list[ScoredRound]:
         """Return the last scored rounds of each key that resolve before this, oldest first."""
@@ -315,6 +319,9 @@ class SQLStore(Store):
         if "locked" in reason:
             return f"{self._path} was locked by another process for more than {BUSY_TIMEOUT:g} s"
         return f"{self._path} cannot be read or written: {reason}"
+
+
+_NO_MORE: tuple[Any, tuple[()]] = (None, ())
 
 
 def _bounds(packed: Sequence[codec.PackedPrediction]) -> tuple[dict[str, int], dict[str, int]]:

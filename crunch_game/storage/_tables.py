@@ -139,7 +139,7 @@ sa.Index("excused_predictions", predictions.c.resolves_at, sqlite_where=is_excus
 same_prediction = sa.and_(*(scores.c[name] == predictions.c[name] for name in ("at", "key", "model_id")))
 row_columns = [rows.c[name] for name in PackedRow._fields]
 round_columns = [rounds.c[name] for name in PackedRound._fields]
-kept_score_columns = [scores.c[name] for name in ("at", "key", "model_id", "value", "kind", "metrics")]
+kept_score_columns = [scores.c[name] for name in ("resolves_at", "at", "key", "model_id", "value", "kind", "metrics")]
 prediction_columns = [predictions.c[name] for name in PackedPrediction._fields]
 
 

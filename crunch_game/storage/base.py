@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Any, Literal, Protocol, Self, TypeAlias
 
 from crunch_game._public import public, record
 from crunch_game._status import Status
@@ -53,6 +53,9 @@ class Prediction:
     excused: bool = False
 
 
+ScoreKind: TypeAlias = Literal["unscorable", "absent", "aside"]
+
+
 @record
 class Score:
     """The score of one prediction, which is identified by `(model_id, key, at)`.
@@ -80,6 +83,15 @@ class Score:
     absent: bool = False
     metrics: Mapping[str, float | None] = field(default_factory=dict)
 
+    @property
+    def kind(self) -> ScoreKind | None:
+        """What it is if it is not an answer's own score."""
+        if self.absent:
+            return "absent"
+        if self.unscorable:
+            return "unscorable"
+        return "aside" if self.value is None and not self.metrics else None
+
 
 @record
 class ScoredRound:
@@ -104,9 +116,8 @@ class ScoredRound:
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-KeptScore: TypeAlias = tuple[str, float | None, str | None, Mapping[str, float | None]]
-"""A score as boards need it: there may be millions. The model's id, the value, what it is if it is no answer's own
-("unscorable", "absent" or "aside", else None), and the scores by metric, where the game has several."""
+KeptScore: TypeAlias = tuple[str, float | None, ScoreKind | None, Mapping[str, float | None]]
+"""A score as boards need it, since there may be millions: `model_id, value, kind, metrics` of Score."""
 
 
 @record

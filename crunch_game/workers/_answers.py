@@ -160,7 +160,7 @@ def _most(of_model: Mapping[tuple[str, str], RepeatedFault]) -> tuple[int, str]:
     return -sum(fault.count for fault in faults), faults[0].model_id
 
 
-def shown(faults: Sequence[RepeatedFault], most: int = 10, most_of_one: int = 3) -> Iterator[tuple[str, str]]:
+def told_faults(faults: Sequence[RepeatedFault], most: int = 10, most_of_one: int = 3) -> Iterator[tuple[str, str]]:
     """The sentence of each of the first faults, and its details, but for those that were shown just before."""
     last, of_model = "", Counter[str]()
     told = 0

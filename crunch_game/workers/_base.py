@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
@@ -23,10 +24,17 @@ from crunch_game.storage.base import Store
 
 @record
 class Standings:
-    """The leaderboard at a time on the game's clock."""
+    """The boards at a time on the game's clock.
+
+    Attributes:
+        at: The time; aware, UTC.
+        standings: Those on the first board, best first.
+        boards: Those on every board, by its name.
+    """
 
     at: datetime
     standings: Sequence[Standing]
+    boards: Mapping[str, Sequence[Standing]] = field(default_factory=dict)
 
 
 Listener = Callable[[GameEvent | FeedEvent | Standings], Any]

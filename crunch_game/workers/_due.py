@@ -10,7 +10,7 @@ from typing import Any
 from crunch_game.resolving.base import Never
 from crunch_game.scoring.base import AnsweredRound
 from crunch_game.storage import encode
-from crunch_game.storage.base import Prediction, Score
+from crunch_game.storage.base import Prediction, Score, ScoredRound
 from crunch_game.workers._judge import Failed, Judge
 
 Resolve = Callable[[Prediction], Any]
@@ -34,6 +34,16 @@ class DueRound:
         self.outcomes: dict[str, tuple[Any, str | None]] = {}
         self.aside: dict[str, str] = {}
 
+    def know(self, prediction: Prediction, outcome: Any) -> None:
+        """One more answer, and its outcome.
+
+        Raises:
+            ValueError: It cannot be stored.
+        """
+        text = encode(outcome)
+        self.answers[prediction.model_id] = prediction
+        self.outcomes[prediction.model_id] = outcome, text
+
     @property
     def unknown(self) -> list[Prediction]:
         """Those whose outcome is not known yet."""
@@ -55,6 +65,12 @@ class DueRound:
         outcomes = {} if common else {name: self.outcomes[name][0] for name in known}
         identity = (self.key, self.at, self.resolves_at, self.horizon, self.arguments)
         return AnsweredRound(*identity, outcome, known, absences, outcomes)
+
+    @property
+    def record(self) -> ScoredRound:
+        """What is stored of the round, but for what the boards make of it."""
+        identity = (self.key, self.at, self.resolves_at, self.horizon, self.arguments)
+        return ScoredRound(*identity, len(self.outcomes))
 
     def set_aside(self) -> list[Score]:
         """What is stored of the predictions that have no outcome."""
@@ -80,6 +96,10 @@ class DueRounds:
     def __contains__(self, prediction: Prediction) -> bool:
         found = self._open.get((prediction.at, prediction.key))
         return found is not None and prediction.model_id in found.answers
+
+    def has(self, key: str, at: datetime) -> bool:
+        """Whether a round waits."""
+        return (at, key) in self._open
 
     @property
     def waiting(self) -> int:
@@ -118,7 +138,7 @@ class DueRounds:
         reason = self._why_aside(prediction, outcome, now)
         if reason is None and outcome is not None:
             try:
-                due.outcomes[prediction.model_id] = outcome, encode(outcome)
+                due.know(prediction, outcome)
             except ValueError as error:
                 reason = f"resolve gave {brief(outcome)}, which cannot be stored: {error}"
         if reason is not None:

@@ -20,10 +20,10 @@ from crunch_game.events import PredictionsSetAside, RoundsMissed
 from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
 from crunch_game.hosts.base import Host
-from crunch_game.ranking import Standing
+from crunch_game.ranking import Standing, shown
 from crunch_game.runner import Models
 from crunch_game.storage.base import ModelRecord, Score, Store
-from crunch_game.workers._answers import Answered, Answers, RepeatedFault, shown
+from crunch_game.workers._answers import Answered, Answers, RepeatedFault, told_faults
 from crunch_game.workers._base import Listener, Standings, beside, feed_of, safely, store_of
 from crunch_game.workers._lease import leased
 from crunch_game.workers._predict import PredictWorker
@@ -50,12 +50,13 @@ class GameResult:
         scored: How many predictions got a score.
         set_aside: How many predictions could not be scored, by reason.
         waiting: How many predictions have passed their horizon, but `resolve` does not know the outcome yet.
-        leaderboard: The standings at the end, best first.
+        leaderboard: The standings on the first board at the end, best first.
         models: The models, and their states at the end.
         answered: How often each model was asked, and answered: by model, then by a prediction's key or "tick". Only of
             this run, though the store may have begun before.
         faults: Each kind of fault once, the first in full: the model with the most of them first.
         interrupted: Whether it was ended by hand before its feed was.
+        boards: The standings on every board at the end, by its name.
     """
 
     ticks: int = 0
@@ -71,6 +72,7 @@ class GameResult:
     answered: Mapping[str, Mapping[str, Answered]] = field(default_factory=dict)
     faults: Sequence[RepeatedFault] = ()
     interrupted: bool = False
+    boards: Mapping[str, Sequence[Standing]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         rows = self._table()
@@ -81,16 +83,15 @@ class GameResult:
         return "\n".join(lines)
 
     def _table(self) -> list[list[str]]:
-        """Return the cells of the leaderboard as text; the first row has the names of the columns."""
-        windows = list(self.leaderboard[0].scores) if self.leaderboard else []
-        told = {standing.model_id: self._told(standing.model_id) for standing in self.leaderboard}
-        ticks = ["ticks"] if any(share < 1 for share in told.values()) else []
-        rows = [["rank", "model", *windows, "coverage", *ticks]]
-        for standing in self.leaderboard:
-            scores = ["" if score is None else f"{score:.6g}" for score in standing.scores.values()]
-            shares = [standing.coverage, told[standing.model_id]][: 1 + len(ticks)]
-            rows.append([str(standing.rank), standing.model_id, *scores, *(f"{share:.1%}" for share in shares)])
-        return rows
+        """Return the cells of the first board as text; the first row has the names of the columns."""
+        head, *rows = shown(self.leaderboard)
+        shares = [self._told(standing.model_id) for standing in self.leaderboard]
+        if any(share < 1 for share in shares):
+            where = head.index("coverage") + 1
+            head.insert(where, "ticks")
+            for row, share in zip(rows, shares, strict=True):
+                row.insert(where, f"{share:.1%}")
+        return [head, *rows]
 
     def _told(self, model_id: str) -> float:
         """The share of ticks that a model took."""
@@ -98,7 +99,7 @@ class GameResult:
 
     def _below(self) -> list[tuple[str, str]]:
         """Return what is told below the leaderboard: sentences, each with its details."""
-        told = list(shown(self.faults))
+        told = list(told_faults(self.faults))
         if self.interrupted:
             told.insert(0, (f"interrupted: this is what was played until then, {counted(self.ticks, 'row')}", ""))
         return told
@@ -150,15 +151,15 @@ async def run_game(
     )
     if on_start is not None:
         on_start(worker)
-    standings = await _play_and_score(worker, scoring, store, live=live)
-    return _result(worker, scoring, answers, standings, await in_thread(store.models))
+    boards = await _play_and_score(worker, scoring, store, live=live)
+    return _result(worker, scoring, answers, boards, await in_thread(store.models))
 
 
 def _result(
     worker: PredictWorker,
     scoring: _Scoring,
     answers: Answers,
-    standings: Sequence[Standing],
+    boards: Mapping[str, Sequence[Standing]],
     records: Sequence[ModelRecord],
 ) -> GameResult:
     """What the parts of a game have counted."""
@@ -171,15 +172,18 @@ def _result(
         scored=scoring.scored,
         set_aside=dict(scoring.set_aside),
         waiting=scoring.waiting,
-        leaderboard=standings,
+        leaderboard=next(iter(boards.values()), ()),
+        boards=boards,
         models=records,
         answered=answers.of_models(),
         faults=answers.faults(),
     )
 
 
-async def _play_and_score(worker: PredictWorker, scoring: _Scoring, store: Store, *, live: bool) -> Sequence[Standing]:
-    """Run both workers until the feed ends, and return the standings then."""
+async def _play_and_score(
+    worker: PredictWorker, scoring: _Scoring, store: Store, *, live: bool
+) -> Mapping[str, Sequence[Standing]]:
+    """Run both workers until the feed ends, and return every board's standings then."""
     async with leased(store, "score") as hold:
         scoring.assure = hold.assure
         if live:
@@ -212,24 +216,29 @@ class _Scoring:
     def standing_of(self, model_id: str) -> Standing | None:
         return self._by_id.get(model_id)
 
-    async def after_row(self, now: datetime | None = None, *, last: bool = False) -> Sequence[Standing]:
+    async def after_row(self, now: datetime | None = None, *, last: bool = False) -> Mapping[str, Sequence[Standing]]:
         """Score what the rows up to `now`, or all, resolve; the standings, if they are due, as at the end."""
         show = last or time.monotonic() - self._shown > _STANDINGS_INTERVAL
+        scores: list[Score]
+        standings: Standings | None
         scores, standings = await in_thread(self._step, now, show or self._lockstep)
         self._count(scores)
         if standings is None:
-            return []
+            return {}
         self._by_id = {standing.model_id: standing for standing in standings.standings}
         if show:
             self._shown = time.monotonic()
             self._tell(standings)
-        return standings.standings
+        return standings.boards
 
     def _step(self, now: datetime | None, rank: bool) -> tuple[list[Score], Standings | None]:
         self.assure()
         scores = self._worker.step(now)
         newest = self._worker.newest
-        return scores, Standings(newest, self._worker.standings(newest)) if rank and newest is not None else None
+        if not rank or newest is None:
+            return scores, None
+        boards = self._worker.all_standings(newest)
+        return scores, Standings(newest, next(iter(boards.values())), boards)
 
     async def run(self) -> None:
         """Score repeatedly, until cancelled."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from datetime import datetime, timedelta
-from reprlib import repr as brief
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
 from typing import Any
 
 import anyio
@@ -19,14 +16,14 @@ from crunch_game.faults import describe_exception
 from crunch_game.feeds import History
 from crunch_game.game import Game
 from crunch_game.ranking import Standing
-from crunch_game.scoring.base import BatchScorer
-from crunch_game.storage import encode
-from crunch_game.storage.base import Prediction, Score, Store
+from crunch_game.scoring import LiftedScorer
+from crunch_game.storage.base import Prediction, Score, ScoredRound, Store
 from crunch_game.workers._base import Listener, safely
-from crunch_game.workers._judge import Failed, Judge
+from crunch_game.workers._boards import KeptBoards
+from crunch_game.workers._due import DueRound, DueRounds, absences
+from crunch_game.workers._judge import Judge
 from crunch_game.workers._lease import leased
-
-logger = logging.getLogger("crunch_game")
+from crunch_game.workers._settling import NEWCOMER, newcomer, newcomers_score, scored, settled
 
 _FORGOTTEN = "the rows of its time are no longer kept (the game's history)"
 
@@ -48,8 +45,6 @@ class ScoreWorker:
 
     Attributes:
         newest: The time of the newest row that it has looked at.
-        waiting: How many predictions are past their horizon and were not scored by the last step, since `resolve`
-            does not know the outcome yet.
 
     Raises:
         MissingExtra: The game's scorer needs a library that is not installed.
@@ -66,25 +61,29 @@ class ScoreWorker:
     ) -> None:
         self._game = game
         self._store = store
-        self._patience = patience
         self._tell = safely(on_event)
-        self.waiting = 0
         self._judge = Judge(timeout)
         self._truth = History()
         """The rows that have arrived, corrections in the place of what they correct."""
         self.newest: datetime | None = None
         self._last_arrival = 0
-        self._unknown: dict[tuple[str, str, datetime], Prediction] = {}
-        """Those that are due, and whose outcome `resolve` did not know yet."""
-        self._board = game.leaderboard()
-        self._board_is_loaded = False
+        self._due = DueRounds(self._judge, patience)
+        self._boards = KeptBoards(game, store)
+        self._shown: dict[str, list[Standing]] = {board.name: [] for board in game.boards}
         self._counted_until: datetime | None = None
-        """Up to when the board knows what was asked in vain."""
-        self._shown: list[Standing] = []
+        """Up to when the boards know of rounds that nobody has answered."""
         self._told: set[str] = set()
-        prepare = getattr(game.scorer, "prepare", None)
-        if callable(prepare):
-            prepare()  # a missing library is reported now, not when the first horizon has passed
+        self._retries = False
+        self._wants_newcomers = any(board.newcomers is not None for board in game.boards)
+        for rule in game.rules.values():
+            prepare = getattr(rule.scorer if isinstance(rule, LiftedScorer) else rule, "prepare", None)
+            if callable(prepare):
+                prepare()  # a missing library is reported now, not when the first horizon has passed
+
+    @property
+    def waiting(self) -> int:
+        """How many predictions are past their horizon and were not scored by the last step."""
+        return self._due.waiting
 
     def step(self, now: datetime | None = None) -> list[Score]:
         """Score what the rows resolve that have come since the last step, and return the new scores.
@@ -96,13 +95,12 @@ class ScoreWorker:
         Args:
             now: The time of the newest row to look at; all of them unless given.
         """
-        self._load_board()
-        known: list[tuple[Prediction, Any]] = []
-        scores: list[Score] = []
+        self._boards.load()
+        known: list[DueRound] = []
         arrivals = [each for each in self._store.arrivals(self._last_arrival) if each[1].aside is None]
         # Read after the rows: what a row resolves has been stored before it.
         pending = self._store.pending(max(arrival.row.time for _, arrival in arrivals)) if arrivals else []
-        pending = [each for each in pending if _identity(each) not in self._unknown]
+        pending = [each for each in pending if each not in self._due]
         for number, arrival in arrivals:
             row = arrival.row
             if now is not None and row.time > now:
@@ -116,22 +114,86 @@ class ScoreWorker:
             if due:
                 pending = [each for each in pending if each.resolves_at > row.time]
                 for each in due:
-                    if self._game.history is not None and self._truth.at(each.at) is None:
-                        scores.append(_set_aside(each, None, _FORGOTTEN))
-                    else:
-                        self._unknown[_identity(each)] = each
-            if self._unknown:
-                self._resolve(row.time, known, scores)
+                    forgotten = self._game.history is not None and self._truth.at(each.at) is None
+                    self._due.add(each, _FORGOTTEN if forgotten else None)
+                self._boards.answered(due)
+            if self._due:
+                known += self._due.resolve(lambda each: self._game.resolve(each, self._truth), row.time)
             if self._game.history is not None:  # row by row: what `resolve` sees must not depend on the steps
                 self._truth.forget(row.time - self._game.history)
-        scores += [_score(*each, value) for each, value in zip(known, self._values(known), strict=True)]
-        self.waiting = len(self._unknown)
+        scores = self._settle(known)
         self._count_unanswered()
-        if scores:
-            # Settled before the leaderboard has them: after a kill in between, the board is loaded from the store.
-            self._store.settle(scores)
-            self._board.add(scores)
         return scores
+
+    def _count_unanswered(self) -> None:
+        """Tell the boards of rounds in which nobody has answered, and that are due: they count for the coverage.
+
+        Read after the rows, as `pending` is.
+        """
+        if self.newest is None or (self._counted_until is not None and self._counted_until >= self.newest):
+            return
+        if self._counted_until is None:
+            self._counted_until = self._boards.oldest(self.newest)
+        empty: dict[tuple[str, datetime], list[Prediction]] = {}
+        for each in self._store.unanswered(self._counted_until, self.newest):
+            if not self._boards.has(each.key, each.at) and not self._due.has(each.key, each.at):
+                empty.setdefault((each.key, each.at), []).append(each)
+        for (key, at), absent in empty.items():
+            first = absent[0]
+            record = ScoredRound(key, at, first.resolves_at, first.horizon, first.arguments)
+            self._boards.add(record, (), [each.model_id for each in absent if each.excused], {})
+        if empty:
+            self._store.settle((), self._boards.changed())
+        self._counted_until = self.newest
+
+    def _settle(self, known: Sequence[DueRound]) -> list[Score]:
+        """Score these rounds, each as a whole; keep the scores, and add them to the boards."""
+        scores = []
+        for due in known:
+            aside = due.set_aside()
+            scores += aside
+            if not due.outcomes:
+                self._boards.add(due.record, aside, (), {})
+        scorable = [due for due in known if due.outcomes]
+        before = self._scored_before(scorable)
+        missing = absences(scorable, self._store.unanswered)
+        rounds = []
+        for due in scorable:
+            absent = {name: each for name, each in missing[due.at, due.key].items() if not each.excused}
+            rounds.append(due.answered(absent))
+            if self._wants_newcomers:
+                rounds[-1] = replace(rounds[-1], absences={**absent, NEWCOMER: newcomer(rounds[-1])})
+        by_metric = {metric: scored(rule, rounds, self._judge) for metric, rule in self._game.rules.items()}
+        for number, (due, answered) in enumerate(zip(scorable, rounds, strict=True)):
+            values = {metric: found[number] for metric, found in by_metric.items()}
+            kept = before.get((due.at, due.key), {})
+            of_round = [kept.get(each.model_id, each) for each in settled(answered, values)]
+            scores += [each for each in of_round if each.model_id not in kept]
+            excused = [name for name, each in missing[due.at, due.key].items() if each.excused]
+            self._boards.add(due.record, of_round, excused, newcomers_score(values))
+        if scores:
+            # A board is loaded from the store after a kill in between.
+            self._store.settle(scores, self._boards.changed())
+        return scores
+
+    def _scored_before(self, scorable: Sequence[DueRound]) -> dict[tuple[datetime, str], dict[str, Score]]:
+        """The scores that these rounds have already, of which some predictions were set aside and are tried again.
+
+        What they answered, and what came of it, is added to the rounds: a rule is given whole ones.
+        """
+        again = {(due.at, due.key): due for due in scorable if self._retries or self._boards.has(due.key, due.at)}
+        if not again:
+            return {}
+        since = min(due.resolves_at for due in again.values())
+        before: dict[tuple[datetime, str], dict[str, Score]] = {identity: {} for identity in again}
+        for score in self._store.scores(since):
+            if (score.at, score.key) in before and score.kind != "aside":
+                before[score.at, score.key][score.model_id] = score
+        for each in self._store.predictions(since):
+            known = before.get((each.at, each.key), {}).get(each.model_id)
+            if known is not None and not known.absent:
+                again[each.at, each.key].know(each, known.outcome)
+        return before
 
     def retry(self, reason: str | None = None) -> list[Score]:
         """Score once more what was set aside, for instance after `resolve` was mended, and return the new scores.
@@ -142,36 +204,24 @@ class ScoreWorker:
             reason: Only what was set aside for this reason.
         """
         self._store.reopen(reason)
-        self._truth, self._unknown = History(), {}
+        self._truth = History()
+        self._due.forget()
         self.newest, self._last_arrival = None, 0
-        return self.step()
-
-    def _count_unanswered(self) -> None:
-        """Tell the board what was asked in vain, and is due by now. Read after the rows, as `pending` is."""
-        since = self._counted_until
-        if self.newest is not None and (since is None or since < self.newest):
-            self._board.add_unanswered(self._store.unanswered(since, self.newest))
-            self._counted_until = self.newest
-
-    def _resolve(self, now: datetime, known: list[tuple[Prediction, Any]], scores: list[Score]) -> None:
-        """Ask for the outcomes that are not known yet, and sort them."""
-        asked = list(self._unknown.values())
-        outcomes = self._judge.each(lambda each: self._game.resolve(each, self._truth), asked, "resolve")
-        for prediction, outcome in zip(asked, outcomes, strict=True):
-            reason = outcome.reason if isinstance(outcome, Failed) else self._objection(outcome, prediction, now)
-            if reason is None and outcome is None:
-                continue
-            del self._unknown[_identity(prediction)]
-            if reason is None:
-                known.append((prediction, outcome))
-            else:
-                scores.append(_set_aside(prediction, None, reason))
+        self._retries = True
+        try:
+            return self.step()
+        finally:
+            self._retries = False
 
     def standings(self, now: datetime) -> list[Standing]:
-        """Return the leaderboard at this time on the game's clock; unless it is past, note it in the store."""
-        self._load_board()
+        """Return the first board's standings; see `all_standings`."""
+        return next(iter(self.all_standings(now).values()))
+
+    def all_standings(self, now: datetime) -> Mapping[str, list[Standing]]:
+        """Return each board's standings at this time on the game's clock; unless it is past, note them in the store."""
+        self._boards.load()
         try:
-            self._shown = self._board.standings(now, self._store.first_rounds())
+            self._shown = self._boards.standings(now)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - `missing` is the author's
@@ -181,10 +231,17 @@ class ScoreWorker:
         if newest is None and (last := self._store.last_row()) is not None:
             newest = last.time
         if newest is None or now >= newest:
-            board = [asdict(standing) for standing in self._shown]
-            note = {"game": self._game.name, "at": now.isoformat(), "rank_by": self._game.rank_by, "leaderboard": board}
-            self._store.note("leaderboard", note)
+            self._note(now)
         return self._shown
+
+    def _note(self, now: datetime) -> None:
+        boards: dict[str, dict[str, Any]] = {}
+        for board in self._game.boards:
+            standings = [asdict(standing) for standing in self._shown[board.name]]
+            boards[board.name] = {"rank_by": board.rank_by, "by": board.by, "leaderboard": standings}
+        first = boards[self._game.boards[0].name]
+        note = {"game": self._game.name, "at": now.isoformat(), **first, "boards": boards}
+        self._store.note("leaderboard", note)
 
     def _hook_failed(self, now: datetime, error: BaseException) -> None:
         if (kind := type(error).__name__) not in self._told:
@@ -215,63 +272,3 @@ class ScoreWorker:
                 if scores and on_scores is not None:
                     on_scores(scores)
                 await anyio.sleep(every)
-
-    def _load_board(self) -> None:
-        """Load past scores, the first time."""
-        if self._board_is_loaded:
-            return
-        newest = self._store.last_row()
-        if newest is not None:
-            self._counted_until = newest.time - timedelta(seconds=max(self._game.windows.values()))
-            self._board.add(self._store.scores(self._counted_until))
-        self._board_is_loaded = True
-
-    def _objection(self, outcome: Any, prediction: Prediction, now: datetime) -> str | None:
-        """Why a prediction with this outcome is set aside, or None if it is not."""
-        if outcome is None:
-            patience = max(7 * 86400.0, prediction.horizon) if self._patience is None else self._patience
-            if (now - prediction.resolves_at).total_seconds() > patience:
-                return f"resolve did not know the truth {patience:g} s after the horizon"
-            return None
-        try:
-            encode(outcome)
-        except ValueError as error:
-            return f"resolve gave {brief(outcome)}, which cannot be stored: {error}"
-        return None
-
-    def _values(self, known: Sequence[tuple[Prediction, Any]]) -> Sequence[Any]:
-        """What the scorer gives for each of them, or Failed."""
-        scorer = self._game.scorer
-        if known and isinstance(scorer, BatchScorer):
-            predictions, outcomes = zip(*known, strict=True)
-            [values] = self._judge.each(
-                lambda both: list(scorer.score_many(*both)), [(list(predictions), list(outcomes))], "score_many"
-            )
-            if isinstance(values, Failed):
-                logger.warning("%s; scoring one by one", values.reason)  # only the bad ones fail, then
-            elif len(values) == len(known):
-                return values  # type: ignore[no-any-return]
-        return self._judge.each(lambda each: scorer.score(*each), known, "score")
-
-
-def _identity(prediction: Prediction) -> tuple[str, str, datetime]:
-    return prediction.model_id, prediction.key, prediction.at
-
-
-def _score(prediction: Prediction, outcome: Any, value: Any) -> Score:
-    if isinstance(value, Failed):
-        return _set_aside(prediction, outcome, value.reason)
-    if isinstance(value, Exception):
-        return _set_aside(prediction, outcome, f"score raised {describe_exception(value)}")
-    try:
-        # float() would accept text, and a scorer that returns text is wrong.
-        number = math.nan if isinstance(value, str | bytes) else float(value)
-    except Exception:  # noqa: BLE001 - the value is the author's: a tensor of two raises RuntimeError
-        number = math.nan
-    if not math.isfinite(number):
-        return _set_aside(prediction, outcome, f"score gave {brief(value)}, which is no finite number")
-    return Score(prediction.model_id, prediction.key, prediction.at, prediction.resolves_at, number, outcome)
-
-
-def _set_aside(prediction: Prediction, outcome: Any, reason: str) -> Score:
-    return Score(prediction.model_id, prediction.key, prediction.at, prediction.resolves_at, None, outcome, reason)

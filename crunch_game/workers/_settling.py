@@ -97,6 +97,12 @@ def _value(value: Any) -> Value:
     return number if math.isfinite(number) else Failed(f"score gave {brief(value)}, which is no finite number")
 
 
+def newcomers_score(by_metric: Mapping[str, Values]) -> dict[str, float]:
+    """What the rules give who came later, by metric; nothing where a rule does not score absentees."""
+    given = {name: values.get(NEWCOMER) for name, values in by_metric.items() if not isinstance(values, Failed)}
+    return {name: value for name, value in given.items() if isinstance(value, float)}
+
+
 def settled(answered: AnsweredRound, by_metric: Mapping[str, Values]) -> list[Score]:
     """What is stored of a round: a score for each answer, and for each absentee whom the rules score."""
     first = next(iter(by_metric.values()))

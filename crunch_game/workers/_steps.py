@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from anyio.to_thread import run_sync as in_thread
@@ -235,7 +236,9 @@ class Steps:
             else:
                 extras = self._hooks.extras(ask.method.name, self._runner.models.values(), slot.at, kwargs=arguments)
             failed |= {} if extras is None else extras.failed
-            calls.append((ask, MethodCall(ask.method.name, kwargs=arguments, key=ask.key, per_model=_given(extras))))
+            check = partial(self._game.check_answer, arguments=arguments)
+            call = MethodCall(ask.method.name, kwargs=arguments, key=ask.key, per_model=_given(extras), check=check)
+            calls.append((ask, call))
         chosen = _without(failed) if record is None else record.asks
         asked_at = datetime.now(UTC) if self.session is None else now
         try:

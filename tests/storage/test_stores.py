@@ -388,8 +388,11 @@ def test_rounds_come_back_with_their_scores_and_what_those_are(store: Store) -> 
     assert [each.unscorable for each in store.scores()] == [False, True, False, False, False]
     assert [each.absent for each in store.scores()] == [False, False, True, False, False]
     assert store.scores()[0].metrics == {"price": 0.5, "volatility": None}
+    lonely = prediction(at=T0 + MINUTE / 2)
+    store.settle([], [scored_round(lonely, 0)])  # nobody has answered
+    assert list(store.rounds()) == [first, (scored_round(lonely, 0), []), second]
     store.settle([], [scored_round(later, facts={"score": {"entry": 0.25}})])  # a round's record is replaced
-    assert next(store.rounds(later.resolves_at))[0].facts == {"score": {"entry": 0.25}}
+    assert next(iter(store.rounds(later.resolves_at)))[0].facts == {"score": {"entry": 0.25}}
 
 
 def test_of_rounds_long_past_the_last_of_each_key_are_given_and_the_last_full_ones(store: Store) -> None:

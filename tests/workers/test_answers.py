@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from crunch_game import Fault, Outcome, Round, RoundPlayed, Status, TickPlayed
 from crunch_game.events import ModelLoadFailed
 from crunch_game.workers import Answered, RepeatedFault
-from crunch_game.workers._answers import Answers, shown
+from crunch_game.workers._answers import Answers, told_faults
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 OK = (Status.OK, None)
@@ -124,7 +124,7 @@ def test_as_text_a_traceback_is_told_once_and_there_is_an_end():
         *(RoundPlayed(key, at(0), played("predict", ada=LATE)) for key in "abc"),
         RoundPlayed("d", at(0), played("predict", ada=raised("x"))),
     )
-    lines = list(shown(answers.faults()))
+    lines = list(told_faults(answers.faults()))
     assert [details for _, details in lines] == ["in predict\nstderr:\nslow", "", "", ""]
     assert lines[0][0] == "ada: a: 1 of 1 time, first at 2024-01-01 00:00:00 UTC: no answer within 1 s"
     assert lines[-1] == ("and 1 kind of faults more", "")
@@ -135,9 +135,9 @@ def test_one_model_does_not_fill_the_page():
         *(RoundPlayed(key, at(0), played("predict", ada=LATE)) for key in "abcdefghijklm"),
         RoundPlayed("a", at(0), played("predict", bob=LATE, cid=LATE)),
     )
-    told = [sentence.partition(":")[0] for sentence, _ in shown(many.faults(), most=4)]
+    told = [sentence.partition(":")[0] for sentence, _ in told_faults(many.faults(), most=4)]
     assert told == ["ada", "ada", "ada", "bob", "and 11 kinds of faults more"]
 
 
 def test_nothing_is_shown_where_there_is_no_fault():
-    assert list(shown(heard(TickPlayed(at(0), played("tick", ada=OK))).faults())) == []
+    assert list(told_faults(heard(TickPlayed(at(0), played("tick", ada=OK))).faults())) == []

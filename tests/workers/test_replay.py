@@ -165,8 +165,8 @@ class Mortal(MemoryStore):
     def save(self, *arguments, **named):
         self._write(super().save, *arguments, **named)
 
-    def settle(self, scores):
-        self._write(super().settle, scores)
+    def settle(self, scores, rounds=()):
+        self._write(super().settle, scores, rounds)
 
 
 def test_killed_between_any_two_writes_the_union_is_an_uninterrupted_run(played):

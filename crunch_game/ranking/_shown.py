@@ -1,0 +1,62 @@
+"""A board as people read it: the cells of a table, as text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from crunch_game.ranking._standing import Standing
+
+_MOST_KEYS: Final = 6
+"""Keys that have a column each; of more, the means are left to documents."""
+_PARTS: Final = re.compile(r"'[^']*'|\"[^\"]*\"|[^\s(),=]+")
+"""A key reads "predict(asset='BTC', horizon=3600)"."""
+
+
+def shown(standings: Sequence[Standing], rank_by: str | None = None) -> list[list[str]]:
+    """Return the cells of a board; the first row has the names of the columns.
+
+    Skill is in per cent of what is usually lost: +3.0 % is that much better than the others. The mean of the scores is
+    shown for each key, in the rule's unit, and never across keys.
+
+    Args:
+        standings: One board's, best first.
+        rank_by: The window that determines the ranks, to mark it.
+    """
+    by_skill = any(standing.skills for standing in standings)
+    windows = list(standings[0].scores) if standings else []
+    keys = list(dict.fromkeys(key for standing in standings for key in standing.keys)) if by_skill else []
+    keys = sorted(keys) if len(keys) <= _MOST_KEYS else []
+    marked = ["marks"] if any(standing.marks for standing in standings) else []
+    heads = [f"{window} ▾" if window == rank_by else window for window in windows]
+    rows = [["rank", "model", *heads, "rounds", "coverage", *labels(keys), *marked]]
+    for standing in standings:
+        places = standing.skills if by_skill else standing.scores
+        cells = [_skill(places.get(window)) if by_skill else _score(places.get(window)) for window in windows]
+        means = [_score(standing.keys.get(key)) for key in keys]
+        rank = "–" if standing.rank is None else str(standing.rank)
+        marks = [", ".join(standing.marks)] if marked else []
+        share = f"{standing.coverage:.1%}"
+        rows.append([rank, standing.model_id, *cells, str(standing.rounds), share, *means, *marks])
+    return rows
+
+
+def labels(keys: Sequence[str]) -> list[str]:
+    """Return a short name for each key: those of its parts that are not the same in all."""
+    if len(keys) < 2:
+        return ["mean score"] * len(keys)
+    parts = [_PARTS.findall(key) for key in keys]
+    if len({len(each) for each in parts}) > 1:
+        return list(keys)
+    differing = [set(column) for column in zip(*parts, strict=True)]
+    named = [[part for part, found in zip(each, differing, strict=True) if len(found) > 1] for each in parts]
+    return [", ".join(part.strip("'\"") for part in each) or key for each, key in zip(named, keys, strict=True)]
+
+
+def _skill(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:+.1f} %"
+
+
+def _score(value: float | None) -> str:
+    return "–" if value is None else f"{value:.6g}"
