@@ -100,9 +100,16 @@ if TYPE_CHECKING:
     from crunch_game.runner import ModelRunner as ModelRunner
     from crunch_game.sandbox import Sandbox as Sandbox
     from crunch_game.scoring import CRPS as CRPS
+    from crunch_game.scoring import AbsoluteError as AbsoluteError
+    from crunch_game.scoring import Brier as Brier
     from crunch_game.scoring import Density as Density
+    from crunch_game.scoring import Energy as Energy
     from crunch_game.scoring import LogScore as LogScore
+    from crunch_game.scoring import Pinball as Pinball
+    from crunch_game.scoring import RankedProbability as RankedProbability
     from crunch_game.scoring import Scorer as Scorer
+    from crunch_game.scoring import SquaredError as SquaredError
+    from crunch_game.scoring import WeightedInterval as WeightedInterval
     from crunch_game.storage import MemoryStore as MemoryStore
     from crunch_game.storage import ModelRecord as ModelRecord
     from crunch_game.storage import Prediction as Prediction

@@ -52,10 +52,19 @@ if TYPE_CHECKING:
     from crunch_game.scoring.base import Scorer as Scorer
     from crunch_game.scoring.base import Unit as Unit
     from crunch_game.scoring.rules import CRPS as CRPS
+    from crunch_game.scoring.rules import AbsoluteError as AbsoluteError
+    from crunch_game.scoring.rules import Brier as Brier
+    from crunch_game.scoring.rules import Energy as Energy
     from crunch_game.scoring.rules import LogScore as LogScore
     from crunch_game.scoring.rules import MedianRatio as MedianRatio
+    from crunch_game.scoring.rules import Pinball as Pinball
+    from crunch_game.scoring.rules import RankedProbability as RankedProbability
+    from crunch_game.scoring.rules import SquaredError as SquaredError
+    from crunch_game.scoring.rules import StepwiseRule as StepwiseRule
     from crunch_game.scoring.rules import Sum as Sum
     from crunch_game.scoring.rules import VolatilityCRPS as VolatilityCRPS
+    from crunch_game.scoring.rules import WeightedInterval as WeightedInterval
+    from crunch_game.scoring.rules import crps_normal_mixture as crps_normal_mixture
     from crunch_game.scoring.rules import sample_paths as sample_paths
     from crunch_game.scoring.rules import volatility_crps as volatility_crps
 else:

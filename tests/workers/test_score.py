@@ -118,7 +118,7 @@ async def test_a_missing_extra_is_the_authors_error_not_the_predictions():
 
 
 async def test_a_missing_extra_is_told_before_the_first_row(store, monkeypatch):
-    monkeypatch.setitem(sys.modules, "scoringrules", None)
+    monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(MissingExtra):
         await run_game(walk.game(score=CRPS()), walk.MODELS, store=store, host="inline")
     assert store.rows() == []

@@ -1,178 +1,112 @@
-"""CRPS and LogScore: proper scoring rules for densities, in closed form for mixtures of normals.
-
-Both follow T. Gneiting, A. E. Raftery (2007), "Strictly Proper Scoring Rules, Prediction, and Estimation", Journal of
-the American Statistical Association 102, 359-378, in negative orientation: lower is better.
-"""
+"""What CRPS and LogScore share: densities, as dicts or as stored text, become arrays that a formula scores."""
 
 from __future__ import annotations
 
-import math
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from reprlib import repr as brief
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any
 
-from crunch_game._public import public
-from crunch_game.errors import MissingExtra
-from crunch_game.scoring.answers import as_normal_mixture
-from crunch_game.storage.base import Prediction
+from crunch_game.scoring.answers import Part
+from crunch_game.scoring.rules._base import Found, StepwiseRule
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Array: TypeAlias = NDArray[np.float64]
-
-_MAX_ARRAY_SIZE = 1_000_000
-"""Numbers in one intermediate array, which limits the memory of a large batch."""
+_AT_A_TIME = 1024
+"""Stored answers that are decoded together: their objects stay in the processor's cache."""
 
 
-class _DensityRule:
-    """What the rules for densities share; each adds its formula."""
+class DensityRule(StepwiseRule):
+    """A rule for densities; each adds its formulas."""
 
-    higher_is_better: bool = False
+    def score_json(self, texts: Sequence[str | bytes], outcomes: Sequence[Any]) -> Found:
+        """Return what `score_many` would for answers that are given as JSON text, as stores keep them: much faster.
 
-    @staticmethod
-    def _formula(outcomes: Array, weights: Array, locs: Array, scales: Array) -> Array:
-        """Scores (n,) of outcomes (n,) under mixtures with weights, means and standard deviations (n, components)."""
+        What is a normal or a mixture of normals goes from the text to arrays, and never becomes a dict.
+
+        Raises:
+            ValueError: There are not as many texts as outcomes.
+            MissingExtra: numpy or scipy is not installed.
+        """
+        self.prepare()
+        from crunch_game.scoring.rules.formulas import decoded
+
+        if len(texts) != len(outcomes):
+            raise ValueError(f"there are {len(texts)} answers, but {len(outcomes)} outcomes")
+        found: Found = []
+        for start in range(0, len(texts), _AT_A_TIME):
+            part = slice(start, start + _AT_A_TIME)
+            found += self._score_values(decoded(texts[part]), outcomes[part])
+        return found
+
+    def _split(self, value: Any) -> Sequence[Any]:
+        if isinstance(value, ValueError):
+            raise value  # stored text that is no JSON
+        steps = value if isinstance(value, list | tuple) else [value] if _is_density(value) else ()
+        if not steps:
+            told = brief(list(value) if isinstance(value, tuple) else value)
+            raise ValueError(f"the answer must be a density or a list of densities, not {told}")
+        return steps
+
+    def _refused(self, steps: Sequence[Any]) -> Iterable[ValueError | None]:
+        from crunch_game.scoring.answers import as_components
+
+        for step in steps:
+            try:
+                yield self._refused_density(as_components(step))
+            except ValueError as error:
+                yield error
+
+    def _score_steps(self, steps: Sequence[Any], outcomes: Sequence[Any]) -> Found:
+        from crunch_game.scoring.rules.formulas import flattened, np
+
+        truths = np.array(outcomes, dtype=np.float64)
+        found: list[Any] = [None] * len(steps)
+        flat = flattened(steps)
+        with np.errstate(all="ignore"):  # a score that is not finite becomes an error
+            for group in flat.normals:
+                refused = self._refused_normals(group)
+                scores = self._score_normals(truths[group.places], *group[1:]).tolist()
+                for place, score, error in zip(group.places.tolist(), scores, refused, strict=True):
+                    found[place] = error or score
+            for place, error in flat.errors.items():
+                found[place] = error
+            scored = {}
+            for place, parts in flat.others.items():
+                found[place] = error = self._refused_density(parts)
+                if error is None:
+                    scored[place] = parts
+            for place, score in self._score_others(truths, scored).items():
+                found[place] = score
+        return found
+
+    # What a rule adds
+
+    def _refused_density(self, parts: Sequence[Part]) -> ValueError | None:
+        """Why this density cannot be scored, whatever the outcome."""
         raise NotImplementedError
 
-    def prepare(self) -> None:
-        """Load the libraries that the rule needs.
+    def _refused_normals(self, group: Any) -> Iterable[ValueError | None]:
+        """The same of each mixture of normals."""
+        return [None] * len(group.places)
 
-        Raises:
-            MissingExtra: `scoringrules` is not installed.
-        """
-        _scoringrules()
+    def _score_normals(self, outcomes: Any, weights: Any, locs: Any, scales: Any) -> Any:
+        """The scores (n,) of mixtures of normals, all (n, components)."""
+        raise NotImplementedError
 
-    def score(self, prediction: Prediction, outcome: Any) -> float:
-        """Return the score of one prediction.
-
-        Raises:
-            ValueError: This rule cannot score the answer or the outcome.
-            MissingExtra: `scoringrules` is not installed.
-        """
-        [result] = self.score_many([prediction], [outcome])
-        if isinstance(result, ValueError):
-            raise result
-        return result
-
-    def score_many(self, predictions: Sequence[Prediction], outcomes: Sequence[Any]) -> list[float | ValueError]:
-        """Return the scores of many predictions, or errors: much faster than one at a time."""
-        _scoringrules()  # it brings numpy; report that it is missing even if there is nothing to score
-        errors: dict[int, ValueError] = {}
-        groups: dict[int, list[_Item]] = {}
-        for owner, (prediction, outcome) in enumerate(zip(predictions, outcomes, strict=True)):
-            try:
-                steps = list(_steps(owner, prediction.value, outcome))
-            except ValueError as error:
-                errors[owner] = error
-                continue
-            for step in steps:
-                # Steps with equally many components form one rectangular array.
-                groups.setdefault(len(step.weights), []).append(step)
-        scores = _scored(self._formula, groups)
-        return [errors[owner] if owner in errors else _mean(scores[owner]) for owner in range(len(predictions))]
+    def _score_others(self, outcomes: Any, others: dict[int, list[Part]]) -> dict[int, float]:
+        """The scores of other densities, by their places in `outcomes`."""
+        raise NotImplementedError
 
 
-@public
-class CRPS(_DensityRule):
-    """The continuous ranked probability score, the integral over x of (F(x) - 1{x >= outcome})², lower is better.
-
-    An answer is a density or a list of densities, one per step; the outcome is as many numbers. The score is the mean
-    over the steps, in the outcome's unit. Closed form for a mixture of normals: E. P. Grimit
-    et al. (2006), Quarterly Journal of the Royal Meteorological Society 132, 2925-2942, through `scoringrules`.
-    """
-
-    @staticmethod
-    def _formula(outcomes: Array, weights: Array, locs: Array, scales: Array) -> Array:
-        rules: Any = _scoringrules()
-        if weights.shape[1] == 1:
-            scores = rules.crps_normal(outcomes, locs[:, 0], scales[:, 0], backend="numpy")
-        else:
-            scores = rules.crps_mixnorm(outcomes, locs, scales, weights, backend="numpy")
-        return scores  # type: ignore[no-any-return]
+def _is_density(value: Any) -> bool:
+    return isinstance(value, dict) or hasattr(value, "__struct_fields__")
 
 
-@public
-class LogScore(_DensityRule):
-    """The logarithmic score, minus the log of the density at the outcome, lower is better.
+def by_family(parts: Iterable[tuple[int, Part]]) -> dict[str, tuple[list[int], Any]]:
+    """The places of parts, and their parameters as arrays (n,), in the order of the family's; by family."""
+    from crunch_game.scoring.rules.formulas import np
 
-    An answer is a density or a list of densities, one per step; the outcome is as many numbers. The score is the mean
-    over the steps. It is computed in logarithms, so that an outcome far in a tail has a large score, not an infinite
-    one.
-    """
-
-    @staticmethod
-    def _formula(outcomes: Array, weights: Array, locs: Array, scales: Array) -> Array:
-        import numpy as np
-
-        z = (outcomes[:, None] - locs) / scales
-        terms = np.log(weights) - np.log(scales) - 0.5 * z**2 - 0.5 * math.log(2 * math.pi)
-        # log-sum-exp: exp() of the terms themselves would be 0 far from all means.
-        largest = terms.max(axis=1)
-        scores: Array = -largest - np.log(np.exp(terms - largest[:, None]).sum(axis=1))
-        return scores
-
-
-def _scoringrules() -> Any:
-    try:
-        import scoringrules
-    except ImportError:
-        raise MissingExtra("scoringrules", "scoring") from None
-    return scoringrules
-
-
-class _Item(NamedTuple):
-    """One step to score; `owner` is the index of its prediction."""
-
-    owner: int
-    outcome: float
-    weights: list[float]
-    locs: list[float]
-    scales: list[float]
-
-
-def _steps(owner: int, value: Any, outcome: Any) -> Iterator[_Item]:
-    """Yield the steps of one prediction, or raise ValueError."""
-    if value is None:
-        raise ValueError("there is no answer")
-    densities = [value] if isinstance(value, dict) else value
-    if not isinstance(densities, list | tuple) or not densities:
-        raise ValueError(f"the answer must be a density or a list of densities, not {brief(value)}")
-    numbers = _numbers(outcome)
-    if len(densities) != len(numbers):
-        raise ValueError(f"the answer has {len(densities)} densities where the outcome has {len(numbers)} numbers")
-    for density, number in zip(densities, numbers, strict=True):
-        yield _Item(owner, number, *as_normal_mixture(density))
-
-
-def _numbers(outcome: Any) -> list[float]:
-    plain = outcome.tolist() if hasattr(outcome, "tolist") else outcome
-    numbers = list(plain) if isinstance(plain, list | tuple) else [plain]
-    for number in numbers:
-        if not isinstance(number, int | float) or isinstance(number, bool) or not abs(number) <= sys.float_info.max:
-            raise ValueError(f"the outcome must be a finite number, or a list of them, not {brief(outcome)}")
-    return numbers
-
-
-def _scored(formula: Callable[..., Array], groups: Mapping[int, Sequence[_Item]]) -> dict[int, list[float]]:
-    """Return the scores of each owner's steps. Steps with the same number of components are scored together."""
-    import numpy as np
-
-    scores: dict[int, list[float]] = {}
-    with np.errstate(all="ignore"):  # a score that is not finite becomes an error below
-        for components, steps in groups.items():
-            size = max(1, _MAX_ARRAY_SIZE // components**2)
-            for batch in (steps[start : start + size] for start in range(0, len(steps), size)):
-                owners, *columns = zip(*batch, strict=True)
-                found = formula(*(np.array(column, dtype=np.float64) for column in columns))
-                for owner, score in zip(owners, found.tolist(), strict=True):
-                    scores.setdefault(owner, []).append(score)
-    return scores
-
-
-def _mean(scores: Sequence[float]) -> float | ValueError:
-    if not all(map(math.isfinite, scores)):
-        return ValueError("the score is not finite: the outcome is too far from the density, or the density too narrow")
-    return math.fsum(score / len(scores) for score in scores)
+    rows: dict[str, tuple[list[int], list[tuple[float, ...]]]] = {}
+    for place, part in parts:
+        places, parameters = rows.setdefault(part.family, ([], []))
+        places.append(place)
+        parameters.append(part.parameters)
+    return {family: (places, np.array(parameters).T) for family, (places, parameters) in rows.items()}

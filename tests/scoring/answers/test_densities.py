@@ -337,5 +337,5 @@ def test_a_model_process_needs_next_to_nothing_for_densities() -> None:
 def test_every_public_name_is_there_and_no_other() -> None:
     for name in crunch_game.scoring.__all__:
         assert getattr(crunch_game.scoring, name) is not None
-    with pytest.raises(AttributeError, match=r"has no attribute 'Brier'"):
-        crunch_game.scoring.Brier  # noqa: B018
+    with pytest.raises(AttributeError, match=r"has no attribute 'Briar'"):
+        crunch_game.scoring.Briar  # noqa: B018

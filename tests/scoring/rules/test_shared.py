@@ -1,10 +1,12 @@
-"""The rules against their definitions, by quadrature and by their laws."""
+"""What the rules share: steps, many answers at once, and sentences for what cannot be scored; and the laws of two."""
 
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,12 +19,24 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from crunch_game.errors import MissingExtra
-from crunch_game.scoring import CRPS, BatchScorer, Density, LogScore, Scorer, as_normal_mixture, mixture, normal
+from crunch_game.scoring import (
+    CRPS,
+    AnsweredRound,
+    BatchScorer,
+    Density,
+    LogScore,
+    Scorer,
+    as_normal_mixture,
+    density,
+    mixture,
+    normal,
+)
 from crunch_game.storage.base import Prediction
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
-RULES = [CRPS(), LogScore()]
-crps, log_score = RULES
+crps, log_score = CRPS(), LogScore()
+RULES = [crps, log_score]
+WITHOUT = {"type": "scipy", "name": "cauchy", "params": {}}
 
 locs = st.floats(-10, 10)
 scales = st.floats(0.05, 10)
@@ -165,7 +179,7 @@ def test_a_large_batch_is_cut_up_and_scores_the_same() -> None:
 
 
 def test_what_cannot_be_scored_spoils_no_neighbour() -> None:
-    good, bad = answer(normal(0, 1)), answer({"type": "scipy", "name": "t", "params": {"df": 3}})
+    good, bad = answer(normal(0, 1)), answer(WITHOUT)
     for rule in RULES:
         first, error, last = rule.score_many([good, bad, good], [0.5, 0.5, 0.5])
         assert first == last == rule.score(good, 0.5)
@@ -179,10 +193,10 @@ def test_what_cannot_be_scored_spoils_no_neighbour() -> None:
     [
         (None, 1.0, "there is no answer"),
         ([], [], "the answer must be a density or a list of densities, not []"),
-        (3.5, 1.0, "the answer must be a density or a list of densities, not 3.5"),
-        ([3.5], 1.0, 'a dict with the key "type" belongs here, not 3.5'),
-        ([normal(0, 1)] * 2, 1.0, "the answer has 2 densities where the outcome has 1 numbers"),
-        (normal(0, 1), [1.0, 2.0], "the answer has 1 densities where the outcome has 2 numbers"),
+        ("N", 1.0, "the answer must be a density or a list of densities, not 'N'"),
+        (["N"], 1.0, "a dict with the key \"type\" belongs here, not 'N'"),
+        ([normal(0, 1)] * 2, 1.0, "the answer has 2 steps where the outcome has 1"),
+        (normal(0, 1), [1.0, 2.0], "the answer has 1 steps where the outcome has 2"),
         (normal(0, 1), None, "the outcome must be a finite number, or a list of them, not None"),
         (normal(0, 1), math.nan, "the outcome must be a finite number, or a list of them, not nan"),
         (normal(0, 1), [10**400], "the outcome must be a finite number, or a list of them, not [1000000"),
@@ -198,9 +212,9 @@ def test_what_cannot_be_scored_is_a_sentence(rule: Scorer, value: Any, outcome: 
 
 def test_a_score_that_is_not_finite_is_a_sentence() -> None:
     with pytest.raises(ValueError, match=r".") as caught:
-        log_score.score(answer(normal(0, 1e-200)), 1.0)
+        log_score.score(answer(density("uniform")), 2.0)
     assert str(caught.value) == (
-        "the score is not finite: the outcome is too far from the density, or the density too narrow"
+        "the score is not finite: the outcome is too far from the forecast, or the forecast too narrow"
     )
 
 
@@ -213,7 +227,108 @@ def test_the_rules_are_losses_and_batch_scorers() -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_missing_library_is_named(rule: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "scoringrules", None)
+    monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(MissingExtra) as caught:
         rule.score(answer(normal(0, 1)), 0.0)
-    assert str(caught.value) == "scoringrules is not installed; from a clone of crunch_game: pip install '.[scoring]'"
+    assert str(caught.value) == "scipy is not installed; from a clone of crunch_game: pip install '.[scoring]'"
+
+
+# Rounds, steps, stored text
+
+
+def played(answers: dict[str, Any], outcome: Any, **more: Any) -> AnsweredRound:
+    predictions = {model: replace(answer(value), model_id=model) for model, value in answers.items()}
+    return AnsweredRound("BTC", T0, T0 + timedelta(hours=1), 3600.0, {}, outcome, predictions, **more)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_round_is_scored_as_its_answers_are(rule: CRPS | LogScore) -> None:
+    answers = {"ada": normal(0, 1), "bob": WITHOUT, "eve": mixture([(1, normal(0, 1)), (1, normal(2, 1))])}
+    found = rule.score_round(played(answers, 0.5))
+    assert list(found) == ["ada", "bob", "eve"]
+    assert isinstance(found["bob"], ValueError)
+    assert (found["ada"], found["eve"]) == (
+        rule.score(answer(answers["ada"]), 0.5),
+        rule.score(answer(answers["eve"]), 0.5),
+    )
+    assert rule.score_round(played({}, 0.5)) == {}
+
+
+def test_where_outcomes_differ_each_answer_has_its_own() -> None:
+    found = crps.score_round(played({"ada": 1.0, "bob": 1.0}, None, outcomes={"ada": 1.5, "bob": 4}))
+    assert found == {"ada": 0.5, "bob": 3.0}
+
+
+def test_steps_are_counted_on_arrival() -> None:
+    rule = CRPS(steps=lambda arguments: arguments["horizon"] // arguments["step"])
+    rule.check([normal(0, 1)] * 12, {"horizon": 3600, "step": 300})
+    with pytest.raises(ValueError, match=r"^the answer must have 12 steps, got 1$"):
+        rule.check([normal(0, 1)], {"horizon": 3600, "step": 300})
+    with pytest.raises(ValueError, match=r"^the answer must have 2 steps, got 3$"):
+        CRPS(steps=2).check([normal(0, 1)] * 3, {})
+    CRPS().check([normal(0, 1)] * 3, {})
+
+
+def test_a_wrong_shape_costs_the_one_who_answered_it() -> None:
+    found = crps.score_round(played({"ada": [normal(0, 1)] * 2, "bob": [normal(0, 1)]}, [1.0, 2.0]))
+    assert found["ada"] == crps.score(answer([normal(0, 1)] * 2), [1.0, 2.0])
+    assert str(found["bob"]) == "the answer has 1 steps where the outcome has 2"
+
+
+def test_a_score_may_be_the_sum_over_steps() -> None:
+    steps = [normal(0, 1), normal(0, 2), normal(0, 4)]
+    assert CRPS(over="sum").score(answer(steps), [1, 2, 3]) == pytest.approx(3 * crps.score(answer(steps), [1, 2, 3]))
+    with pytest.raises(ValueError, match=r'^over is "mean" or "sum", not \'max\'$'):
+        CRPS(over="max")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^an answer has at least 1 step, not 0$"):
+        CRPS(steps=0)
+
+
+stored = st.one_of(densities, st.lists(densities, min_size=1, max_size=3), st.just(WITHOUT), st.just(None))
+
+
+@given(st.lists(stored, max_size=20))
+def test_stored_text_scores_to_the_last_bit_as_the_answers_in_it(answers: list[Any]) -> None:
+    texts: list[str | bytes] = [json.dumps(each) for each in answers]
+    ys = [[0.5] * len(each) if isinstance(each, list) else 0.5 for each in answers]
+    for rule in RULES:
+        expected = rule.score_many([answer(each) for each in answers], ys)
+        assert list(map(str, rule.score_json(texts, ys))) == list(map(str, expected))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        normal(0, 1, step=300),
+        mixture([(1, normal(0, 1)), (2, normal(1, 3))], step=300),
+        {"type": "scipy", "name": "norm", "params": {}},
+        {"type": "scipy", "name": "norm", "params": {"loc": 1, "scale": 2}},
+        {"type": "builtin", "name": "norm", "params": {"loc": 1, "scale": 2}},
+        density("t", df=3.0),
+        mixture([(1, normal(0, 1)), (1, mixture([(1, normal(0, 2)), (0, normal(1, 2))]))]),
+        {"type": "builtin", "name": "norm", "params": {"loc": 1, "scale": -2.5}},
+        {"type": "builtin", "name": "norm", "params": {"loc": 1, "scale": 2, "df": 3}},
+        {"type": "builtin", "name": "norm", "params": {"loc": math.nan, "scale": 2}},
+        {"type": "builtin", "name": "norm", "params": {"loc": "1", "scale": 2}},
+        {"type": "mixture", "components": []},
+        {"type": "mixture", "components": [{"density": normal(0, 1), "weight": 0}]},
+        [],
+    ],
+)
+def test_every_form_that_is_stored_is_read_as_it_is_elsewhere(value: Any) -> None:
+    """Among plain ones, and alone."""
+    for answers in ([value], [normal(0, 1), value, [normal(2, 1)]]):
+        expected = crps.score_many([answer(each) for each in answers], [0.5] * len(answers))
+        found = crps.score_json([json.dumps(each) for each in answers], [0.5] * len(answers))
+        assert list(map(str, found)) == list(map(str, expected))
+
+
+def test_text_that_is_no_json_spoils_no_neighbour() -> None:
+    good = json.dumps(normal(0, 1))
+    texts: list[str | bytes] = [good, "[1", "2]", b"\xff", good]
+    first, one, two, three, last = crps.score_json(texts, [0.5] * 5)
+    assert first == last == crps.score(answer(normal(0, 1)), 0.5)
+    assert {type(each) for each in (one, two, three)} == {ValueError}
+    assert str(one).startswith("the stored answer is not JSON: ")
+    with pytest.raises(ValueError, match=r"^there are 1 answers, but 2 outcomes$"):
+        crps.score_json([good], [0.5, 0.5])
