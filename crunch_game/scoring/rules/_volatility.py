@@ -72,7 +72,7 @@ class VolatilityCRPS:
         Raises:
             MissingExtra: numpy or scipy is not installed.
         """
-        from crunch_game.scoring.rules import _price_paths  # noqa: F401
+        from crunch_game.scoring.rules.formulas import np  # noqa: F401
 
     def check(self, value: Any, arguments: Mapping[str, Any]) -> None:
         """Check an answer as it arrives.
@@ -97,7 +97,7 @@ class VolatilityCRPS:
         return {model_id: self._score(answered, model_id) for model_id in answered.answers}
 
     def _score(self, answered: AnsweredRound, model_id: str) -> float | ValueError:
-        from crunch_game.scoring.rules._price_paths import sample_paths, volatility_crps
+        from crunch_game.scoring.rules.formulas import sample_paths, volatility_crps
 
         try:
             prices = _prices(answered.outcome_of(model_id))

@@ -1,27 +1,21 @@
-"""Price paths that a forecast's densities amount to, and how well they foretell volatility. All in arrays.
+"""Price paths that a forecast's densities amount to, and how well they foretell volatility.
 
-Paths are sampled from the densities of all step lengths jointly, the same ones every time. Needs numpy and scipy, which
-come with the extra `scoring`: import it where it is used.
+Paths are sampled from the densities of all step lengths jointly, the same ones every time.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from itertools import pairwise
 
+from numpy.typing import ArrayLike
+
 from crunch_game._public import public
-from crunch_game.errors import MissingExtra
 from crunch_game.scoring.answers import Density, as_components
-
-try:
-    import numpy as np
-    from numpy.typing import ArrayLike, NDArray
-    from scipy import special
-except ImportError as _error:
-    raise MissingExtra((_error.name or "numpy").partition(".")[0], "scoring") from None
-
-Array = NDArray[np.float64]
+from crunch_game.scoring.rules.formulas._draws import crps_of_samples
+from crunch_game.scoring.rules.formulas._libraries import Array, np, special
 
 _QUANTILES: Mapping[str, Callable[..., Array]] = {
     "norm": special.ndtri,
@@ -126,7 +120,7 @@ def volatility_crps(paths: ArrayLike, prices: ArrayLike, blocks: Sequence[int], 
         ensembles = _volatilities(simulated, block)[:, there]
         if not np.isfinite(ensembles).all():
             raise ValueError("the volatility of a sampled path is not finite: it reaches a price of 0")
-        total += float(_crps(ensembles, realised[there]).sum()) / len(realised)
+        total += math.fsum(crps_of_samples([*ensembles.T], realised[there].tolist(), fair=False)) / len(realised)
     if not known:
         raise ValueError("too few prices are known: no block has two changes in a row of known prices")
     return weight * total / len(blocks)
@@ -143,14 +137,3 @@ def _volatilities(paths: Array, block: int) -> Array:
         mean = np.where(known, parts, 0.0).sum(axis=2) / number
         squares = np.where(known, (parts - mean[:, :, None]) ** 2, 0.0).sum(axis=2)
         return np.where(number < 2, np.nan, np.sqrt(squares / (number - 1)))
-
-
-def _crps(ensembles: Array, outcomes: Array) -> Array:
-    """Of ensembles (members, n) and outcomes (n,)."""
-    members = len(ensembles)
-    ordered = np.sort(ensembles, axis=0)
-    # The mean of |X - X'| over all pairs, from the ranks.
-    ranks = 2.0 * np.arange(members) - members + 1.0
-    spread: Array = 2.0 * (ranks[:, None] * ordered).sum(axis=0) / members**2
-    found: Array = np.abs(ordered - outcomes).mean(axis=0) - spread / 2
-    return found
