@@ -32,7 +32,11 @@ class TwoPaced(GaussianStepTracker):
             loc, scale = normal["density"]["params"].values()
             density["components"] = [
                 {
-                    "density": {"type": "builtin", "name": "norm", "params": {"loc": loc + shift, "scale": scale * wide}},
+                    "density": {
+                        "type": "builtin",
+                        "name": "norm",
+                        "params": {"loc": loc + shift, "scale": scale * wide},
+                    },
                     "weight": weight,
                 }
                 for weight, shift, wide in ((0.7, 0.0, 0.6), (0.2, 0.2 * scale, 1.1 + number % 3), (0.1, 0.0, 2.5))
