@@ -66,10 +66,8 @@ class CRPS(DensityRule):
         self.levels = None if levels is None else LevelsOf(levels)
 
     def _split(self, value: Any) -> Sequence[Any]:
-        if is_number(value):
-            return [value]
         # A list of numbers is samples: one step.
-        if isinstance(value, list | tuple) and value and is_number(value[0]):
+        if is_number(value) or (isinstance(value, list | tuple) and value and isinstance(value[0], int | float)):
             return [value]
         return super()._split(value)
 
@@ -108,8 +106,8 @@ class CRPS(DensityRule):
         these, truths = [steps[place] for place in right], [outcomes[place] for place in right]
         if kind == "samples":
             scores = crps_of_samples(these, truths, self.estimator == "fair")
-        elif kind == "quantiles":
-            losses = pinball_losses([each["values"] for each in these], truths, self.levels or ())
+        elif kind == "quantiles" and self.levels:
+            losses = pinball_losses([each["values"] for each in these], truths, self.levels)
             scores = [2 * loss for loss in losses]
         else:
             scores = [abs(float(point - truth)) for point, truth in zip(these, truths, strict=True)]

@@ -45,8 +45,8 @@ def crps_normal_mixture(outcomes: ArrayLike, weights: ArrayLike, locs: ArrayLike
     """
     y = np.asarray(outcomes, dtype=np.float64)
     # Component by component, so that what belongs together in an operation lies together.
-    w, u, s = (np.ascontiguousarray(np.asarray(each, dtype=np.float64).T) for each in (weights, locs, scales))
-    u -= y
+    w, m, s = (np.ascontiguousarray(np.asarray(each, dtype=np.float64).T) for each in (weights, locs, scales))
+    u = m - y
     found = np.empty(len(y))
     rows = max(1, _AT_A_TIME // max(1, len(u) * (len(u) - 1) // 2))
     with np.errstate(all="ignore"):
