@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from crunch_game.scoring.rules import AbsoluteError as AbsoluteError
     from crunch_game.scoring.rules import Brier as Brier
     from crunch_game.scoring.rules import Energy as Energy
+    from crunch_game.scoring.rules import Likelihood as Likelihood
     from crunch_game.scoring.rules import LogScore as LogScore
     from crunch_game.scoring.rules import MedianRatio as MedianRatio
     from crunch_game.scoring.rules import Pinball as Pinball

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from crunch_game.scoring.rules._draws import Energy as Energy
     from crunch_game.scoring.rules._events import Brier as Brier
     from crunch_game.scoring.rules._events import RankedProbability as RankedProbability
+    from crunch_game.scoring.rules._likelihood import Likelihood as Likelihood
     from crunch_game.scoring.rules._logarithmic import LogScore as LogScore
     from crunch_game.scoring.rules._points import AbsoluteError as AbsoluteError
     from crunch_game.scoring.rules._points import SquaredError as SquaredError
