@@ -7,6 +7,8 @@ import json
 import math
 import os
 import random
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,6 +23,7 @@ from typing import Any
 import pytest
 
 from crunch_game import Game, Predict, Prediction, ReplayFeed, backtest
+from crunch_game.ranking import BoardRound, Boards, Metric
 from crunch_game.scoring import AnsweredRound, Sum, VolatilityCRPS, lift, normal, volatility_crps
 
 sys.path.append(str(Path(__file__).parents[1]))
@@ -279,7 +282,87 @@ def test_the_game_is_played_and_ranks_each_horizon_by_itself():
     assert len({score.key for score in result.scores}) == 2
 
 
+FLAT = """
+from crunch_game.scoring import normal
+from synth_crunch import TrackerBase
+
+class Model(TrackerBase):
+    def tick(self, data):
+        self.last = data
+
+    def predict(self, asset, horizon, step):
+        return [normal(0.0, SCALE * self.last[asset] * (step / 60) ** 0.5)] * (horizon // step)
+"""
+
+
+@pytest.mark.processes
+def test_the_crunch_example_runs_as_its_first_lines_say(tmp_path):
+    (tmp_path / "models").mkdir()
+    for name, scale in {"right": "7e-4", "wide": "7e-2"}.items():
+        (tmp_path / "models" / f"{name}.py").write_text(FLAT.replace("SCALE", scale))
+    shutil.copy(PAYING / "synth_crunch.py", tmp_path)
+    assets = example("synth_crunch").WEIGHTS
+    lines = [f"{time}" + f",{price}" * len(assets) for time, price in minutes(75)]
+    (tmp_path / "minutes.csv").write_text("\n".join([",".join(["time", *assets]), *lines]) + "\n")
+
+    [command] = [line.split() for line in example("synth_crunch").__doc__.splitlines() if "crunch-game run" in line]
+    program = str(Path(sys.executable).parent / command[0])
+    done = subprocess.run([program, *command[1:]], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    ranked = re.findall(r"^ +(\d+) +(\w+) +(\d) ", done.stdout, re.MULTILINE)
+    assert ranked == [("1", "right", "1"), ("2", "wide", "0")]
+
+
 def test_every_asset_is_asked_for_the_hour_and_for_the_day():
     crunch = example("synth_crunch")
     assert len(crunch.game.asks) == 2 * len(crunch.WEIGHTS) == 2 * len(crunch.LARGEST)
     assert [board.name for board in crunch.game.boards] == ["1h", "24h"]
+
+
+# Numinous
+
+
+def test_the_boards_of_numinous_are_the_parts_of_its_composite():
+    numinous, expected = example("numinous"), EXPECTED["composite"]
+    of = {(each["board"], each["order"], each["model"]): each["score"] for each in expected["scores"]}
+    models = {each["model"] for each in expected["ranking"]}
+    boards = Boards(
+        [numinous.board(each["name"], each["most"], each["least"]) for each in expected["boards"]],
+        {"brier": Metric(numinous.rule.higher_is_better, numinous.rule.unit)},
+    )
+    for topic, order in {(topic, order) for topic, order, _ in of}:
+        at = datetime.fromtimestamp(START, UTC) + timedelta(days=order)
+        scores = {model_id: of[topic, order, model_id] for model_id in models if (topic, order, model_id) in of}
+        excused = frozenset(models - scores.keys())  # a question is asked of whom had registered before
+        boards.put(BoardRound(topic, at, at, 0.0, {"topic": topic}, {"brier": scores}, excused=excused))
+
+    found = boards.standings(datetime.fromtimestamp(START, UTC) + timedelta(days=365))
+
+    for each in expected["ranking"]:
+        for topic, most in ((board["name"], board["most"]) for board in expected["boards"]):
+            [standing] = [standing for standing in found[topic] if standing.model_id == each["model"]]
+            assert standing.scored == each["counted"][topic] <= most
+            if each["means"][topic] is None:
+                assert standing.rank is None
+            else:
+                assert standing.scores["last"] == close(each["means"][topic])
+                assert standing.rank is not None
+    for standings in found.values():
+        ranked = [standing.scores["last"] for standing in standings if standing.rank is not None]
+        assert ranked == sorted(ranked)
+        assert all(standing.rank is not None for standing in standings[: len(ranked)])
+
+
+def test_numinous_clips_and_takes_an_absence_for_one_half():
+    numinous = example("numinous")
+    when = (datetime.fromtimestamp(START, UTC),) * 2 + (0.0,)
+    values = {"sure": 1.0, "wrong": 0.0, "half": 0.5, "fair": 0.7}
+    answers = {name: Prediction(name, "1", "q", *when, value=value) for name, value in values.items()}
+    absences = {"away": Prediction("away", "1", "q", *when)}
+
+    found = numinous.rule.score_round(AnsweredRound("q", *when, {"topic": "global"}, True, answers, absences))
+
+    expected = {"sure": 0.01**2, "wrong": 0.99**2, "half": 0.25, "fair": 0.3**2, "away": 0.25}
+    assert found == pytest.approx(expected, rel=1e-12)
+    assert [board.least for board in numinous.boards] == [200, 100, 100]

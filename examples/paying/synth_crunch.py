@@ -1,6 +1,8 @@
 """Synth on Crunch, as crunch-synth 0.15.0 scores it: densities of price changes, for the next hour and the next day.
 
-crunch-game backtest synth_crunch.py:game --models models/ --feed minutes.csv
+    crunch-game run synth_crunch.py --models models --replay minutes.csv --store sqlite:///synth.db
+
+A row of the file has the prices of a minute, in the columns time, BTC, ETH, SOL, XRP and HYPE.
 """
 
 from collections.abc import Mapping
