@@ -33,6 +33,8 @@ PACKAGES = {
         "threadpoolctl",
         "--no-deps",
     ],
+    # As birdgame: whoever imports it has numpy, pandas, requests and scipy.
+    "synth": ["crunch-synth==0.15.0", "densitypdf", "narwhals", "plotly", "sortedcontainers", "tqdm", "--no-deps"],
 }
 
 

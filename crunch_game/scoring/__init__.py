@@ -10,13 +10,20 @@ from typing import TYPE_CHECKING
 from crunch_game._public import lazy_face
 
 if TYPE_CHECKING:
+    from crunch_game.scoring._field import Absent as Absent
+    from crunch_game.scoring._field import BestOneWorstZero as BestOneWorstZero
+    from crunch_game.scoring._field import Bounded as Bounded
+    from crunch_game.scoring._field import Field as Field
+    from crunch_game.scoring._field import FieldStep as FieldStep
+    from crunch_game.scoring._field import InField as InField
+    from crunch_game.scoring._field import MinusBest as MinusBest
     from crunch_game.scoring._lifting import LiftedScorer as LiftedScorer
     from crunch_game.scoring._lifting import lift as lift
-    from crunch_game.scoring.answers import FAMILIES as FAMILIES
     from crunch_game.scoring.answers import Builtin as Builtin
     from crunch_game.scoring.answers import Categories as Categories
     from crunch_game.scoring.answers import Component as Component
     from crunch_game.scoring.answers import Density as Density
+    from crunch_game.scoring.answers import FAMILIES as FAMILIES
     from crunch_game.scoring.answers import Families as Families
     from crunch_game.scoring.answers import Family as Family
     from crunch_game.scoring.answers import Levels as Levels
@@ -48,16 +55,22 @@ if TYPE_CHECKING:
     from crunch_game.scoring.base import ScoreFunction as ScoreFunction
     from crunch_game.scoring.base import Scorer as Scorer
     from crunch_game.scoring.base import Unit as Unit
-    from crunch_game.scoring.rules import CRPS as CRPS
     from crunch_game.scoring.rules import AbsoluteError as AbsoluteError
     from crunch_game.scoring.rules import Brier as Brier
+    from crunch_game.scoring.rules import CRPS as CRPS
     from crunch_game.scoring.rules import Energy as Energy
+    from crunch_game.scoring.rules import Likelihood as Likelihood
     from crunch_game.scoring.rules import LogScore as LogScore
+    from crunch_game.scoring.rules import MedianRatio as MedianRatio
     from crunch_game.scoring.rules import Pinball as Pinball
     from crunch_game.scoring.rules import RankedProbability as RankedProbability
     from crunch_game.scoring.rules import SquaredError as SquaredError
     from crunch_game.scoring.rules import StepwiseRule as StepwiseRule
+    from crunch_game.scoring.rules import Sum as Sum
+    from crunch_game.scoring.rules import VolatilityCRPS as VolatilityCRPS
     from crunch_game.scoring.rules import WeightedInterval as WeightedInterval
     from crunch_game.scoring.rules import crps_normal_mixture as crps_normal_mixture
+    from crunch_game.scoring.rules import sample_paths as sample_paths
+    from crunch_game.scoring.rules import volatility_crps as volatility_crps
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from crunch_game.scoring.rules.formulas._libraries import np as np
     from crunch_game.scoring.rules.formulas._libraries import special as special
     from crunch_game.scoring.rules.formulas._normals import crps_normal_mixture as crps_normal_mixture
+    from crunch_game.scoring.rules.formulas._price_paths import sample_paths as sample_paths
+    from crunch_game.scoring.rules.formulas._price_paths import volatility_crps as volatility_crps
     from crunch_game.scoring.rules.formulas._stored import decoded as decoded
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)
