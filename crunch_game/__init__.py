@@ -102,6 +102,7 @@ if TYPE_CHECKING:
     from crunch_game.scoring import CRPS as CRPS
     from crunch_game.scoring import Density as Density
     from crunch_game.scoring import LogScore as LogScore
+    from crunch_game.scoring import Rule as Rule
     from crunch_game.scoring import Scorer as Scorer
     from crunch_game.storage import MemoryStore as MemoryStore
     from crunch_game.storage import ModelRecord as ModelRecord
