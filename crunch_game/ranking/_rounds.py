@@ -81,3 +81,6 @@ class BoardNote:
     key: str
     at: datetime
     what: str
+
+    def __str__(self) -> str:
+        return f"board {self.board}, {self.key} at {self.at:%Y-%m-%d %H:%M:%S} UTC: {self.what}"

@@ -58,7 +58,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"name": 3}, 'a board has a name, such as Board("global"), not 3'),
     ({"windows": {}}, 'it has no window; give one, for example windows={"anchor": "7d"}'),
     ({"windows": "7d"}, 'windows is \'7d\'; give lengths by name, such as {"anchor": "7d"}'),
-    ({"windows": {"day": 0}}, "the window 'day', 0 must be longer than zero and finite"),
+    ({"windows": {"day": 0}}, "windows['day'] 0 must be longer than zero and finite"),
     ({"rank_by": "year"}, "rank_by 'year' is not a window; the windows are recent, steady, anchor"),
     ({"least": -0.1}, "least is a share, such as 0.1, or a number of rounds, such as 200, not -0.1"),
     ({"least": "10%"}, "least is a share, such as 0.1, or a number of rounds, such as 200, not '10%'"),
