@@ -11,12 +11,12 @@ from crunch_game._public import public
 from crunch_game.errors import GameError
 from crunch_game.ranking._board import Board, Metric, RoundInfo
 from crunch_game.ranking._counting import by_mean, by_skill
-from crunch_game.ranking._kept import KeptRound, Models, kept
+from crunch_game.ranking._kept import KeptRound, ModelNumbers, kept
 from crunch_game.ranking._ranking import Ranking
 from crunch_game.ranking._rounds import BoardNote, BoardRound, RoundFacts
 from crunch_game.ranking._standing import Standing
-from crunch_game.ranking._tally import NOWHERE, Place
 from crunch_game.ranking._usual import Usual
+from crunch_game.ranking._window import NOWHERE, Place
 
 _Id: TypeAlias = tuple[str, datetime]
 
@@ -46,7 +46,7 @@ class Boards:
         check_boards(boards, metrics, benchmarks)
         self._metrics = dict(metrics)
         self._benchmarks = frozenset(benchmarks)
-        self._models = Models()
+        self._models = ModelNumbers()
         self._rankings: list[Ranking] = []
         for board in boards:
             name = board.metric or next(iter(metrics))

@@ -18,7 +18,7 @@ from crunch_game.ranking._usual import Moment
 NOTHING_YET = RoundFacts(None, 0, None, None, None, None)
 
 
-class Models:
+class ModelNumbers:
     """The models by number: what packed scores are kept by. A number stays a model's own."""
 
     def __init__(self) -> None:
@@ -117,7 +117,9 @@ class KeptRound:
         return (self.resolves_at, self.at)
 
 
-def kept(played: BoardRound, metrics: Collection[str], weights: Sequence[float | None], models: Models) -> KeptRound:
+def kept(
+    played: BoardRound, metrics: Collection[str], weights: Sequence[float | None], models: ModelNumbers
+) -> KeptRound:
     """Pack a round.
 
     Raises:
@@ -137,7 +139,7 @@ def kept(played: BoardRound, metrics: Collection[str], weights: Sequence[float |
     return KeptRound(played.key, played.at, played.resolves_at, played.aside, weights, packed, excused)
 
 
-def _scores(played: BoardRound, metric: str, models: Models) -> KeptScores:
+def _scores(played: BoardRound, metric: str, models: ModelNumbers) -> KeptScores:
     scores = played.scores.get(metric, {})
     unscorable = played.unscorable.get(metric, frozenset()) - scores.keys()
     by_number = sorted((models.number(model_id), float(score)) for model_id, score in scores.items())
