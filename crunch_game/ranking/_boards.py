@@ -90,9 +90,8 @@ class Boards:
         for ranking, counted in counts:
             ranking.count(place, counted)
         for name, scores in new.scores.items():
-            scores.facts = scores.measured(None, self._metrics[name])
-            entry = scores.facts.entry if new.aside is None else None
-            touched = self._usual_of(name, new.key).put(new.moment, entry, scores.facts.answers)
+            scores.facts = new.measured(name, None, self._metrics[name])
+            touched = self._usual_of(name, new.key).put(new.moment, scores.facts.entry, scores.facts.answers)
             self._unsettled.update((new.key, at) for _, at in touched)
         self._unsettled.add(identity)
         self._uncounted.add(identity)
@@ -182,7 +181,8 @@ class Boards:
         for identity in sorted(self._unsettled & self._rounds.keys()):
             known, new = self._rounds[identity], identity in self._uncounted
             for name, scores in known.scores.items():
-                facts = scores.measured(self._usual_of(name, known.key).of(known.moment), self._metrics[name])
+                usual = self._usual_of(name, known.key).of(known.moment)
+                facts = known.measured(name, usual, self._metrics[name])
                 if new or facts != scores.facts:
                     scores.facts = facts
                     self._changed.add(identity)

@@ -81,18 +81,6 @@ class KeptScores:
             return None
         return -self.raw[place] if metric.higher_is_better else self.raw[place]
 
-    def measured(self, usual: float | None, metric: Metric) -> RoundFacts:
-        """The facts of the round, given what is usually lost."""
-        ordered = self.ordered(self.losses(metric))
-        entry, count = entry_of(ordered), len(ordered)
-        if usual is None:
-            return RoundFacts(entry, count, None, None, None, None)
-        by_usual = not isinstance(metric.unit, int | float)
-        reference, unit = padded(ordered, usual), abs(usual) if by_usual else abs(float(metric.unit or 1))
-        if not unit:
-            return RoundFacts(entry, count, usual, None, reference, None)
-        return RoundFacts(entry, count, usual, unit, reference, absence(reference, unit, usual=by_usual))
-
 
 @dataclass(slots=True, eq=False)
 class KeptRound:
@@ -115,6 +103,18 @@ class KeptRound:
     def moment(self) -> Moment:
         """Its place among the rounds of its key."""
         return (self.resolves_at, self.at)
+
+    def measured(self, name: str, usual: float | None, metric: Metric) -> RoundFacts:
+        """The facts of the round in one metric, given what is usually lost. What was set aside is nobody's past."""
+        ordered = self.scores[name].ordered(self.scores[name].losses(metric))
+        entry, count = entry_of(ordered) if self.aside is None else None, len(ordered)
+        if usual is None:
+            return RoundFacts(entry, count, None, None, None, None)
+        by_usual = not isinstance(metric.unit, int | float)
+        reference, unit = padded(ordered, usual), abs(usual) if by_usual else abs(float(metric.unit or 1))
+        if not unit:
+            return RoundFacts(entry, count, usual, None, reference, None)
+        return RoundFacts(entry, count, usual, unit, reference, absence(reference, unit, usual=by_usual))
 
 
 def kept(
