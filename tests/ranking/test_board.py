@@ -33,6 +33,7 @@ def test_a_share_is_what_was_written() -> None:
     needed = {least: Board("all", least=least).needed(30) for least in (0.1, 0.3, 0.7, 1.0, 0, 0.0, 200)}
     assert needed == {0.1: 3, 0.3: 9, 0.7: 21, 1.0: 30, 0: 0, 200: 200}
     assert Board("all").needed(31) == 4
+    assert Board("all", least=0.07).needed(100) == 7  # as a float, 0.07 * 100 is above 7
 
 
 def test_a_board_chooses_and_weighs_rounds() -> None:
