@@ -88,7 +88,6 @@ if TYPE_CHECKING:
     from crunch_game.policy import Policy as Policy
     from crunch_game.ranking import Board as Board
     from crunch_game.ranking import Last as Last
-    from crunch_game.ranking import Leaderboard as Leaderboard
     from crunch_game.ranking import RoundInfo as RoundInfo
     from crunch_game.ranking import Standing as Standing
     from crunch_game.resolving import Never as Never
