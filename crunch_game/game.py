@@ -162,16 +162,19 @@ class Game:
         metrics = {name: Metric(rule.higher_is_better, rule.unit) for name, rule in self.rules.items()}
         return Boards(self.boards, metrics, self.benchmarks)
 
-    def check_answer(self, value: Any, arguments: Mapping[str, Any]) -> None:
-        """Check that the rules can score an answer.
+    def check_answer(self, value: Any, ask: Ask, arguments: Mapping[str, Any]) -> None:
+        """Check that the rules can score an answer. None needs no check where the annotation admits it.
 
         Args:
             value: The answer, as its annotation says.
+            ask: What is asked for.
             arguments: What the model was asked.
 
         Raises:
             ValueError: One of them cannot.
         """
+        if value is None and ask.method.may_abstain:
+            return
         for check in self._answer_checks:
             check(value, arguments)
 

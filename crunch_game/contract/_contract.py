@@ -118,6 +118,8 @@ class Method:
         self.silent = self.returns in (None, types.NoneType)
         self.returns_table = _is_table(self.returns)
         """Whether it answers with a pandas DataFrame, always or sometimes."""
+        self.may_abstain = _admits_none(self.returns)
+        """Whether the annotation says that it may answer with None: it has no answer this time."""
         self._finite = not allow_inf_nan
         parameters = self.signature.parameters.values()
         self._positions = [p.name for p in parameters if p.kind in _POSITIONAL]
@@ -301,6 +303,13 @@ def _is_table(annotation: Any) -> bool:
     if typing.get_origin(annotation) in (typing.Union, types.UnionType, typing.Annotated):
         return any(map(_is_table, typing.get_args(annotation)))
     return annotation is pandas.DataFrame
+
+
+def _admits_none(annotation: Any) -> bool:
+    """Whether it is None, or a union or an Annotated with it."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType, typing.Annotated):
+        return any(map(_admits_none, typing.get_args(annotation)))
+    return annotation in (None, types.NoneType)
 
 
 def find_class(base: type | str) -> type:

@@ -190,7 +190,7 @@ def first_answers(packed: Iterable[PackedPrediction]) -> dict[tuple[str, str], i
     """Return when each model first answered each key among these predictions, by model and key."""
     first: dict[tuple[str, str], int] = {}
     for each in packed:
-        if each.pending:  # it has an answer
+        if each.pending and each.value is not None:
             who = each.model_id, each.key
             first[who] = min(each.at, first.get(who, each.at))
     return first

@@ -44,7 +44,8 @@ _FROM_2 = (
     " WHERE s.value IS NOT NULL GROUP BY p.at, p.key)",
     'CREATE TABLE first_answers (model_id VARCHAR NOT NULL, "key" VARCHAR NOT NULL, at BIGINT NOT NULL,'
     ' PRIMARY KEY (model_id, "key"))',
-    "INSERT INTO first_answers SELECT model_id, key, min(at) FROM predictions WHERE status = 'ok'"
+    "INSERT INTO first_answers SELECT model_id, key, min(at) FROM predictions"
+    " WHERE status = 'ok' AND value IS NOT NULL"
     " GROUP BY model_id, key",
 )
 

@@ -236,7 +236,7 @@ class Executor:
             else:
                 extras = self._hooks.extras(ask.method.name, self._runner.models.values(), slot.at, kwargs=arguments)
             failed |= {} if extras is None else extras.failed
-            check = partial(self._game.check_answer, arguments=arguments)
+            check = partial(self._game.check_answer, ask=ask, arguments=arguments)
             call = MethodCall(ask.method.name, kwargs=arguments, key=ask.key, per_model=_given(extras), check=check)
             calls.append((ask, call))
         chosen = _without(failed) if record is None else record.asks

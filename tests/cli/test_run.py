@@ -30,8 +30,8 @@ def test_the_demo_as_json_has_the_documented_shape(installed, tmp_path):
     board = document["leaderboard"]
     assert [each["rank"] for each in board] == [1, 2, 3, 4, 5]
     for each in board:
-        assert set(each) == {"rank", "model_id", "scores", "coverage", "rounds", "scored"}
-        assert list(each["scores"]) == ["month", "quarter", "year"]
+        assert {"rank", "model_id", "scores", "skill", "coverage", "rounds", "scored", "marks"} < set(each)
+        assert list(each["scores"]) == list(each["skills"]) == ["month", "quarter", "year"]
         assert all(score > 0 for score in each["scores"].values())
     assert {each["model_id"] for each in board} == {*HONEST, "moody"}
     assert {(each["model_id"], each["state"]) for each in document["models"]} == {

@@ -313,3 +313,55 @@ def test_boards_and_rules_that_do_not_fit_are_refused(options, sentence):
         described(**options)
 
     assert sentence in str(caught.value)
+
+
+class Shy(walk.Walk):
+    def predict(self, asset: str, horizon: float) -> float | None: ...
+
+
+class Warming(Shy):
+    """It has no answer until it has heard ten rows, and none for every fifth after."""
+
+    def __init__(self):
+        self.heard = 0
+
+    def tick(self, prices):
+        self.heard += 1
+        self.last = prices["BTC"]
+
+    def predict(self, asset, horizon):
+        return None if self.heard < 10 or self.heard % 5 == 0 else self.last
+
+
+class Steady(Warming):
+    def predict(self, asset, horizon):
+        return self.last
+
+
+class NoNone(Noting):
+    def check(self, value, arguments):
+        if value is None:
+            raise ValueError("None is no number")
+
+    def score_round(self, answered):
+        return {
+            name: ValueError("None is no number") if each.value is None else abs(each.value - answered.outcome)
+            for name, each in answered.answers.items()
+        }
+
+
+async def test_who_may_answer_with_none_is_absent_then_and_nothing_before_its_first_answer():
+    rule = NoNone()
+    policy = Policy(timeout=10, max_consecutive_failures=1)
+    result, store = await play(tracker=Shy, models=[Warming, Steady], score=rule, policy=policy, resolve=walk.truth)
+    silent = [each for each in store.predictions() if each.model_id == "Warming" and each.value is None]
+    scores = {(each.at): each for each in store.scores() if each.model_id == "Warming"}
+    [warming] = [each for each in result.leaderboard if each.model_id == "Warming"]
+    first = min(at for at, each in scores.items() if each.value is not None)
+
+    assert {each.status for each in silent} == {Status.OK}
+    assert {scores[each.at].kind for each in silent if each.at in scores} == {"absent"}
+    assert warming.rounds == sum(at >= first for at in scores)
+    assert warming.rounds - warming.scored == sum(each.at > first for each in silent if each.at in scores) > 0
+    again = ScoreWorker(described(tracker=Shy, score=rule), store)
+    assert again.standings(store.last_row().time) == result.leaderboard

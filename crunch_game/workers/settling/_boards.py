@@ -130,7 +130,7 @@ class KeptBoards:
 
     def answered(self, predictions: Iterable[Prediction]) -> None:
         """Know of answers whose rounds are due, be they scored or not: a model is absent from its first answer on."""
-        for each in predictions:
+        for each in (prediction for prediction in predictions if prediction.value is not None):
             first = self._first_answers.setdefault(each.model_id, {})
             first[each.key] = min(each.at, first.get(each.key, each.at))
 

@@ -70,7 +70,7 @@ class DueRound:
     def record(self) -> ScoredRound:
         """What is stored of the round, but for what the boards make of it."""
         identity = (self.key, self.at, self.resolves_at, self.horizon, self.arguments)
-        return ScoredRound(*identity, len(self.outcomes))
+        return ScoredRound(*identity, sum(self.answers[name].value is not None for name in self.outcomes))
 
     def set_aside(self) -> list[Score]:
         """What is stored of the predictions that have no outcome."""

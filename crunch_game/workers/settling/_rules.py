@@ -75,7 +75,7 @@ def _values(given: Any, answered: AnsweredRound) -> Values:
         return Failed(f"score_round gave {brief(given)}, which is no score for each model")
     names = [*answered.answers, *(name for name in answered.absences if name in given)]
     values = {name: _value(given.get(name, _LEFT_OUT)) for name in names}
-    failed = [given.get(name, _LEFT_OUT) for name in answered.answers]
+    failed = [given.get(name, _LEFT_OUT) for name, each in answered.answers.items() if each.value is not None]
     if len(failed) >= 2 and all(isinstance(each, Failed | Exception) for each in failed):
         return next(value for value in values.values() if isinstance(value, Failed))
     return values
@@ -116,6 +116,7 @@ def settled(answered: AnsweredRound, by_metric: Mapping[str, Values]) -> list[Sc
         if name == NEWCOMER or (not given and name not in answered.answers):
             continue
         main = first if isinstance(first, Failed) else first.get(name)
+        has_none = name in answered.answers and answered.answers[name].value is None  # it chose not to answer
         numbers = {metric: None if isinstance(value, Failed) else value for metric, value in given.items()}
         scores.append(
             _score(
@@ -123,8 +124,8 @@ def settled(answered: AnsweredRound, by_metric: Mapping[str, Values]) -> list[Sc
                 name,
                 None if isinstance(main, Failed) else main,
                 reason=main.reason if isinstance(main, Failed) else None,
-                unscorable=isinstance(main, Failed) and not isinstance(first, Failed),
-                absent=name not in answered.answers,
+                unscorable=isinstance(main, Failed) and not isinstance(first, Failed) and not has_none,
+                absent=name not in answered.answers or (isinstance(main, Failed) and has_none),
                 metrics=numbers if len(by_metric) > 1 else {},
             )
         )
