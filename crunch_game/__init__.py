@@ -107,6 +107,7 @@ if TYPE_CHECKING:
     from crunch_game.scoring import LogScore as LogScore
     from crunch_game.scoring import Pinball as Pinball
     from crunch_game.scoring import RankedProbability as RankedProbability
+    from crunch_game.scoring import Rule as Rule
     from crunch_game.scoring import Scorer as Scorer
     from crunch_game.scoring import SquaredError as SquaredError
     from crunch_game.scoring import WeightedInterval as WeightedInterval

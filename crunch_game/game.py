@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from reprlib import repr as brief
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from crunch_game.loading import Loader
 from crunch_game.models import Model
 from crunch_game.policy import Policy
 from crunch_game.ranking import DEFAULT_WINDOWS, Board, Boards, Last, Metric, Missing, Standing
-from crunch_game.scoring import lift
+from crunch_game.scoring import kinds, lift
 from crunch_game.scoring.base import Rule, ScoreFunction, Scorer
 from crunch_game.storage.base import Prediction
 
@@ -126,6 +126,7 @@ class Game:
         self.policy = Policy() if policy is None else _made(policy, "policy", "Policy(timeout=1.0)", Policy)
         checks = (getattr(rule, "check", None) for rule in self.rules.values())
         self._answer_checks = tuple(check for check in checks if callable(check))
+        _check_kinds(self.asks, self.rules)
         self.boards = _boards(name, self.rules, boards, windows, rank_by, missing)
         self.benchmarks = _benchmarks(benchmarks)
         self.loader: Loader | None = None if loader is None else _loader(loader)
@@ -278,6 +279,24 @@ def _rules(score: Any) -> Mapping[str, Rule]:
     if not score or not all(isinstance(name, str) and name for name in score):
         raise GameError(f'score is {described(score)}; several metrics have names, such as {{"price": CRPS()}}')
     return {name: lift(each) for name, each in score.items()}
+
+
+def _check_kinds(asks: Sequence[Ask], rules: Mapping[str, Rule]) -> None:
+    """Refuse answers that the contract admits, and a rule of ours cannot score."""
+    for ask in asks:
+        admitted = kinds(ask.method.returns)
+        for rule in rules.values():
+            takes: frozenset[str] | None = getattr(rule, "takes", None)
+            if admitted is None or takes is None or admitted <= takes:
+                continue
+            raise GameError(
+                f"{ask.method.name} may answer with {_listed(admitted - takes)}, which {type(rule).__name__} cannot "
+                f"score: it takes {_listed(takes)}; change the annotation of {ask.method.name}, or the rule"
+            )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def _boards(

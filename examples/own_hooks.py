@@ -20,6 +20,7 @@ from crunch_game import (
     TrackerBase,
 )
 from crunch_game.datasets import daily_prices
+from crunch_game.storage import ScoredRound
 from crunch_game.sync import run_game
 
 
@@ -56,8 +57,8 @@ class Journal(MemoryStore):
         for prediction in predictions:
             self._write(model=prediction.model_id, at=prediction.at.isoformat(), predicted=prediction.value)
 
-    def settle(self, scores: Sequence[Score]) -> None:
-        super().settle(scores)
+    def settle(self, scores: Sequence[Score], rounds: Sequence[ScoredRound] = ()) -> None:
+        super().settle(scores, rounds)
         for score in scores:
             self._write(model=score.model_id, at=score.at.isoformat(), outcome=score.outcome, score=score.value)
 

@@ -106,7 +106,7 @@ def test_other_history_than_the_games_own():
 
 def test_it_shows_its_leaderboard(result):
     lines = repr(result).split("\n\n")[0].splitlines()
-    assert lines[0].split() == ["rank", "model", "short", "long", "coverage"]
+    assert lines[0].split() == ["rank", "model", "short", "long", "rounds", "coverage", "BTC", "ETH"]
     assert [line.split()[:2] for line in lines[1:]] == [
         [str(standing.rank), standing.model_id] for standing in result.leaderboard
     ]
@@ -153,8 +153,8 @@ def test_a_model_that_fails_half_its_ticks_shows_it():
     found = backtest(walk.game(), [HalfDeaf, walk.Mean])
     assert found.answered["HalfDeaf"]["tick"] == Answered(40, 20)
     head, *rows = [line.split() for line in str(found).split("\n\n")[0].splitlines()]
-    assert head[-2:] == ["coverage", "ticks"]
-    assert {row[1]: row[-2:] for row in rows} == {"HalfDeaf": ["100.0%", "50.0%"], "Mean": ["100.0%", "100.0%"]}
+    assert head[-4:] == ["coverage", "ticks", "BTC", "ETH"]
+    assert {row[1]: row[-4:-2] for row in rows} == {"HalfDeaf": ["100.0%", "50.0%"], "Mean": ["100.0%", "100.0%"]}
     assert [fault.called for fault in found.faults] == ["tick"]
 
 
@@ -190,7 +190,8 @@ def test_alone_a_model_that_fails_most_calls_does_not_show_that_it_answered_all(
     rows = [Row(walk.T0 + hour * walk.HOUR, {"BTC": 100.0 + hour}) for hour in range(901)]
     game = walk.game(feed=ReplayFeed(rows), predictions=BTC, windows={"all": "1000h"})
     [alone] = backtest(game, Fails).leaderboard
-    assert (alone.scored, alone.rounds, alone.coverage) == (300, 900, 1 / 3)
+    # It counts from its first answer, in the third round.
+    assert (alone.scored, alone.rounds, alone.coverage) == (300, 898, 300 / 898)
 
 
 def test_models_that_died_show_it_though_nobody_is_left():
@@ -216,7 +217,7 @@ def test_names_in_the_html_are_escaped():
 
 def test_without_any_score_there_is_a_head_only():
     found = backtest(walk.game(), walk.Mean, max_ticks=1)
-    assert repr(found).split() == ["rank", "model", "coverage"]
+    assert repr(found).split() == ["rank", "model", "rounds", "coverage"]
 
 
 def test_a_live_feed_would_never_end():

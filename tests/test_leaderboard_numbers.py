@@ -7,6 +7,7 @@ import sys
 from collections import defaultdict
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,51 +74,81 @@ def outcome_of(prediction, rows) -> float | None:
     return math.log(after.data[asset] / before.data[asset])
 
 
+def usual_losses(losses: dict, ends: dict) -> dict[tuple, float]:
+    """What was usually lost of each key, when each round was asked."""
+    usual = {}
+    for key in {key for key, _ in losses}:
+        rounds = sorted((ends[each], each[1], each) for each in losses if each[0] == key)
+        entries = {each: float(np.median(list(losses[each].values()))) for _, _, each in rounds}
+        assert all(len(losses[each]) >= 3 for _, _, each in rounds)  # all are full
+        for place, (_, at, each) in enumerate(rounds):
+            past = [other for end, _, other in rounds if end <= at]
+            read = past[-30:] if len(past) >= 10 else [other for *_, other in rounds[: min(place + 1, 10)]]
+            usual[each] = float(np.mean([entries[other] for other in read]))
+    return usual
+
+
+def skills(losses: dict[str, float], usual: float) -> tuple[dict[str, float], float]:
+    """How much less each lost than the median of the others, in usual losses; and what an absence comes to."""
+    found = {}
+    for model, loss in losses.items():
+        others = [lost for other, lost in losses.items() if other != model]
+        others += [usual] * (3 - len(others))
+        found[model] = float(np.clip((np.median(others) - loss) / usual, -10, 10))
+    everybody = [*losses.values(), *[usual] * (3 - len(losses))]
+    return found, -2 * max(1.0, min(5.0, float(np.median(everybody)) / usual))
+
+
 def test_the_leaderboard_is_what_the_predictions_and_the_prices_say(demo):
     store, result = demo
     rows, predictions = store.rows(), store.predictions()
     assert (len(rows), result.ticks, result.rounds) == (420, 420, 420 * 3)
     assert len(predictions) == result.predictions == 420 * 3 * 5
 
-    # What each round was worth to those that answered. Quadrature is slow: only what is in the longest window.
-    end = rows[-1].time
-    worth: dict[tuple, dict[str, float]] = defaultdict(dict)
-    ends: dict[tuple, object] = {}
+    # What each answer lost.
+    losses: dict[tuple, dict[str, float]] = defaultdict(dict)
+    ends: dict[tuple, Any] = {}
     cache: dict[tuple, float] = {}
+    outcomes: dict[tuple, float | None] = {}
     for prediction in predictions:
-        resolves = prediction.at + timedelta(seconds=prediction.horizon)
-        if not end - timedelta(days=365) < resolves <= end:
-            continue
-        outcome = outcome_of(prediction, rows)
+        each = prediction.key, prediction.at
+        if each not in outcomes:
+            outcomes[each] = outcome_of(prediction, rows)
+        outcome = outcomes[each]
         if outcome is None or prediction.value is None:
             continue
         [density] = prediction.value
         known = (str(density), outcome)
         if known not in cache:
             cache[known] = crps(density, outcome)
-        worth[prediction.key, prediction.at][prediction.model_id] = cache[known]
-        ends[prediction.key, prediction.at] = resolves
+        losses[each][prediction.model_id] = cache[known]
+        ends[each] = prediction.resolves_at
 
-    # A model's score: the mean over every round in the window, a round that it has no score in counting as the worst.
+    # A model's skill: the mean over the rounds of the window, or with its absences, if that is less.
+    usual = usual_losses(losses, ends)
     models = {prediction.model_id for prediction in predictions}
-    scores: dict[str, dict[str, float]] = {model: {} for model in models}
-    counts: dict[str, tuple[int, int]] = {}
-    for window, days in DAYS.items():
-        inside = [each for each in worth if end - timedelta(days=days) < ends[each] <= end]
-        for model in models:
-            gained = [worth[each].get(model, max(worth[each].values())) for each in inside]
-            scores[model][window] = float(np.mean(gained))
-            counts[model] = (len(inside), sum(model in worth[each] for each in inside))
-    order = sorted(models, key=lambda model: scores[model]["year"])
-
+    first = {model: min(at for (_, at), lost in losses.items() if model in lost) for model in models}
+    end = rows[-1].time
     board = {standing.model_id: standing for standing in result.leaderboard}
     assert set(board) == models == {"constant_normal", "ewma_volatility", "empirical_mixture", "momentum", "moody"}
+    for window, days in DAYS.items():
+        inside = [each for each in losses if end - timedelta(days=days) < ends[each] <= end]
+        found = {each: skills(losses[each], usual[each]) for each in inside}
+        for model in models:
+            own = [found[each][0][model] for each in inside if model in losses[each]]
+            gone = [found[each][1] for each in inside if model not in losses[each] and each[1] >= first[model]]
+            standing = board[model]
+            assert standing.skills[window] == pytest.approx(min(np.mean(own), np.mean(own + gone)), rel=1e-6)
+            mean = np.mean([losses[each][model] for each in inside if model in losses[each]])
+            assert standing.scores[window] == pytest.approx(mean, rel=1e-6)
+            if window == "year":
+                assert standing.skill == standing.skills["year"]
+                assert (standing.rounds, standing.scored) == (len(own) + len(gone), len(own))
+                assert standing.coverage == len(own) / (len(own) + len(gone))
+
+    order = sorted(models, key=lambda model: -board[model].skill)
     assert [standing.model_id for standing in result.leaderboard] == order
     assert [standing.rank for standing in result.leaderboard] == [1, 2, 3, 4, 5]
-    for model, standing in board.items():
-        assert standing.scores == pytest.approx(scores[model], rel=1e-6)
-        assert (standing.rounds, standing.scored) == counts[model]
-        assert standing.coverage == counts[model][1] / counts[model][0]
     assert order[-1] == "moody"
     assert 0.9 < board["moody"].coverage < 1.0
     assert {board[model].coverage for model in order[:-1]} == {1.0}

@@ -335,7 +335,7 @@ def test_the_boards_of_numinous_are_the_parts_of_its_composite():
         at = datetime.fromtimestamp(START, UTC) + timedelta(days=order)
         scores = {model_id: of[topic, order, model_id] for model_id in models if (topic, order, model_id) in of}
         excused = frozenset(models - scores.keys())  # a question is asked of whom had registered before
-        boards.put(BoardRound(topic, at, at, 0.0, {"topic": topic}, {"brier": scores}, excused=excused))
+        boards.put(BoardRound(topic, at, at + timedelta(hours=1), 3600.0, {"topic": topic}, {"brier": scores}, excused=excused))
 
     found = boards.standings(datetime.fromtimestamp(START, UTC) + timedelta(days=365))
 

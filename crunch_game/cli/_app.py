@@ -16,6 +16,7 @@ import typer
 from crunch_game._quantities import counted
 from crunch_game.cli import _output as output
 from crunch_game.cli import _references as references
+from crunch_game.cli._boards import copies, leaderboard
 from crunch_game.cli._check import examine
 from crunch_game.cli._doctor import doctor
 from crunch_game.cli._machine import libraries
@@ -44,7 +45,6 @@ app = typer.Typer(
 
 GameRef = Annotated[str, typer.Argument(metavar="GAME", help="package.module:game, or a file that has a `game`.")]
 ModelsDir = Annotated[Path, typer.Option("--models", help="The folder of submissions; it is watched.")]
-StoreUrl = Annotated[str, typer.Option("--store", help="Where the game is kept, for example sqlite:///game.db")]
 NewStoreUrl = Annotated[
     str, typer.Option("--store", help="Where to keep it: sqlite:///game.db, or memory: until the command ends.")
 ]
@@ -98,23 +98,6 @@ def run(
 
 
 @app.command()
-def leaderboard(store: StoreUrl, as_json: AsJson = False) -> None:
-    """Show the leaderboard of a game that is, or was, played."""
-    with open_store(store, create=False) as opened:
-        kept = opened.noted("leaderboard")
-    if kept is None:
-        raise UsageError(f"the store {store} has no leaderboard yet; one comes with the first score")
-    if as_json:
-        output.print_json(kept)
-        return
-    title = f"{kept['game']}, as of {kept['at'][:19].replace('T', ' ')} UTC"
-    if "boards" not in kept:
-        raise UsageError(f"the store {store} was last scored by an earlier version; start its game to have its boards")
-    for table in output.boards(kept["boards"], title):
-        output.screen.print(table)
-
-
-@app.command()
 def check(
     submission: Annotated[Path, typer.Argument(metavar="SUBMISSION", help="A .py file, or a folder with a main.py.")],
     game: Annotated[str, typer.Option("--game", help="package.module:game, or a file that has a `game`.")],
@@ -143,6 +126,8 @@ def check(
         raise typer.Exit(1)
 
 
+app.command()(leaderboard)
+app.command()(copies)
 app.command("replay")(replay_capsule)
 app.command("doctor")(doctor)
 app.command()(node)

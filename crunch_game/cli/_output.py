@@ -93,9 +93,19 @@ def warn(message: str) -> None:
 
 
 def board(standings: Sequence[Standing], *, rank_by: str, title: str) -> Table:
-    """Return a board as a table. The standings are those of one board, best first."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
-    head, *rows = shown(standings, rank_by)
+    """Return a board as a table, without the scores of each key where the screen has no room for them."""
+    table = _board(standings, rank_by, title, by_key=True)
+    wanted = screen.measure(table, options=screen.options.update(max_width=10_000)).maximum
+    if wanted > screen.width:
+        table = _board(standings, rank_by, title, by_key=False)
+    return table
+
+
+def _board(standings: Sequence[Standing], rank_by: str, title: str, *, by_key: bool) -> Table:
+    caption = "skill: % of the usual loss better than the others" if any(each.skills for each in standings) else None
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold", caption=caption)
+    table.caption_justify = "left"
+    head, *rows = shown(standings, rank_by, by_key=by_key)
     for name in head:
         table.add_column(escape(name), justify="left" if name in ("model", "marks") else "right")
     for standing, row in zip(standings, rows, strict=True):

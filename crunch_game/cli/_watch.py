@@ -108,6 +108,6 @@ class Watch:
 def _place(standing: Standing, rank_by: str) -> str:
     """What a model's rank is by."""
     if standing.skill is not None:
-        return f"{100 * standing.skill:+.1f} %"
+        return f"{100 * standing.skill:+.1f}%"
     score = standing.scores.get(rank_by)
     return "-" if score is None else f"{score:.5g}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, field
 from datetime import datetime, timedelta
@@ -137,11 +138,10 @@ class Board:
             for name, window in self.windows.items()
         }
 
-    def suffices(self, own: int, of: int) -> bool:
-        """Whether so many scores of its own, in a window of so many rounds, are enough for a rank."""
-        if isinstance(self.least, int):
-            return own >= self.least
-        return own >= Fraction(repr(self.least)) * of  # what was written: 0.1 of 30 is 3, and no float above it
+    def needed(self, of: int) -> int:
+        """How many scores of its own a model needs for a rank, in a window of so many rounds."""
+        # What was written: 0.1 of 30 is 3, and no float above it.
+        return self.least if isinstance(self.least, int) else math.ceil(Fraction(repr(self.least)) * of)
 
     def weight_of(self, info: RoundInfo) -> float | None:
         """A round's weight; None for a round that is not the board's.
@@ -154,7 +154,7 @@ class Board:
         if self.weight is None:
             return 1.0
         weight = self.weight(info)
-        if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 < weight < math.inf:
+        if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 < weight <= sys.float_info.max:
             raise self._wrong(
                 f"the weight of the round {info.key!r} at {info.at.isoformat()} must be a finite number above zero, "
                 f"not {described(weight)}"

@@ -16,6 +16,7 @@ from crunch_game._quantities import Duration, seconds
 from crunch_game._status import Status
 from crunch_game.errors import GameError
 from crunch_game.ranking._board import Missing
+from crunch_game.ranking._exact import LOWEST_BIT, exact
 from crunch_game.ranking._standing import Standing
 from crunch_game.storage.base import Prediction, Score
 
@@ -132,7 +133,7 @@ class Leaderboard:
         for identity in self._changed:
             known = self._rounds[identity]
             if known.scores:
-                known.missing = _exact(self._missing_value(sorted(known.scores.values())))
+                known.missing = exact(self._missing_value(sorted(known.scores.values())))
             for window in self._windows.values():
                 window.enter(known)
         self._changed.clear()
@@ -172,7 +173,7 @@ class Leaderboard:
             total = missing[-1] - missing[before] + gain
             asked = count + window.only_asked[model_id]
             # Python divides integers exactly, and rounds once.
-            results[model_id] = _WindowScore(total / (count << _LOWEST_BIT), asked, window.scored[model_id])
+            results[model_id] = _WindowScore(total / (count << LOWEST_BIT), asked, window.scored[model_id])
         return results
 
     def _ranked(self, results: Mapping[str, Mapping[str, _WindowScore]]) -> list[Standing]:
@@ -256,22 +257,13 @@ class _Window:
             scored = self.scored.get(model_id, 0) + sign
             if scored:
                 self.scored[model_id] = scored
-                self.gains[model_id] = self.gains.get(model_id, 0) + sign * (_exact(score) - known.missing)
+                self.gains[model_id] = self.gains.get(model_id, 0) + sign * (exact(score) - known.missing)
             else:
                 del self.scored[model_id], self.gains[model_id]
         for model_id in () if known.scores else known.unanswered:
             self.only_asked[model_id] += sign
             if not self.only_asked[model_id]:
                 del self.only_asked[model_id]
-
-
-_LOWEST_BIT = 1074  # every finite float is an integer multiple of 2**-1074
-
-
-def _exact(value: float) -> int:
-    """Return the value as a multiple of the smallest positive float."""
-    numerator, denominator = value.as_integer_ratio()
-    return numerator << (_LOWEST_BIT + 1 - denominator.bit_length())
 
 
 def _resolves_at(entry: tuple[datetime, _Id]) -> datetime:

@@ -14,27 +14,28 @@ _PARTS: Final = re.compile(r"'[^']*'|\"[^\"]*\"|[^\s(),=]+")
 """A key reads "predict(asset='BTC', horizon=3600)"."""
 
 
-def shown(standings: Sequence[Standing], rank_by: str | None = None) -> list[list[str]]:
+def shown(standings: Sequence[Standing], rank_by: str | None = None, *, by_key: bool = True) -> list[list[str]]:
     """Return the cells of a board; the first row has the names of the columns.
 
-    Skill is in per cent of what is usually lost: +3.0 % is that much better than the others. The mean of the scores is
+    Skill is in per cent of what is usually lost: +3.0% is that much better than the others. The mean of the scores is
     shown for each key, in the rule's unit, and never across keys.
 
     Args:
         standings: One board's, best first.
         rank_by: The window that determines the ranks, to mark it.
+        by_key: Whether the mean scores of each key are wanted.
     """
     by_skill = any(standing.skills for standing in standings)
     windows = list(standings[0].scores) if standings else []
-    keys = list(dict.fromkeys(key for standing in standings for key in standing.keys)) if by_skill else []
-    keys = sorted(keys) if len(keys) <= _MOST_KEYS else []
+    keys = sorted({key for standing in standings for key in standing.keys}) if by_skill and by_key else []
+    keys = keys if len(keys) <= _MOST_KEYS else []
     marked = ["marks"] if any(standing.marks for standing in standings) else []
     heads = [f"{window} ▾" if window == rank_by else window for window in windows]
     rows = [["rank", "model", *heads, "rounds", "coverage", *labels(keys), *marked]]
     for standing in standings:
         places = standing.skills if by_skill else standing.scores
         cells = [_skill(places.get(window)) if by_skill else _score(places.get(window)) for window in windows]
-        means = [_score(standing.keys.get(key)) for key in keys]
+        means = [_score(standing.keys.get(key), 4) for key in keys]
         rank = "–" if standing.rank is None else str(standing.rank)
         marks = [", ".join(standing.marks)] if marked else []
         share = f"{standing.coverage:.1%}"
@@ -49,14 +50,17 @@ def labels(keys: Sequence[str]) -> list[str]:
     parts = [_PARTS.findall(key) for key in keys]
     if len({len(each) for each in parts}) > 1:
         return list(keys)
-    differing = [set(column) for column in zip(*parts, strict=True)]
-    named = [[part for part, found in zip(each, differing, strict=True) if len(found) > 1] for each in parts]
-    return [", ".join(part.strip("'\"") for part in each) or key for each, key in zip(named, keys, strict=True)]
+    differing = [column for column in zip(*parts, strict=True) if len(set(column)) > 1]
+    for most in range(1, len(differing) + 1):  # no more than it takes to tell them apart
+        named = [", ".join(part.strip("'\"") for part in each) for each in zip(*differing[:most], strict=True)]
+        if len(set(named)) == len(keys):
+            return named
+    return list(keys)
 
 
 def _skill(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:+.1f} %"
+    return "–" if value is None else f"{100 * value:+.1f}%"
 
 
-def _score(value: float | None) -> str:
-    return "–" if value is None else f"{value:.6g}"
+def _score(value: float | None, digits: int = 6) -> str:
+    return "–" if value is None else f"{value:.{digits}g}"

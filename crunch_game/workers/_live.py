@@ -20,7 +20,7 @@ from crunch_game.storage.base import Session, Store
 from crunch_game.workers._arriving import Arriving
 from crunch_game.workers._base import Listener, beside
 from crunch_game.workers._clock import Clock
-from crunch_game.workers._steps import Steps
+from crunch_game.workers._steps import Executor
 
 _HEARTBEAT: Final = timedelta(seconds=5)
 """How often an idle session says that it is alive, and looks at the wall clock."""
@@ -43,7 +43,9 @@ class Live:
         tell: Called with events.
     """
 
-    def __init__(self, feed: Feed, table: Timetable, clock: Clock, store: Store, steps: Steps, tell: Listener) -> None:
+    def __init__(
+        self, feed: Feed, table: Timetable, clock: Clock, store: Store, steps: Executor, tell: Listener
+    ) -> None:
         self._feed = feed
         self._table = table
         self._clock = clock

@@ -30,7 +30,7 @@ from crunch_game.workers._hooks import Hooks
 from crunch_game.workers._lease import leased
 from crunch_game.workers._live import Live
 from crunch_game.workers._recorded import Recorded, recorded_steps
-from crunch_game.workers._steps import Steps
+from crunch_game.workers._steps import Executor
 
 _READY_TIMEOUT: Final = 5.0
 
@@ -101,7 +101,7 @@ class PredictWorker:
         self._max_ticks = math.inf if max_ticks is None else max_ticks
         self._clock = _clock_of(clock)
         self._hooks = Hooks(game, self._tell, standing_of)
-        self._steps = Steps(game, self.runner, store, self._hooks, self._tell)
+        self._steps = Executor(game, self.runner, store, self._hooks, self._tell)
         self.runner.on_join(self._steps.introduce)
         self._stopping = False
         self._wake: Callable[[Callable[[], None]], None] | None = None

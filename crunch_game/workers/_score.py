@@ -19,11 +19,19 @@ from crunch_game.ranking import Standing
 from crunch_game.scoring import LiftedScorer
 from crunch_game.storage.base import Prediction, Score, ScoredRound, Store
 from crunch_game.workers._base import Listener, safely
-from crunch_game.workers._boards import KeptBoards
-from crunch_game.workers._due import DueRound, DueRounds, absences
-from crunch_game.workers._judge import Judge
 from crunch_game.workers._lease import leased
-from crunch_game.workers._settling import NEWCOMER, newcomer, newcomers_score, scored, settled
+from crunch_game.workers.settling import (
+    NEWCOMER,
+    DueRound,
+    DueRounds,
+    Judge,
+    KeptBoards,
+    absences,
+    newcomer,
+    newcomers_score,
+    scored,
+    settled,
+)
 
 _FORGOTTEN = "the rows of its time are no longer kept (the game's history)"
 

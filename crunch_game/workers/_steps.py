@@ -31,7 +31,7 @@ _MAX_KEPT: Final = 1_000
 """Late rows that are known again when they are repeated."""
 
 
-class Steps:
+class Executor:
     """One worker's steps, and what has come of them.
 
     Args:

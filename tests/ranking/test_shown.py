@@ -13,7 +13,8 @@ from crunch_game.ranking._shown import labels
     [
         (["predict(asset='BTC', horizon=3600)"], ["mean score"]),
         (["predict(asset='BTC', horizon=3600)", "predict(asset='ETH', horizon=3600)"], ["BTC", "ETH"]),
-        (["predict(asset='BTC', horizon=60)", "predict(asset='ETH', horizon=3600)"], ["BTC, 60", "ETH, 3600"]),
+        (["predict(asset='BTC', horizon=60)", "predict(asset='ETH', horizon=3600)"], ["BTC", "ETH"]),
+        (["predict('BTC', 60)", "predict('BTC', 1)", "predict('ETH', 1)"], ["BTC, 60", "BTC, 1", "ETH, 1"]),
         (["predict(asset='B, C')", "predict(asset='B, D')"], ["B, C", "B, D"]),
         (["predict() +60s", "predict(asset='BTC') +60s"], ["predict() +60s", "predict(asset='BTC') +60s"]),
         ([], []),
@@ -34,8 +35,8 @@ def test_a_board_by_skill_shows_per_cent_and_the_mean_of_each_key_but_none_acros
 
     assert shown([leader, last], "week") == [
         ["rank", "model", "day", "week ▾", "rounds", "coverage", "BTC", "ETH", "marks"],
-        ["1", "ada", "–", "+3.1 %", "8", "75.0%", "0.5", "9.5", ""],
-        ["–", "bob", "-1000.0 %", "-1000.0 %", "1", "100.0%", "1e+09", "–", "provisional, left"],
+        ["1", "ada", "–", "+3.1%", "8", "75.0%", "0.5", "9.5", ""],
+        ["–", "bob", "-1000.0%", "-1000.0%", "1", "100.0%", "1e+09", "–", "provisional, left"],
     ]
 
 

@@ -41,7 +41,7 @@ def test_what_is_made_of_the_two_prices(resolve, outcome):
         ({0: 100.0, 9.99: 110.0}, None),
         ({0: 100.0, 10: 110.0}, 10.0),
         ({-3: 100.0, 13: 110.0}, 10.0),  # as old, and as late, as is allowed
-        ({-2: 100.0, -1: None, 11: None, 12: 110.0}, 10.0),  # the asset is missing in rows around
+        ({-3: 50.0, -2: 100.0, -1: None, 11: None, 12: 110.0}, 10.0),  # the asset is missing in rows around
         ({-2: 100.0, -1: math.nan, 11: math.inf, 12: "110.0"}, 10.0),  # no number is missing, and text may be one
         ({0: 100.0, 11: None}, None),  # it may still come
         ({0: 100.0, 13: None}, None),  # a correction of that row may still bring it

@@ -295,11 +295,17 @@ async def test_who_was_excused_is_not_absent():
     [
         ({"score": {}}, """score is {}; several metrics have names, such as {"price": CRPS()}"""),
         ({"boards": []}, """boards is []; give a list: boards=[Board("global")]"""),
-        ({"boards": [Board("a"), Board("a")]}, "two boards have one name: a, a"),
+        ({"boards": [Board("a"), Board("a")]}, "two boards are called 'a'; give each a name of its own"),
         ({"boards": [Board("a")], "rank_by": "day"}, "rank_by is given beside boards; say it in each board: "),
-        ({"boards": [Board("a", reference="climatology")]}, "'climatology' is no benchmark; the benchmarks are none"),
+        (
+            {"boards": [Board("a", reference="climatology")]},
+            "board 'a' compares with 'climatology', which is no benchmark; the benchmarks are none",
+        ),
         ({"benchmarks": "climatology"}, "benchmarks is 'climatology'; give ids of models: "),
-        ({"score": {"a": walk.loss, "b": walk.loss}, "boards": [Board("x")]}, "say which metric it counts: a, b"),
+        (
+            {"score": {"a": walk.loss, "b": walk.loss}, "boards": [Board("x")]},
+            "board 'x' must say which metric it counts; the metrics are a, b",
+        ),
     ],
 )
 def test_boards_and_rules_that_do_not_fit_are_refused(options, sentence):

@@ -14,7 +14,7 @@ from crunch_game.outcomes import Status
 from crunch_game.scoring import LiftedScorer
 from crunch_game.scoring.base import AnsweredRound, BatchScorer, Rule
 from crunch_game.storage.base import Prediction, Score
-from crunch_game.workers._judge import Failed, Judge
+from crunch_game.workers.settling._judge import Failed, Judge
 
 logger = logging.getLogger("crunch_game")
 

@@ -11,7 +11,7 @@ from crunch_game.resolving.base import Never
 from crunch_game.scoring.base import AnsweredRound
 from crunch_game.storage import encode
 from crunch_game.storage.base import Prediction, Score, ScoredRound
-from crunch_game.workers._judge import Failed, Judge
+from crunch_game.workers.settling._judge import Failed, Judge
 
 Resolve = Callable[[Prediction], Any]
 

@@ -1,0 +1,78 @@
+"""`crunch-game leaderboard` and `copies`: what a game's store says of its models."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.table import Table
+
+from crunch_game._quantities import seconds
+from crunch_game.cli import _output as output
+from crunch_game.cli._output import AsJson
+from crunch_game.errors import UsageError
+from crunch_game.ranking import Copy, find_copies
+from crunch_game.storage import open_store
+
+StoreUrl = Annotated[str, typer.Option("--store", help="Where the game is kept, for example sqlite:///game.db")]
+
+
+def leaderboard(store: StoreUrl, as_json: AsJson = False) -> None:
+    """Show the leaderboard of a game that is, or was, played."""
+    with open_store(store, create=False) as opened:
+        kept = opened.noted("leaderboard")
+    if kept is None:
+        raise UsageError(f"the store {store} has no leaderboard yet; one comes with the first score")
+    if as_json:
+        output.print_json(kept)
+        return
+    title = f"{kept['game']}, as of {kept['at'][:19].replace('T', ' ')} UTC"
+    if "boards" not in kept:
+        raise UsageError(f"the store {store} was last scored by an earlier version; start its game to have its boards")
+    for table in output.boards(kept["boards"], title):
+        output.screen.print(table)
+
+
+def copies(
+    store: StoreUrl,
+    window: Annotated[str, typer.Option("--window", help="How far back, on the game's clock.")] = "7d",
+    share: Annotated[float, typer.Option("--share", help="In which share of the rounds two models are near.")] = 0.9,
+    tolerance: Annotated[float, typer.Option("--tolerance", help="How near, in a model's usual moves.")] = 1e-4,
+    as_json: AsJson = False,
+) -> None:
+    """Name models whose answers are those of another, or nearly so, and who was first."""
+    length = timedelta(seconds=seconds(window, "--window"))
+    with open_store(store, create=False) as opened:
+        newest = opened.last_row()
+        predictions = [] if newest is None else opened.predictions(newest.time - length)
+    found = find_copies(predictions, share=share, tolerance=tolerance)
+    if as_json:
+        output.print_json({"copies": [asdict(copy) for copy in found]})
+    elif found:
+        output.screen.print(_table(found))
+    else:
+        output.screen.print(f"no model answers as another does, in the last {window} of this game")
+
+
+def _table(found: list[Copy]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    columns: dict[str, Any] = {"model": "left", "answers as": "left", "rounds": "right", "share": "right"}
+    for name, side in (columns | {"apart": "right", "late": "right", "since": "left"}).items():
+        table.add_column(name, justify=side)
+    for copy in found:
+        apart = "equal" if copy.distance == 0 else f"{copy.distance:.2g} moves"
+        late = "-" if not copy.late else f"{copy.late} slot"
+        cells = (
+            copy.model_id,
+            copy.of,
+            str(copy.rounds),
+            f"{copy.share:.0%}",
+            apart,
+            late,
+            f"{copy.since:%Y-%m-%d %H:%M}",
+        )
+        table.add_row(*map(output.escape, cells))
+    return table
