@@ -47,7 +47,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
     notes: list[str] = []
     if peers:
         try:
-            install("client", "node")
+            install("node", *sorted({one.peer for one in chosen}))
         except Unavailable as error:
             peers = False
             notes.append(f"the peers are left out: {error}")

@@ -43,10 +43,15 @@ class Sizes:
     node_rounds: int = 50
     asks: int = 13
     slots: int = 50
+    scored: int = 100_000
+    scored_by_peer: int = 5_000
+    components: Sequence[int] = (1, 2, 5)
+    board_models: int = 1000
+    board_rounds: int = 2016
 
 
 FULL = Sizes()
-TINY = Sizes(2, 2, 2, (3,), 2, 2, 2, 10, 2, 10, 2, 2, 3, 1, 0.2, 1, 5, 3, (2,), 2, 3, 2)
+TINY = Sizes(2, 2, 2, (3,), 2, 2, 2, 10, 2, 10, 2, 2, 3, 1, 0.2, 1, 5, 3, (2,), 2, 3, 2, 20, 5, (2,), 2, 12)
 """For tests: everything runs, and no number means anything."""
 
 
@@ -58,6 +63,8 @@ class Measure:
     sides: Mapping[Side, tuple[str, dict[str, Any]]]
     nodes: Callable[[], AbstractContextManager[Mapping[str, Any]]] | None = None
     """Model nodes that are there while the sides take turns; gives further arguments, which tell where."""
+    peer: str = "client"
+    """The environment in which the peer is."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,7 @@ def measures(sizes: Sizes) -> list[Measure]:
         "rounds": sizes.growth_rounds,
     }
     demo = {"models": sizes.demo_models, "rounds": sizes.demo_rounds}
+    board = {"models": sizes.board_models, "rounds": sizes.board_rounds}
     slot = {"models": sizes.models, "asks": sizes.asks, "rounds": sizes.slots}
     return [
         _rounds("rounds", sizes.models, sizes.rounds, sizes),
@@ -94,6 +102,10 @@ def measures(sizes: Sizes) -> list[Measure]:
         _payload("frame", small),
         Measure("storage", {"floor": ("benchmarks.storage:floor", saved), "ours": ("benchmarks.storage:ours", saved)}),
         Measure("backtest", {"floor": ("benchmarks.inline:floor", inline), "ours": ("benchmarks.inline:ours", inline)}),
+        *(_scoring(count, sizes) for count in sizes.components),
+        Measure(
+            "board", {"floor": ("benchmarks.boards:rebuilt", board), "ours": ("benchmarks.boards:one_more", board)}
+        ),
         Measure("spinners", {"ours": ("benchmarks.spinners:spinners", spinning)}),
         Measure("demo", {"ours": ("benchmarks.demo:demo", demo)}),
         *(_network(count, sizes.node_rounds) for count in sizes.nodes),
@@ -124,6 +136,17 @@ def _payload(kind: str, asked: dict[str, Any]) -> Measure:
     )
 
 
+def _scoring(components: int, sizes: Sizes) -> Measure:
+    asked = {"answers": sizes.scored, "components": components}
+    by_peer = {**asked, "answers": sizes.scored_by_peer}
+    sides: dict[Side, tuple[str, dict[str, Any]]] = {
+        "peer": ("benchmarks.peer.scoring:grid", by_peer),
+        "floor": ("benchmarks.scoring:floor", asked),
+        "ours": ("benchmarks.scoring:ours", asked),
+    }
+    return Measure(f"scoring-{components}", sides, peer="synth")
+
+
 def _network(models: int, rounds: int) -> Measure:
     asked = {"models": models, "rounds": rounds}
     sides: dict[Side, tuple[str, dict[str, Any]]] = {
@@ -145,6 +168,7 @@ def rows(sizes: Sizes) -> list[Row]:
     models, many, big = f"{sizes.models:,}", f"{most:,}", f"{sizes.payload:,}"
     demo = f"{sizes.demo_models:,} models, {sizes.demo_rounds:,} rounds of the demo game"
     others = f"{sizes.models - sizes.spinning:,}"
+    board = f"{sizes.board_models:,} models on a board of {sizes.board_rounds:,} rounds"
     last = f"growth-{most}"
     told = [
         Row(f"start {models} isolated models", "rounds", "start_s", "s", 1.5),
@@ -162,6 +186,24 @@ def rows(sizes: Sizes) -> list[Row]:
         Row(f"{sizes.predictions:,} predictions stored (SQLite, durable)", "storage", "round_ms", "ms", 25),
         Row("backtest: one call inline, checked", "backtest", "call_us", "µs", 25),
         Row("backtest: the same with keeping, scoring and ranking", "backtest", "whole_us", "µs"),
+        *(
+            Row(
+                f"CRPS of {sizes.scored:,} answers, {count} normals each: {what}",
+                f"scoring-{count}",
+                metric,
+                "µs",
+                None,
+                most,
+            )
+            for count in sizes.components
+            for what, metric, most in (
+                ("from stored text", "stored_us", None),
+                ("from dicts", "dicts_us", None),
+                ("from arrays", "arrays_us", 2),
+            )
+        ),
+        Row(f"one more round of {board}, with standings (floor: rebuilding it)", "board", "round_ms", "ms", 20),
+        Row(f"memory of a process with {board} (PSS)", "board", "board_mib", "MiB", 300),
         Row(
             f"{sizes.spinning} of {models} spin: the slowest call, of its budget",
             "spinners",

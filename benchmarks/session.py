@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from benchmarks.apart import Broken, apart
-from benchmarks.peer.install import CLIENT
+from benchmarks.peer.install import python_of
 from benchmarks.rows import SIDES, Measure, Row, Side
 
 __all__ = ["Measured", "document", "measure"]
@@ -60,7 +60,9 @@ def _turns(
         tell(f"{one.name}, {side}, {turn + 1} of {repeat}")
         place, arguments = one.sides[side]
         try:
-            numbers = apart(place, {**arguments, **further}, str(CLIENT) if side == "peer" else sys.executable)
+            numbers = apart(
+                place, {**arguments, **further}, str(python_of(one.peer)) if side == "peer" else sys.executable
+            )
         except Broken as error:
             if side != "peer":
                 raise

@@ -99,9 +99,9 @@ if TYPE_CHECKING:
     from crunch_game.runner import MethodCall as MethodCall
     from crunch_game.runner import ModelRunner as ModelRunner
     from crunch_game.sandbox import Sandbox as Sandbox
-    from crunch_game.scoring import CRPS as CRPS
     from crunch_game.scoring import AbsoluteError as AbsoluteError
     from crunch_game.scoring import Brier as Brier
+    from crunch_game.scoring import CRPS as CRPS
     from crunch_game.scoring import Density as Density
     from crunch_game.scoring import Energy as Energy
     from crunch_game.scoring import LogScore as LogScore
@@ -114,8 +114,8 @@ if TYPE_CHECKING:
     from crunch_game.storage import MemoryStore as MemoryStore
     from crunch_game.storage import ModelRecord as ModelRecord
     from crunch_game.storage import Prediction as Prediction
-    from crunch_game.storage import Score as Score
     from crunch_game.storage import SQLStore as SQLStore
+    from crunch_game.storage import Score as Score
     from crunch_game.storage import Store as Store
     from crunch_game.storage import open_store as open_store
     from crunch_game.tracker import TrackerBase as TrackerBase

@@ -16,6 +16,7 @@ FOLDER = ROOT / ".venv-peers"
 PACKAGES = {
     "client": ["model-runner-client==0.14.0", "pyarrow>=18"],  # it imports pyarrow for tables, and does not say so
     "node": ["crunch-model-runner==0.4.2"],
+    "synth": ["crunch-synth==0.15.0"],
     # What its example trackers import, but for those that need libraries which it does not name. Whoever imports them
     # from this folder has numpy, pandas and scipy.
     "birdgame": [

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from crunch_game.ranking._board import Missing as Missing
     from crunch_game.ranking._board import RoundInfo as RoundInfo
     from crunch_game.ranking._boards import Boards as Boards
-    from crunch_game.ranking._copies import Copy as Copy
-    from crunch_game.ranking._copies import find_copies as find_copies
     from crunch_game.ranking._leaderboard import Leaderboard as Leaderboard
     from crunch_game.ranking._rounds import BoardNote as BoardNote
     from crunch_game.ranking._rounds import BoardRound as BoardRound
     from crunch_game.ranking._rounds import RoundFacts as RoundFacts
     from crunch_game.ranking._shown import shown as shown
     from crunch_game.ranking._standing import Standing as Standing
+    from crunch_game.ranking.copies import Copy as Copy
+    from crunch_game.ranking.copies import find_copies as find_copies
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from crunch_game.scoring._field import MinusBest as MinusBest
     from crunch_game.scoring._lifting import LiftedScorer as LiftedScorer
     from crunch_game.scoring._lifting import lift as lift
-    from crunch_game.scoring.answers import FAMILIES as FAMILIES
     from crunch_game.scoring.answers import Builtin as Builtin
     from crunch_game.scoring.answers import Categories as Categories
     from crunch_game.scoring.answers import Component as Component
     from crunch_game.scoring.answers import Density as Density
+    from crunch_game.scoring.answers import FAMILIES as FAMILIES
     from crunch_game.scoring.answers import Families as Families
     from crunch_game.scoring.answers import Family as Family
     from crunch_game.scoring.answers import Levels as Levels
@@ -31,29 +31,33 @@ if TYPE_CHECKING:
     from crunch_game.scoring.answers import Names as Names
     from crunch_game.scoring.answers import Normal as Normal
     from crunch_game.scoring.answers import Part as Part
+    from crunch_game.scoring.answers import PathLength as PathLength
     from crunch_game.scoring.answers import Paths as Paths
     from crunch_game.scoring.answers import Point as Point
     from crunch_game.scoring.answers import Probability as Probability
     from crunch_game.scoring.answers import Quantiles as Quantiles
     from crunch_game.scoring.answers import Samples as Samples
     from crunch_game.scoring.answers import Scipy as Scipy
-    from crunch_game.scoring.answers import Steps as Steps
     from crunch_game.scoring.answers import as_components as as_components
     from crunch_game.scoring.answers import as_normal_mixture as as_normal_mixture
+    from crunch_game.scoring.answers import cdf as cdf
     from crunch_game.scoring.answers import density as density
     from crunch_game.scoring.answers import families as families
     from crunch_game.scoring.answers import kinds as kinds
     from crunch_game.scoring.answers import mixture as mixture
     from crunch_game.scoring.answers import normal as normal
+    from crunch_game.scoring.answers import pdf as pdf
+    from crunch_game.scoring.answers import quantile as quantile
+    from crunch_game.scoring.answers import sample as sample
     from crunch_game.scoring.base import AnsweredRound as AnsweredRound
     from crunch_game.scoring.base import BatchScorer as BatchScorer
     from crunch_game.scoring.base import Rule as Rule
     from crunch_game.scoring.base import ScoreFunction as ScoreFunction
     from crunch_game.scoring.base import Scorer as Scorer
     from crunch_game.scoring.base import Unit as Unit
-    from crunch_game.scoring.rules import CRPS as CRPS
     from crunch_game.scoring.rules import AbsoluteError as AbsoluteError
     from crunch_game.scoring.rules import Brier as Brier
+    from crunch_game.scoring.rules import CRPS as CRPS
     from crunch_game.scoring.rules import Energy as Energy
     from crunch_game.scoring.rules import Likelihood as Likelihood
     from crunch_game.scoring.rules import LogScore as LogScore

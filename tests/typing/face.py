@@ -32,7 +32,7 @@ def names_are_known(game: Game) -> None:
 
 def names_that_are_not_there_are_told() -> None:
     crunch_game.Modelrunner  # type: ignore[attr-defined]  # noqa: B018
-    crunch_game.scoring.Brier  # type: ignore[attr-defined]  # noqa: B018
+    crunch_game.scoring.Briar  # type: ignore[attr-defined]  # noqa: B018
 
 
 def what_may_be_given_for_a_source_is_more_than_what_is_kept(source: Source) -> None:

@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING
 from crunch_game._public import lazy_face
 
 if TYPE_CHECKING:
+    from crunch_game.scoring.answers._asking import cdf as cdf
+    from crunch_game.scoring.answers._asking import pdf as pdf
+    from crunch_game.scoring.answers._asking import quantile as quantile
+    from crunch_game.scoring.answers._asking import sample as sample
     from crunch_game.scoring.answers._densities import Builtin as Builtin
     from crunch_game.scoring.answers._densities import Component as Component
     from crunch_game.scoring.answers._densities import Density as Density
@@ -36,8 +40,8 @@ if TYPE_CHECKING:
     from crunch_game.scoring.answers._kinds import kinds as kinds
     from crunch_game.scoring.answers._quantiles import Levels as Levels
     from crunch_game.scoring.answers._quantiles import Quantiles as Quantiles
+    from crunch_game.scoring.answers._samples import PathLength as PathLength
     from crunch_game.scoring.answers._samples import Paths as Paths
     from crunch_game.scoring.answers._samples import Samples as Samples
-    from crunch_game.scoring.answers._samples import Steps as Steps
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

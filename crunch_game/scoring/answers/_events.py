@@ -48,7 +48,7 @@ class _Categories(Marker):
             custom_error_type="answer",
             custom_error_message="probabilities of categories must be a dict, by name, or a list",
         )
-        return also(_check_sum, choice)
+        return also(check_sum, choice)
 
 
 Point: TypeAlias = Annotated[float, Number("point", -LARGEST, LARGEST)]
@@ -89,9 +89,15 @@ class Names(Marker):
         return {name: answer[name] for name in self.names}
 
 
-def _check_sum(answer: dict[str, float] | list[float]) -> dict[str, float] | list[float]:
+def check_sum(answer: dict[str, float] | list[float]) -> dict[str, float] | list[float]:
     probabilities: Iterable[float] = answer.values() if isinstance(answer, dict) else answer
     total = math.fsum(probabilities)
     if abs(total - 1) > TOLERANCE:
         raise ValueError(f"the probabilities of all categories must sum to 1, got {total!r}")
     return answer
+
+
+def check_probability(answer: Any) -> float:
+    if isinstance(answer, str | bool) or not 0 <= answer <= 1:
+        raise ValueError(f"a probability must be a number from 0 to 1, got {answer!r}")
+    return float(answer)

@@ -43,7 +43,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         family.name: family
         for family in (
             Family("norm", {}, _LINE, True),
-            # Of fewer degrees of freedom, quantiles near 0 and 1 leave double precision.
+            # Of smaller shapes, much of the probability is nearer to an end, or farther out, than doubles can be.
             Family("t", {"df": (0.1, 1e6)}, _LINE, True),
             Family("logistic", {}, _LINE, False),
             Family("laplace", {}, _LINE, True),
@@ -51,8 +51,8 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             Family("expon", {}, _HALF_LINE, True),
             # The mean is exp(s²/2).
             Family("lognorm", {"s": (1e-6, 30.0)}, _HALF_LINE, True),
-            Family("gamma", {"a": (0.01, 1e6)}, _HALF_LINE, True),
-            Family("beta", {"a": (0.01, 1e6), "b": (0.01, 1e6)}, (0.0, 1.0), True),
+            Family("gamma", {"a": (0.1, 1e6)}, _HALF_LINE, True),
+            Family("beta", {"a": (0.1, 1e6), "b": (0.1, 1e6)}, (0.0, 1.0), True),
         )
     }
 )

@@ -56,13 +56,13 @@ def _schema(source: Any, handler: Any) -> Schema:
 
     level = told(core_schema.float_schema(gt=0, lt=1), "a level must be a number between 0 and 1, both excluded")
     levels = core_schema.list_schema(level, min_length=1, max_length=MAX_LEVELS)
-    return also(_check, record_of({"levels": levels, "values": numbers("a value", 1, MAX_LEVELS)}))
+    return also(check_quantiles, record_of({"levels": levels, "values": numbers("a value", 1, MAX_LEVELS)}))
 
 
 setattr(Quantiles, "__get_pydantic_core_schema__", _schema)  # noqa: B010 - the body of a TypedDict cannot have it
 
 
-def _check(answer: Quantiles) -> Quantiles:
+def check_quantiles(answer: Quantiles) -> Quantiles:
     """Check what only both lists together can tell."""
     levels, values = answer["levels"], answer["values"]
     if len(levels) != len(values):

@@ -38,8 +38,8 @@ Paths: TypeAlias = Annotated[list[list[float]], _Paths()]
 """A forecast of several numbers together: draws, each a list of one number for each step."""
 
 
-class Steps(Marker):
-    """Asks for paths of so many steps: `Annotated[Paths, Len(1000, 1000), Steps(12)]`."""
+class PathLength(Marker):
+    """Asks for paths of so many steps: `Annotated[Paths, Len(1000, 1000), PathLength(12)]`."""
 
     kind = "paths"
 
@@ -49,7 +49,7 @@ class Steps(Marker):
         self.count = count
 
     def __repr__(self) -> str:
-        return f"Steps({self.count})"
+        return f"PathLength({self.count})"
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Schema:
         return also(self._check, handler(source))

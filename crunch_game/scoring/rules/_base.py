@@ -29,7 +29,8 @@ class StepwiseRule:
         source: The paper.
         higher_is_better: The direction.
         unit: As a Rule has it.
-        strictly_proper: Whether the truth is the only best report.
+        strictly_proper: Whether the truth, of what is asked (a density, or only its quantiles, mean or median), is the
+            only best report.
         takes: The kinds of answer: of "density", "quantiles", "samples", "paths", "probability", "categories", "point".
     """
 
@@ -149,11 +150,15 @@ class StepwiseRule:
             results.append(start if len(parts) == 1 else slice(start, start + len(parts)))
             steps += parts
             truths += numbers
+        found = self._in_passes(steps, truths)
+        return [self._whole(found, place) for place in results]
+
+    def _in_passes(self, steps: Sequence[Any], outcomes: Sequence[Any]) -> Found:
         found: Found = []
         for start in range(0, len(steps), _AT_A_TIME):
             part = slice(start, start + _AT_A_TIME)
-            found += self._score_steps(steps[part], truths[part])
-        return [self._whole(found, place) for place in results]
+            found += self._score_steps(steps[part], outcomes[part])
+        return found
 
     def _whole(self, found: Found, place: Any) -> float | ValueError:
         if isinstance(place, ValueError):

@@ -18,6 +18,8 @@ from crunch_game.scoring.rules._quantiles import LevelsOf, pinball_losses, refus
 _LEAST_DF = 1.01
 """Of Student's t: the mean is infinite at 1, and near it the closed form loses its digits."""
 
+_NO_DENSITIES = frozenset({list, tuple, int, float})
+
 
 @public
 class CRPS(DensityRule):
@@ -84,11 +86,13 @@ class CRPS(DensityRule):
                 yield from super()._refused([step])
 
     def _score_steps(self, steps: Sequence[Any], outcomes: Sequence[Any]) -> Found:
+        if all(type(step) is not dict or "levels" not in step for step in steps) and not _NO_DENSITIES & set(
+            map(type, steps)
+        ):
+            return super()._score_steps(steps, outcomes)
         kinds: dict[str, list[int]] = {}
         for place, step in enumerate(steps):
             kinds.setdefault(_kind(step), []).append(place)
-        if kinds.keys() == {"density"}:
-            return super()._score_steps(steps, outcomes)
         found: list[Any] = [None] * len(steps)
         for kind, places in kinds.items():
             these, truths = [steps[place] for place in places], [outcomes[place] for place in places]

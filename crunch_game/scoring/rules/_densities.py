@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from reprlib import repr as brief
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crunch_game.scoring.answers import Part
 from crunch_game.scoring.rules._base import Found, StepwiseRule
+
+if TYPE_CHECKING:
+    from crunch_game.scoring.rules.formulas import Normals
 
 _AT_A_TIME = 1024
 """Stored answers that are decoded together: their objects stay in the processor's cache."""
@@ -54,6 +58,16 @@ class DensityRule(StepwiseRule):
             except ValueError as error:
                 yield error
 
+    def _score_values(self, values: Sequence[Any], outcomes: Sequence[Any]) -> Found:
+        steps = _only_steps(values)
+        if steps is None or set(map(type, outcomes)) != {float} or not all(map(math.isfinite, outcomes)):
+            return super()._score_values(values, outcomes)
+        # No Python for each answer where all have one density, as most have.
+        return [
+            score if type(score) is float and math.isfinite(score) else self._whole([score], 0)
+            for score in self._in_passes(steps, outcomes)
+        ]
+
     def _score_steps(self, steps: Sequence[Any], outcomes: Sequence[Any]) -> Found:
         from crunch_game.scoring.rules.formulas import flattened, np
 
@@ -62,19 +76,19 @@ class DensityRule(StepwiseRule):
         flat = flattened(steps)
         with np.errstate(all="ignore"):  # a score that is not finite becomes an error
             for group in flat.normals:
-                refused = self._refused_normals(group)
                 scores = self._score_normals(truths[group.places], *group[1:]).tolist()
-                for place, score, error in zip(group.places.tolist(), scores, refused, strict=True):
-                    found[place] = error or score
-            for place, error in flat.errors.items():
-                found[place] = error
-            scored = {}
-            for place, parts in flat.others.items():
-                found[place] = error = self._refused_density(parts)
-                if error is None:
-                    scored[place] = parts
-            for place, score in self._score_others(truths, scored).items():
-                found[place] = score
+                if len(scores) == len(steps):
+                    found = scores
+                else:
+                    for place, score in zip(group.places.tolist(), scores, strict=True):
+                        found[place] = score
+                for row, error in self._refused_normals(group).items():
+                    found[int(group.places[row])] = error
+            refused = {place: self._refused_density(parts) for place, parts in flat.others.items()}
+            right = {place: parts for place, parts in flat.others.items() if refused[place] is None}
+            for answers in (flat.errors, refused, self._score_others(truths, right)):
+                for place, result in answers.items():
+                    found[place] = result
         return found
 
     # What a rule adds
@@ -83,9 +97,9 @@ class DensityRule(StepwiseRule):
         """Why this density cannot be scored, whatever the outcome."""
         raise NotImplementedError
 
-    def _refused_normals(self, group: Any) -> Iterable[ValueError | None]:
-        """The same of each mixture of normals."""
-        return [None] * len(group.places)
+    def _refused_normals(self, group: Normals) -> dict[int, ValueError]:
+        """The same of mixtures of normals: by row, of those that cannot be."""
+        return {}
 
     def _score_normals(self, outcomes: Any, weights: Any, locs: Any, scales: Any) -> Any:
         """The scores (n,) of mixtures of normals, all (n, components)."""
@@ -94,6 +108,17 @@ class DensityRule(StepwiseRule):
     def _score_others(self, outcomes: Any, others: dict[int, list[Part]]) -> dict[int, float]:
         """The scores of other densities, by their places in `outcomes`."""
         raise NotImplementedError
+
+
+def _only_steps(values: Sequence[Any]) -> Sequence[Any] | None:
+    """The one density of each answer, if every answer is one, or a list of one."""
+    kinds = set(map(type, values))
+    if kinds <= {list, tuple}:
+        if set(map(len, values)) != {1}:
+            return None
+        values = [value[0] for value in values]
+        kinds = set(map(type, values))
+    return values if all(kind is dict or hasattr(kind, "__struct_fields__") for kind in kinds) else None
 
 
 def _is_density(value: Any) -> bool:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from crunch_game._public import public
 from crunch_game.scoring.answers import Part
 from crunch_game.scoring.base import Unit
 from crunch_game.scoring.rules._base import Steps
 from crunch_game.scoring.rules._densities import DensityRule, by_family
+
+if TYPE_CHECKING:
+    from crunch_game.scoring.rules.formulas import Normals
 
 
 @public
@@ -72,14 +75,12 @@ class LogScore(DensityRule):
                 )
         return None
 
-    def _refused_normals(self, group: Any) -> Iterable[ValueError | None]:
+    def _refused_normals(self, group: Normals) -> dict[int, ValueError]:
+        from crunch_game.scoring.rules.formulas import np
+
         narrow = (group.scales < self.least_scale) & (group.weights > 0)
-        if not narrow.any():
-            return super()._refused_normals(group)
-        return [
-            self._too_narrow(scales[is_narrow][0].item()) if is_narrow.any() else None
-            for scales, is_narrow in zip(group.scales, narrow, strict=True)
-        ]
+        rows = np.flatnonzero(narrow.any(axis=1)).tolist()
+        return {row: self._too_narrow(group.scales[row][narrow[row]][0].item()) for row in rows}
 
     def _too_narrow(self, scale: float) -> ValueError:
         return ValueError(f"scale must be at least {self.least_scale:g} in this game, got {scale!r}")

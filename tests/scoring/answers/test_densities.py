@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -55,7 +57,7 @@ def changed(density: Any, **params: Any) -> Any:
         T,
         {"type": "scipy", "name": "norm", "params": {}},
         {"type": "builtin", "name": "gamma", "params": {"a": 2.0, "loc": 0.0, "scale": 1e-300}},
-        {"type": "scipy", "name": "beta", "params": {"a": 0.01, "b": 1e6, "scale": 1e300}},
+        {"type": "scipy", "name": "beta", "params": {"a": 0.1, "b": 1e6, "scale": 1e300}},
         {"type": "scipy", "name": "uniform", "params": {"loc": -1e300}},
         mixed((5e8, NORMAL), (5e8, NORMAL)),
         mixed((1, NORMAL), (0, T)),
@@ -332,6 +334,20 @@ def test_a_model_process_needs_next_to_nothing_for_densities() -> None:
     assert not heavy & loaded_by("import crunch_game.scoring")
     assert not heavy & loaded_by("from crunch_game.scoring import Density, normal; normal(0, 1)")
     assert not heavy & loaded_by("from crunch_game.scoring import CRPS, LogScore; CRPS(), LogScore()")
+
+
+@pytest.mark.processes
+def test_a_model_process_needs_next_to_nothing_for_any_answer() -> None:
+    heavy = {"pydantic", "pydantic_core", "numpy", "scipy", "scoringrules", "msgspec", "sqlalchemy"}
+    faces = "import crunch_game.scoring.answers as answers; [getattr(answers, name) for name in answers.__all__]"
+    assert not heavy & loaded_by(faces)
+
+
+def test_the_page_about_answers_has_every_family() -> None:
+    page = Path(__file__).parents[3] / "docs" / "answers.md"
+    rows = re.findall(r"^\| `(\w+)` \| (yes)? ?\| ([^|]*)\| ", page.read_text(encoding="utf-8"), re.MULTILINE)
+    told = [(name, bool(builtin), re.findall(r"`(\w+)`", shapes)) for name, builtin, shapes in rows]
+    assert told == [(family.name, family.builtin, list(family.shapes)) for family in FAMILIES.values()]
 
 
 def test_every_public_name_is_there_and_no_other() -> None:

@@ -11,7 +11,18 @@ from annotated_types import Len
 from pydantic import TypeAdapter, ValidationError
 
 from crunch_game.contract import Contract, Mismatch
-from crunch_game.scoring import Categories, Density, Levels, Names, Paths, Point, Probability, Quantiles, Samples, Steps
+from crunch_game.scoring import (
+    Categories,
+    Density,
+    Levels,
+    Names,
+    PathLength,
+    Paths,
+    Point,
+    Probability,
+    Quantiles,
+    Samples,
+)
 from crunch_game.scoring.answers._samples import MAX_DRAWS, MAX_NUMBERS
 
 RANGE = "from -1e+300 to 1e+300, the range that double precision can tell"
@@ -39,7 +50,7 @@ def read(annotation: Any, answer: Any) -> Any:
         (Samples, [1.0, -1e300, 1.0]),
         (Annotated[Samples, Len(2, 3)], [1.0, 2.0]),
         (Paths, [[1.0, 2.0], [3.0, 4.0]]),
-        (Annotated[Paths, Len(2, 2), Steps(1)], [[1.0], [3.0]]),
+        (Annotated[Paths, Len(2, 2), PathLength(1)], [[1.0], [3.0]]),
         (Point, -1.5),
         (list[Point], [0.0, 1e300]),
         (Probability, 0.0),
@@ -106,14 +117,15 @@ def test_named_categories_get_the_authors_order() -> None:
         (Paths, [[]], "at [0]: List should have at least 1 item"),
         (Paths, [[1.0], [1.0, 2.0]], "all paths must have equally many steps, got 1 and 2"),
         (Paths, [1.0], "at [0]: Input should be a valid"),
-        (Annotated[Paths, Steps(2)], [[1.0]], "a path must have 2 steps, got 1"),
-        (Annotated[Paths, Len(2, 2), Steps(1)], [[1.0]], "at least 2"),
+        (Annotated[Paths, PathLength(2)], [[1.0]], "a path must have 2 steps, got 1"),
+        (Annotated[Paths, Len(2, 2), PathLength(1)], [[1.0]], "at least 2"),
         (Point, True, f"a point must be a number {RANGE}, not True"),
         (Point, 1e301, f"a point must be a number {RANGE}, not 1e+301"),
         (Probability, 1.0000001, "a probability must be a number from 0 to 1, not 1.0000001"),
         (Probability, -0.1, "a probability must be a number from 0 to 1, not -0.1"),
         (Probability, False, "a probability must be a number from 0 to 1, not False"),
         (Categories, [0.5, 0.51], "the probabilities of all categories must sum to 1, got 1.01"),
+        (Categories, [0.5, 0.5000011], "the probabilities of all categories must sum to 1, got 1.0000011"),
         (Categories, {"a": 0.5}, "the probabilities of all categories must sum to 1, got 0.5"),
         (Categories, {"a": 1.5, "b": -0.5}, "at ['dict']['a']: a probability must be a number from 0 to 1, not 1.5"),
         (Categories, [], "List should have at least 1 item"),
@@ -157,7 +169,7 @@ def test_an_answer_may_be_one_of_several_kinds() -> None:
         (lambda: Levels(0.5, 0.1), "levels must increase, but 0.5 stands before 0.1"),
         (lambda: Names(), "categories have different names, and there is at least one, got []"),
         (lambda: Names("a", "a"), "categories have different names, and there is at least one, got ['a', 'a']"),
-        (lambda: Steps(0), "a path has 1 to 10,000 steps, not 0"),
+        (lambda: PathLength(0), "a path has 1 to 10,000 steps, not 0"),
     ],
 )
 def test_an_authors_own_parameters_are_checked(make: Any, message: str) -> None:

@@ -332,3 +332,9 @@ def test_text_that_is_no_json_spoils_no_neighbour() -> None:
     assert str(one).startswith("the stored answer is not JSON: ")
     with pytest.raises(ValueError, match=r"^there are 1 answers, but 2 outcomes$"):
         crps.score_json([good], [0.5, 0.5])
+
+
+def test_two_texts_that_are_one_answer_together_are_none() -> None:
+    good = json.dumps(normal(0, 1))
+    found = crps.score_json([f"[{good}", f"{good}]", good], [0.5] * 3)
+    assert [type(each) for each in found] == [ValueError, ValueError, float]

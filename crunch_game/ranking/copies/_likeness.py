@@ -70,7 +70,7 @@ def likeness(answer: Any) -> Likeness:
     return Likeness(tuple(shape), tuple(numbers), tuple(groups))
 
 
-class _Part(NamedTuple):
+class _Single(NamedTuple):
     """A component that is no mixture."""
 
     weight: float
@@ -80,9 +80,9 @@ class _Part(NamedTuple):
     others: tuple[tuple[str, float], ...]
 
 
-def _components(density: dict[str, Any]) -> list[_Part] | None:
+def _components(density: dict[str, Any]) -> list[_Single] | None:
     """A density's components, flat, sorted, those that can be neglected left out; None if it is no density."""
-    found: list[_Part] = []
+    found: list[_Single] = []
     waiting: list[tuple[float, Any]] = [(1.0, density)]
     while waiting:
         weight, each = waiting.pop()
@@ -102,7 +102,7 @@ def _components(density: dict[str, Any]) -> list[_Part] | None:
     if math.fsum(part.weight for part in kept) < 0.5:  # of many equal ones none can be neglected
         kept = found
     total = math.fsum(part.weight for part in kept)
-    return sorted(_Part(part.weight / total, part.family, part.loc, part.scale, part.others) for part in kept)
+    return sorted(_Single(part.weight / total, part.family, part.loc, part.scale, part.others) for part in kept)
 
 
 def _shares(components: Any) -> list[tuple[float, Any]] | None:
@@ -118,7 +118,7 @@ def _shares(components: Any) -> list[tuple[float, Any]] | None:
     return [(weight / total, each.get("density")) for weight, each in pairs if weight > 0]
 
 
-def _part(weight: float, density: dict[str, Any]) -> _Part | None:
+def _part(weight: float, density: dict[str, Any]) -> _Single | None:
     given, name = density.get("params"), density.get("name")
     if density.get("type") not in _DENSITIES or not isinstance(given, dict) or not isinstance(name, str):
         return None
@@ -126,10 +126,10 @@ def _part(weight: float, density: dict[str, Any]) -> _Part | None:
     if len(params) < len(given):
         return None
     loc, scale = params.pop("loc", 0.0), params.pop("scale", 1.0)
-    return _Part(weight, name, loc, scale, tuple(sorted(params.items())))
+    return _Single(weight, name, loc, scale, tuple(sorted(params.items())))
 
 
-def _describe(parts: Sequence[_Part], shape: list[Any], numbers: list[float], groups: list[int]) -> None:
+def _describe(parts: Sequence[_Single], shape: list[Any], numbers: list[float], groups: list[int]) -> None:
     """Add a density: its first four moments as if all components were normal, and what else its families have."""
     families = sorted({(part.family, *(name for name, _ in part.others)) for part in parts})
     found = _moments([(part.weight, part.loc, part.scale) for part in parts])

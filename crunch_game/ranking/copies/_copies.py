@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from crunch_game._public import public, record
 from crunch_game._status import Status
 from crunch_game.errors import GameError
-from crunch_game.ranking._likeness import Likeness, likeness
+from crunch_game.ranking.copies._likeness import Likeness, likeness
 from crunch_game.storage.base import Prediction
 
 _FIRST_FEW = 4
@@ -102,7 +102,7 @@ def find_copies(
         raise GameError(f"tolerance={tolerance!r} must be a number of usual moves, 0 or more, such as 0.0001")
     if least < 2:
         raise GameError(f"least={least!r} must be at least 2: one answer in common tells nothing")
-    played = _Field(predictions, form)
+    played = _AllAnswers(predictions, form)
     order = sorted(played.began, key=lambda model: (model not in benchmarks, played.began[model], model))
     places = {model: place for place, model in enumerate(order)}
     meetings = _meetings(played, order, places, tolerance)
@@ -152,7 +152,7 @@ class _Pair(NamedTuple):
     late: int
 
 
-class _Field:
+class _AllAnswers:
     """All answers.
 
     Attributes:
@@ -245,7 +245,7 @@ def _distance(one: _Answer, other: _Answer) -> float:
 
 
 def _meetings(
-    played: _Field, order: Sequence[str], places: Mapping[str, int], tolerance: float
+    played: _AllAnswers, order: Sequence[str], places: Mapping[str, int], tolerance: float
 ) -> dict[_Pair, dict[_Round, float]]:
     """Which answers are near, by pairs of models: how far apart, by round."""
     played.measure(tolerance)
@@ -290,7 +290,7 @@ def _who_is_near(answer: _Answer, lies: list[float], places: list[int], own: int
     return [place for place in near[:_LOOKED_AT] if place != own]
 
 
-def _judged(played: _Field, pair: _Pair, near: Mapping[_Round, float], share: float, least: int) -> Copy | None:
+def _judged(played: _AllAnswers, pair: _Pair, near: Mapping[_Round, float], share: float, least: int) -> Copy | None:
     """The model is a copy since the earliest round from which on it is near in most."""
     moved = [moment for answers in played.answers[pair.model].values() for moment, answer in answers if answer.moved]
     there = {moment: played.before.get(moment) if pair.late else moment for moment in moved}
