@@ -88,7 +88,6 @@ if TYPE_CHECKING:
     from crunch_game.policy import Policy as Policy
     from crunch_game.ranking import Board as Board
     from crunch_game.ranking import Last as Last
-    from crunch_game.ranking import Leaderboard as Leaderboard
     from crunch_game.ranking import RoundInfo as RoundInfo
     from crunch_game.ranking import Standing as Standing
     from crunch_game.resolving import Never as Never
@@ -99,9 +98,9 @@ if TYPE_CHECKING:
     from crunch_game.runner import MethodCall as MethodCall
     from crunch_game.runner import ModelRunner as ModelRunner
     from crunch_game.sandbox import Sandbox as Sandbox
+    from crunch_game.scoring import CRPS as CRPS
     from crunch_game.scoring import AbsoluteError as AbsoluteError
     from crunch_game.scoring import Brier as Brier
-    from crunch_game.scoring import CRPS as CRPS
     from crunch_game.scoring import Density as Density
     from crunch_game.scoring import Energy as Energy
     from crunch_game.scoring import LogScore as LogScore
@@ -114,8 +113,8 @@ if TYPE_CHECKING:
     from crunch_game.storage import MemoryStore as MemoryStore
     from crunch_game.storage import ModelRecord as ModelRecord
     from crunch_game.storage import Prediction as Prediction
-    from crunch_game.storage import SQLStore as SQLStore
     from crunch_game.storage import Score as Score
+    from crunch_game.storage import SQLStore as SQLStore
     from crunch_game.storage import Store as Store
     from crunch_game.storage import open_store as open_store
     from crunch_game.tracker import TrackerBase as TrackerBase

@@ -271,7 +271,7 @@ class HookFailed:
     """A function of the author raised for one row or round, which is set aside. Each kind of error is told once.
 
     Attributes:
-        hook: The function: "tick", "per_model", "an argument of ...", "missing".
+        hook: The function: "tick", "per_model", "an argument of ...", "a board" (its `of`, `weight` or `missing`).
         at: The row's time, or the slot; aware, UTC.
         reason: What it raised.
     """

@@ -176,7 +176,7 @@ def test_a_function_is_a_loss_and_a_scorer_says_its_direction():
     assert (metric, rule.higher_is_better, rule.unit) == ("score", False, "usual")
     assert game(score=lambda p, o: o - 1).rules["score"].scorer.score(None, 3) == 2
     crps = CRPS()
-    assert game(score=crps).rules["score"].scorer is crps
+    assert game(score=crps).rules["score"] is crps
 
 
 def test_a_tracker_is_a_class_its_name_or_a_contract():

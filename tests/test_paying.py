@@ -119,10 +119,10 @@ def minutes(count: int) -> list[list[float]]:
 def matched(horizon: int, *rounds: int) -> list[list[dict[str, Any]]]:
     """What crunch-synth gives its own tracker and two others, by round; rounds are minutes after the warm-up."""
     try:
-        install("synth")
+        install("synth-scores")
     except Unavailable as error:
         pytest.skip(str(error))
-    site = next((python_of("synth").parents[1] / "lib").glob("python3.*/site-packages"))
+    site = next((python_of("synth-scores").parents[1] / "lib").glob("python3.*/site-packages"))
     crunch = example("synth_crunch")
     times = [START + MINUTE * (WARMUP + minute) for minute in rounds]
     game = {
@@ -335,7 +335,9 @@ def test_the_boards_of_numinous_are_the_parts_of_its_composite():
         at = datetime.fromtimestamp(START, UTC) + timedelta(days=order)
         scores = {model_id: of[topic, order, model_id] for model_id in models if (topic, order, model_id) in of}
         excused = frozenset(models - scores.keys())  # a question is asked of whom had registered before
-        boards.put(BoardRound(topic, at, at + timedelta(hours=1), 3600.0, {"topic": topic}, {"brier": scores}, excused=excused))
+        boards.put(
+            BoardRound(topic, at, at + timedelta(seconds=1), 1.0, {"topic": topic}, {"brier": scores}, excused=excused)
+        )
 
     found = boards.standings(datetime.fromtimestamp(START, UTC) + timedelta(days=365))
 

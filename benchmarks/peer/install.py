@@ -34,7 +34,15 @@ PACKAGES = {
         "--no-deps",
     ],
     # As birdgame: whoever imports it has numpy, pandas, requests and scipy.
-    "synth": ["crunch-synth==0.15.0", "densitypdf", "narwhals", "plotly", "sortedcontainers", "tqdm", "--no-deps"],
+    "synth-scores": [
+        "crunch-synth==0.15.0",
+        "densitypdf",
+        "narwhals",
+        "plotly",
+        "sortedcontainers",
+        "tqdm",
+        "--no-deps",
+    ],
 }
 
 

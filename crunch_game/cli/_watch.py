@@ -19,11 +19,11 @@ from crunch_game.cli._output import screen
 from crunch_game.feeds.base import FEED_TROUBLE
 from crunch_game.game import Game
 from crunch_game.models import Model
-from crunch_game.ranking import Standing
+from crunch_game.ranking import BoardNote, Standing
 from crunch_game.workers import PredictWorker, Standings
 
 _BAD = (events.ModelLoadFailed, events.ModelStopped, events.FieldFault)
-_PRINTED = (*events.TROUBLE, events.ModelRedeployed, events.ModelLeft, *FEED_TROUBLE)
+_PRINTED = (*events.TROUBLE, events.ModelRedeployed, events.ModelLeft, *FEED_TROUBLE, BoardNote)
 _COLORS = {"ready": "green", "busy": "yellow", "stopped": "red", "failed": "red"}
 
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from crunch_game.ranking._board import Missing as Missing
     from crunch_game.ranking._board import RoundInfo as RoundInfo
     from crunch_game.ranking._boards import Boards as Boards
-    from crunch_game.ranking._leaderboard import Leaderboard as Leaderboard
     from crunch_game.ranking._rounds import BoardNote as BoardNote
     from crunch_game.ranking._rounds import BoardRound as BoardRound
     from crunch_game.ranking._rounds import RoundFacts as RoundFacts

@@ -11,12 +11,12 @@ from crunch_game._public import public
 from crunch_game.errors import GameError
 from crunch_game.ranking._board import Board, Metric, RoundInfo
 from crunch_game.ranking._counting import by_mean, by_skill
-from crunch_game.ranking._kept import KeptRound, Models, kept
+from crunch_game.ranking._kept import KeptRound, ModelNumbers, kept
 from crunch_game.ranking._ranking import Ranking
 from crunch_game.ranking._rounds import BoardNote, BoardRound, RoundFacts
 from crunch_game.ranking._standing import Standing
-from crunch_game.ranking._tally import NOWHERE, Place
 from crunch_game.ranking._usual import Usual
+from crunch_game.ranking._window import NOWHERE, Place
 
 _Id: TypeAlias = tuple[str, datetime]
 
@@ -46,7 +46,7 @@ class Boards:
         check_boards(boards, metrics, benchmarks)
         self._metrics = dict(metrics)
         self._benchmarks = frozenset(benchmarks)
-        self._models = Models()
+        self._models = ModelNumbers()
         self._rankings: list[Ranking] = []
         for board in boards:
             name = board.metric or next(iter(metrics))
@@ -90,9 +90,8 @@ class Boards:
         for ranking, counted in counts:
             ranking.count(place, counted)
         for name, scores in new.scores.items():
-            scores.facts = scores.measured(None, self._metrics[name])
-            entry = scores.facts.entry if new.aside is None else None
-            touched = self._usual_of(name, new.key).put(new.moment, entry, scores.facts.answers)
+            scores.facts = new.measured(name, None, self._metrics[name])
+            touched = self._usual_of(name, new.key).put(new.moment, scores.facts.entry, scores.facts.answers)
             self._unsettled.update((new.key, at) for _, at in touched)
         self._unsettled.add(identity)
         self._uncounted.add(identity)
@@ -182,7 +181,8 @@ class Boards:
         for identity in sorted(self._unsettled & self._rounds.keys()):
             known, new = self._rounds[identity], identity in self._uncounted
             for name, scores in known.scores.items():
-                facts = scores.measured(self._usual_of(name, known.key).of(known.moment), self._metrics[name])
+                usual = self._usual_of(name, known.key).of(known.moment)
+                facts = known.measured(name, usual, self._metrics[name])
                 if new or facts != scores.facts:
                     scores.facts = facts
                     self._changed.add(identity)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from crunch_game.ranking._board import Board, Metric
 from crunch_game.ranking._kept import KeptRound, KeptScores
 from crunch_game.ranking._skill import MOST, absence, skills, skills_among
-from crunch_game.ranking._tally import Counted
+from crunch_game.ranking._window import Counted
 
 IS_ZERO = "what is usually lost is 0: the round counts for nobody"
 UNKNOWN = "nothing tells what is usually lost: the round counts for nobody"

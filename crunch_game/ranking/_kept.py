@@ -18,7 +18,7 @@ from crunch_game.ranking._usual import Moment
 NOTHING_YET = RoundFacts(None, 0, None, None, None, None)
 
 
-class Models:
+class ModelNumbers:
     """The models by number: what packed scores are kept by. A number stays a model's own."""
 
     def __init__(self) -> None:
@@ -81,18 +81,6 @@ class KeptScores:
             return None
         return -self.raw[place] if metric.higher_is_better else self.raw[place]
 
-    def measured(self, usual: float | None, metric: Metric) -> RoundFacts:
-        """The facts of the round, given what is usually lost."""
-        ordered = self.ordered(self.losses(metric))
-        entry, count = entry_of(ordered), len(ordered)
-        if usual is None:
-            return RoundFacts(entry, count, None, None, None, None)
-        by_usual = not isinstance(metric.unit, int | float)
-        reference, unit = padded(ordered, usual), abs(usual) if by_usual else abs(float(metric.unit or 1))
-        if not unit:
-            return RoundFacts(entry, count, usual, None, reference, None)
-        return RoundFacts(entry, count, usual, unit, reference, absence(reference, unit, usual=by_usual))
-
 
 @dataclass(slots=True, eq=False)
 class KeptRound:
@@ -116,8 +104,22 @@ class KeptRound:
         """Its place among the rounds of its key."""
         return (self.resolves_at, self.at)
 
+    def measured(self, name: str, usual: float | None, metric: Metric) -> RoundFacts:
+        """The facts of the round in one metric, given what is usually lost. What was set aside is nobody's past."""
+        ordered = self.scores[name].ordered(self.scores[name].losses(metric))
+        entry, count = entry_of(ordered) if self.aside is None else None, len(ordered)
+        if usual is None:
+            return RoundFacts(entry, count, None, None, None, None)
+        by_usual = not isinstance(metric.unit, int | float)
+        reference, unit = padded(ordered, usual), abs(usual) if by_usual else abs(float(metric.unit or 1))
+        if not unit:
+            return RoundFacts(entry, count, usual, None, reference, None)
+        return RoundFacts(entry, count, usual, unit, reference, absence(reference, unit, usual=by_usual))
 
-def kept(played: BoardRound, metrics: Collection[str], weights: Sequence[float | None], models: Models) -> KeptRound:
+
+def kept(
+    played: BoardRound, metrics: Collection[str], weights: Sequence[float | None], models: ModelNumbers
+) -> KeptRound:
     """Pack a round.
 
     Raises:
@@ -137,7 +139,7 @@ def kept(played: BoardRound, metrics: Collection[str], weights: Sequence[float |
     return KeptRound(played.key, played.at, played.resolves_at, played.aside, weights, packed, excused)
 
 
-def _scores(played: BoardRound, metric: str, models: Models) -> KeptScores:
+def _scores(played: BoardRound, metric: str, models: ModelNumbers) -> KeptScores:
     scores = played.scores.get(metric, {})
     unscorable = played.unscorable.get(metric, frozenset()) - scores.keys()
     by_number = sorted((models.number(model_id), float(score)) for model_id, score in scores.items())

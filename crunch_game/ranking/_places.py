@@ -8,7 +8,7 @@ from itertools import groupby
 
 from crunch_game.ranking._board import Board
 from crunch_game.ranking._standing import Standing
-from crunch_game.ranking._tally import Result
+from crunch_game.ranking._window import Result
 
 
 def placed(
@@ -30,7 +30,7 @@ def placed(
         results: By window and model.
         keys: By model, the mean of its raw scores for each key.
         of: How many rounds are in the window that determines the ranks.
-        benchmarks: Models that are not paid.
+        benchmarks: ModelNumbers that are not paid.
         states: By model id.
         high_is_better: Whether the highest score is the first.
     """
@@ -68,7 +68,7 @@ def placed(
 def _ordered(
     ranking: Mapping[int, Result], models: Sequence[int], names: Sequence[str], high_is_better: bool
 ) -> list[list[int]]:
-    """Models, first the best; those that are tied together, by id."""
+    """ModelNumbers, first the best; those that are tied together, by id."""
     sign = -1 if high_is_better else 1
     rounded = sorted((sign * ranking[model].score, names[model], model) for model in models)
     groups: list[list[int]] = []

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from crunch_game.ranking._board import Board, Last, Metric
-from crunch_game.ranking._kept import KeptRound, Models
+from crunch_game.ranking._kept import KeptRound, ModelNumbers
 from crunch_game.ranking._places import placed
 from crunch_game.ranking._standing import Standing
-from crunch_game.ranking._tally import NOWHERE, Counted, Place, Result, Scale, Tally, last_place, sums_of, walked
+from crunch_game.ranking._window import NOWHERE, Counted, Place, Result, Scale, WindowSums, last_place, sums_of, walked
 
 Firsts = Sequence[datetime | None]
 """From when on each model's absences count, by number; None: always."""
@@ -28,7 +28,7 @@ class Ranking:
         models: The models' numbers.
     """
 
-    def __init__(self, board: Board, name: str, metric: Metric, models: Models) -> None:
+    def __init__(self, board: Board, name: str, metric: Metric, models: ModelNumbers) -> None:
         self.board = board
         self.name = name
         self.metric = metric
@@ -36,7 +36,7 @@ class Ranking:
         """Rounds up to this place are needed no longer, unless the clock goes back."""
         self._models = models
         self._lengths = board.lengths()
-        self._tallies = {window: Tally(by_key=window == board.rank_by) for window in self._lengths}
+        self._tallies = {window: WindowSums(by_key=window == board.rank_by) for window in self._lengths}
         self._scale = Scale()
         self._counted: dict[Place, Counted] = {}
         self._order: list[Place] = []
@@ -94,7 +94,7 @@ class Ranking:
                 tally.grow(len(self._models.ids), more)
             self._enter(counted, [tally for tally in self._tallies.values() if tally.has(place)], enters=True)
 
-    def _enter(self, counted: Counted, tallies: Collection[Tally], *, enters: bool) -> None:
+    def _enter(self, counted: Counted, tallies: Collection[WindowSums], *, enters: bool) -> None:
         if tallies:
             sums = sums_of(counted, self._scale, weighted=self.board.weight is not None)
             for tally in tallies:
@@ -133,7 +133,7 @@ class Ranking:
     def _move(self, now: datetime) -> None:
         high = last_place(now)
         end = bisect_right(self._order, high)
-        entering: dict[Place, list[Tally]] = {}
+        entering: dict[Place, list[WindowSums]] = {}
         for window, tally in self._tallies.items():
             length = self._lengths[window]
             if isinstance(length, timedelta):
@@ -175,7 +175,12 @@ class Ranking:
         self._lost.clear()
 
     def _further(
-        self, tally: Tally, firsts: Firsts, last: int, results: dict[int, Result], keys: dict[int, dict[str, float]]
+        self,
+        tally: WindowSums,
+        firsts: Firsts,
+        last: int,
+        results: dict[int, Result],
+        keys: dict[int, dict[str, float]],
     ) -> Place:
         """Mend the results of models whose last rounds are further back: they are new, or were excused.
 

@@ -50,7 +50,8 @@ class RoundFacts:
     Losses are scores, and the negated ones where higher is better.
 
     Attributes:
-        entry: The median loss of its answers, which later rounds are measured by; None if that is not finite.
+        entry: The median loss of its answers, which later rounds are measured by; None if that is not finite, or
+            the round was set aside.
         answers: How many answers it has, unscorable ones too.
         usual: The usual loss of its key at the time; None if there is none.
         unit: What skill divides by; None where the round counts for nobody.
@@ -81,3 +82,6 @@ class BoardNote:
     key: str
     at: datetime
     what: str
+
+    def __str__(self) -> str:
+        return f"board {self.board}, {self.key} at {self.at:%Y-%m-%d %H:%M:%S} UTC: {self.what}"

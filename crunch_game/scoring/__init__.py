@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from crunch_game.scoring._field import MinusBest as MinusBest
     from crunch_game.scoring._lifting import LiftedScorer as LiftedScorer
     from crunch_game.scoring._lifting import lift as lift
+    from crunch_game.scoring.answers import FAMILIES as FAMILIES
     from crunch_game.scoring.answers import Builtin as Builtin
     from crunch_game.scoring.answers import Categories as Categories
     from crunch_game.scoring.answers import Component as Component
     from crunch_game.scoring.answers import Density as Density
-    from crunch_game.scoring.answers import FAMILIES as FAMILIES
     from crunch_game.scoring.answers import Families as Families
     from crunch_game.scoring.answers import Family as Family
     from crunch_game.scoring.answers import Levels as Levels
@@ -55,9 +55,9 @@ if TYPE_CHECKING:
     from crunch_game.scoring.base import ScoreFunction as ScoreFunction
     from crunch_game.scoring.base import Scorer as Scorer
     from crunch_game.scoring.base import Unit as Unit
+    from crunch_game.scoring.rules import CRPS as CRPS
     from crunch_game.scoring.rules import AbsoluteError as AbsoluteError
     from crunch_game.scoring.rules import Brier as Brier
-    from crunch_game.scoring.rules import CRPS as CRPS
     from crunch_game.scoring.rules import Energy as Energy
     from crunch_game.scoring.rules import Likelihood as Likelihood
     from crunch_game.scoring.rules import LogScore as LogScore

@@ -17,7 +17,7 @@ from crunch_game.errors import UsageError
 from crunch_game.events import TROUBLE, GameEvent
 from crunch_game.feeds.base import FEED_TROUBLE, Feed, FeedEvent
 from crunch_game.game import Game, checked_feed
-from crunch_game.ranking import Standing
+from crunch_game.ranking import BoardNote, Standing
 from crunch_game.storage import MemoryStore
 from crunch_game.storage.base import Store
 
@@ -37,10 +37,11 @@ class Standings:
     boards: Mapping[str, Sequence[Standing]] = field(default_factory=dict)
 
 
-Listener = Callable[[GameEvent | FeedEvent | Standings], Any]
+Event = GameEvent | FeedEvent | Standings | BoardNote
+Listener = Callable[[Event], Any]
 
 logger = logging.getLogger("crunch_game")
-_LOGGED = (*TROUBLE, *FEED_TROUBLE)
+_LOGGED = (*TROUBLE, *FEED_TROUBLE, BoardNote)
 
 
 def safely(listener: Listener | None, *, unlogged: tuple[type, ...] = ()) -> Listener:
@@ -51,7 +52,7 @@ def safely(listener: Listener | None, *, unlogged: tuple[type, ...] = ()) -> Lis
         unlogged: Events that are no trouble here.
     """
 
-    def tell(event: GameEvent | FeedEvent | Standings) -> None:
+    def tell(event: Event) -> None:
         if listener is None:
             if isinstance(event, _LOGGED) and not isinstance(event, unlogged):
                 logger.warning("%s", event)

@@ -172,7 +172,7 @@ def _result(
         scored=scoring.scored,
         set_aside=dict(scoring.set_aside),
         waiting=scoring.waiting,
-        leaderboard=next(iter(boards.values()), ()),
+        leaderboard=next(iter(boards.values()), []),
         boards=boards,
         models=records,
         answered=answers.of_models(),

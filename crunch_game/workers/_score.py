@@ -76,7 +76,7 @@ class ScoreWorker:
         self.newest: datetime | None = None
         self._last_arrival = 0
         self._due = DueRounds(self._judge, patience)
-        self._boards = KeptBoards(game, store)
+        self._boards = KeptBoards(game, store, self._board_failed, self._tell)
         self._shown: dict[str, list[Standing]] = {board.name: [] for board in game.boards}
         self._counted_until: datetime | None = None
         """Up to when the boards know of rounds that nobody has answered."""
@@ -228,13 +228,7 @@ class ScoreWorker:
     def all_standings(self, now: datetime) -> Mapping[str, list[Standing]]:
         """Return each board's standings at this time on the game's clock; unless it is past, note them in the store."""
         self._boards.load()
-        try:
-            self._shown = self._boards.standings(now)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001 - `missing` is the author's
-            self._hook_failed(now, error)
-            return self._shown
+        self._shown = self._boards.standings(now)
         newest = self.newest  # of those that are scored: more may have come since
         if newest is None and (last := self._store.last_row()) is not None:
             newest = last.time
@@ -251,10 +245,10 @@ class ScoreWorker:
         note = {"game": self._game.name, "at": now.isoformat(), **first, "boards": boards}
         self._store.note("leaderboard", note)
 
-    def _hook_failed(self, now: datetime, error: BaseException) -> None:
+    def _board_failed(self, at: datetime, error: BaseException) -> None:
         if (kind := type(error).__name__) not in self._told:
             self._told.add(kind)
-            self._tell(HookFailed("missing", now, describe_exception(error)))
+            self._tell(HookFailed("a board", at, describe_exception(error)))
 
     async def run(self, every: float = 1.0, on_scores: Callable[[list[Score]], Any] | None = None) -> None:
         """Score on a thread, and note the leaderboard, repeatedly until cancelled.

@@ -33,6 +33,7 @@ def test_a_share_is_what_was_written() -> None:
     needed = {least: Board("all", least=least).needed(30) for least in (0.1, 0.3, 0.7, 1.0, 0, 0.0, 200)}
     assert needed == {0.1: 3, 0.3: 9, 0.7: 21, 1.0: 30, 0: 0, 200: 200}
     assert Board("all").needed(31) == 4
+    assert Board("all", least=0.07).needed(100) == 7  # as a float, 0.07 * 100 is above 7
 
 
 def test_a_board_chooses_and_weighs_rounds() -> None:
@@ -58,7 +59,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"name": 3}, 'a board has a name, such as Board("global"), not 3'),
     ({"windows": {}}, 'it has no window; give one, for example windows={"anchor": "7d"}'),
     ({"windows": "7d"}, 'windows is \'7d\'; give lengths by name, such as {"anchor": "7d"}'),
-    ({"windows": {"day": 0}}, "the window 'day', 0 must be longer than zero and finite"),
+    ({"windows": {"day": 0}}, "windows['day'] 0 must be longer than zero and finite"),
     ({"rank_by": "year"}, "rank_by 'year' is not a window; the windows are recent, steady, anchor"),
     ({"least": -0.1}, "least is a share, such as 0.1, or a number of rounds, such as 200, not -0.1"),
     ({"least": "10%"}, "least is a share, such as 0.1, or a number of rounds, such as 200, not '10%'"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from statistics import median
@@ -294,7 +293,7 @@ def test_whatever_comes_in_whatever_order_it_is_what_the_rules_say(
     plain = Plainly(rounds, metric)
     for identity, each in rounds.items():
         facts = boards.facts(*identity)["loss"]
-        assert (facts.entry, facts.answers) == (plain.entry(replace(each, aside=None)), len(plain.losses(each)))
+        assert (facts.entry, facts.answers) == (plain.entry(each), len(plain.losses(each)))
         assert facts.usual == plain.usuals[identity]
     now = at(chance.uniform(0, hours + 3))
     assert boards.standings(now) == plain.standings(now, {})
@@ -339,3 +338,46 @@ def test_corrected_to_the_same_rounds_it_has_the_same_bits(drawn: tuple[random.R
         anew.put(each)
     assert {each: boards.facts(*each) for each in rounds} == {each: anew.facts(*each) for each in rounds}
     assert boards.standings(at(hours)) == anew.standings(at(hours))
+
+
+def test_started_with_the_facts_of_what_is_past_they_are_what_they_were() -> None:
+    """Rounds older than every window are recalled by their facts; of who answered first, the store tells."""
+    chance, boards_of = random.Random(5), [each for each in BOARDS if Last not in map(type, each.windows.values())]
+    whole, facts, firsts = Boards(boards_of, {"loss": Metric()}, ["bench"]), [], dict[str, dict[str, datetime]]()
+    rounds = [random_round(chance, hour, key, harsh=False) for hour in range(400) for key in ("BTC", "ETH")]
+    for each in rounds:
+        whole.put(each)
+        for name in {*each.scores["loss"], *each.unscorable["loss"]}:
+            firsts.setdefault(name, {}).setdefault(each.key, each.at)
+    now = at(401)
+    whole_facts = {(each.key, each.at): whole.facts(each.key, each.at)["loss"] for each in rounds}
+    started = Boards(boards_of, {"loss": Metric()}, ["bench"])
+    oldest = started.oldest(now)
+    assert oldest == now - timedelta(days=7)
+    for each in rounds:
+        if each.resolves_at > oldest:
+            started.put(each)
+        elif each.at > oldest - timedelta(hours=80):
+            known = whole_facts[each.key, each.at]
+            facts.append((each.key, "loss", each.at, each.resolves_at, known.entry, known.answers))
+    for recalled in facts:
+        started.recall(*recalled)
+    assert started.standings(now, first_answers=firsts) == whole.standings(now, first_answers=firsts)
+    assert {each for each in started.changed() if started.facts(*each)["loss"] != whole_facts[each]} == set()
+
+
+def test_boards_of_the_last_rounds_need_them_all_at_a_start() -> None:
+    assert Boards(BOARDS, {"loss": Metric()}, ["bench"]).oldest(at(0)) is None
+
+
+def test_rounds_that_no_board_needs_are_forgotten() -> None:
+    boards = Boards([Board("day", windows={"day": "1d"}), Board("last", windows={"last": Last(5)})], {"loss": Metric()})
+    for hour in range(1000):
+        boards.put(played(hour, {"ada": 1.0, "bob": 2.0 + hour, "cid": 3000.0}))
+        boards.standings(at(hour + 1))
+    assert len(boards._rounds) == len(boards._order) == 24
+    assert all(len(ranking._rounds) <= 24 for ranking in boards._rankings)
+    assert len(boards._usual["loss", "BTC"]._entries) <= 24 + 128
+    boards.changed()
+    boards.void("BTC", at(970))  # forgotten, but still read
+    assert len(boards.changed()) == 24

@@ -18,7 +18,7 @@ from crunch_game import (
     TrackerBase,
     open_store,
 )
-from crunch_game.ranking import Leaderboard
+from crunch_game.ranking import Board
 from crunch_game.sources import Source
 
 
@@ -27,7 +27,7 @@ def names_are_known(game: Game) -> None:
     assert_type(open_store("memory:"), Store)
     assert_type(MemoryStore(), crunch_game.MemoryStore)
     assert_type(crunch_game.Policy().timeout, float)
-    assert_type(Leaderboard, type[crunch_game.Leaderboard])
+    assert_type(Board, type[crunch_game.Board])
 
 
 def names_that_are_not_there_are_told() -> None:

@@ -246,7 +246,7 @@ async def test_a_missing_that_fails_ends_no_game_and_is_told_once(missing, log):
     game = walk.game(feed=ReplayFeed(ROWS), missing=missing, predictions=BTC)
     result = await run_game(game, walk.MODELS, store=store, host="inline", on_event=log)
     assert result.ticks == 8
-    assert [event.hook for event in log.of(HookFailed)] == ["missing"]
+    assert [event.hook for event in log.of(HookFailed)] == ["a board"]
     assert len(store.scores()) > 8
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Final
 
 from crunch_game.game import Game
-from crunch_game.ranking import BoardRound, Standing
+from crunch_game.ranking import BoardNote, BoardRound, Standing
 from crunch_game.storage.base import KeptScore, Prediction, Score, ScoredRound, Store
 
-_PAST: Final = 60
-"""Rounds of each key that are read from before the windows: twice what the usual loss is the mean of."""
+_PAST: Final = 64
+"""Rounds of each key that are read from before the windows: some more than the usual loss is the mean of."""
 
 
 class KeptBoards:
@@ -21,11 +21,23 @@ class KeptBoards:
     Args:
         game: The game.
         store: Where its scores are kept.
+        failed: Called with what an author's `of`, `weight` or `missing` raised for a round, which then stands on no
+            board, and with the round's slot.
+        note: Called with what a board has to say of a round, each kind once.
     """
 
-    def __init__(self, game: Game, store: Store) -> None:
+    def __init__(
+        self,
+        game: Game,
+        store: Store,
+        failed: Callable[[datetime, BaseException], object],
+        note: Callable[[BoardNote], object],
+    ) -> None:
         self._game = game
         self._store = store
+        self._failed = failed
+        self._note = note
+        self._noted: set[tuple[str, str]] = set()
         self._metrics = list(game.rules)
         self._boards = game.empty_boards()
         self._first_answers: dict[str, dict[str, datetime]] = {}
@@ -56,9 +68,17 @@ class KeptBoards:
             self._rounds[scored.key, scored.at] = scored
             if scores and all(kind == "aside" for _, _, kind, _ in scores):
                 continue
-            self._boards.put(self._board_round(scored, scores, excused.get((scored.key, scored.at), ())))
+            self._put(self._board_round(scored, scores, excused.get((scored.key, scored.at), ())))
         self._boards.changed()  # they are stored as they are
         self._boards.told()
+
+    def _put(self, played: BoardRound) -> None:
+        try:
+            self._boards.put(played)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - `of`, `weight` and `missing` are the author's
+            self._failed(played.at, error)
 
     def _recall(self, past: ScoredRound) -> None:
         for metric, facts in past.facts.items():
@@ -128,7 +148,7 @@ class KeptBoards:
         """
         kept = [(each.model_id, each.value, each.kind, each.metrics) for each in scores]
         if not scores or any(each.kind != "aside" for each in scores):
-            self._boards.put(self._board_round(scored, kept, excused, absent))
+            self._put(self._board_round(scored, kept, excused, absent))
         facts = {metric: {"absent": value} for metric, value in absent.items()}
         self._fresh.append((scored.key, scored.at))
         self._rounds[scored.key, scored.at] = replace(scored, facts=facts)
@@ -155,4 +175,9 @@ class KeptBoards:
             self._rounds = {each: scored for each, scored in self._rounds.items() if scored.resolves_at > oldest}
             self._kept = max(_PAST, len(self._rounds))
         states = {record.model_id: record.state for record in self._store.models()}
-        return self._boards.standings(now, first_answers=self._first_answers, states=states)
+        standings = self._boards.standings(now, first_answers=self._first_answers, states=states)
+        for note in self._boards.told():
+            if (note.board, note.what) not in self._noted:
+                self._noted.add((note.board, note.what))
+                self._note(note)
+        return standings

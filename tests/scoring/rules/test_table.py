@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import crunch_game.scoring
-from crunch_game.scoring import Pinball, Rule, StepwiseRule, WeightedInterval
+from crunch_game.scoring import Likelihood, Pinball, Rule, StepwiseRule, WeightedInterval
 
 PAGE = Path(__file__).parents[3] / "docs" / "rules.md"
 KINDS = {"density", "quantiles", "samples", "paths", "probability", "categories", "point"}
@@ -36,9 +36,9 @@ def test_the_page_has_a_row_for_every_rule() -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
 def test_every_rule_says_what_it_is(rule: StepwiseRule) -> None:
     as_rule: Rule = rule
-    assert as_rule.higher_is_better is False
+    assert as_rule.higher_is_better is (type(rule) is Likelihood)
     assert rule.takes
     assert rule.takes <= KINDS
-    assert re.search(r"\(\d{4}\)", rule.source)
+    assert re.search(r"\(\d{4}\)|birdgame \d", rule.source)
     assert rule.formula
     assert rule.unit == "usual" or isinstance(rule.unit, float)

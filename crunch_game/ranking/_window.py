@@ -1,4 +1,4 @@
-"""Tally: the exact sums of one window over the rounds in it, kept as rounds come and go."""
+"""WindowSums: the exact sums of one window over the rounds in it, kept as rounds come and go."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class Result:
     raw: float | None
 
 
-class Tally:
+class WindowSums:
     """The sums of a window, whose rounds have a place after `low`, up to `high`.
 
     Of each model the sum of what its own answers count, and of what absences would have counted in these rounds: one
