@@ -185,6 +185,7 @@ SHAPES: dict[str, list[tuple[float, ...]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "shapes"), [(name, shapes) for name, every in SHAPES.items() for shapes in every])
 def test_a_family_has_the_integral_of_the_definition(family: str, shapes: tuple[float, ...]) -> None:
     frozen = getattr(scipy.stats, family)(*shapes)

@@ -27,6 +27,8 @@ from crunch_game.scoring import (
 )
 from crunch_game.storage.base import Prediction
 
+pytestmark = pytest.mark.slow
+
 DISTORTED = 200
 LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
 
@@ -89,7 +91,7 @@ def test_no_other_sample_beats_one_of_the_truth() -> None:
     """The same draws, distorted: of one number and of paths, also where only what steps have in common is wrong."""
     rng = np.random.default_rng(4)
     mix = np.array([[1.0, 0.0], [0.8, 0.6]])
-    draws, outcomes = rng.normal(size=(150, 2)) @ mix.T, (rng.normal(size=(150, 2)) @ mix.T).tolist()
+    draws, outcomes = rng.normal(size=(90, 2)) @ mix.T, (rng.normal(size=(90, 2)) @ mix.T).tolist()
     firsts = [y[0] for y in outcomes]
     energy, crps = expected(Energy(), draws.tolist(), outcomes), expected(CRPS(), draws[:, 0].tolist(), firsts)
     for _ in range(DISTORTED):
