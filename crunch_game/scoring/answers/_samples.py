@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeAlias
 
+from crunch_game._quantities import counted
 from crunch_game.scoring.answers._schemas import Marker, Schema, also, numbers
 
 MAX_DRAWS = 10_000
@@ -56,7 +57,7 @@ class PathLength(Marker):
 
     def _check(self, answer: list[list[float]]) -> list[list[float]]:
         if len(answer[0]) != self.count:
-            raise ValueError(f"a path must have {self.count} steps, got {len(answer[0])}")
+            raise ValueError(f"a path must have {counted(self.count, 'step')}, got {len(answer[0])}")
         return answer
 
 

@@ -9,6 +9,7 @@ from reprlib import repr as brief
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from crunch_game._public import public
+from crunch_game._quantities import counted
 from crunch_game.errors import MissingExtra
 from crunch_game.scoring.base import AnsweredRound, Unit
 from crunch_game.storage.base import Prediction
@@ -84,7 +85,7 @@ class StepwiseRule:
         parts = self._split(value)
         expected = self.steps(arguments) if callable(self.steps) else self.steps
         if expected is not None and len(parts) != expected:
-            raise ValueError(f"the answer must have {expected} steps, got {len(parts)}")
+            raise ValueError(f"the answer must have {counted(expected, 'step')}, got {len(parts)}")
         for error in self._refused(parts):
             if error is not None:
                 raise error
@@ -142,7 +143,9 @@ class StepwiseRule:
                     raise ValueError("there is no answer")
                 parts, numbers = self._split(value), self._truths(outcome)
                 if len(parts) != len(numbers):
-                    raise ValueError(f"the answer has {len(parts)} steps where the outcome has {len(numbers)}")
+                    raise ValueError(
+                        f"the answer has {counted(len(parts), 'step')} where the outcome has {len(numbers)}"
+                    )
             except ValueError as error:
                 results.append(error)
                 continue

@@ -9,7 +9,7 @@ from reprlib import repr as brief
 from typing import Any, ClassVar
 
 from crunch_game._public import public
-from crunch_game._quantities import Duration, seconds
+from crunch_game._quantities import Duration, counted, seconds
 from crunch_game.errors import GameError
 from crunch_game.scoring.answers import Density, as_components
 from crunch_game.scoring.base import AnsweredRound, Unit
@@ -105,7 +105,9 @@ class VolatilityCRPS:
             seed = f"{answered.key} {answered.at.astimezone(UTC).isoformat()}"
             paths = sample_paths(answer, prices[0], self._paths, seed)
             if paths.shape[1] != len(prices):
-                raise ValueError(f"the answer has {paths.shape[1] - 1} steps where the prices have {len(prices) - 1}")
+                raise ValueError(
+                    f"the answer has {counted(paths.shape[1] - 1, 'step')} where the prices have {len(prices) - 1}"
+                )
             step = answered.horizon / (len(prices) - 1)
             return volatility_crps(paths, prices, [_steps(block, step) for block in self._blocks], self._weight)
         except ValueError as error:

@@ -198,7 +198,7 @@ def test_what_they_cannot_score_is_told_on_arrival(rule: StepwiseRule, value: An
         (Energy(), [[1.0, 2.0]], [1.0], "the paths have 2 steps where the outcome has 1 numbers"),
         (AbsoluteError(), 1.0, math.nan, "the outcome must be a finite number, or a list of them, not nan"),
         (SquaredError(), 1e300, 0, "the score is not finite: the outcome is too far from the forecast, or the "),
-        (Pinball(LEVELS), QUANTILES, [1.0, 2.0], "the answer has 1 steps where the outcome has 2"),
+        (Pinball(LEVELS), QUANTILES, [1.0, 2.0], "the answer has 1 step where the outcome has 2"),
     ],
 )
 def test_outcomes_that_do_not_fit_are_a_sentence(rule: StepwiseRule, value: Any, outcome: Any, message: str) -> None:

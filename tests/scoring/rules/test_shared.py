@@ -196,7 +196,7 @@ def test_what_cannot_be_scored_spoils_no_neighbour() -> None:
         ("N", 1.0, "the answer must be a density or a list of densities, not 'N'"),
         (["N"], 1.0, "a dict with the key \"type\" belongs here, not 'N'"),
         ([normal(0, 1)] * 2, 1.0, "the answer has 2 steps where the outcome has 1"),
-        (normal(0, 1), [1.0, 2.0], "the answer has 1 steps where the outcome has 2"),
+        (normal(0, 1), [1.0, 2.0], "the answer has 1 step where the outcome has 2"),
         (normal(0, 1), None, "the outcome must be a finite number, or a list of them, not None"),
         (normal(0, 1), math.nan, "the outcome must be a finite number, or a list of them, not nan"),
         (normal(0, 1), [10**400], "the outcome must be a finite number, or a list of them, not [1000000"),
@@ -272,7 +272,7 @@ def test_steps_are_counted_on_arrival() -> None:
 def test_a_wrong_shape_costs_the_one_who_answered_it() -> None:
     found = crps.score_round(played({"ada": [normal(0, 1)] * 2, "bob": [normal(0, 1)]}, [1.0, 2.0]))
     assert found["ada"] == crps.score(answer([normal(0, 1)] * 2), [1.0, 2.0])
-    assert str(found["bob"]) == "the answer has 1 steps where the outcome has 2"
+    assert str(found["bob"]) == "the answer has 1 step where the outcome has 2"
 
 
 def test_a_score_may_be_the_sum_over_steps() -> None:
