@@ -129,6 +129,7 @@ MODULES_OF = {"grpcio": "grpc", "grpcio-health-checking": "grpc_health", "protob
 """What libraries are imported as that have another name than their distribution."""
 
 
+@pytest.mark.slow
 def test_every_library_of_an_extra_is_imported_somewhere() -> None:
     """By the package; by the tests what the extra `testing` brings."""
     package, tests = (

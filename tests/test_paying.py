@@ -238,6 +238,7 @@ def test_the_best_has_one_and_who_is_absent_what_the_worst_has():
     assert found[middle] == close((worst - between) / (worst - best))
 
 
+@pytest.mark.slow
 def test_the_game_is_played_and_ranks_each_horizon_by_itself():
     crunch = example("synth_crunch")
 

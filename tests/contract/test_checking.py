@@ -303,6 +303,7 @@ class Curve(pydantic.BaseModel):
     points: list[float]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("annotation", "value"),
     [

@@ -14,7 +14,7 @@ import pytest
 
 from crunch_game import Fault, ModelRunner, Status, sync
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 PATIENCE = 30.0
 BUSY = threading.Event()

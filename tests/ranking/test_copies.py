@@ -368,6 +368,7 @@ def test_samples_are_compared_in_the_form_that_one_gives():
     assert named(*field, form=sorted) == [("eve", "ada")]
 
 
+@pytest.mark.slow
 def test_a_model_that_nests_deeper_than_the_stack_harms_nobody():
     deep: Any = 0.5
     for _ in range(100_000):

@@ -125,6 +125,7 @@ async def test_each_row_may_be_a_slot(log):
     ]
 
 
+@pytest.mark.slow
 async def test_slots_are_played_without_new_rows_as_long_as_the_newest_is_young_enough(log):
     store = MemoryStore()
     await play(diaries(max_age="3h", wait=0), [coming(60, 1)], 400, log, store)

@@ -277,6 +277,7 @@ def by_standing(model, standing):
     return {"place": place, "bonus": 1.0 if model.id == "Good" else 2.0}
 
 
+@pytest.mark.slow
 async def test_per_model_arguments_follow_the_standings_and_a_restart_changes_nothing(store, played):
     game = walk.game(tracker=Ranked, per_model=by_standing, predictions=BTC)
     whole = MemoryStore()

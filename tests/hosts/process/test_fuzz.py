@@ -163,6 +163,7 @@ def pieces(dice: random.Random, sent: bytes) -> list[bytes]:
     return [sent[start:end] for start, end in zip([0, *cuts], [*cuts, len(sent)], strict=True) if start < end]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(ROUNDS))
 def test_what_a_process_sends_is_its_own_answer_to_its_own_call_or_nothing(stage, seed):
     """250 forgers and 5 honest processes in one round; another reader of the protocol says who gave an answer."""

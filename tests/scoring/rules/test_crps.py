@@ -52,6 +52,7 @@ def check(y: float, weights: Any, locs: Any, scales: Any) -> None:
     assert 0 <= found <= most * (1 + mp.mpf(1e-15))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("weights", "locs", "scales"),
     [
