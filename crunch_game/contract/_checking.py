@@ -82,15 +82,15 @@ class Check:
 
 
 def _explain(adapter: pydantic.TypeAdapter[Any], value: Any, python: Exception, json: Exception) -> str:
-    """Name the first mistakes. Of a large value only the beginning is searched for more than one."""
-    sample = value if _is_small(value) else _truncated(value)
-    try:
-        adapter.validator.validate_python(sample, strict=True)
-    except _REFUSALS as first:
+    """Name the first mistakes; of a large value, which may have millions, only the one that was met."""
+    if _is_small(value):
         try:
-            _as_json(adapter.validator, sample)
-        except _REFUSALS as second:
-            return _sentence(first, second)
+            adapter.validator.validate_python(value, strict=True)
+        except _REFUSALS as first:
+            try:
+                _as_json(adapter.validator, value)
+            except _REFUSALS as second:
+                return _sentence(first, second)
     return _sentence(python, json)
 
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, NamedTuple, NotRequired
 from uuid import UUID
 
+import annotated_types
 import numpy as np
 import pandas as pd
 import pydantic
@@ -291,12 +292,23 @@ def test_a_refusal_is_short_whatever_it_tells_of():
         assert len(refusal(annotation, value, finite=True)) < 200
 
 
-def test_of_very_many_mistakes_the_first_are_told():
-    first = "; ".join(f"at [{i}]: Input should be a valid number, not 'a'" for i in range(3))
+def test_of_few_mistakes_three_are_told_and_of_very_many_the_first():
+    first = "at [0]: Input should be a valid number, not 'a'"
+    assert refusal(list[float], ["a"] * 10) == "; ".join(first.replace("0", str(i)) for i in range(3))
     assert refusal(list[float], ["a"] * 100_000) == first
     assert refusal(list[float], [0.5] * 100_000 + ["a"] * 2_000) == (
         "at [100000]: Input should be a valid number, not 'a'"
     )
+
+
+def test_a_mistake_that_is_told_of_a_large_value_is_the_values_own():
+    """Once, what was told was of its beginning: that a list which had been cut was too short."""
+    most = Annotated[list[dict[str, float]], annotated_types.Len(1, 128)]
+    told = refusal(most, [{"a": 1.0, "b": 2.0}] * 100_000)
+    assert told.startswith("List should have at most 128 items after validation, not ")
+    assert "not 100000" in told or "not 129" in told
+    paths = Annotated[list[Annotated[list[float], annotated_types.Len(1)]], annotated_types.Len(1)]
+    assert refusal(paths, [[0.5] * 30] * 3_000 + [["a"]]).startswith("at [3000][0]: Input should be a valid number")
 
 
 class Curve(pydantic.BaseModel):
