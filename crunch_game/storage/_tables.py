@@ -139,7 +139,6 @@ sa.Index("excused_predictions", predictions.c.resolves_at, sqlite_where=is_excus
 same_prediction = sa.and_(*(scores.c[name] == predictions.c[name] for name in ("at", "key", "model_id")))
 row_columns = [rows.c[name] for name in PackedRow._fields]
 round_columns = [rounds.c[name] for name in PackedRound._fields]
-kept_score_columns = [scores.c[name] for name in ("resolves_at", "at", "key", "model_id", "value", "kind", "metrics")]
 prediction_columns = [predictions.c[name] for name in PackedPrediction._fields]
 
 
@@ -174,6 +173,7 @@ UPSERT_SESSION = _upsert(sessions, *PackedSession._fields)
 UPSERT_LEASE = _upsert(leases, *PackedLease._fields)
 UPSERT_NOTE = _upsert(notes, "name", "document")
 UPSERT_ROUND = _upsert(rounds, *PackedRound._fields)
+SCORES_OF_ROUND = 'SELECT model_id, value, kind, metrics FROM scores WHERE at = ? AND "key" = ? ORDER BY model_id'
 NOTE_FIRST = _bound(first_rounds, first_rounds.c.at, least=True)
 NOTE_FIRST_ANSWER = _bound(first_answers, first_answers.c.at, least=True)
 NOTE_LAST = _bound(last_rounds, last_rounds.c.at, least=False)
