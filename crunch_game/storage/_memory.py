@@ -169,7 +169,11 @@ class MemoryStore(Store):
     def reopen(self, reason: str | None = None) -> int:
         """Forget the scores of predictions that were set aside, so that they are pending again; returns how many."""
         with self._open():
-            aside = [s for s in self._scores.values() if s.value is None and reason in (None, s.reason)]
+            aside = [
+                each
+                for each in self._scores.values()
+                if each.value is None and (each.reason or each.kind != "absent") and reason in (None, each.reason)
+            ]
             for score in aside:
                 identity = score[:3]
                 del self._scores[identity]

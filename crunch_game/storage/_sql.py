@@ -133,7 +133,7 @@ class SQLStore(Store):
 
     def reopen(self, reason: str | None = None) -> int:
         """Forget the scores of predictions that were set aside, so that they are pending again; returns how many."""
-        aside: list[ColumnElement[bool]] = [tables.scores.c.value.is_(None)]
+        aside: list[ColumnElement[bool]] = [tables.scores.c.value.is_(None), tables.is_no_absence]
         if reason is not None:
             aside.append(tables.scores.c.reason == reason)
         reopened = exists().where(tables.same_prediction, *aside), tables.predictions.c.status == str(Status.OK)

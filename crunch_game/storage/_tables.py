@@ -136,6 +136,9 @@ sa.Index("pending_predictions", predictions.c.resolves_at, sqlite_where=is_pendi
 is_excused = predictions.c.excused == sa.literal_column("1")
 sa.Index("excused_predictions", predictions.c.resolves_at, sqlite_where=is_excused, postgresql_where=is_excused)
 
+# An absentee whom the first metric does not score has no value either, and nothing to be scored once more.
+is_no_absence = sa.or_(scores.c.kind.is_distinct_from("absent"), scores.c.reason.is_not(None))
+
 same_prediction = sa.and_(*(scores.c[name] == predictions.c[name] for name in ("at", "key", "model_id")))
 row_columns = [rows.c[name] for name in PackedRow._fields]
 round_columns = [rounds.c[name] for name in PackedRound._fields]

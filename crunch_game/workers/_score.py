@@ -181,7 +181,12 @@ class ScoreWorker:
         for due in known:
             if not due.outcomes:
                 self._boards.add(due.record, due.set_aside(), (), {})
-        self._store.settle(scores, self._boards.unsaved())  # a board is loaded from the store after a kill before it
+        try:
+            # A board is loaded from the store after a kill before this.
+            self._store.settle(scores, self._boards.unsaved())
+        except BaseException:
+            self._due.give_back(known)
+            raise
         self._boards.saved()
         return scores
 

@@ -87,7 +87,9 @@ class KeptBoards:
             for key, oldest in slots.items():
                 self._recall(key, since, oldest)
         for identity in self._boards.changed():  # they have no facts yet, or those of other rules or boards
-            if self._facts(identity) != self._rounds[identity].facts:
+            before = self._rounds[identity]
+            self._rounds[identity] = replace(before, facts=self._facts(identity))
+            if self._rounds[identity] != before:
                 self._unsaved[identity] = None
         self._boards.told()
 
@@ -198,12 +200,11 @@ class KeptBoards:
 
     def unsaved(self) -> list[ScoredRound]:
         """The rounds that are not stored as they are now: they are new, or their facts differ since."""
-        self._unsaved.update(dict.fromkeys(self._boards.changed()))
-        for identity in [each for each in self._unsaved if each not in self._rounds]:
-            del self._unsaved[identity]
-        for identity in self._unsaved:
-            self._rounds[identity] = replace(self._rounds[identity], facts=self._facts(identity))
-        return [self._rounds[identity] for identity in self._unsaved]
+        for identity in self._boards.changed():
+            if identity in self._rounds:
+                self._rounds[identity] = replace(self._rounds[identity], facts=self._facts(identity))
+                self._unsaved[identity] = None
+        return [self._rounds[identity] for identity in self._unsaved if identity in self._rounds]
 
     def saved(self) -> None:
         """Those that were unsaved are stored."""
