@@ -144,7 +144,9 @@ class World:
                 continue
             given: dict[str, Any] = {"status": self.chance.choice([Status.TIMEOUT, Status.SKIPPED, None])}
             if not nobody and self.chance.random() < self.reliable[name]:
-                value = self.chance.choice([round(self.chance.gauss(10, 4), 2)] * 9 + [-1.0])
+                # Two answers set a round aside if neither can be scored, which one that comes alone does not.
+                bad = [] if self.in_pieces else [-1.0]
+                value = self.chance.choice([round(abs(self.chance.gauss(10, 4)), 2)] * 9 + bad)
                 given = {"value": value}
             if "status" in given and given["status"] is None:
                 continue  # it has left
