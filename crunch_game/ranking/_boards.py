@@ -117,7 +117,8 @@ class Boards:
     ) -> None:
         """Give back what a round older than every window says of what is usually lost, at a start: its facts.
 
-        For each key and metric, the last 64 before `oldest`, and the last 64 with three answers, are enough.
+        For each key and metric these are enough: all that resolve after the slot of its oldest round that is put, and
+        before that the last 64 that have an entry, and the last 64 of these with three answers.
         """
         touched = self._usual_of(metric, key).recall((resolves_at, at), entry, answers)
         self._unsettled.update((key, at) for _, at in touched)

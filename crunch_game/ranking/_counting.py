@@ -22,7 +22,7 @@ def by_mean(board: Board, metric: Metric, kept: KeptRound, scores: KeptScores, w
         GameError: The board's `missing` gave no score. (It is the author's function: it may raise anything else.)
     """
     absent = scores.absent
-    if kept.aside is not None or not (scores.raw or absent is not None):
+    if scores.aside or not (scores.raw or absent is not None):
         return None
     if absent is None:
         absent = board.missing_score(sorted(scores.raw), higher_is_better=metric.higher_is_better)
@@ -40,7 +40,7 @@ def by_skill(
         reference: The number of the board's benchmark.
     """
     facts = scores.facts
-    if kept.aside is not None:
+    if scores.aside:
         return None, None
     if facts.usual is None:
         return None, UNKNOWN

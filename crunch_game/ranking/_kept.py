@@ -52,6 +52,7 @@ class KeptScores:
         unscorable: Who answered what the rule could not score, in ascending order.
         given: What the rule gives those who were absent, by model.
         absent: What it gives one who is not among these.
+        aside: Whether the round counts for nobody in this metric.
         facts: What makes the skill of the round; up to date when nothing has changed since.
     """
 
@@ -60,6 +61,7 @@ class KeptScores:
     unscorable: array[int]
     given: Mapping[int, float]
     absent: float | None
+    aside: bool
     facts: RoundFacts = NOTHING_YET
 
     def losses(self, metric: Metric) -> Sequence[float]:
@@ -94,7 +96,6 @@ class KeptRound:
     key: str
     at: datetime
     resolves_at: datetime
-    aside: str | None
     weights: Sequence[float | None]
     scores: Mapping[str, KeptScores]
     excused: Collection[int]
@@ -107,7 +108,7 @@ class KeptRound:
     def measured(self, name: str, usual: float | None, metric: Metric) -> RoundFacts:
         """The facts of the round in one metric, given what is usually lost. What was set aside is nobody's past."""
         ordered = self.scores[name].ordered(self.scores[name].losses(metric))
-        entry, count = entry_of(ordered) if self.aside is None else None, len(ordered)
+        entry, count = None if self.scores[name].aside else entry_of(ordered), len(ordered)
         if usual is None:
             return RoundFacts(entry, count, None, None, None, None)
         by_usual = not isinstance(metric.unit, int | float)
@@ -136,7 +137,7 @@ def kept(
                 )
     packed = {metric: _scores(played, metric, models) for metric in metrics}
     excused = models.numbers(played.excused)
-    return KeptRound(played.key, played.at, played.resolves_at, played.aside, weights, packed, excused)
+    return KeptRound(played.key, played.at, played.resolves_at, weights, packed, excused)
 
 
 def _scores(played: BoardRound, metric: str, models: ModelNumbers) -> KeptScores:
@@ -154,4 +155,5 @@ def _scores(played: BoardRound, metric: str, models: ModelNumbers) -> KeptScores
             if score != absent and model_id not in scores and model_id not in unscorable
         },
         absent,
+        played.aside is not None or metric in played.unscored,
     )

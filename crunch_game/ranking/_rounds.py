@@ -27,7 +27,8 @@ class BoardRound:
         excused: The models for whom the round counts neither way.
         absences: By metric, what the rule gives those who were absent, by model; only where it scores these.
         absent: By metric, what the rule gives one who was absent, and is not in `absences`.
-        aside: Why the round counts for nobody, if so.
+        unscored: The metrics in which it counts for nobody: their rule could score none of it.
+        aside: Why the round counts for nobody in any metric, if so.
     """
 
     key: str
@@ -40,6 +41,7 @@ class BoardRound:
     excused: frozenset[str] = frozenset()
     absences: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     absent: Mapping[str, float] = field(default_factory=dict)
+    unscored: frozenset[str] = frozenset()
     aside: str | None = None
 
 

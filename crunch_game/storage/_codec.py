@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from heapq import merge
 from operator import attrgetter
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from crunch_game._status import Status
@@ -120,7 +119,6 @@ class PackedLease(NamedTuple):
 
 
 _ARRIVED = attrgetter("arrived")
-_NONE: Mapping[str, float | None] = MappingProxyType({})
 
 
 def microseconds(time: datetime) -> int:
@@ -319,7 +317,7 @@ def unpack_score(packed: Sequence[Any]) -> Score:
 def unpack_kept(packed: Sequence[Any]) -> KeptScore:
     """Return what boards need of a score."""
     model_id, value, kind, metrics = packed
-    return model_id, value, kind, _NONE if metrics is None else decode(metrics)
+    return model_id, value, kind, decode(metrics)
 
 
 def unpack_round(packed: Sequence[Any]) -> ScoredRound:

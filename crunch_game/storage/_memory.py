@@ -6,7 +6,7 @@ import threading
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import islice, takewhile
+from itertools import takewhile
 from operator import itemgetter
 from typing import Any
 
@@ -169,7 +169,11 @@ class MemoryStore(Store):
     def reopen(self, reason: str | None = None) -> int:
         """Forget the scores of predictions that were set aside, so that they are pending again; returns how many."""
         with self._open():
-            aside = [s for s in self._scores.values() if s.value is None and reason in (None, s.reason)]
+            aside = [
+                each
+                for each in self._scores.values()
+                if each.value is None and (each.reason or each.kind != "absent") and reason in (None, each.reason)
+            ]
             for score in aside:
                 identity = score[:3]
                 del self._scores[identity]
@@ -263,16 +267,14 @@ class MemoryStore(Store):
             kept = [codec.unpack_kept((each.model_id, each.value, each.kind, each.metrics)) for each in scores]
             yield codec.unpack_round(scored), kept
 
-    def past_rounds(self, before: datetime, most: int) -> list[ScoredRound]:
-        """Return the last scored rounds of each key that resolve before this, oldest first."""
+    def past_rounds(self, key: str, before: datetime, *, least: int = 0) -> Iterator[ScoredRound]:
+        """Yield the scored rounds of a key that resolve before this, newest first."""
         with self._open():
-            found: dict[tuple[int, str], codec.PackedRound] = {}
-            for key, times in self._round_times.items():
-                end = bisect_left(times, (codec.microseconds(before),))
-                latest = [self._rounds[at, key] for _, at in reversed(times[:end])]
-                full = islice((each for each in latest if each.answers >= 3), most)
-                found |= {each[:2]: each for each in (*latest[:most], *full)}
-            return [codec.unpack_round(each) for each in sorted(found.values(), key=itemgetter(2, 0, 1))]
+            times = self._round_times.get(key, [])
+            past = [self._rounds[at, key] for _, at in times[: bisect_left(times, (codec.microseconds(before),))]]
+        for scored in reversed(past):
+            if scored.answers >= least:
+                yield codec.unpack_round(scored)
 
     def excused(self, since: datetime | None = None) -> list[tuple[str, datetime, str]]:
         """Return key, `at` and model id of the excused predictions that resolve at or after `since`."""

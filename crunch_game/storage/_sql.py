@@ -7,8 +7,6 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +133,7 @@ class SQLStore(Store):
 
     def reopen(self, reason: str | None = None) -> int:
         """Forget the scores of predictions that were set aside, so that they are pending again; returns how many."""
-        aside: list[ColumnElement[bool]] = [tables.scores.c.value.is_(None)]
+        aside: list[ColumnElement[bool]] = [tables.scores.c.value.is_(None), tables.is_no_absence]
         if reason is not None:
             aside.append(tables.scores.c.reason == reason)
         reopened = exists().where(tables.same_prediction, *aside), tables.predictions.c.status == str(Status.OK)
@@ -212,33 +210,22 @@ class SQLStore(Store):
 
     def rounds(self, since: datetime | None = None) -> Iterator[tuple[ScoredRound, list[KeptScore]]]:
         """Yield the scored rounds that resolve at or after `since`, oldest first, each with its scores."""
-        columns = tables.scores.c
-        query = select(*tables.kept_score_columns).order_by(columns.resolves_at, columns.at, columns.key)
-        if since is not None:
-            query = query.where(columns.resolves_at >= codec.microseconds(since))
         with self._reading() as connection:
             rounds = connection.execute(_resolving(select(*tables.round_columns), tables.rounds, since)).all()
-            rows = connection.execution_options(yield_per=10_000).execute(query)
-            groups = groupby(rows, key=itemgetter(0, 1, 2))
-            due, of_round = next(groups, _NO_MORE)
+            # The driver's own tuples: SQLAlchemy's rows would take as long as all the rest.
+            cursor = connection.connection.cursor()
             for packed in rounds:
-                identity = packed[2], packed[0], packed[1]
-                while due is not None and due < identity:  # they have no round: all of them were set aside
-                    due, of_round = next(groups, _NO_MORE)
-                scores = [codec.unpack_kept(row[3:]) for row in of_round] if due == identity else []
-                yield codec.unpack_round(packed), scores
+                scores = cursor.execute(tables.SCORES_OF_ROUND, packed[:2]).fetchall()
+                yield codec.unpack_round(packed), [row if row[3] is None else codec.unpack_kept(row) for row in scores]
 
-    def past_rounds(self, before: datetime, most: int) -> list[ScoredRound]:
-        """Return the last scored rounds of each key that resolve before this, oldest first."""
+    def past_rounds(self, key: str, before: datetime, *, least: int = 0) -> Iterator[ScoredRound]:
+        """Yield the scored rounds of a key that resolve before this, newest first."""
         table = tables.rounds.c
-        latest = select(*tables.round_columns).order_by(table.resolves_at.desc(), table.at.desc()).limit(most)
-        latest = latest.where(table.resolves_at < codec.microseconds(before))
-        found: dict[tuple[int, str], Sequence[Any]] = {}
+        query = select(*tables.round_columns).order_by(table.resolves_at.desc(), table.at.desc())
+        query = query.where(table.key == key, table.resolves_at < codec.microseconds(before), table.answers >= least)
         with self._reading() as connection:
-            for key in connection.execute(select(tables.last_rounds.c.key)).scalars().all():
-                for of_key in (latest.where(table.key == key), latest.where(table.key == key, table.answers >= 3)):
-                    found |= {(row[0], row[1]): row for row in connection.execute(of_key)}
-        return [codec.unpack_round(row) for row in sorted(found.values(), key=itemgetter(2, 0, 1))]
+            for packed in connection.execution_options(yield_per=100).execute(query):
+                yield codec.unpack_round(packed)
 
     def excused(self, since: datetime | None = None) -> list[tuple[str, datetime, str]]:
         """Return key, `at` and model id of the excused predictions that resolve at or after `since`."""
@@ -319,9 +306,6 @@ class SQLStore(Store):
         if "locked" in reason:
             return f"{self._path} was locked by another process for more than {BUSY_TIMEOUT:g} s"
         return f"{self._path} cannot be read or written: {reason}"
-
-
-_NO_MORE: tuple[Any, tuple[()]] = (None, ())
 
 
 def _bounds(packed: Sequence[codec.PackedPrediction]) -> tuple[dict[str, int], dict[str, int]]:

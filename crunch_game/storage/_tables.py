@@ -136,10 +136,12 @@ sa.Index("pending_predictions", predictions.c.resolves_at, sqlite_where=is_pendi
 is_excused = predictions.c.excused == sa.literal_column("1")
 sa.Index("excused_predictions", predictions.c.resolves_at, sqlite_where=is_excused, postgresql_where=is_excused)
 
+# An absentee whom the first metric does not score has no value either, and nothing to be scored once more.
+is_no_absence = sa.or_(scores.c.kind.is_distinct_from("absent"), scores.c.reason.is_not(None))
+
 same_prediction = sa.and_(*(scores.c[name] == predictions.c[name] for name in ("at", "key", "model_id")))
 row_columns = [rows.c[name] for name in PackedRow._fields]
 round_columns = [rounds.c[name] for name in PackedRound._fields]
-kept_score_columns = [scores.c[name] for name in ("resolves_at", "at", "key", "model_id", "value", "kind", "metrics")]
 prediction_columns = [predictions.c[name] for name in PackedPrediction._fields]
 
 
@@ -174,6 +176,7 @@ UPSERT_SESSION = _upsert(sessions, *PackedSession._fields)
 UPSERT_LEASE = _upsert(leases, *PackedLease._fields)
 UPSERT_NOTE = _upsert(notes, "name", "document")
 UPSERT_ROUND = _upsert(rounds, *PackedRound._fields)
+SCORES_OF_ROUND = 'SELECT model_id, value, kind, metrics FROM scores WHERE at = ? AND "key" = ? ORDER BY model_id'
 NOTE_FIRST = _bound(first_rounds, first_rounds.c.at, least=True)
 NOTE_FIRST_ANSWER = _bound(first_answers, first_answers.c.at, least=True)
 NOTE_LAST = _bound(last_rounds, last_rounds.c.at, least=False)

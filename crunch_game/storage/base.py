@@ -116,8 +116,9 @@ class ScoredRound:
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-KeptScore: TypeAlias = tuple[str, float | None, ScoreKind | None, Mapping[str, float | None]]
-"""A score as boards need it, since there may be millions: `model_id, value, kind, metrics` of Score."""
+KeptScore: TypeAlias = tuple[str, float | None, ScoreKind | None, Mapping[str, float | None] | None]
+"""A score as boards need it, since there may be millions: `model_id, value, kind, metrics` of Score, None for no
+metrics."""
 
 
 @record
@@ -300,12 +301,13 @@ class Store(Protocol):
         """Yield the scored rounds that resolve at or after `since`, oldest first, each with its scores."""
         ...
 
-    def past_rounds(self, before: datetime, most: int) -> list[ScoredRound]:
-        """Return the last scored rounds of each key that resolve before this, oldest first.
+    def past_rounds(self, key: str, before: datetime, *, least: int = 0) -> Iterator[ScoredRound]:
+        """Yield the scored rounds of a key that resolve before this, newest first.
 
         Args:
+            key: The name of the prediction.
             before: Aware, UTC.
-            most: So many of each key, and so many of those that have at least three answers.
+            least: Only those with at least so many answers.
         """
         ...
 

@@ -151,19 +151,17 @@ class ScoreWorker:
             record = ScoredRound(key, at, first.resolves_at, first.horizon, first.arguments)
             self._boards.add(record, (), [each.model_id for each in absent if each.excused], {})
         if empty:
-            self._store.settle((), self._boards.changed())
+            self._store.settle((), self._boards.unsaved())
+            self._boards.saved()
         self._counted_until = self.newest
 
     def _settle(self, known: Sequence[DueRound]) -> list[Score]:
         """Score these rounds, each as a whole; keep the scores, and add them to the boards."""
-        scores = []
-        for due in known:
-            aside = due.set_aside()
-            scores += aside
-            if not due.outcomes:
-                self._boards.add(due.record, aside, (), {})
+        if not known:
+            return []
+        before = self._scored_before(known)
+        scores = [score for due in known for score in due.set_aside()]
         scorable = [due for due in known if due.outcomes]
-        before = self._scored_before(scorable)
         missing = absences(scorable, self._store.unanswered)
         rounds = []
         for due in scorable:
@@ -175,32 +173,42 @@ class ScoreWorker:
         for number, (due, answered) in enumerate(zip(scorable, rounds, strict=True)):
             values = {metric: found[number] for metric, found in by_metric.items()}
             kept = before.get((due.at, due.key), {})
-            of_round = [kept.get(each.model_id, each) for each in settled(answered, values)]
-            scores += [each for each in of_round if each.model_id not in kept]
+            new = [each for each in settled(answered, values) if each.model_id not in kept]
+            scores += new
+            of_round = [*kept.values(), *due.set_aside(), *new]
             excused = [name for name, each in missing[due.at, due.key].items() if each.excused]
             self._boards.add(due.record, of_round, excused, newcomers_score(values))
-        if scores:
-            # A board is loaded from the store after a kill in between.
-            self._store.settle(scores, self._boards.changed())
+        for due in known:
+            if not due.outcomes:
+                self._boards.add(due.record, due.set_aside(), (), {})
+        try:
+            # A board is loaded from the store after a kill before this.
+            self._store.settle(scores, self._boards.unsaved())
+        except BaseException:
+            self._due.give_back(known)
+            raise
+        self._boards.saved()
         return scores
 
-    def _scored_before(self, scorable: Sequence[DueRound]) -> dict[tuple[datetime, str], dict[str, Score]]:
-        """The scores that these rounds have already, of which some predictions were set aside and are tried again.
+    def _scored_before(self, known: Sequence[DueRound]) -> dict[tuple[datetime, str], dict[str, Score]]:
+        """The scores that these rounds have already, where more predictions were saved later, or are tried again.
 
         What they answered, and what came of it, is added to the rounds: a rule is given whole ones.
         """
-        again = {(due.at, due.key): due for due in scorable if self._retries or self._boards.has(due.key, due.at)}
+        may_have = self._boards.may_have
+        again = {(due.at, due.key): due for due in known if self._retries or may_have(due.key, due.at, due.resolves_at)}
+        before: dict[tuple[datetime, str], dict[str, Score]] = {}
         if not again:
-            return {}
-        since = min(due.resolves_at for due in again.values())
-        before: dict[tuple[datetime, str], dict[str, Score]] = {identity: {} for identity in again}
-        for score in self._store.scores(since):
-            if (score.at, score.key) in before and score.kind != "aside":
-                before[score.at, score.key][score.model_id] = score
-        for each in self._store.predictions(since):
-            known = before.get((each.at, each.key), {}).get(each.model_id)
-            if known is not None and not known.absent:
-                again[each.at, each.key].know(each, known.outcome)
+            return before
+        for score in self._store.scores(min(due.resolves_at for due in again.values())):
+            if (score.at, score.key) in again:
+                before.setdefault((score.at, score.key), {})[score.model_id] = score
+        if not before:
+            return before
+        for each in self._store.predictions(min(again[identity].resolves_at for identity in before)):
+            score_before = before.get((each.at, each.key), {}).get(each.model_id)
+            if score_before is not None and score_before.kind in (None, "unscorable"):
+                again[each.at, each.key].know(each, score_before.outcome)
         return before
 
     def retry(self, reason: str | None = None) -> list[Score]:

@@ -186,5 +186,5 @@ def test_what_was_scored_before_rounds_were_kept_is_in_rounds_too(
         answered = {(model_id, key) for model_id, keys in store.first_answers().items() for key in keys}
         by_status = {(each.model_id, each.key) for each in store.predictions() if each.status is Status.OK}
     assert (scored.key, scored.at, scored.answers, scored.facts) == ("BTC", AT, 1, {})
-    assert scores == [("ada", 0.125, None, {})]
+    assert scores == [("ada", 0.125, None, None)]
     assert answered == by_status

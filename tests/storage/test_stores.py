@@ -378,12 +378,12 @@ def test_rounds_come_back_with_their_scores_and_what_those_are(store: Store) -> 
         scored_round(players[0], 3, facts=facts),
         [
             ("ada", 0.5, None, {"price": 0.5, "volatility": None}),
-            ("bob", None, "unscorable", {}),
-            ("cy", 0.9, "absent", {}),
-            ("dan", None, "aside", {}),
+            ("bob", None, "unscorable", None),
+            ("cy", 0.9, "absent", None),
+            ("dan", None, "aside", None),
         ],
     )
-    assert second == (scored_round(later), [("ada", 0.25, None, {})])
+    assert second == (scored_round(later), [("ada", 0.25, None, None)])
     assert list(store.rounds(later.resolves_at)) == [second]
     assert [each.unscorable for each in store.scores()] == [False, True, False, False, False]
     assert [each.absent for each in store.scores()] == [False, False, True, False, False]
@@ -395,14 +395,21 @@ def test_rounds_come_back_with_their_scores_and_what_those_are(store: Store) -> 
     assert next(iter(store.rounds(later.resolves_at)))[0].facts == {"score": {"entry": 0.25}}
 
 
-def test_of_rounds_long_past_the_last_of_each_key_are_given_and_the_last_full_ones(store: Store) -> None:
+def test_the_past_rounds_of_a_key_are_given_newest_first(store: Store) -> None:
     rounds = [prediction(at=T0 + n * MINUTE) for n in range(9)]
     other = prediction(key="ETH", at=T0 - HOUR)
     store.save([], [*rounds, other])
     store.settle([], [scored_round(each, 3 if n < 4 else 2) for n, each in enumerate(rounds)])
     store.settle([], [scored_round(other, 5)])
-    found = [(each.key, each.at) for each in store.past_rounds(rounds[8].resolves_at, 2)]
-    assert found == [("ETH", other.at), *(("BTC", T0 + n * MINUTE) for n in (2, 3, 6, 7))]
+
+    def past(key: str, **options: int) -> list[ScoredRound]:
+        return list(store.past_rounds(key, rounds[8].resolves_at, **options))
+
+    assert [each.at for each in past("BTC")] == [T0 + n * MINUTE for n in range(7, -1, -1)]
+    assert past("BTC", least=3) == [scored_round(rounds[n], 3) for n in (3, 2, 1, 0)]
+    assert past("ETH", least=3) == [scored_round(other, 5)]
+    assert past("SOL") == []
+    assert next(store.past_rounds("BTC", rounds[8].resolves_at)).at == rounds[7].at  # whoever has enough stops
 
 
 def test_the_first_answer_of_each_key_is_known_and_who_was_excused(store: Store) -> None:

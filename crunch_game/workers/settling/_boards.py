@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
-from datetime import datetime
-from typing import Final
+from dataclasses import fields, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from crunch_game.game import Game
-from crunch_game.ranking import BoardNote, BoardRound, Standing
+from crunch_game.ranking import BoardNote, BoardRound, RoundFacts, Standing
 from crunch_game.storage.base import KeptScore, Prediction, Score, ScoredRound, Store
 
 _PAST: Final = 64
 """Rounds of each key that are read from before the windows: some more than the usual loss is the mean of."""
+_FULL: Final = 3
+"""So many answers make a round full, and those with less are not read where there are enough of these."""
+_FACTS: Final = [field.name for field in fields(RoundFacts)]
 
 
 class KeptBoards:
@@ -40,11 +43,14 @@ class KeptBoards:
         self._noted: set[tuple[str, str]] = set()
         self._metrics = list(game.rules)
         self._boards = game.empty_boards()
+        self._horizons = {ask.key: timedelta(seconds=ask.horizon) for ask in game.asks}
         self._first_answers: dict[str, dict[str, datetime]] = {}
         self._rounds: dict[tuple[str, datetime], ScoredRound] = {}
         """As they are stored: a late round changes what the ones after it are measured by."""
-        self._fresh: list[tuple[str, datetime]] = []
-        """Those that were added and are not stored yet."""
+        self._all_since: datetime | None = None
+        """Those that resolve after this are all there; None: every one."""
+        self._unsaved: dict[tuple[str, datetime], None] = {}
+        """Those that are not stored yet as they are now."""
         self._kept = _PAST
         self._is_loaded = False
 
@@ -52,25 +58,53 @@ class KeptBoards:
         """Read what was scored before, the first time."""
         if self._is_loaded:
             return
-        self._is_loaded = True
         newest = self._store.last_row()
-        if newest is None:
-            return
-        self._first_answers = self._store.first_answers()
-        since = self._boards.oldest(newest.time)
-        if since is not None:
-            for past in self._store.past_rounds(since, _PAST):
-                self._recall(past)
+        if newest is not None:
+            self._know_first_answers(newest.time)
+            self._load(self._boards.oldest(newest.time))
+        self._is_loaded = True
+
+    def _know_first_answers(self, now: datetime) -> None:
+        """Those whose horizon has passed: the others are told when it has."""
+        for model_id, firsts in self._store.first_answers().items():
+            due = {key: at for key, at in firsts.items() if at + self._horizons.get(key, timedelta()) <= now}
+            if due:
+                self._first_answers[model_id] = due
+
+    def _load(self, since: datetime | None) -> None:
         excused: dict[tuple[str, datetime], set[str]] = {}
         for key, at, model_id in self._store.excused(since):
             excused.setdefault((key, at), set()).add(model_id)
         for scored, scores in self._store.rounds(since):
             self._rounds[scored.key, scored.at] = scored
-            if scores and all(kind == "aside" for _, _, kind, _ in scores):
-                continue
-            self._put(self._board_round(scored, scores, excused.get((scored.key, scored.at), ())))
-        self._boards.changed()  # they are stored as they are
+            if _counts(scores):
+                self._put(self._board_round(scored, scores, excused.get((scored.key, scored.at), ())))
+        self._all_since = since
+        if since is not None:
+            slots = {key: since - self._horizons.get(key, timedelta()) for key in self._store.last_rounds()}
+            for key, at in self._rounds:
+                slots[key] = min(at, slots.get(key, at))
+            for key, oldest in slots.items():
+                self._recall(key, since, oldest)
+        for identity in self._boards.changed():  # they have no facts yet, or those of other rules or boards
+            before = self._rounds[identity]
+            self._rounds[identity] = replace(before, facts=self._facts(identity))
+            if self._rounds[identity] != before:
+                self._unsaved[identity] = None
         self._boards.told()
+
+    def _recall(self, key: str, since: datetime, oldest: datetime) -> None:
+        """Give the boards what their rounds, of slots from the oldest on, are measured by."""
+        for least in (0, _FULL):
+            enough = dict.fromkeys(self._metrics, _PAST)
+            for past in self._store.past_rounds(key, since, least=least):
+                for metric in self._metrics:
+                    facts = past.facts.get(metric, {})
+                    if facts.get("entry") is not None:
+                        self._boards.recall(key, metric, past.at, past.resolves_at, facts["entry"], facts["answers"])
+                        enough[metric] -= past.resolves_at <= oldest and facts["answers"] >= least
+                if max(enough.values()) <= 0:
+                    break
 
     def _put(self, played: BoardRound) -> None:
         try:
@@ -79,10 +113,6 @@ class KeptBoards:
             raise
         except BaseException as error:  # noqa: BLE001 - `of`, `weight` and `missing` are the author's
             self._failed(played.at, error)
-
-    def _recall(self, past: ScoredRound) -> None:
-        for metric, facts in past.facts.items():
-            self._boards.recall(past.key, metric, past.at, past.resolves_at, facts["entry"], facts["answers"])
 
     def _board_round(
         self,
@@ -94,19 +124,27 @@ class KeptBoards:
         """A round as the boards are given it."""
         own: dict[str, dict[str, float]] = {metric: {} for metric in self._metrics}
         absences: dict[str, dict[str, float]] = {}
-        unscorable: dict[str, set[str]] = {}
+        unscorable: dict[str, set[str]] = {metric: set() for metric in self._metrics}
+        nobodys, main, answered = set(excused), self._metrics[0], False
         for model_id, value, kind, metrics in scores:
-            for metric, each in (metrics or {self._metrics[0]: value}).items():
+            if kind == "aside" or (value is None and kind is None and not metrics):
+                nobodys.add(model_id)
+                continue
+            answered = answered or kind != "absent"
+            for metric, each in (metrics or {main: value}).items():
+                if metric not in own:
+                    continue  # the game had it once
                 if kind == "absent":
                     if each is not None:
                         absences.setdefault(metric, {})[model_id] = each
                 elif each is not None:
                     own[metric][model_id] = each
-                elif metrics or kind == "unscorable":
-                    unscorable.setdefault(metric, set()).add(model_id)
+                else:
+                    unscorable[metric].add(model_id)
         if absent is None:
             facts = scored.facts
             absent = {metric: facts[metric]["absent"] for metric in facts if facts[metric].get("absent") is not None}
+        unscored = {metric for metric in own if answered and not own[metric] and not unscorable[metric]}
         return BoardRound(
             scored.key,
             scored.at,
@@ -115,9 +153,10 @@ class KeptBoards:
             scored.arguments,
             own,
             {metric: frozenset(names) for metric, names in unscorable.items()},
-            frozenset(excused),
+            frozenset(nobodys),
             absences,
             absent,
+            frozenset(unscored),
         )
 
     def oldest(self, now: datetime) -> datetime | None:
@@ -125,8 +164,12 @@ class KeptBoards:
         return self._boards.oldest(now)
 
     def has(self, key: str, at: datetime) -> bool:
-        """Whether a round was scored before."""
+        """Whether a round was scored before; of one that is older than all boards look back, it is not known."""
         return (key, at) in self._rounds
+
+    def may_have(self, key: str, at: datetime, resolves_at: datetime) -> bool:
+        """Whether a round was scored before, or is so old that it is not known."""
+        return self.has(key, at) or (self._all_since is not None and resolves_at <= self._all_since)
 
     def answered(self, predictions: Iterable[Prediction]) -> None:
         """Know of answers whose rounds are due, be they scored or not: a model is absent from its first answer on."""
@@ -147,26 +190,35 @@ class KeptBoards:
             absent: What a rule gives one who was not there yet, by metric.
         """
         kept = [(each.model_id, each.value, each.kind, each.metrics) for each in scores]
-        if not scores or any(each.kind != "aside" for each in scores):
+        if _counts(kept):
             self._put(self._board_round(scored, kept, excused, absent))
+        else:
+            self._boards.void(scored.key, scored.at)
         facts = {metric: {"absent": value} for metric, value in absent.items()}
-        self._fresh.append((scored.key, scored.at))
+        self._unsaved[scored.key, scored.at] = None
         self._rounds[scored.key, scored.at] = replace(scored, facts=facts)
 
-    def changed(self) -> list[ScoredRound]:
-        """The rounds whose facts are new, or differ, since this was asked last, as they are to be stored."""
-        changed = []
-        fresh, self._fresh = self._fresh, []
-        for identity in dict.fromkeys([*fresh, *self._boards.changed()]):
-            scored = self._rounds.get(identity)
-            if scored is not None:
-                facts = {name: asdict(each) for name, each in self._boards.facts(*identity).items()}
-                for metric, given in scored.facts.items():
-                    if given.get("absent") is not None:
-                        facts[metric]["absent"] = given["absent"]
-                self._rounds[identity] = replace(scored, facts=facts)
-                changed.append(self._rounds[identity])
-        return changed
+    def unsaved(self) -> list[ScoredRound]:
+        """The rounds that are not stored as they are now: they are new, or their facts differ since."""
+        for identity in self._boards.changed():
+            if identity in self._rounds:
+                self._rounds[identity] = replace(self._rounds[identity], facts=self._facts(identity))
+                self._unsaved[identity] = None
+        return [self._rounds[identity] for identity in self._unsaved if identity in self._rounds]
+
+    def saved(self) -> None:
+        """Those that were unsaved are stored."""
+        self._unsaved.clear()
+
+    def _facts(self, identity: tuple[str, datetime]) -> dict[str, dict[str, Any]]:
+        facts: dict[str, dict[str, Any]] = {
+            name: {field: getattr(each, field) for field in _FACTS}
+            for name, each in self._boards.facts(*identity).items()
+        }
+        for metric, given in self._rounds[identity].facts.items():
+            if given.get("absent") is not None:
+                facts.setdefault(metric, {})["absent"] = given["absent"]
+        return facts
 
     def standings(self, now: datetime) -> dict[str, list[Standing]]:
         """The standings of each board at this time."""
@@ -174,6 +226,7 @@ class KeptBoards:
         if oldest is not None and len(self._rounds) > 2 * self._kept:
             self._rounds = {each: scored for each, scored in self._rounds.items() if scored.resolves_at > oldest}
             self._kept = max(_PAST, len(self._rounds))
+            self._all_since = oldest if self._all_since is None else max(oldest, self._all_since)
         states = {record.model_id: record.state for record in self._store.models()}
         standings = self._boards.standings(now, first_answers=self._first_answers, states=states)
         for note in self._boards.told():
@@ -181,3 +234,10 @@ class KeptBoards:
                 self._noted.add((note.board, note.what))
                 self._note(note)
         return standings
+
+
+def _counts(scores: Sequence[KeptScore]) -> bool:
+    """Whether a round counts, by its scores: not if all its answers were set aside. Nobody's answers count."""
+    return not scores or any(
+        kind == "unscorable" or (kind is None and (value is not None or metrics)) for _, value, kind, metrics in scores
+    )

@@ -116,6 +116,10 @@ class DueRounds:
         if aside is not None:
             due.aside[prediction.model_id] = aside
 
+    def give_back(self, rounds: Iterable[DueRound]) -> None:
+        """Rounds of which all is known, and whose scores could not be kept: they are due once more."""
+        self._open.update(((due.at, due.key), due) for due in rounds)
+
     def forget(self) -> None:
         """Forget them all: they are still pending in the store."""
         self._open.clear()
