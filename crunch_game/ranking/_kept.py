@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -129,25 +129,32 @@ def kept(
     if played.resolves_at <= played.at:
         raise GameError(f"the round {played.key!r} at {played.at.isoformat()} must resolve after its slot")
     for scores in [*played.scores.values(), *played.absences.values(), played.absent]:
-        for model_id, score in scores.items():
-            if not math.isfinite(score):
-                raise GameError(
-                    f"the round {played.key!r} at {played.at.isoformat()} has the score {score!r} for {model_id}; "
-                    "what has no finite score is unscorable"
-                )
+        for model_id, score in _not_finite(scores):
+            raise GameError(
+                f"the round {played.key!r} at {played.at.isoformat()} has the score {score!r} for {model_id}; "
+                "what has no finite score is unscorable"
+            )
     packed = {metric: _scores(played, metric, models) for metric in metrics}
     excused = models.numbers(played.excused)
     return KeptRound(played.key, played.at, played.resolves_at, weights, packed, excused)
 
 
+def _not_finite(scores: Mapping[str, float]) -> Iterator[tuple[str, float]]:
+    if not all(map(math.isfinite, scores.values())):
+        yield from ((model_id, score) for model_id, score in scores.items() if not math.isfinite(score))
+
+
 def _scores(played: BoardRound, metric: str, models: ModelNumbers) -> KeptScores:
     scores = played.scores.get(metric, {})
     unscorable = played.unscorable.get(metric, frozenset()) - scores.keys()
-    by_number = sorted((models.number(model_id), float(score)) for model_id, score in scores.items())
+    numbers, raw = list(map(models.number, scores)), list(map(float, scores.values()))
+    if numbers != sorted(numbers):  # not in the order in which they were first seen
+        pairs = sorted(zip(numbers, raw, strict=True))
+        numbers, raw = [number for number, _ in pairs], [score for _, score in pairs]
     absent = played.absent.get(metric)
     return KeptScores(
-        array("I", [number for number, _ in by_number]),
-        array("d", [score for _, score in by_number]),
+        array("I", numbers),
+        array("d", raw),
         models.numbers(unscorable),
         {
             models.number(model_id): float(score)

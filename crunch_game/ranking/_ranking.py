@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from crunch_game.ranking._board import Board, Last, Metric
@@ -16,6 +16,9 @@ from crunch_game.ranking._window import NOWHERE, Counted, Place, Result, Scale, 
 
 Firsts = Sequence[datetime | None]
 """From when on each model's absences count, by number; None: always."""
+
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Ranking:
@@ -45,6 +48,8 @@ class Ranking:
         self._rounds: dict[Place, KeptRound] = {}
         self._first: dict[int, datetime] = {}
         """When each model answered first."""
+        self._latest_first = datetime.min.replace(tzinfo=UTC)
+        """Nobody's first answer is later."""
         self._lost: set[int] = set()
         """The models whose first answer is no more: it is found anew when it is asked for."""
         self._forgotten_first: dict[int, datetime] = {}
@@ -57,8 +62,14 @@ class Ranking:
         """Know of a round of the board's, in whose place there is none."""
         self._keys[kept.key] = self._keys.get(kept.key, 0) + 1
         self._rounds[_place(kept)] = kept
-        for model in kept.scores[self.name].answered():
-            self._first[model] = min(kept.at, self._first.get(model, kept.at))
+        first, at = self._first, kept.at
+        if at < self._latest_first:
+            first.update((model, at) for model in kept.scores[self.name].answered() if at < first.get(model, _NEVER))
+        else:
+            new = [model for model in kept.scores[self.name].answered() if model not in first]
+            if new:
+                first.update(dict.fromkeys(new, at))
+                self._latest_first = at
 
     def drop(self, kept: KeptRound) -> None:
         """Know of a round no longer: it is void, or replaced."""
@@ -172,6 +183,7 @@ class Ranking:
         for kept in self._rounds.values():
             for model in self._lost.intersection(kept.scores[self.name].answered()):
                 self._first[model] = min(kept.at, self._first.get(model, kept.at))
+        self._latest_first = max(self._first.values(), default=self._latest_first)
         self._lost.clear()
 
     def _further(

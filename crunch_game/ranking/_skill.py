@@ -65,10 +65,10 @@ def skills_among(losses: Sequence[float], ordered: Sequence[float], usual: float
     else:
         low, high, top = ordered[at], ordered[at + 1], ordered[at + 2]
         under, among, over = _between(high, top), _between(low, top), _between(low, high)
-    return [
-        max(-MOST, min(MOST, ((under if loss <= low else among if loss <= high else over) - loss) / unit))
-        for loss in losses
-    ]
+    ratios = [((under if loss <= low else among if loss <= high else over) - loss) / unit for loss in losses]
+    if ratios and min(ratios) >= -MOST and max(ratios) <= MOST:  # as nearly always
+        return ratios
+    return [max(-MOST, min(MOST, ratio)) for ratio in ratios]
 
 
 def _without(ordered: Sequence[float], loss: float) -> list[float]:

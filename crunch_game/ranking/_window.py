@@ -7,10 +7,11 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import accumulate, zip_longest
+from itertools import accumulate, chain, repeat, zip_longest
+from math import frexp, ldexp
 from typing import TypeAlias
 
-from crunch_game.ranking._exact import mean
+from crunch_game.ranking._exact import LOWEST_BIT, mean
 
 Place: TypeAlias = tuple[datetime, datetime, str]
 """A round's place in the order of a board: `(resolves_at, at, key)`."""
@@ -76,20 +77,29 @@ class Scale:
 
     def grows(self, counted: Counted) -> tuple[int, int]:
         """By how many bits the units must shrink for a round, of values and of weights; they are then that small."""
-        fine = max(map(_bits, (counted.absence, *counted.values, *counted.raw, *filter(None, counted.given.values()))))
+        fine = _fine(chain((counted.absence,), counted.values, counted.raw, counted.given.values()))
         more = max(0, fine - self.bits), max(0, _bits(counted.weight) - self.weight_bits)
         self.bits, self.weight_bits = self.bits + more[0], self.weight_bits + more[1]
         return more
 
     def values(self, values: Sequence[float]) -> list[int]:
         """Values as integers."""
-        bits = self.bits + 1
+        try:
+            return list(map(int, map(ldexp, values, repeat(self.bits))))  # each step is exact
+        except OverflowError:
+            bits = self.bits + 1
         return [(ratio := value.as_integer_ratio())[0] << (bits - ratio[1].bit_length()) for value in values]
 
     def weight(self, weight: float) -> int:
         """A weight as an integer."""
         numerator, denominator = weight.as_integer_ratio()
         return numerator << (self.weight_bits + 1 - denominator.bit_length())
+
+
+def _fine(values: Iterable[float | None]) -> int:
+    """In units of two to the minus how many, at most, these are integers: a float has 53 bits from its highest."""
+    least = min(map(abs, filter(None, values)), default=1.0)
+    return min(53 - frexp(least)[1], LOWEST_BIT)
 
 
 def _bits(value: float) -> int:

@@ -117,7 +117,7 @@ class KeptBoards:
     def _board_round(
         self,
         scored: ScoredRound,
-        scores: Iterable[KeptScore],
+        scores: Sequence[KeptScore],
         excused: Iterable[str],
         absent: Mapping[str, float] | None = None,
     ) -> BoardRound:
@@ -126,6 +126,13 @@ class KeptBoards:
         absences: dict[str, dict[str, float]] = {}
         unscorable: dict[str, set[str]] = {metric: set() for metric in self._metrics}
         nobodys, main, answered = set(excused), self._metrics[0], False
+        plain = {
+            name: value
+            for name, value, kind, metrics in scores
+            if kind is None and metrics is None and value is not None
+        }
+        if len(plain) == len(scores):  # as nearly always, and there may be millions
+            own[main], answered, scores = plain, bool(plain), ()
         for model_id, value, kind, metrics in scores:
             if kind == "aside" or (value is None and kind is None and not metrics):
                 nobodys.add(model_id)
@@ -189,7 +196,7 @@ class KeptBoards:
             excused: The models whose lack of an answer is nobody's absence.
             absent: What a rule gives one who was not there yet, by metric.
         """
-        kept = [(each.model_id, each.value, each.kind, each.metrics) for each in scores]
+        kept = [(each.model_id, each.value, each.kind, each.metrics or None) for each in scores]
         if _counts(kept):
             self._put(self._board_round(scored, kept, excused, absent))
         else:
