@@ -211,10 +211,7 @@ ANSWERS = (
     Specimen("answers_subclasses", **fails(raised("RuntimeError: no number"))),
     Specimen("answers_a_type_with_a_long_name", **fails(unsendable("a xxx{any}"))),
     Specimen("answers_a_long_key", **fails(invalid(f"at ['kkk{{any}}...]: {NO_NUMBER} 'wrong'"))),
-    Specimen(
-        "answers_100000_mistakes",
-        **fails(invalid("; ".join(f"at ['{place}']: {NO_NUMBER} 'no'" for place in range(3)))),
-    ),
+    Specimen("answers_100000_mistakes", **fails(invalid(f"at ['0']: {NO_NUMBER} 'no'"))),
     Specimen("answers_four_million_lists", **fails(unsendable("it takes 4 MiB; at most 1 MiB can be sent"))),
     Specimen(
         "answers_a_million_lists",
