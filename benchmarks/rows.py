@@ -106,6 +106,8 @@ def measures(sizes: Sizes) -> list[Measure]:
         Measure(
             "board", {"floor": ("benchmarks.boards:rebuilt", board), "ours": ("benchmarks.boards:one_more", board)}
         ),
+        Measure("start", {"floor": ("benchmarks.start:selected", board), "ours": ("benchmarks.start:loaded", board)}),
+        Measure("start-beside", {"ours": ("benchmarks.start:beside", {**board, "players": sizes.models})}),
         Measure("spinners", {"ours": ("benchmarks.spinners:spinners", spinning)}),
         Measure("demo", {"ours": ("benchmarks.demo:demo", demo)}),
         *(_network(count, sizes.node_rounds) for count in sizes.nodes),
@@ -204,6 +206,10 @@ def rows(sizes: Sizes) -> list[Row]:
         ),
         Row(f"one more round of {board}, with standings (floor: rebuilding it)", "board", "round_ms", "ms", 20),
         Row(f"memory of a process with {board} (PSS)", "board", "board_mib", "MiB", 300),
+        Row(f"{board}, from a store at a start (floor: SELECT of its rows)", "start", "start_s", "s", None, 3),
+        Row("memory of that process (PSS)", "start", "start_mib", "MiB", 300),
+        Row(f"a live round (tick + predict) of {models} models, alone", "start-beside", "alone_ms", "ms"),
+        Row("the same while the board is loaded in its process, 90th percentile", "start-beside", "loading_ms", "ms"),
         Row(
             f"{sizes.spinning} of {models} spin: the slowest call, of its budget",
             "spinners",

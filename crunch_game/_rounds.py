@@ -19,7 +19,7 @@ from crunch_game.errors import ContractError
 from crunch_game.events import FieldFault
 from crunch_game.faults import describe_exception
 from crunch_game.hosts.base import Asked, BatchHost, Call, Host, Instance, Reply
-from crunch_game.lineup import Observer, Player, Verdict
+from crunch_game.lineup import Observer, Player, Verdict, playing
 from crunch_game.models import Model
 from crunch_game.outcomes import Fault, Kind, Outcome, Round, Status
 from crunch_game.policy import ANSWERED, ASKED, TABLE, Cause, Health, Policy, State, Step, Trigger, is_field_fault
@@ -98,9 +98,10 @@ async def play(
     if not played.asked:
         return
     try:
-        async with aclosing(host.ask(call, played.asked, each=each)) as batches:
-            async for batch in batches:
-                yield played.take(batch)
+        with playing():
+            async with aclosing(host.ask(call, played.asked, each=each)) as batches:
+                async for batch in batches:
+                    yield played.take(batch)
     except ContractError:
         played.tally.withdraw()
         raise
@@ -132,7 +133,8 @@ async def play_together(
 
     try:
         if any(each.asked for each in played):
-            await _ask_all(host, [(each.call, each.asked) for each in played], take)
+            with playing():
+                await _ask_all(host, [(each.call, each.asked) for each in played], take)
     except ContractError:
         for each in played:
             each.tally.withdraw()

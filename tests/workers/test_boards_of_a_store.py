@@ -452,3 +452,11 @@ def test_what_is_made_of_rounds_from_before_facts_were_kept_is_stored_with_the_n
     worker.step()
     [(first, _), *_] = list(wiped.rounds(walk.T0 + timedelta(minutes=30)))
     assert first.facts["score"]["usual"] > 0
+
+
+def test_a_model_without_a_name_is_scored_beside_newcomers():
+    board = Board("one", by="mean", windows={"window": "30m"}, newcomers="absent")
+    steady = Steady(2, [{"": 1.0, "bob": 2.0} for _ in range(40)])
+    standings = _boards_of(steady.play(score=InTheField(), windows=None, boards=[board]))["one"]
+    assert [(each.model_id, each.scored) for each in standings] == [("", 30), ("bob", 30)]
+    assert {score.model_id for score in steady.store.scores()} == {"", "bob"}

@@ -12,7 +12,7 @@ import walk
 from crunch_game import GameError, MemoryStore, Policy, Predict, ScoreWorker, Status, run_game
 from crunch_game.ranking import Board
 from crunch_game.resolving.base import Never
-from crunch_game.scoring import AnsweredRound
+from crunch_game.scoring import AbsoluteError, AnsweredRound
 from crunch_game.storage.base import Prediction
 
 pytestmark = pytest.mark.anyio
@@ -75,6 +75,21 @@ def _history(store: MemoryStore) -> Any:
     for row in store.rows():
         history.insert(row)
     return history
+
+
+async def test_a_rule_that_is_made_of_a_ready_one_is_given_whole_rounds():
+    class Relative(AbsoluteError):
+        def score_round(self, answered: AnsweredRound) -> dict[str, Any]:
+            losses = super().score_round(answered)
+            return {name: loss - min(losses.values()) for name, loss in losses.items()}
+
+    _, store = await play(score=Relative())
+
+    by_round: dict[Any, list[Any]] = {}
+    for score in store.scores():
+        by_round.setdefault(score.at, []).append(score.value)
+    assert by_round
+    assert {min(values) for values in by_round.values()} == {0.0}
 
 
 async def test_where_outcomes_differ_from_model_to_model_each_has_its_own():

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from crunch_game.game import Game
+from crunch_game.lineup import between_rounds
 from crunch_game.ranking import BoardNote, BoardRound, RoundFacts, Standing
 from crunch_game.storage.base import KeptScore, Prediction, Score, ScoredRound, Store
 
@@ -61,6 +62,7 @@ class KeptBoards:
         newest = self._store.last_row()
         if newest is not None:
             self._know_first_answers(newest.time)
+            self._boards.standings(newest.time)  # from here on each round is counted as it comes, and none all at once
             self._load(self._boards.oldest(newest.time))
         self._is_loaded = True
 
@@ -75,10 +77,12 @@ class KeptBoards:
         excused: dict[tuple[str, datetime], set[str]] = {}
         for key, at, model_id in self._store.excused(since):
             excused.setdefault((key, at), set()).add(model_id)
-        for scored, scores in self._store.rounds(since):
+        changed: set[tuple[str, datetime]] = set()
+        for scored, scores in between_rounds(self._store.rounds(since)):
             self._rounds[scored.key, scored.at] = scored
             if _counts(scores):
                 self._put(self._board_round(scored, scores, excused.get((scored.key, scored.at), ())))
+                changed.update(self._boards.changed())
         self._all_since = since
         if since is not None:
             slots = {key: since - self._horizons.get(key, timedelta()) for key in self._store.last_rounds()}
@@ -86,7 +90,9 @@ class KeptBoards:
                 slots[key] = min(at, slots.get(key, at))
             for key, oldest in slots.items():
                 self._recall(key, since, oldest)
-        for identity in self._boards.changed():  # they have no facts yet, or those of other rules or boards
+        for identity in changed.union(
+            self._boards.changed()
+        ):  # they have no facts yet, or those of other rules or boards
             before = self._rounds[identity]
             self._rounds[identity] = replace(before, facts=self._facts(identity))
             if self._rounds[identity] != before:

@@ -11,15 +11,18 @@ from typing import Any, Final, TypeAlias
 
 from crunch_game.faults import describe_exception
 from crunch_game.outcomes import Status
-from crunch_game.scoring import LiftedScorer
+from crunch_game.scoring import LiftedScorer, StepwiseRule
 from crunch_game.scoring.base import AnsweredRound, BatchScorer, Rule
 from crunch_game.storage.base import Prediction, Score
 from crunch_game.workers.settling._judge import Failed, Judge
 
 logger = logging.getLogger("crunch_game")
 
-NEWCOMER: Final = ""
-"""The id of an absentee whom a round is given besides its own: what the rule gives it counts for who came later."""
+NEWCOMER: Final = "\ud800"
+"""The id of an absentee whom a round is given besides its own: what the rule gives it counts for who came later.
+
+It is half a character, which a store refuses as a name: so no model has it.
+"""
 
 Value: TypeAlias = float | Failed
 """A finite score, or why there is none."""
@@ -40,7 +43,8 @@ def scored(rule: Rule, rounds: Sequence[AnsweredRound], judge: Judge) -> list[Va
     outcome, and nobody is to pay for that.
     """
     scorer: Any = rule.scorer if isinstance(rule, LiftedScorer) else rule
-    if callable(getattr(scorer, "score", None)):
+    # An author's rule is given whole rounds, also one that is made of a ready rule, or has a `score` of its own.
+    if isinstance(rule, LiftedScorer) or getattr(type(rule), "score_round", None) is StepwiseRule.score_round:
         found = _one_by_one(scorer, rounds, judge)
     else:
         found = judge.each(rule.score_round, rounds, "score_round")
