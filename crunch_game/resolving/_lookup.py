@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from crunch_game._quantities import Duration, seconds
@@ -56,7 +57,12 @@ def name_of(prediction: Prediction, of: Of) -> Any:
 
 def length(given: Duration | None, default: timedelta, what: str) -> timedelta:
     """A duration that may be zero; the default if it is not given."""
-    return default if given is None else timedelta(seconds=seconds(given, what, zero=True))
+    return default if given is None else _length(given, what)
+
+
+@lru_cache(maxsize=256)  # each prediction asks for the same ones
+def _length(given: Duration, what: str) -> timedelta:
+    return timedelta(seconds=seconds(given, what, zero=True))
 
 
 def is_due(prediction: Prediction, history: History, wait: Duration) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, bisect_right, insort
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import takewhile
@@ -88,7 +89,7 @@ class MemoryStore(Store):
         self._predicted, self._scored, self._pending = _Timeline(), _Timeline(), _Timeline()
         self._unanswered = _Timeline()
         self._first_rounds: dict[str, int] = {}
-        self._scores_of: dict[tuple[int, str], set[str]] = {}
+        self._scores_of: defaultdict[tuple[int, str], set[str]] = defaultdict(set)
         """Who has a score in each round."""
         self._first_answers: dict[tuple[str, str], int] = {}
         self._rounds: dict[tuple[int, str], codec.PackedRound] = {}
@@ -160,7 +161,7 @@ class MemoryStore(Store):
                 if identity in self._scores:
                     continue
                 self._scores[identity] = score
-                self._scores_of.setdefault(identity[:2], set()).add(identity[2])
+                self._scores_of[identity[:2]].add(identity[2])
                 self._scored.add(score.resolves_at, identity)
                 prediction = self._predictions.get(identity)
                 if prediction is not None:
