@@ -16,6 +16,12 @@ from crunch_game.scoring import Density, normal
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture
+def anyio_backend() -> str:
+    """What is tested waits for nothing."""
+    return "asyncio"
+
+
 class Base(TrackerBase):
     def tick(self, prices: dict[str, float]) -> None: ...
 
@@ -122,7 +128,11 @@ def honest_scores(store: MemoryStore) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize(
     ("rule", "answer", "sentence"),
     [
-        pytest.param(rule, *case, id=f"{type(rule).__name__}: {name}")
+        pytest.param(
+            *(rule, *case),
+            id=f"{type(rule).__name__}: {name}",
+            marks=pytest.mark.slow if "100,000" in name else (),  # to look through them takes a second each
+        )
         for rule, more in ((CRPS(steps=1), REFUSED_BY_CRPS), (LogScore(steps=1), REFUSED_BY_LOG))
         for name, case in (REFUSED_BY_BOTH | more).items()
     ],

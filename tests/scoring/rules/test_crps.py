@@ -78,6 +78,7 @@ def signed(least: float, most: float) -> st.SearchStrategy[float]:
     return st.just(0.0) | powers | powers.map(lambda number: -number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reach", [1, 12, 60, 299])
 @given(data=st.data())
 def test_mixtures_of_any_scale_are_right(reach: int, data: st.DataObject) -> None:
