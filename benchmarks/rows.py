@@ -208,8 +208,13 @@ def rows(sizes: Sizes) -> list[Row]:
         Row(f"memory of a process with {board} (PSS)", "board", "board_mib", "MiB", 300),
         Row(f"{board}, from a store at a start (floor: SELECT of its rows)", "start", "start_s", "s", None, 3),
         Row("memory of that process (PSS)", "start", "start_mib", "MiB", 300),
-        Row(f"a live round (tick + predict) of {models} models, alone", "start-beside", "alone_ms", "ms"),
-        Row("the same while the board is loaded in its process, 90th percentile", "start-beside", "loading_ms", "ms"),
+        Row(
+            f"a live round (tick + predict) of {models} models, alone, 90th percentile",
+            "start-beside",
+            "alone_ms",
+            "ms",
+        ),
+        Row("the same while the board is loaded in its process", "start-beside", "loading_ms", "ms"),
         Row(
             f"{sizes.spinning} of {models} spin: the slowest call, of its budget",
             "spinners",

@@ -78,7 +78,7 @@ async def _beside(worker: ScoreWorker, now: datetime, folder: Path) -> dict[str,
         loader.start()
         while loader.is_alive():
             await _round(runner, loading)
-    return {"alone_ms": alone.latency()["round_ms"], "loading_ms": loading.latency()["round_p90_ms"]}
+    return {"alone_ms": alone.latency()["round_p90_ms"], "loading_ms": loading.latency()["round_p90_ms"]}
 
 
 async def _round(runner: ModelRunner, meter: Meter) -> None:
