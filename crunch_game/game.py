@@ -153,14 +153,18 @@ class Game:
         """The window that determines the ranks of the first board."""
         return self.boards[0].rank_by or ""
 
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """What boards must know of the rules, by metric."""
+        return {name: Metric(rule.higher_is_better, rule.unit) for name, rule in self.rules.items()}
+
     def empty_boards(self) -> Boards:
         """Return this game's boards, without a round.
 
         Raises:
             GameError: A board does not fit the rules or the benchmarks.
         """
-        metrics = {name: Metric(rule.higher_is_better, rule.unit) for name, rule in self.rules.items()}
-        return Boards(self.boards, metrics, self.benchmarks)
+        return Boards(self.boards, self.metrics, self.benchmarks)
 
     def check_answer(self, value: Any, ask: Ask, arguments: Mapping[str, Any]) -> None:
         """Check that the rules can score an answer. None needs no check where the annotation admits it.

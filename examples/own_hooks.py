@@ -1,6 +1,7 @@
-"""A game with an author's own Scorer and own Store: will the price rise? Scored by Brier, kept in a journal."""
+"""A game with an author's own Scorer and own Store: will the price rise? It is kept in a journal."""
 
 import json
+import math
 import random
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from crunch_game import (
     History,
     MemoryStore,
     ModelRecord,
+    Never,
     Predict,
     Prediction,
     ReplayFeed,
@@ -20,6 +22,7 @@ from crunch_game import (
     TrackerBase,
 )
 from crunch_game.datasets import daily_prices
+from crunch_game.resolving import Change
 from crunch_game.storage import ScoredRound
 from crunch_game.sync import run_game
 
@@ -30,13 +33,16 @@ class RiseTracker(TrackerBase):
     def predict(self, asset: str) -> float: ...
 
 
-class Brier:
-    """1 - (p - outcome)²: the quadratic score of a probability (Brier, 1950), turned so that higher is better."""
+class Spherical:
+    """The spherical score of a probability (Roby, 1965): that of what came true, over the length of (p, 1 - p)."""
 
     higher_is_better = True
+    unit = 1 - 0.5**0.5
+    """What skill is a share of: how much "1/2" falls short of the best score, which is 1."""
 
     def score(self, prediction: Prediction, outcome: bool) -> float:
-        return 1.0 - (prediction.value - outcome) ** 2
+        p: float = prediction.value
+        return (p if outcome else 1 - p) / math.hypot(p, 1 - p)
 
 
 class Journal(MemoryStore):
@@ -71,11 +77,13 @@ class Journal(MemoryStore):
         self._file.close()
 
 
-def has_risen(prediction: Prediction, history: History) -> bool | None:
+change = Change(of="asset", max_age="7d")
+
+
+def has_risen(prediction: Prediction, history: History) -> bool | Never | None:
     """Whether the first close at or after the horizon is higher; None before that close."""
-    asset = prediction.arguments["asset"]
-    before, after = history.at(prediction.at), history.first_from(prediction.resolves_at)
-    return None if before is None or after is None else after.prices[asset] > before.prices[asset]
+    difference = change(prediction, history)
+    return difference > 0 if isinstance(difference, float) else difference
 
 
 game = Game(
@@ -83,7 +91,7 @@ game = Game(
     tracker=RiseTracker,
     predictions=[Predict(every="1d", horizon="1d", asset="IBM")],
     resolve=has_risen,
-    score=Brier(),
+    score=Spherical(),
     feed=ReplayFeed(daily_prices()),
     windows={"quarter": "91d"},
 )
@@ -103,6 +111,5 @@ if __name__ == "__main__":
     path = Path(sys.argv[1] if len(sys.argv) > 1 else "journal.jsonl")
     with Journal(path) as journal:
         result = run_game(game, [Undecided, Gambler], store=journal, max_ticks=250)
-    for standing in result.leaderboard:
-        print(standing.rank, standing.model_id, standing.scores)
+    print(result)
     print(f"every prediction and score is a line of {path}")

@@ -131,7 +131,9 @@ def test_it_tells_the_faults_with_their_tracebacks(result):
     }
     assert result.answered["Mean"][key].share == 1.0
     told = str(result).split("\n\n")
-    sentence, *traceback = told[1].splitlines()
+    assert told[1] == result.legend == "skill: by how much better than the others, in % of the usual loss"
+    assert f"</table><p>{result.legend}</p>" in result._repr_html_()
+    sentence, *traceback = told[2].splitlines()
     assert sentence == (
         f"Moody: {key}: 8 of 40 times, first at {first:%Y-%m-%d %H:%M:%S} UTC: "
         "RuntimeError: not in the mood after 5 rows"

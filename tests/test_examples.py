@@ -1,6 +1,7 @@
 """The examples are played as they stand."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -39,12 +40,10 @@ def test_an_authors_own_store_and_scorer_are_used(tmp_path: Path) -> None:
     scored = [line for line in lines if "score" in line]
     assert len(predicted) == 500
     assert len(scored) == 498, "all but the last day's, whose truth is not known"
-    assert {line["score"] for line in scored if line["model"] == "Undecided"} == {0.75}
-    assert [line.split()[1] for line in board[:2]] in (["Undecided", "Gambler"], ["Gambler", "Undecided"])
-    ranked = [(int(rank), json.loads(scores.replace("'", '"'))["quarter"]) for rank, _, scores in board_of(board[:2])]
-    assert ranked[0][1] > ranked[1][1], "higher is better"
-    assert [rank for rank, _ in ranked] == [1, 2]
-
-
-def board_of(lines: list[str]) -> list[list[str]]:
-    return [line.split(maxsplit=2) for line in lines]
+    assert {line["score"] for line in scored if line["model"] == "Undecided"} == {0.5 / math.hypot(0.5, 0.5)}
+    assert board[0].split() == ["rank", "model", "quarter", "rounds", "coverage", "mean", "score"]
+    ranked = [line.split() for line in board[1:3]]
+    assert [rank for rank, *_ in ranked] == ["1", "2"]
+    assert {model for _, model, *_ in ranked} == {"Undecided", "Gambler"}
+    assert float(ranked[0][-1]) > float(ranked[1][-1]), "higher is better"
+    assert "skill: by how much better than the others, in % of the rule's unit, 0.292893" in board

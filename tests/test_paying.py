@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from crunch_game import Game, Predict, Prediction, ReplayFeed, backtest
+from crunch_game import Game, History, Never, Predict, Prediction, ReplayFeed, Row, backtest
 from crunch_game.ranking import BoardRound, Boards, Metric
 from crunch_game.scoring import AnsweredRound, Sum, VolatilityCRPS, lift, normal, volatility_crps
 
@@ -281,6 +281,19 @@ def test_the_game_is_played_and_ranks_each_horizon_by_itself():
         for model_id, value in (("Right", 1.0), ("Wide", 0.0))
     }
     assert len({score.key for score in result.scores}) == 2
+
+
+def test_a_missing_minute_becomes_no_price_of_the_crunch_example():
+    crunch = example("synth_crunch")
+    at, hour = datetime(2026, 10, 1, tzinfo=UTC), timedelta(hours=1)
+    rows = [Row(at + timedelta(minutes=n), {"BTC": 100.0 + n}) for n in range(61)]
+    asked = Prediction("ada", "1", "BTC", at, at + hour, 3600.0, {"asset": "BTC", "steps": [60, 300]})
+
+    assert crunch.prices(asked, History(rows[:-1])) is None
+    assert crunch.prices(asked, History(rows)) == [100.0 + n for n in range(61)]
+    gap = crunch.prices(asked, History(rows[:30] + rows[31:]))
+    assert isinstance(gap, Never)
+    assert gap.reason == "there is no price of BTC from 2026-10-01 00:30:00 UTC to 2026-10-01 00:30:59 UTC"
 
 
 FLAT = """

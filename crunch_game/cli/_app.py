@@ -30,6 +30,7 @@ from crunch_game.errors import ResourceError, UsageError
 from crunch_game.feeds import ReplayFeed
 from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
+from crunch_game.ranking import legend
 from crunch_game.rosters import DirectoryRoster
 from crunch_game.storage import open_store
 from crunch_game.workers import GameResult, PredictWorker, beside, claim, run_game
@@ -207,9 +208,9 @@ def _show(game: Game, result: GameResult, url: str, *, live: bool) -> None:
     if result.leaderboard:
         for board in game.boards:
             name = board.name if len(game.boards) > 1 else "the leaderboard"
-            standings = result.boards[board.name]
-            table = output.board(standings, rank_by=board.rank_by or "", title=f"{game.name}: {name}")
-            output.screen.print(table)
+            standings, title = result.boards[board.name], f"{game.name}: {name}"
+            said = legend(board, game.metrics)
+            output.screen.print(output.board(standings, rank_by=board.rank_by or "", title=title, legend=said))
     done = (counted(result.ticks, "row"), counted(result.rounds, "round"), counted(result.predictions, "prediction"))
     why = " missed" if live else " left out, for want of a new row"
     missed = f"; {counted(result.missed, 'round')}{why}" if result.missed else ""

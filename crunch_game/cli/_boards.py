@@ -48,13 +48,20 @@ def copies(
     with open_store(store, create=False) as opened:
         newest = opened.last_row()
         predictions = [] if newest is None else opened.predictions(newest.time - length)
-    found = find_copies(predictions, share=share, tolerance=tolerance)
+        boards = (opened.noted("leaderboard") or {}).get("boards", {})
+    standings = [standing for board in boards.values() for standing in board["leaderboard"]]
+    benchmarks = sorted({each["model_id"] for each in standings if "benchmark" in each["marks"]})
+    found = find_copies(predictions, share=share, tolerance=tolerance, benchmarks=benchmarks)
     if as_json:
         output.print_json({"copies": [asdict(copy) for copy in found]})
     elif found:
         output.screen.print(_table(found))
     else:
-        output.screen.print(f"no model answers as another does, in the last {window} of this game")
+        output.screen.print(
+            f"no model answers as another does, in the last {window} of this game; models that share fewer than ten "
+            "different answers are not compared: a longer --window has more",
+            soft_wrap=True,
+        )
 
 
 def _table(found: list[Copy]) -> Table:

@@ -55,6 +55,7 @@ class _Findings:
         self._asked: Counter[str] = Counter()
         self._slowest = 0.0
         self._others: list[Finding] = []
+        self._stops: list[events.ModelStopped] = []
 
     def hear(self, event: Any) -> None:
         match event:
@@ -62,8 +63,8 @@ class _Findings:
                 self._others += [Finding(warning, serious=False) for warning in warnings]
             case events.ModelLoadFailed(fault=fault):
                 self._others.append(Finding(fault.message, traceback=fault.traceback))
-            case events.ModelStopped(reason=reason):
-                self._others.append(Finding(f"in the game it would have been stopped: {reason}"))
+            case events.ModelStopped():
+                self._stops.append(event)
             case events.TickPlayed(round=played) | events.RoundPlayed(round=played):
                 for outcome in played.values():
                     self._add(outcome)
@@ -91,4 +92,9 @@ class _Findings:
         if not found and self._slowest > budget / 2:
             message = f"its slowest answer took {self._slowest:.2f} s; the budget is {budget:g} s"
             found.append(Finding(message, serious=False))
+        told = {fault.message for fault in self._firsts.values()}
+        for stop in self._stops:
+            is_told = stop.fault is not None and stop.fault.message in told
+            reason = stop.reason.partition("; the last: ")[0] if is_told else stop.reason
+            found.append(Finding(f"in the game it would have been stopped: {reason}"))
         return found + self._others

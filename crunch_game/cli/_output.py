@@ -13,9 +13,10 @@ from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape as escape
 from rich.table import Table
+from rich.text import Text
 from typer.core import TyperGroup
 
 from crunch_game.errors import CrunchGameError
@@ -92,19 +93,18 @@ def warn(message: str) -> None:
     _stderr.print(message, style="yellow", markup=False)
 
 
-def board(standings: Sequence[Standing], *, rank_by: str, title: str) -> Table:
+def board(standings: Sequence[Standing], *, rank_by: str, title: str, legend: str | None) -> Group:
     """Return a board as a table, without the scores of each key where the screen has no room for them."""
     table = _board(standings, rank_by, title, by_key=True)
     wanted = screen.measure(table, options=screen.options.update(max_width=10_000)).maximum
     if wanted > screen.width:
         table = _board(standings, rank_by, title, by_key=False)
-    return table
+    # As a caption of the table it would be as narrow.
+    return Group(table, *([] if legend is None else [Text(legend, style="dim italic")]))
 
 
 def _board(standings: Sequence[Standing], rank_by: str, title: str, *, by_key: bool) -> Table:
-    caption = "skill: % of the usual loss better than the others" if any(each.skills for each in standings) else None
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold", caption=caption)
-    table.caption_justify = "left"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
     head, *rows = shown(standings, rank_by, by_key=by_key)
     for name in head:
         table.add_column(escape(name), justify="left" if name in ("model", "marks") else "right")
@@ -113,9 +113,9 @@ def _board(standings: Sequence[Standing], rank_by: str, title: str, *, by_key: b
     return table
 
 
-def boards(document: Mapping[str, Mapping[str, Any]], title: str) -> Iterator[Table]:
+def boards(document: Mapping[str, Mapping[str, Any]], title: str) -> Iterator[Group]:
     """Yield every board of a game, from the document that its store has."""
     for name, each in document.items():
         standings = [Standing(**{**standing, "marks": tuple(standing["marks"])}) for standing in each["leaderboard"]]
         heading = title if len(document) == 1 else f"{title}: {name}"
-        yield board(standings, rank_by=each["rank_by"], title=heading)
+        yield board(standings, rank_by=each["rank_by"], title=heading, legend=each.get("legend"))

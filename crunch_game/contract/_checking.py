@@ -90,7 +90,7 @@ def _explain(adapter: pydantic.TypeAdapter[Any], value: Any, python: Exception, 
             try:
                 _as_json(adapter.validator, value)
             except _REFUSALS as second:
-                return _sentence(first, second)
+                return _sentence(first, second, value)
     return _sentence(python, json)
 
 
@@ -221,22 +221,43 @@ def _not_finite(value: Any, where: str = "") -> str:
     return f"at {where} stands {shown}" if where else f"it is {shown}"
 
 
-def _sentence(python: Exception, json: Exception) -> str:
-    """Choose the messages of JSON's mode, which looks into tuples and dataclasses, if it could read the annotation."""
+def _sentence(python: Exception, json: Exception, value: Any = None) -> str:
+    """Choose the messages of JSON's mode, which looks into tuples and dataclasses, if it could read the annotation.
+
+    Places are those of the value, if it is given.
+    """
     for error in (json, python):
         if isinstance(error, Mismatch):
             return str(error)
         if isinstance(error, pydantic.ValidationError):
             details = error.errors(include_url=False, include_context=False)
             if error is python or all(detail["type"] != "needs_python_object" for detail in details):
-                return "; ".join(map(_detail, details[:3]))
+                return "; ".join(_detail(detail, value) for detail in details[:3])
     return _short(str(python), 1_000)
 
 
-def _detail(detail: Any) -> str:
-    place = "".join(f"[{_shown(part)}]" for part in detail["loc"])
+def _detail(detail: Any, value: Any) -> str:
+    where = detail["loc"] if value is None else _place(detail["loc"], value, missing=detail["type"] == "missing")
+    place = "".join(f"[{_shown(part)}]" for part in where)
     message = f"at {place}: {detail['msg']}" if place else detail["msg"]
     return message if detail["type"] in _WITHOUT_VALUE else f"{message}, not {_shown(detail['input'])}"
+
+
+def _place(parts: tuple[Any, ...], value: Any, *, missing: bool) -> list[Any]:
+    """Where a mistake is, without the names of types that pydantic puts between the keys and numbers."""
+    place: list[Any] = []
+    for number, part in enumerate(parts):
+        found: list[Any] = []
+        if isinstance(value, dict):
+            found = [key for key in value if key == part or str(key) == part]
+        elif isinstance(value, list | tuple):
+            found = [part] if isinstance(part, int) and part < len(value) else []
+        elif not isinstance(value, str | int | float | None):
+            return [*place, *parts[number:]]  # only pydantic looks into it
+        if found or part == "[key]" or (missing and number == len(parts) - 1):
+            place.append(part)
+        value = value[found[0]] if found else value
+    return place
 
 
 def _shown(value: Any) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from crunch_game.ranking._rounds import BoardNote as BoardNote
     from crunch_game.ranking._rounds import BoardRound as BoardRound
     from crunch_game.ranking._rounds import RoundFacts as RoundFacts
+    from crunch_game.ranking._shown import legend as legend
     from crunch_game.ranking._shown import shown as shown
     from crunch_game.ranking._standing import Standing as Standing
     from crunch_game.ranking.copies import Copy as Copy

@@ -43,7 +43,7 @@ def by_skill(
     if scores.aside:
         return None, None
     if facts.usual is None:
-        return None, UNKNOWN
+        return None, UNKNOWN if scores.answered() else None  # that nobody answered is told elsewhere
     if facts.unit is None or facts.absence is None:
         return None, IS_ZERO
     losses, note = scores.losses(metric), None

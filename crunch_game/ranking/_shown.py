@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from crunch_game.ranking._board import Board, Metric
 from crunch_game.ranking._standing import Standing
 
 _MOST_KEYS: Final = 6
@@ -17,8 +18,8 @@ _PARTS: Final = re.compile(r"'[^']*'|\"[^\"]*\"|[^\s(),=]+")
 def shown(standings: Sequence[Standing], rank_by: str | None = None, *, by_key: bool = True) -> list[list[str]]:
     """Return the cells of a board; the first row has the names of the columns.
 
-    Skill is in per cent of what is usually lost: +3.0% is that much better than the others. The mean of the scores is
-    shown for each key, in the rule's unit, and never across keys.
+    Skill is in per cent, of what `legend` says. The mean of the scores is shown for each key, in the rule's unit, and
+    never across keys.
 
     Args:
         standings: One board's, best first.
@@ -43,6 +44,20 @@ def shown(standings: Sequence[Standing], rank_by: str | None = None, *, by_key: 
     return rows
 
 
+def legend(board: Board, metrics: Mapping[str, Metric]) -> str | None:
+    """Return what the skill on a board compares with, and what it is a share of; None for a board by the mean.
+
+    Args:
+        board: The board.
+        metrics: Those of its game, by name.
+    """
+    if board.by == "mean":
+        return None
+    unit = metrics[board.metric or next(iter(metrics))].unit
+    share = "the usual loss" if unit == "usual" else f"the rule's unit, {unit:g}"
+    return f"skill: by how much better than {board.reference or 'the others'}, in % of {share}"
+
+
 def labels(keys: Sequence[str]) -> list[str]:
     """Return a short name for each key: those of its parts that are not the same in all."""
     if len(keys) < 2:
@@ -59,7 +74,10 @@ def labels(keys: Sequence[str]) -> list[str]:
 
 
 def _skill(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:+.1f}%"
+    if value is None:
+        return "–"
+    text = f"{100 * value:+.1f}%"
+    return "0.0%" if text in ("+0.0%", "-0.0%") else text
 
 
 def _score(value: float | None, digits: int = 6) -> str:

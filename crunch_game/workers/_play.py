@@ -20,7 +20,7 @@ from crunch_game.events import PredictionsSetAside, RoundsMissed
 from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
 from crunch_game.hosts.base import Host
-from crunch_game.ranking import Standing, shown
+from crunch_game.ranking import Standing, legend, shown
 from crunch_game.runner import Models
 from crunch_game.storage.base import ModelRecord, Score, Store
 from crunch_game.workers._answers import Answered, Answers, RepeatedFault, told_faults
@@ -57,6 +57,7 @@ class GameResult:
         faults: Each kind of fault once, the first in full: the model with the most of them first.
         interrupted: Whether it was ended by hand before its feed was.
         boards: The standings on every board at the end, by its name.
+        legend: What skill compares with on the first board, and is a share of; None where that is by the mean.
     """
 
     ticks: int = 0
@@ -73,6 +74,7 @@ class GameResult:
     faults: Sequence[RepeatedFault] = ()
     interrupted: bool = False
     boards: Mapping[str, Sequence[Standing]] = field(default_factory=dict)
+    legend: str | None = None
 
     def __str__(self) -> str:
         rows = self._table()
@@ -99,10 +101,10 @@ class GameResult:
 
     def _below(self) -> list[tuple[str, str]]:
         """Return what is told below the leaderboard: sentences, each with its details."""
-        told = list(told_faults(self.faults))
+        told = [] if self.legend is None or not self.leaderboard else [self.legend]
         if self.interrupted:
-            told.insert(0, (f"interrupted: this is what was played until then, {counted(self.ticks, 'row')}", ""))
-        return told
+            told.append(f"interrupted: this is what was played until then, {counted(self.ticks, 'row')}")
+        return [*((sentence, "") for sentence in told), *told_faults(self.faults)]
 
 
 @public
@@ -177,6 +179,7 @@ def _result(
         models=records,
         answered=answers.of_models(),
         faults=answers.faults(),
+        legend=legend(worker.game.boards[0], worker.game.metrics),
     )
 
 

@@ -15,7 +15,7 @@ from crunch_game.events import HookFailed
 from crunch_game.faults import describe_exception
 from crunch_game.feeds import History
 from crunch_game.game import Game
-from crunch_game.ranking import Standing
+from crunch_game.ranking import Standing, legend
 from crunch_game.scoring import LiftedScorer
 from crunch_game.storage.base import Prediction, Score, ScoredRound, Store
 from crunch_game.workers._base import Listener, safely
@@ -248,7 +248,8 @@ class ScoreWorker:
         boards: dict[str, dict[str, Any]] = {}
         for board in self._game.boards:
             standings = [asdict(standing) for standing in self._shown[board.name]]
-            boards[board.name] = {"rank_by": board.rank_by, "by": board.by, "leaderboard": standings}
+            said = {"rank_by": board.rank_by, "by": board.by, "legend": legend(board, self._game.metrics)}
+            boards[board.name] = {**said, "leaderboard": standings}
         first = boards[self._game.boards[0].name]
         note = {"game": self._game.name, "at": now.isoformat(), **first, "boards": boards}
         self._store.note("leaderboard", note)

@@ -13,7 +13,8 @@ from itertools import pairwise
 import numpy as np
 
 import crunch_game
-from crunch_game import CRPS, Board, Game, History, Predict, Prediction
+from crunch_game import CRPS, Board, Game, History, Never, Predict, Prediction
+from crunch_game.resolving import Path
 from crunch_game.scoring import (
     Absent,
     AnsweredRound,
@@ -49,13 +50,10 @@ class TrackerBase(crunch_game.TrackerBase):
         return {step: self.predict(asset, horizon, step) for step in steps}
 
 
-def prices(prediction: Prediction, history: History) -> list[float] | None:
-    """The prices from the slot to the horizon, at each of the finest steps."""
-    if history.first_from(prediction.resolves_at) is None:
-        return None
-    moments = range(0, int(prediction.horizon) + 1, min(prediction.arguments["steps"]))
-    rows = [history.at(prediction.at + timedelta(seconds=moment)) for moment in moments]
-    return [row.prices[prediction.arguments["asset"]] for row in rows]
+def prices(prediction: Prediction, history: History) -> list[float] | Never | None:
+    """The prices at the slot and at the end of each of the finest steps. Where one is missing, there is no outcome."""
+    step = timedelta(seconds=min(prediction.arguments["steps"]))
+    return Path(step=step, kind="price")(replace(prediction, at=prediction.at - step), history)
 
 
 total = CRPS(over="sum")

@@ -29,8 +29,10 @@ def kept():
 def test_every_board_is_shown_with_its_name(command, kept):
     shown = command("leaderboard", "--store", kept).stdout
 
-    for text in ("walk, as of 2024-01-03", "UTC: near", "UTC: far", "day ▾", "week ▾", "%", "mean score"):
+    for text in ("walk, as of 2024-01-03", "UTC: near", "UTC: far", "day ▾", "week ▾", "mean score"):
         assert text in shown
+    # The board by the mean has none.
+    assert shown.count("skill: by how much better than the others, in % of the usual loss") == 1
 
 
 def test_a_board_of_an_earlier_version_is_to_be_made_anew(command, kept):
@@ -59,4 +61,16 @@ def test_copies_are_named_with_whose_they_are(command, kept):
 def test_where_nobody_copies_it_says_so(command, kept):
     shown = command("copies", "--store", kept, "--window", "1h")
 
-    assert shown.stdout.strip() == "no model answers as another does, in the last 1h of this game"
+    assert shown.stdout.strip() == (
+        "no model answers as another does, in the last 1h of this game; models that share fewer than ten different "
+        "answers are not compared: a longer --window has more"
+    )
+
+
+def test_who_answers_as_a_benchmark_is_its_copy_whoever_was_first(command):
+    game = walk.game(predictions=[BTC], windows=None, boards=[Board("day", windows={"day": "1d"})], benchmarks=["Twin"])
+    with open_store("sqlite:///bench.db") as store:
+        run_game(game, ["walk:Mean", "walk:Last", Twin], store=store, host="inline")
+    [copy] = command("copies", "--store", "sqlite:///bench.db", "--json").document["copies"]
+
+    assert (copy["model_id"], copy["of"]) == ("Last", "Twin")

@@ -22,7 +22,7 @@ STANDING = {
 
 def test_a_board_marks_the_window_that_ranks_and_shows_what_is_not_known_as_such(capsys):
     console = Console(width=80)
-    console.print(board([Standing(**STANDING)], rank_by="week", title="the game"))
+    console.print(board([Standing(**STANDING)], rank_by="week", title="the game", legend=None))
 
     shown = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip("─ ")]
     assert shown == [
@@ -36,13 +36,15 @@ def test_a_board_by_skill_leaves_out_what_the_screen_has_no_room_for(capsys, mon
     skilled = Standing(**STANDING, skill=0.1, skills={"day": 0.1, "week": 0.1}, keys={"a": 0.5, "b": 2.0})
     for width, last in ((90, ["coverage", "a", "b"]), (60, ["rounds", "coverage"])):
         monkeypatch.setattr(screen, "width", width)
-        screen.print(board([skilled], rank_by="week", title="the game"))
-        [head] = [line.split() for line in capsys.readouterr().out.splitlines() if "coverage" in line]
+        screen.print(board([skilled], rank_by="week", title="the game", legend="skill: in %"))
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[-1].strip() == "skill: in %"
+        [head] = [line.split() for line in lines if "coverage" in line]
         assert head[-len(last) :] == last
 
 
 def test_a_board_of_nobody_has_no_windows(capsys):
-    Console(width=80).print(board([], rank_by="week", title="the game"))
+    Console(width=80).print(board([], rank_by="week", title="the game", legend=None))
     assert "week" not in capsys.readouterr().out
 
 

@@ -20,9 +20,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
+from crunch_game import scoring
 from crunch_game.contract import Mismatch
 from crunch_game.contract._checking import Check
 from crunch_game.encoding import decode, encode
+
+_NEITHER = "at ['a']: Input should be a valid number, not None; at ['a']: Input should be a valid string, not None"
 
 
 class Side(enum.Enum):
@@ -220,11 +223,16 @@ def test_a_dict_key_may_come_as_text():
         ),
         (Annotated[float, pydantic.Field(le=1)], 1.5, "Input should be less than or equal to 1, not 1.5"),
         (dict[str, list[float]], {"a": [0.5, None]}, "at ['a'][1]: Input should be a valid number, not None"),
+        (float | str, [], "Input should be a valid number, not []; Input should be a valid string, not []"),
         (
-            float | str,
-            [],
-            "at ['float']: Input should be a valid number, not []; at ['str']: Input should be a valid string, not []",
+            list[scoring.Density],
+            [scoring.normal(0.0, 1.0), {"type": "builtin", "name": "norm", "params": {"loc": 0.0, "scale": -1.0}}],
+            "at [1]['params']['scale']: scale must be a number from 1e-300 to 1e+300, the range that double precision "
+            "can tell, not -1.0",
         ),
+        (list[list[float] | None], [[0.5, "a"]], "at [0][1]: Input should be a valid number, not 'a'"),
+        (dict[str, float | str], {"a": None}, _NEITHER),
+        (dict[int, float], {7: "a"}, "at ['7']: Input should be a valid number, not 'a'"),
         (str, 10**100, f"Input should be a valid string, not 1{'0' * 76}..."),
         (list[float], ["a"] * 9, "; ".join(f"at [{i}]: Input should be a valid number, not 'a'" for i in range(3))),
         (float, {1, 2}, "Input should be a valid number, not [1, 2]"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crunch_game.ranking import Standing, shown
+from crunch_game.ranking import Board, Metric, Standing, legend, shown
 from crunch_game.ranking._shown import labels
 
 
@@ -47,6 +47,32 @@ def test_a_board_by_the_mean_shows_means():
         ["rank", "model", "day", "week", "rounds", "coverage"],
         ["1", "ada", "5", "–", "8", "100.0%"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("skill", "cell"), [(0.0004, "0.0%"), (-0.0004, "0.0%"), (0.0, "0.0%"), (0.0006, "+0.1%"), (-0.0006, "-0.1%")]
+)
+def test_no_skill_has_no_sign(skill, cell):
+    standing = Standing(1, "ada", {"day": 5.0}, 1.0, 8, 8, skill, {"day": skill})
+
+    assert shown([standing])[1][2] == cell
+
+
+@pytest.mark.parametrize(
+    ("board", "unit", "said"),
+    [
+        (Board("a"), "usual", "skill: by how much better than the others, in % of the usual loss"),
+        (
+            Board("a", metric="brier"),
+            "usual",
+            "skill: by how much better than the others, in % of the rule's unit, 0.25",
+        ),
+        (Board("a", reference="half"), 1.0, "skill: by how much better than half, in % of the rule's unit, 1"),
+        (Board("a", by="mean"), "usual", None),
+    ],
+)
+def test_a_legend_says_what_skill_compares_with_and_is_a_share_of(board, unit, said):
+    assert legend(board, {"first": Metric(unit=unit), "brier": Metric(unit=0.25)}) == said
 
 
 def test_an_empty_board_has_a_head():
