@@ -187,6 +187,18 @@ def test_where_nothing_is_lost_usually_a_round_counts_for_nobody_and_that_is_tol
     assert [each.scored for each in boards.standings(at(9))["all"]] == [1, 1, 1]
 
 
+def test_that_nothing_tells_the_usual_loss_is_said_only_of_rounds_that_somebody_answered() -> None:
+    boards = Boards([WHOLE], {"loss": Metric()})
+    boards.put(played(0, {}))
+    assert boards.standings(at(9)) == {"all": []}
+    assert boards.told() == []
+
+    boards.put(played(0, {}, unscorable=["ada"]))
+    boards.standings(at(9))
+    [note] = boards.told()
+    assert note.what == "nothing tells what is usually lost: the round counts for nobody"
+
+
 def test_a_round_that_nobody_answered_is_missed_by_all() -> None:
     """Whoever is alone on a board cannot leave its hard rounds out."""
     rounds = [played(hour, {"solo": 1.0} if hour % 2 == 0 else {}) for hour in range(10)]

@@ -72,7 +72,8 @@ async def test_every_host_and_store_gives_the_same(host, store, played, uninterr
     expected, reference = uninterrupted
     assert played(store) == expected
     assert result.leaderboard == reference.leaderboard
-    board, *faults = str(result).split("\n\n")
+    board, legend, *faults = str(result).split("\n\n")
+    assert legend == result.legend
     assert [fault.partition(":")[0] for fault in faults] == ["Moody", "Moody"]
     assert [line.split()[:2] for line in board.splitlines()] == [
         ["rank", "model"],

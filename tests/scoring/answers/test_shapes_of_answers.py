@@ -127,7 +127,7 @@ def test_named_categories_get_the_authors_order() -> None:
         (Categories, [0.5, 0.51], "the probabilities of all categories must sum to 1, got 1.01"),
         (Categories, [0.5, 0.5000011], "the probabilities of all categories must sum to 1, got 1.0000011"),
         (Categories, {"a": 0.5}, "the probabilities of all categories must sum to 1, got 0.5"),
-        (Categories, {"a": 1.5, "b": -0.5}, "at ['dict']['a']: a probability must be a number from 0 to 1, not 1.5"),
+        (Categories, {"a": 1.5, "b": -0.5}, "at ['a']: a probability must be a number from 0 to 1, not 1.5"),
         (Categories, [], "List should have at least 1 item"),
         (Categories, {}, "Dictionary should have at least 1 item"),
         (Categories, {0: 1.0}, "it has the key 0, which should be a str"),
