@@ -83,7 +83,7 @@ async def once_free(ask):
 
 async def test_a_clients_words_come_back_cut(serve):
     caller, _ = await serve(PLAIN)
-    long = "x" * (40 << 20)
+    long = "x" * (8 << 20)
 
     for asked in (caller.setup(long), caller.call(f"_{long}")):
         code, message = said(await asked)
