@@ -286,12 +286,21 @@ class _Tally:
         status = TABLE[State.LEFT, reply.trigger].status or Status.SKIPPED
         if status is Status.SKIPPED:
             value, fault = None, _why_not(seat)
-        return self._outcome(player, deployment_id, status, value, fault, reply.elapsed)
+        own_doing = reply.trigger in (Trigger.DEADLINE, Trigger.DIED)
+        return self._outcome(player, deployment_id, status, value, fault, reply.elapsed, own_doing=own_doing)
 
     def _outcome(
-        self, player: Player, deployment_id: str, status: Status, value: Any, fault: Fault | None, elapsed: float
+        self,
+        player: Player,
+        deployment_id: str,
+        status: Status,
+        value: Any,
+        fault: Fault | None,
+        elapsed: float,
+        *,
+        own_doing: bool = False,
     ) -> Outcome:
-        excused = status is Status.SKIPPED and player.health.excuses
+        excused = status is Status.SKIPPED and player.health.excuses and not own_doing
         return Outcome(
             player.model.id, deployment_id, self._method, status, value, fault, elapsed, self._budget, excused
         )

@@ -65,7 +65,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
             with the round or, while the model is at an earlier call that is within its own budget, after that call.
         budget: Seconds that the model had.
         excused: Whether it was not called through no doing of its own: it is being loaded for the first time, or
-            started again since its host lost it, or it was replaced meanwhile.
+            started again since its host lost it, or it was replaced meanwhile by newer code, and was neither late nor
+            died.
     """
 
     model_id: str

@@ -277,8 +277,8 @@ class Health(msgspec.Struct, frozen=True, gc=False):
     def excuses(self) -> bool:
         """Whether it is not the model's own doing that it cannot be called.
 
-        Who is loaded once more, after it failed or was stopped, is not excused: else new code every minute would be a
-        way to sit out whatever is hard.
+        Who is loaded once more, after it failed, was stopped or left, or since newer code came before it ever played,
+        is not excused: else new code every minute would be a way to sit out whatever is hard.
         """
         if self.state is State.JOINING:
             return not self.strike_epoch

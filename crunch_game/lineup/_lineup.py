@@ -124,7 +124,9 @@ class Lineup:
 
     def _join(self, submission: Submission) -> None:
         seat = self.seats[submission.id] = Seat(submission, time.monotonic())
-        self._gone.discard(submission.id)
+        if submission.id in self._gone:
+            self._gone.remove(submission.id)
+            seat.take(Trigger.READMIT, time.monotonic())  # so that leaving for a moment excuses from nothing
         self._notify(News(submission, State.JOINING))
         self._emit(events.ModelJoined(submission.id, submission.deployment_id))
         self._instances.bring_up(seat)
@@ -133,8 +135,10 @@ class Lineup:
         """Load the new code; the old plays on until it is ready, unless it was out of the game already."""
         if seat.health.state in (State.FAILED, State.STOPPED):
             self._try_again(seat)
-        else:
-            self._instances.bring_up(seat)
+            return
+        if seat.health.state is State.JOINING:
+            seat.take(Trigger.READMIT, time.monotonic())  # new code every minute would excuse from every round
+        self._instances.bring_up(seat)
 
     def _interrupt(self, seat: Seat) -> None:
         """The roster says that the model is away for now: nothing of it is left, and nothing is held against it."""

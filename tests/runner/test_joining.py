@@ -551,6 +551,41 @@ async def test_new_code_that_comes_while_the_old_still_loads_is_what_plays(submi
         assert runner.models["a"].deployment_id == "v2"
 
 
+async def excused(runner) -> bool:
+    return (await runner.predict(1))["a"].excused
+
+
+async def test_who_is_loaded_for_the_first_time_is_excused(submit, running, snapshots):
+    async with running(snapshots(Submission("a", submit("a"))), host=Held(), ready_timeout=0.01) as runner:
+        assert await excused(runner)
+
+
+async def test_who_left_and_comes_back_is_not_excused_while_it_loads(submit, running, log, snapshots):
+    """Else leaving for a moment, before each hard round, would be a way to sit it out."""
+    a = Submission("a", submit("a"))
+    host, roster = Held(), snapshots(a)
+    async with running(roster, host=host, ready_timeout=0.01) as runner:
+        host.gates[0].set()
+        await log.until(ModelReady)
+        roster.tell()
+        await log.until(ModelLeft)
+        roster.tell(a)
+        await anyio.wait_all_tasks_blocked()
+        assert runner.models["a"].state is State.JOINING
+        assert not await excused(runner)
+
+
+async def test_new_code_while_the_old_still_loads_is_no_excuse(submit, running, snapshots):
+    """Else new code every minute, after a start of the game, would be a way to play no round at all."""
+    path = submit("a")
+    roster = snapshots(Submission("a", path, "v1"))
+    async with running(roster, host=Held(), ready_timeout=0.01) as runner:
+        roster.tell(Submission("a", path, "v2"))
+        await anyio.wait_all_tasks_blocked()
+        assert runner.models["a"].state is State.JOINING
+        assert not await excused(runner)
+
+
 # A folder.
 
 
