@@ -111,7 +111,10 @@ class DueRounds:
 
     def add(self, prediction: Prediction, aside: str | None = None) -> None:
         """One more that is due; `aside` says why it cannot be resolved any more."""
-        due = self._open.setdefault((prediction.at, prediction.key), DueRound(prediction))
+        identity = prediction.at, prediction.key
+        due = self._open.get(identity)
+        if due is None:  # not setdefault, which would make a round for each prediction
+            due = self._open[identity] = DueRound(prediction)
         due.answers[prediction.model_id] = prediction
         if aside is not None:
             due.aside[prediction.model_id] = aside
