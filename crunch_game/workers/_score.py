@@ -47,9 +47,8 @@ class ScoreWorker:
         store: Where a PredictWorker, in this process or another, keeps predictions and rows.
         patience: If `resolve` does not know an outcome this many seconds after the horizon, the prediction is set
             aside. Only time in which rows came counts. By default a week, or the horizon if that is longer.
-
-        timeout: Seconds that one call of `resolve` or of the scorer may take, before its prediction is set aside.
-        on_event: Called with HookFailed.
+        timeout: Seconds that one call of `resolve` or of the rule may take, before what it was called for is set aside.
+        on_event: Called with HookFailed, and with each kind of BoardNote once.
 
     Attributes:
         newest: The time of the newest row that it has looked at.
