@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -25,7 +26,15 @@ from crunch_game.testing import SimulatedNetwork
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
-CODE = "from arena import Base\n\nclass Mine(Base):\n    def predict(self, number):\n        return number\n"
+CODE = """
+from arena import Base
+
+class Mine(Base):
+    def predict(self, number):
+        if isinstance(number, str):  # the path of a pipe
+            open(number).read()
+        return number
+"""
 CA, OTHER_CA = Authority(), Authority("other")
 NODE, COORDINATOR = rsa_key("node"), rsa_key("coordinator")
 CERTIFICATE = CA.issue(node_name("alice"), NODE)
@@ -64,9 +73,10 @@ NAMED = [("grpc.ssl_target_name_override", node_name("alice"))]
 
 @pytest.fixture
 def submission(tmp_path):
-    file = tmp_path / "alice.py"
-    file.write_text(CODE)
-    return Submission("alice", file)
+    folder = tmp_path / "alice"
+    folder.mkdir()
+    (folder / "main.py").write_text(CODE)
+    return Submission("alice", folder)
 
 
 @pytest.fixture
@@ -121,17 +131,18 @@ async def test_strangers_are_not_let_in(node):
 
 
 @pytest.mark.processes
-async def test_a_busy_node_shows_whose_it_is_too(node):
+async def test_a_busy_node_shows_whose_it_is_too(node, tmp_path):
+    gate = tmp_path / "alice" / "gate"
+    os.mkfifo(gate)
     async with Caller(node.port, channel(KNOWN), NAMED) as caller:
-        setup = caller.setup()
-        metadata = None
-        while metadata is None:
-            try:
-                await caller.call("predict", 1)
-            except grpc.aio.AioRpcError as error:
-                metadata = error.initial_metadata()
-        believed(metadata)
-        await setup
+        await caller.setup()
+        held = asyncio.ensure_future(caller.call("predict", str(gate)))
+        writer = await asyncio.to_thread(gate.open, "w")  # it opens once the model reads
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await caller.call("predict", 1)
+        believed(caught.value.initial_metadata())
+        writer.close()
+        assert said(await held)[0] == "SUCCESS"
 
 
 @pytest.mark.processes
