@@ -107,7 +107,9 @@ class ModelRunner:
             from crunch_game.capsules import Recorder
 
             folder = Path(self.policy.capsules)
-            observers.append(Recorder(folder, self._setup, self.policy.setup_timeout, self._emit, self._tasks))
+            observers.append(
+                Recorder(folder, self._setup, self._host, self.policy.setup_timeout, self._emit, self._tasks)
+            )
         self._lineup = Lineup(
             self._roster, self._host, self._setup, self.policy, self._introduce, self._emit, observers, self._tasks
         )

@@ -91,9 +91,10 @@ class ProcessHost:
         self._submission_folders: set[str] = set()
 
     @property
-    def sandbox(self) -> Sandbox | None:
-        """What models may do besides computing; None: whatever this user may."""
-        return self._sandbox
+    def arguments(self) -> Mapping[str, Any]:
+        """What it was made with, by name."""
+        names = ("preload", "env", "logs", "log_limit", "answer_limit", "sandbox")
+        return {name: getattr(self, f"_{name}") for name in names}
 
     def fresh(self, *, logs: str | os.PathLike[str] | None = None) -> Self:
         """Return a host with the same arguments, which nobody has opened.
