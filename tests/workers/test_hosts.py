@@ -128,3 +128,17 @@ def test_a_game_is_run_twice_and_scored_with_one_host(here):
     ScoreWorker(game, store).step()
     assert {prediction.value for prediction in store.predictions()} == {7.0}
     assert len(store.scores()) > 5
+
+
+def test_what_a_model_printed_is_beside_its_fault(tmp_path):
+    model = tmp_path / "loud.py"
+    model.write_text(
+        "from walk import Walk\n\n\nclass Loud(Walk):\n"
+        "    def tick(self, prices):\n        print('told', len(prices))\n\n"
+        "    def predict(self, asset, horizon):\n        raise ValueError('no')\n"
+    )
+    result = backtest(walk.game(), [model], host="process", max_ticks=1)
+    [fault] = result.faults
+    assert (fault.stdout, fault.stderr) == ("told 2", None)
+    assert fault.details.endswith("\nstdout:\ntold 2")
+    assert "  stdout:\n  told 2" in str(result)
