@@ -19,7 +19,6 @@ from rich.padding import Padding
 from rich.text import Text
 
 from crunch_game.capsules import LOAD, Capsule, Here, Manifest, legible, play, read, unpack
-from crunch_game.cli._debugging import relative, show, stop_at
 from crunch_game.cli._output import AsJson, print_json, screen
 from crunch_game.errors import CapsuleError
 from crunch_game.outcomes import Status
@@ -57,6 +56,8 @@ def replay(capsule: CapsuleFile, debug: Debug = False, code: OtherCode = None, a
             if here.stop is None:
                 screen.print("there is no line of Python to stop at")
             else:
+                from crunch_game.cli._debugging import stop_at
+
                 stop_at(here.stop, prepared.own)
     if here.reproduces(opened.manifest):
         raise typer.Exit(1)
@@ -130,6 +131,8 @@ def _announce(capsule: Capsule, code: Path | None, *, apart: bool) -> None:
 def _tell(manifest: Manifest, here: Here, root: Path, *, mended: bool) -> None:
     """What came of it."""
     if here.fault.traceback is not None:
+        from crunch_game.cli._debugging import show  # and pygments, which no other command has a use for
+
         screen.print()
         show(here.fault.traceback, root, screen)
     screen.print()
@@ -165,6 +168,8 @@ def _missing(manifest: Manifest) -> Iterator[str]:
 
 
 def _document(capsule: Capsule, here: Here, root: Path) -> dict[str, Any]:
+    from crunch_game.cli._debugging import relative
+
     manifest = capsule.manifest
     game = {"at": manifest.saved_at, "status": manifest.status, "elapsed": manifest.elapsed, **asdict(manifest.fault)}
     return {

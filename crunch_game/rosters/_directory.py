@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
-import watchfiles
 
 from crunch_game._public import public
 from crunch_game.errors import GameError
@@ -55,6 +54,8 @@ class DirectoryRoster(Roster):
         Raises:
             GameError: Two submissions have the same id at the start. Later this is logged, and ignored.
         """
+        import watchfiles  # who only scans a folder needs none
+
         last = await anyio.to_thread.run_sync(self.scan)
         trouble: str | None = None
         yield last
