@@ -201,9 +201,8 @@ def _why_not(cls: type, modules: Sequence[ModuleType], contract: Contract) -> st
 def _nothing(code: Code, contract: Contract, passed_over: list[str], otherwise: str) -> str:
     found = f"passed over: {', '.join(passed_over)}" if passed_over else "it has no class of its own"
     wanted = f" with {' and '.join(contract.required)}" if contract.required else ""
-    return (
-        f"{code.name} has no model: define a subclass of {_named(contract)}{wanted}{otherwise}; {found}{code.aside()}"
-    )
+    aside = code.layout.aside() if code.layout is not None else ""
+    return f"{code.name} has no model: define a subclass of {_named(contract)}{wanted}{otherwise}; {found}{aside}"
 
 
 def _another_base(code: Code, contract: Contract) -> str | None:
@@ -214,7 +213,7 @@ def _another_base(code: Code, contract: Contract) -> str | None:
             if above is base or above.__name__ != base.__name__:
                 continue
             extends = f"{code.name} has no model: {cls.__qualname__} extends another {base.__name__} than the game's"
-            if hides := code.hiding(above.__module__):
+            if code.layout is not None and (hides := code.layout.hiding(above.__module__)):
                 return f"{extends}, since {hides} hides the game's module of that name; delete {hides}"
             if above.__module__ in {module.__name__ for module in code.modules}:
                 return f"{extends}, which {code.name} defines itself; delete that, and extend {_named(contract)}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from crunch_game._importing._hints import hiding, hint_on
+from crunch_game._importing._hints import Layout
 from crunch_game._importing._scope import Scope
 from crunch_game.errors import LoadError
 from crunch_game.faults import describe_exception
@@ -21,7 +21,6 @@ from crunch_game.sources import (
     NodeSource,
     SourceLike,
     entry_of,
-    may_have_model,
     resolve,
     source_of,
 )
@@ -36,34 +35,18 @@ class Code:
         modules: Its own modules: the entry first, then those that it imported.
         named: The object that the source names (a class, or "module:attr"), or None.
         scope: To be entered around whatever runs the code.
-        entry: The file that was run, or None where it is not one's own file or folder.
-        source: The submission's file or folder, or None likewise.
+        layout: How its files lie; None where it is not a file or folder of its own.
     """
 
     name: str
     modules: tuple[ModuleType, ...]
     named: Any
     scope: Scope
-    entry: Path | None = None
-    source: Path | None = None
+    layout: Layout | None = None
 
     def described(self, error: BaseException) -> str:
         """An error of this code: its type and text, and what to do if it comes of how the submission is laid out."""
-        hint = hint_on(error, self.entry, self.source) if self.entry is not None and self.source is not None else ""
-        return describe_exception(error) + hint
-
-    def hiding(self, module: str) -> str | None:
-        """The file or folder of the submission that hides an installed module of that name; None if there is none."""
-        return hiding(module, self.source) if self.source is not None else None
-
-    def aside(self) -> str:
-        """Where no model was looked for though it may be there, as the end of a sentence: beside the one package."""
-        if self.entry is None or self.source is None or self.entry.parent in (self.source, self.source.parent):
-            return ""
-        files = sorted(filter(may_have_model, (path.name for path in self.source.glob("*.py"))))
-        return (
-            f" in the package {self.entry.parent.name}; if it is in {files[0]}, rename that to main.py" if files else ""
-        )
+        return describe_exception(error) + (self.layout.hint_on(error) if self.layout is not None else "")
 
 
 def import_code(source: SourceLike) -> Code:
@@ -96,15 +79,16 @@ def _import_file(entry: Path, source: Path) -> Code:
     spec = importlib.util.spec_from_file_location(name, entry, submodule_search_locations=search)
     if spec is None or spec.loader is None:
         raise LoadError(f"{source.name}: {entry.name} cannot be imported")
+    layout = Layout(entry, source, scope)
     importlib.invalidate_caches()  # a redeployment may have brought modules a moment ago
     with scope:
         module = scope.add(spec)
         try:
             spec.loader.exec_module(module)
         except BaseException as error:
-            raise _failed(source.name, error, hint_on(error, entry, source)) from error
+            raise _failed(source.name, error, layout.hint_on(error)) from error
         modules = scope.modules()
-    return Code(source.name, (module, *(own for own in modules if own is not module)), None, scope, entry, source)
+    return Code(source.name, (module, *(own for own in modules if own is not module)), None, scope, layout)
 
 
 def _place(entry: Path, source: Path) -> tuple[Scope, str, list[str] | None]:

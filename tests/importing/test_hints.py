@@ -200,6 +200,6 @@ def test_what_only_a_notebook_has_is_told(tmp_path, line, name):
     lay(tmp_path, {"alice.py": line})
 
     assert refusal(tmp_path / "alice.py") == (
-        f"alice.py: importing it raised NameError: name '{name}' is not defined; only a notebook has {name}: delete the "
-        "lines with it"
+        f"alice.py: importing it raised NameError: name '{name}' is not defined; only a notebook has {name}: delete "
+        "the lines with it"
     )
