@@ -30,6 +30,7 @@ __all__ = [
     "host_and_port",
     "is_archive",
     "is_code",
+    "may_have_model",
     "place_of",
     "resolve",
     "source_of",
@@ -257,7 +258,7 @@ def _no_entry_in(folder: Path) -> str:
         return f"has no main.py and {len(packages)} packages ({listed}); give it a main.py, or exactly one package"
     miscalled = [name for name in names if name.lower() in ("main.py", "main.py.txt", "__main__.py")]
     modules = [name for name in names if name.lower().endswith((".py", ".py.txt"))]
-    models = miscalled or [name for name in modules if not _is_beside_models(name)] or modules
+    models = miscalled or list(filter(may_have_model, modules)) or modules
     if len(models) == 1:
         return f"has no main.py; rename {models[0]} to main.py"
     if models:
@@ -288,9 +289,9 @@ def _nearest(folder: Path, depth: int = 3) -> Path | None:
     return _nearest(below[0], depth - 1) if depth and len(below) == 1 else None
 
 
-def _is_beside_models(name: str) -> bool:
-    """Whether a Python file of that name is what people keep beside a model."""
-    return name.lower() in ("setup.py", "conftest.py", "noxfile.py") or name.startswith(("_", "test_"))
+def may_have_model(name: str) -> bool:
+    """Whether a Python file of that name may have the model, and is not what people keep beside it."""
+    return name.lower() not in ("setup.py", "conftest.py", "noxfile.py") and not name.startswith(("_", "test_"))
 
 
 def _listed(names: list[str]) -> str:

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
-import crunch_game.tracker  # noqa: F401
+import crunch_game.tracker
 from crunch_game._importing import Scope, import_code
 from crunch_game.contract import Contract
 from crunch_game.errors import LoadError
 from crunch_game.hosts import Callee
 from crunch_game.loading import AutoLoader, make_model
+
+PACKAGE = crunch_game.__file__
 
 
 class Tracker:
@@ -110,7 +112,7 @@ def test_the_entry_comes_first_then_what_it_imported(tmp_path):
         ("import no_such_library", "ModuleNotFoundError: No module named 'no_such_library'"),
         ("def broken(:", "SyntaxError: invalid syntax (alice.py, line 1)"),
         ("class Evil(BaseException): pass\nraise Evil('ha')", "Evil: ha"),
-        ("from . import helper", "ImportError: attempted relative import with no known parent package"),
+        ("from crunch_game import helper", f"ImportError: cannot import name 'helper' from 'crunch_game' ({PACKAGE})"),
     ],
 )
 def test_an_import_that_fails_is_told_with_its_cause(tmp_path, text, said):

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from crunch_game._importing._hints import Layout
 from crunch_game._importing._scope import Scope
 from crunch_game.errors import LoadError
 from crunch_game.faults import describe_exception
@@ -34,12 +35,18 @@ class Code:
         modules: Its own modules: the entry first, then those that it imported.
         named: The object that the source names (a class, or "module:attr"), or None.
         scope: To be entered around whatever runs the code.
+        layout: How its files lie; None where it is not a file or folder of its own.
     """
 
     name: str
     modules: tuple[ModuleType, ...]
     named: Any
     scope: Scope
+    layout: Layout | None = None
+
+    def described(self, error: BaseException) -> str:
+        """An error of this code: its type and text, and what to do if it comes of how the submission is laid out."""
+        return describe_exception(error) + (self.layout.hint_on(error) if self.layout is not None else "")
 
 
 def import_code(source: SourceLike) -> Code:
@@ -72,15 +79,16 @@ def _import_file(entry: Path, source: Path) -> Code:
     spec = importlib.util.spec_from_file_location(name, entry, submodule_search_locations=search)
     if spec is None or spec.loader is None:
         raise LoadError(f"{source.name}: {entry.name} cannot be imported")
+    layout = Layout(entry, source, scope)
     importlib.invalidate_caches()  # a redeployment may have brought modules a moment ago
     with scope:
         module = scope.add(spec)
         try:
             spec.loader.exec_module(module)
         except BaseException as error:
-            raise _failed(source.name, error) from error
+            raise _failed(source.name, error, layout.hint_on(error)) from error
         modules = scope.modules()
-    return Code(source.name, (module, *(own for own in modules if own is not module)), None, scope)
+    return Code(source.name, (module, *(own for own in modules if own is not module)), None, scope, layout)
 
 
 def _place(entry: Path, source: Path) -> tuple[Scope, str, list[str] | None]:
@@ -95,7 +103,7 @@ def _place(entry: Path, source: Path) -> tuple[Scope, str, list[str] | None]:
     return Scope(), f"submission_{entry.stem}", None
 
 
-def _failed(name: str, error: BaseException) -> LoadError:
+def _failed(name: str, error: BaseException, hint: str = "") -> LoadError:
     if isinstance(error, KeyboardInterrupt | GeneratorExit):
         raise error
-    return LoadError(f"{name}: importing it raised {describe_exception(error)}")
+    return LoadError(f"{name}: importing it raised {describe_exception(error)}{hint}")

@@ -25,6 +25,9 @@ class Scope(AbstractContextManager[None]):
     a method may import too; in a process of the model's own it is never left. What the submission adds to `sys.path`
     is taken away and brought back with it.
 
+    Attributes:
+        hidden: The names of modules that were found hidden by the submission's own, also once they are shown again.
+
     Args:
         folder: The submission's folder; None where it has no modules but its entry.
         package: The name of the folder as a package; one that no other module has unless told.
@@ -39,6 +42,7 @@ class Scope(AbstractContextManager[None]):
         self._interpreters = tuple(root for root in roots if self._prefix and root.startswith(self._prefix))
         self._own: dict[str, ModuleType] = {}
         self._hidden: dict[str, ModuleType] = {}
+        self.hidden: set[str] = set()
         self._others = frozenset(self._found())
         self._members = None if folder is None else Members(folder, package or _free_name(folder))
         self._entry: ModuleType | None = None
@@ -96,6 +100,7 @@ class Scope(AbstractContextManager[None]):
             return
         tops = {n for n, module in found.items() if module is not self._own.get(n) and not self._is_inside(module)}
         if tops:
+            self.hidden |= tops
             # With their sub-modules: one that stayed would be found in the package of the same name.
             for name in [name for name in sys.modules if name.partition(".")[0] in tops]:
                 self._hidden[name] = sys.modules.pop(name)

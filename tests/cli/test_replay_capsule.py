@@ -80,6 +80,27 @@ def shown(ended) -> str:
 # It reproduces
 
 
+def test_a_folder_is_played_again_with_its_relative_imports_and_what_was_pickled_as_main(failing, tmp_path, command):
+    ada = tmp_path / "models" / "ada"
+    ada.mkdir(parents=True)
+    (ada / "helper.py").write_text("def worst(scaler):\n    return scaler.factor / 0\n")
+    (ada / "main.py").write_text(
+        "import pickle\nfrom pathlib import Path\nfrom walk import Walk\nfrom ada.helper import worst as again\n"
+        "from .helper import worst\n\n\nclass Scaler:\n    factor = 3\n\n\nclass Mine(Walk):\n"
+        "    def tick(self, prices):\n"
+        "        self.scaler = pickle.loads(Path(__file__).with_name('weights.pkl').read_bytes())\n\n"
+        "    def predict(self, asset, horizon):\n        return worst(self.scaler) if worst is again else 1.0\n"
+    )
+    (ada / "weights.pkl").write_bytes(b"c__main__\nScaler\n(tR.")
+    capsule = failing(ada)
+
+    ended = command("replay", capsule)
+
+    text = shown(ended)
+    assert "✗ it reproduces: ZeroDivisionError: division by zero" in text
+    assert "❱ 2 return scaler.factor / 0" in text
+
+
 def test_a_call_that_raises_is_shown_with_the_participants_own_lines(submit, failing, command):
     path = failing(submit("alice", "return {}[asset]"), rows=2)
     ended = command("replay", path)
