@@ -74,7 +74,8 @@ def backtest(
         game: The game.
         models: As for ModelRunner; one class, or one Submission, will do.
         feed: The history; the game's own feed unless given.
-        host: "process" to play each model isolated, as in a live run.
+        host: Where models run: in this process unless told; "process" is the game's own host (`Game(host=...)`), if it
+            states one, so that each model is isolated as in a live run.
         max_ticks: Stop after that many rows.
 
     Raises:

@@ -23,6 +23,11 @@ _MAX_FRAMES: Final = 15
 """Frames that are shown of each end of a traceback."""
 _MAX_CAUSES: Final = 5
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_PICKLED: Final = re.compile(r"^Can't get attribute '([\w.]{1,100})' on <module '__main__'")
+_PICKLED_CURE: Final = (
+    "; it was pickled by a script that defined {0} itself: import {0} in main.py, or define it in a module of its own, "
+    "which the script imports too, and pickle again"
+)
 _BECAUSE: Final = "\nThe above exception was the direct cause of the following exception:\n\n"
 _MEANWHILE: Final = "\nDuring handling of the above exception, another exception occurred:\n\n"
 
@@ -43,7 +48,9 @@ def describe_exception(error: BaseException) -> str:
         text = "".join((str(error),))  # join makes a plain str, of which no method is the participant's
     except BaseException as second:  # noqa: BLE001 - a participant's __str__ may raise anything
         text = f"(its __str__ raised {_name(second)})"
-    return f"{_name(error)}: {shortened(text)}" if text else _name(error)
+    pickled = _PICKLED.search(text)
+    cure = _PICKLED_CURE.format(pickled[1]) if pickled else ""
+    return f"{_name(error)}: {shortened(text)}{cure}" if text else _name(error)
 
 
 def own_frames(error: BaseException) -> str | None:

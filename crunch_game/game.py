@@ -19,7 +19,7 @@ from crunch_game.faults import describe_exception
 from crunch_game.feeds import History
 from crunch_game.feeds.base import Feed, Row
 from crunch_game.loading import Loader
-from crunch_game.models import Model
+from crunch_game.models import HostLike, Model, checked_host
 from crunch_game.policy import Policy
 from crunch_game.ranking import DEFAULT_WINDOWS, Board, Boards, Last, Metric, Missing, Standing
 from crunch_game.scoring import kinds, lift
@@ -78,6 +78,8 @@ class Game:
         ahead: How far after its arrival the time of a row may be; by default the longest `wait`, at least 1 s. A row
             from further ahead is set aside.
         tick_method: The method that is told the rows.
+        host: Where its models run, whatever plays them: "process", "inline", or a Host, such as
+            `ProcessHost(sandbox=...)`; by default what their roster needs, else "process".
 
     Raises:
         GameError: An argument is wrong; the message names it.
@@ -111,6 +113,7 @@ class Game:
         max_age: Duration | None = None,
         ahead: Duration | None = None,
         tick_method: str = "tick",
+        host: HostLike | None = None,
     ) -> None:
         if not isinstance(name, str) or not name.strip() or "/" in name:
             raise GameError(f"a game's name is a word for people and addresses, not {name!r}")
@@ -130,6 +133,7 @@ class Game:
         self.boards = _boards(name, self.rules, boards, windows, rank_by, missing)
         self.benchmarks = _benchmarks(benchmarks)
         self.loader: Loader | None = None if loader is None else _loader(loader)
+        self.host: HostLike | None = None if host is None else checked_host(host)
         self.init_args = tuple(init_args)
         self.init_kwargs = dict(init_kwargs or {})
         self.history = _history_length(history, self.asks)

@@ -14,7 +14,6 @@ from crunch_game._public import public
 from crunch_game._quantities import described
 from crunch_game.contract import Contract
 from crunch_game.errors import AmbiguousModel, LoadError, NoModelFound
-from crunch_game.faults import describe_exception
 from crunch_game.models import Submission
 from crunch_game.sources import SourceLike
 
@@ -78,7 +77,7 @@ class FactoryLoader:
             inspect.signature(factory).bind(*args, **kwargs)
         except (TypeError, ValueError):
             args, kwargs = (), {}
-        return _make(code.name, factory, args, kwargs)
+        return _make(code, factory, args, kwargs)
 
 
 @public
@@ -163,7 +162,7 @@ def _subclass(
 ) -> Any:
     """An instance of the first concrete subclass. `none` and `several` say what else there may be than a class."""
     if code.named is not None:
-        return _make(code.name, code.named, args, kwargs)
+        return _make(code, code.named, args, kwargs)
     candidates, passed_over = [], []
     for cls in _classes(code.modules):
         why = _why_not(cls, code.modules, contract)
@@ -172,14 +171,14 @@ def _subclass(
         elif cls is not contract.base:
             passed_over.append(f"{cls.__qualname__} ({why})")
     if not candidates:
-        raise NoModelFound(_nothing(code.name, contract, passed_over, none))
+        raise NoModelFound(_another_base(code, contract) or _nothing(code, contract, passed_over, none))
     first, *others = [cls.__qualname__ for cls in candidates]
     listed = ", ".join(others)
     if others and strict:
         raise AmbiguousModel(f"{code.name} defines several models: {first}, {listed}; keep one{several}")
     if others:
         warnings.warn(f"{code.name}: {first} plays; it also defines {listed}", LoadWarning, stacklevel=4)
-    return _make(code.name, candidates[0], args, kwargs)
+    return _make(code, candidates[0], args, kwargs)
 
 
 def _classes(modules: Sequence[ModuleType]) -> list[type]:
@@ -199,10 +198,26 @@ def _why_not(cls: type, modules: Sequence[ModuleType], contract: Contract) -> st
     return f"abstract, it lacks {' and '.join(lacking)}" if lacking else None
 
 
-def _nothing(name: str, contract: Contract, passed_over: list[str], otherwise: str) -> str:
+def _nothing(code: Code, contract: Contract, passed_over: list[str], otherwise: str) -> str:
     found = f"passed over: {', '.join(passed_over)}" if passed_over else "it has no class of its own"
     wanted = f" with {' and '.join(contract.required)}" if contract.required else ""
-    return f"{name} has no model: define a subclass of {_named(contract)}{wanted}{otherwise}; {found}"
+    aside = code.layout.aside() if code.layout is not None else ""
+    return f"{code.name} has no model: define a subclass of {_named(contract)}{wanted}{otherwise}; {found}{aside}"
+
+
+def _another_base(code: Code, contract: Contract) -> str | None:
+    """What to do where a class extends a copy of the base class that the submission brings."""
+    base = contract.base
+    for cls in _classes(code.modules):
+        for above in cls.__mro__[1:]:
+            if above is base or above.__name__ != base.__name__:
+                continue
+            extends = f"{code.name} has no model: {cls.__qualname__} extends another {base.__name__} than the game's"
+            if code.layout is not None and (hides := code.layout.hiding(above.__module__)):
+                return f"{extends}, since {hides} hides the game's module of that name; delete {hides}"
+            if above.__module__ in {module.__name__ for module in code.modules}:
+                return f"{extends}, which {code.name} defines itself; delete that, and extend {_named(contract)}"
+    return None
 
 
 def _named(contract: Contract) -> str:
@@ -216,16 +231,16 @@ def _factory(code: Code, name: str) -> Any:
     return found if callable(found) else None
 
 
-def _make(name: str, maker: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+def _make(code: Code, maker: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     if not callable(maker):
-        raise LoadError(f"{name} is {described(maker)}; name a class, or a function that returns the model")
+        raise LoadError(f"{code.name} is {described(maker)}; name a class, or a function that returns the model")
     what = getattr(maker, "__qualname__", repr(maker))
     try:
         return maker(*args, **kwargs)
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:
-        raise LoadError(f"{name}: {what}({_shown(args, kwargs)}) raised {describe_exception(error)}") from error
+        raise LoadError(f"{code.name}: {what}({_shown(args, kwargs)}) raised {code.described(error)}") from error
 
 
 def _shown(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:

@@ -1,17 +1,21 @@
-"""Who plays: a Submission as the roster tells of it, and the Model that comes of it."""
+"""Who plays: a Submission as the roster tells of it, the Model that comes of it, and by what a host is known."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from crunch_game._public import public, record
+from crunch_game._quantities import described
+from crunch_game.errors import GameError
 from crunch_game.policy import Health, State
 from crunch_game.sources import ClassSource, FileSource, FolderSource, Source, SourceLike, source_of
 
-__all__ = ["Model", "Submission"]
+__all__ = ["HostLike", "Model", "Submission", "checked_host"]
+
+_HOST_METHODS: Final = ("open", "start", "ask", "stop", "close")
 
 
 @record
@@ -105,3 +109,32 @@ class Model:
 
     def __repr__(self) -> str:
         return f"<Model {self.id} ({self.deployment_id}): {self.state}>"
+
+
+class _RunsModels(Protocol):
+    """As much of a Host as those know who stand below the hosts."""
+
+    async def start(self, submission: Submission, timeout: float) -> Any: ...
+
+    async def close(self) -> None: ...
+
+
+HostLike = Literal["process", "inline"] | _RunsModels
+"""Where models run: the name of a host, or a Host."""
+
+
+def checked_host(given: Any) -> Any:
+    """What somebody gave as a host: "process", "inline", or a Host, which is known by its methods.
+
+    Raises:
+        GameError: It is none of these.
+    """
+    if isinstance(given, type):
+        raise GameError(f"host is {described(given)}; give an instance: host={given.__name__}(...)")
+    if isinstance(given, str):
+        is_host = given in ("process", "inline")
+    else:
+        is_host = all(callable(getattr(given, method, None)) for method in _HOST_METHODS)
+    if not is_host:
+        raise GameError(f'host is {described(given)}; it must be "process", "inline" or a Host, such as ProcessHost()')
+    return given

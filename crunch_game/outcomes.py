@@ -38,6 +38,8 @@ class Fault:
             late call was shortly before its deadline; or None.
         stderr: The last lines that the model wrote to its standard error since its last fault, or None.
         exit: The process's exit code, negative for a signal, or None while it runs.
+        stdout: The last lines that the model printed since its last fault, or None. What a model in this process prints
+            goes where this process prints.
     """
 
     kind: str
@@ -45,6 +47,7 @@ class Fault:
     traceback: str | None = None
     stderr: str | None = None
     exit: int | None = None
+    stdout: str | None = None
 
     def __str__(self) -> str:
         return self.message

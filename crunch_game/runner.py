@@ -23,6 +23,7 @@ from crunch_game._quantities import described
 from crunch_game._rounds import MethodCall, PerModel
 from crunch_game.contract import Contract
 from crunch_game.errors import GameError, UsageError
+from crunch_game.hosts import give_back, host_of, take
 from crunch_game.hosts.base import Call, Host, Setup
 from crunch_game.lineup import Fresh, Lineup, Observer, Player
 from crunch_game.loading import AutoLoader, Loader
@@ -51,7 +52,8 @@ class ModelRunner:
     Args:
         contract: The game's base class: any class, its dotted name, or a Contract.
         models: A Roster; a folder, which is watched; or submissions (classes, paths, "package.module:attr").
-        host: Where models run: "process", "inline", or a Host. None is the roster's own, else "process".
+        host: Where models run: "process", "inline", or a Host, which runners may share. None is the roster's own, else
+            "process".
         policy: Budgets, limits, and what happens at them.
         loader: How a submission becomes a model.
         init_args: For every model's constructor or factory.
@@ -82,8 +84,8 @@ class ModelRunner:
         for method in self.contract.methods.values():
             method.prepare()
         self.policy = policy or Policy()
-        self._roster = _roster_of(models)
-        self._host = _host_of(host, self._roster)
+        self._roster = roster_of(models)
+        self._host = host_of(host or self._roster.host() or "process")
         self._setup = Setup(self.contract, loader or AutoLoader(), init_args, dict(init_kwargs or {}))
         self._on_event = on_event
         self._ready_timeout = ready_timeout
@@ -96,6 +98,7 @@ class ModelRunner:
     async def __aenter__(self) -> Self:
         if self._tasks is not None:
             raise UsageError("a ModelRunner is entered once; make another one")
+        self._host = take(self._host)
         alias_main()
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
@@ -104,7 +107,9 @@ class ModelRunner:
             from crunch_game.capsules import Recorder
 
             folder = Path(self.policy.capsules)
-            observers.append(Recorder(folder, self._setup, self.policy.setup_timeout, self._emit, self._tasks))
+            observers.append(
+                Recorder(folder, self._setup, self._host, self.policy.setup_timeout, self._emit, self._tasks)
+            )
         self._lineup = Lineup(
             self._roster, self._host, self._setup, self.policy, self._introduce, self._emit, observers, self._tasks
         )
@@ -132,8 +137,11 @@ class ModelRunner:
         except BaseExceptionGroup as group:
             raise _only(group) from None
         finally:
-            with anyio.CancelScope(shield=True):
-                await self._host.close()
+            try:
+                with anyio.CancelScope(shield=True):
+                    await self._host.close()
+            finally:
+                give_back(self._host)
 
     # The models.
 
@@ -340,7 +348,7 @@ class _Models(Mapping[str, Model]):
         return repr(dict(self))
 
 
-def _roster_of(models: Models) -> Roster:
+def roster_of(models: Models) -> Roster:
     from crunch_game.rosters import DirectoryRoster, StaticRoster
 
     if isinstance(models, str | os.PathLike):
@@ -355,22 +363,6 @@ def _roster_of(models: Models) -> Roster:
     if isinstance(models, Iterable):
         return StaticRoster(models)
     raise GameError(f"models is {described(models)}; give a folder, a Roster, or a list of classes and paths")
-
-
-def _host_of(host: Host | str | None, roster: Roster) -> Host:
-    if host is None:
-        host = roster.host() or "process"
-    if host == "process":
-        from crunch_game.hosts.process import ProcessHost
-
-        return ProcessHost()
-    if host == "inline":
-        from crunch_game.hosts import InlineHost
-
-        return InlineHost()
-    if isinstance(host, str | type):
-        raise GameError(f'host is {described(host)}; it must be "process", "inline" or a Host, such as ProcessHost()')
-    return host
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, Final
 
 from crunch_game._quantities import described
 from crunch_game.errors import LoadError
@@ -28,10 +28,16 @@ __all__ = [
     "SourceLike",
     "entry_of",
     "host_and_port",
+    "is_archive",
+    "is_code",
+    "may_have_model",
     "place_of",
     "resolve",
     "source_of",
 ]
+
+_ARCHIVES: Final = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar", ".whl")
+_MOST_LISTED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,22 +188,112 @@ def entry_of(path: Path) -> Path:
     """The file that is run for a submission: the file itself, a folder's main.py, or its package's __init__.py.
 
     Raises:
-        LoadError: There is no such file, or none in the folder.
+        LoadError: There is no such file, or none in the folder; the message says what to change.
     """
     path = path.resolve()
     if path.is_file():
-        if path.suffix == ".ipynb":
-            raise LoadError(f"{path.name} is a notebook; notebooks cannot be loaded yet, save it as a .py file")
         if path.suffix != ".py":
-            raise LoadError(f"{path.name} is no Python file; a submission is a .py file, or a folder with a main.py")
+            raise LoadError(_no_entry_file(path.name))
         return path
     if not path.is_dir():
         raise LoadError(f"there is no submission at {path}")
-    for entry in (path / "main.py", path / "__init__.py"):
+    try:
+        entry = _entry_in(path)
+        why = "" if entry is not None else _no_entry_in(path)
+    except OSError as error:
+        raise LoadError(f"the folder {path.name} cannot be read: {error}; give its reader the right to") from None
+    if entry is None:
+        raise LoadError(f"the folder {path.name} {why}")
+    return entry
+
+
+def _entry_in(folder: Path) -> Path | None:
+    for entry in (folder / "main.py", folder / "__init__.py"):
         if entry.is_file():
             return entry
-    packages = sorted(init for init in path.glob("*/__init__.py") if not init.parent.name.startswith((".", "_")))
-    if len(packages) == 1:
-        return packages[0]
-    found = f"{len(packages)} packages" if packages else "no package"
-    raise LoadError(f"the folder {path.name} has no main.py and {found}; give it a main.py, or exactly one package")
+    packages = _packages_in(folder)
+    return packages[0] / "__init__.py" if len(packages) == 1 else None
+
+
+def _packages_in(folder: Path) -> list[Path]:
+    """The packages of which a folder without a main.py may have one; tests are no model."""
+    packages = [each for each in _seen_in(folder) if (each / "__init__.py").is_file()]
+    return [each for each in packages if not each.name.startswith("_") and each.name not in ("tests", "test")]
+
+
+def _seen_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.name != "__pycache__")
+
+
+def is_archive(name: str) -> bool:
+    """Whether a file of that name is one that code is packed into."""
+    return name.lower().endswith(_ARCHIVES)
+
+
+def is_code(name: str) -> bool:
+    """Whether a file of that name has Python in it, however it is called: also a notebook, `A.PY` and `a.py.txt`."""
+    return name.lower().endswith((".py", ".ipynb", ".py.txt"))
+
+
+def _no_entry_file(name: str) -> str:
+    """Why a file is no submission, and what to do."""
+    if name.lower().endswith(".ipynb"):
+        return f"{name} is a notebook; notebooks cannot be loaded yet, save it as a .py file"
+    if is_archive(name):
+        return f"{name} is an archive; unpack it: a submission is a .py file, or a folder with a main.py"
+    if is_code(name):
+        return f"{name} is no .py file by its name; rename it {name[: name.lower().rindex('.py')]}.py"
+    return f"{name} is no Python file; a submission is a .py file, or a folder with a main.py"
+
+
+def _no_entry_in(folder: Path) -> str:
+    """Why a folder is no submission, and what to do: the likeliest mistake first."""
+    inside = _seen_in(folder)
+    names = [path.name for path in inside if path.is_file()]
+    if not inside:
+        return "is empty; give it a main.py"
+    packages = [path.name for path in _packages_in(folder)]
+    if len(packages) > 1:
+        listed = _listed(packages)
+        return f"has no main.py and {len(packages)} packages ({listed}); give it a main.py, or exactly one package"
+    miscalled = [name for name in names if name.lower() in ("main.py", "main.py.txt", "__main__.py")]
+    modules = [name for name in names if name.lower().endswith((".py", ".py.txt"))]
+    models = miscalled or list(filter(may_have_model, modules)) or modules
+    if len(models) == 1:
+        return f"has no main.py; rename {models[0]} to main.py"
+    if models:
+        return f"has no main.py, but {_listed(models)}; rename the one that has the model to main.py"
+    notebooks = [name for name in names if is_code(name)]
+    if notebooks:
+        return f"has no main.py, but {_listed(notebooks)}; notebooks cannot be loaded yet, save it as main.py"
+    return _no_entry_below(folder, [path for path in inside if path.is_dir()], names)
+
+
+def _no_entry_below(folder: Path, below: list[Path], names: list[str]) -> str:
+    nested = [found for each in below if (found := _nearest(each)) is not None]
+    if len(nested) == 1:
+        return f"has no main.py; move what is in {nested[0].relative_to(folder.parent)} up into {folder.name}"
+    if nested:
+        listed = _listed([str(each.relative_to(folder)) for each in nested])
+        return f"has no main.py, but folders that have ({listed}); each of these is a submission of its own"
+    if archives := [name for name in names if is_archive(name)]:
+        return f"has no main.py; unpack {archives[0]} in it"
+    return "has no main.py and no package; give it a main.py, or exactly one package"
+
+
+def _nearest(folder: Path, depth: int = 3) -> Path | None:
+    """The first folder that has an entry, in this one or, if that has no more than one, below it."""
+    if _entry_in(folder) is not None:
+        return folder
+    below = [path for path in _seen_in(folder) if path.is_dir()]
+    return _nearest(below[0], depth - 1) if depth and len(below) == 1 else None
+
+
+def may_have_model(name: str) -> bool:
+    """Whether a Python file of that name may have the model, and is not what people keep beside it."""
+    return name.lower() not in ("setup.py", "conftest.py", "noxfile.py") and not name.startswith(("_", "test_"))
+
+
+def _listed(names: list[str]) -> str:
+    shown = names if len(names) <= _MOST_LISTED else [*names[:_MOST_LISTED], f"{len(names) - _MOST_LISTED} more"]
+    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))

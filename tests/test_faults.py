@@ -64,9 +64,10 @@ def test_our_own_frames_are_left_out(tmp_path):
     assert text.splitlines()[-1] == "ZeroDivisionError: division by zero"
 
 
-def test_frames_of_the_import_machinery_are_left_out(tmp_path):
+@pytest.mark.parametrize("statement", ["import helper", "from .helper import x", "from . import helper"])
+def test_frames_of_the_import_machinery_are_left_out(tmp_path, statement):
     (tmp_path / "helper.py").write_text("1 / 0\n")
-    (tmp_path / "main.py").write_text("import helper\n")
+    (tmp_path / "main.py").write_text(f"{statement}\n")
 
     text = own_frames(raised(import_code, tmp_path).__cause__)
 
@@ -89,6 +90,15 @@ def test_a_syntax_error_shows_the_line(tmp_path):
     assert f'File "{tmp_path}/main.py", line 2' in text
     assert "def broken(:" in text
     assert text.rstrip().endswith("SyntaxError: invalid syntax")
+
+
+def test_a_call_that_unpickles_what_the_script_defined_says_how_to_save_it(tmp_path):
+    module = module_of(tmp_path, "import pickle\ndef load(): return pickle.loads(b'c__main__\\nScaler\\n.')")
+
+    assert fault_of(raised(module.load)).message.endswith(
+        "; it was pickled by a script that defined Scaler itself: import Scaler in main.py, or define it in a module "
+        "of its own, which the script imports too, and pickle again"
+    )
 
 
 def test_an_exception_without_text_is_its_type():

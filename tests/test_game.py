@@ -9,7 +9,21 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from crunch_game import CRPS, AutoLoader, Contract, Game, Policy, Predict, ReplayFeed, Row, Standing, TrackerBase
+from crunch_game import (
+    CRPS,
+    AutoLoader,
+    Contract,
+    Game,
+    InlineHost,
+    Policy,
+    Predict,
+    ProcessHost,
+    ReplayFeed,
+    Row,
+    Sandbox,
+    Standing,
+    TrackerBase,
+)
 from crunch_game.errors import ContractError, GameError
 from crunch_game.game import DEFAULT_WINDOWS
 from crunch_game.models import Model, Submission
@@ -38,6 +52,7 @@ class NoPredict:
 
 BASE = f"{__name__}.Base"
 HOURLY = Predict(every="1h", horizon="2h", asset="BTC")
+A_HOST = 'it must be "process", "inline" or a Host, such as ProcessHost()'
 TABLE = pd.DataFrame({"time": [1, 2], "BTC": [1.0, 2.0]})
 ROW = Row(datetime(2024, 1, 1, tzinfo=UTC), {"BTC": 5.0, "name": "x", "flag": True})
 
@@ -248,6 +263,10 @@ def test_the_same_prediction_twice():
         ({"feed": ReplayFeed}, "feed is the class ReplayFeed; give an instance: feed=ReplayFeed(...)"),
         ({"feed": TABLE}, "feed is an instance of DataFrame; it must be a Feed, for example ReplayFeed(...)"),
         ({"windows": ["7d"]}, """board 'test': windows is ['7d']; give lengths by name, such as {"anchor": "7d"}"""),
+        ({"host": ProcessHost}, "host is the class ProcessHost; give an instance: host=ProcessHost(...)"),
+        ({"host": "docker"}, f"host is 'docker'; {A_HOST}"),
+        ({"host": Sandbox()}, f"host is an instance of Sandbox; {A_HOST}"),
+        ({"host": TABLE}, f"host is an instance of DataFrame; {A_HOST}"),
         ({"tick": "prices"}, "tick is 'prices'; it must be a function of (row)"),
         ({"per_model": {"a": 1}}, "per_model is {'a': 1}; it must be a function of (model, standing)"),
         ({"feed": "x.csv"}, "feed is 'x.csv'; it must be a Feed, for example ReplayFeed('x.csv')"),
@@ -274,6 +293,11 @@ def test_a_part_that_is_wrong_is_named(options, sentence):
         assert len(game(**options).asks) == 1  # a single prediction needs no list
         return
     assert refused(GameError, **options) == sentence
+
+
+@pytest.mark.parametrize("host", [None, "process", "inline", InlineHost(), ProcessHost(sandbox=None)])
+def test_a_host_is_kept_as_it_is_given(host):
+    assert game(host=host).host is host
 
 
 @pytest.mark.parametrize("higher", [None, 1])

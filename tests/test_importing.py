@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle  # noqa: F401 - which submissions import, and which stays
 import queue
 import re
 import subprocess
@@ -13,11 +14,14 @@ from pathlib import Path
 
 import pytest
 
+import crunch_game.tracker
 from crunch_game._importing import Scope, import_code
 from crunch_game.contract import Contract
 from crunch_game.errors import LoadError
 from crunch_game.hosts import Callee
 from crunch_game.loading import AutoLoader, make_model
+
+PACKAGE = crunch_game.__file__
 
 
 class Tracker:
@@ -50,9 +54,10 @@ def fresh(program: str, *arguments: object, **environment: str) -> str:
 @pytest.fixture(autouse=True)
 def same_process(tmp_path):
     """Whatever is imported in a test, the process must be left as it was found."""
-    path, modules, writes = sys.path[:], dict(sys.modules), sys.dont_write_bytecode
+    path, modules, writes, finders = sys.path[:], dict(sys.modules), sys.dont_write_bytecode, sys.meta_path[:]
     yield
     assert sys.path == path
+    assert sys.meta_path == finders
     assert {name: module for name, module in sys.modules.items() if modules.get(name) is not module} == {}
     assert sys.modules.keys() == modules.keys()
     assert sys.dont_write_bytecode is writes
@@ -107,7 +112,7 @@ def test_the_entry_comes_first_then_what_it_imported(tmp_path):
         ("import no_such_library", "ModuleNotFoundError: No module named 'no_such_library'"),
         ("def broken(:", "SyntaxError: invalid syntax (alice.py, line 1)"),
         ("class Evil(BaseException): pass\nraise Evil('ha')", "Evil: ha"),
-        ("from . import helper", "ImportError: attempted relative import with no known parent package"),
+        ("from crunch_game import helper", f"ImportError: cannot import name 'helper' from 'crunch_game' ({PACKAGE})"),
     ],
 )
 def test_an_import_that_fails_is_told_with_its_cause(tmp_path, text, said):
@@ -342,6 +347,246 @@ def test_a_module_without_attributes_of_a_module_is_no_trouble(tmp_path):
 def test_without_a_folder_a_scope_changes_nothing():
     with Scope():
         pass
+
+
+# Relative imports
+
+
+def test_a_main_imports_its_neighbours_relatively_and_not_and_gets_the_same(tmp_path):
+    folder = write(
+        tmp_path / "alice",
+        main="""
+        import helper, tools.deep
+        from .helper import NUMBER
+        from . import helper as again
+        from .tools import deep
+        from .tools.deep import NUMBER as DEEP
+        from .bare.part import PART
+        import bare.part
+        def late():
+            from .later import LATER
+            import later
+            return LATER is later.LATER
+        """,
+        helper="NUMBER = object()",
+        later="LATER = object()",
+        tools____init__="",
+        tools__deep="from . import sibling\nfrom .. import helper\nfrom ..helper import NUMBER",
+        tools__sibling="import helper",
+        bare__part="PART = object()",
+    )
+
+    code = import_code(folder)
+
+    main = code.modules[0]
+    assert main.NUMBER is main.helper.NUMBER is main.DEEP
+    assert main.again is main.helper is main.deep.helper is main.deep.sibling.helper
+    assert main.deep is main.tools.deep
+    assert main.PART is main.bare.part.PART
+    names = [module.__name__ for module in code.modules]
+    assert sorted(names) == ["bare", "bare.part", "helper", "main", "tools", "tools.deep", "tools.sibling"]
+    assert all(sys.modules.get(name) not in code.modules for name in names)
+    with code.scope:
+        assert main.late()
+
+
+@pytest.mark.parametrize("init", ["", "NUMBER = 1", "from .main import Model\nNUMBER = 1\nimport helper"])
+def test_a_main_beside_an_init_is_the_entry_and_finds_what_is_in_the_init(tmp_path, init):
+    folder = write(
+        tmp_path / "alice",
+        __init__=init,
+        main="""
+        from .helper import Base
+        class Model(Base): pass
+        def late():
+            from . import NUMBER
+            return NUMBER
+        """,
+        helper="class Base: pass",
+    )
+
+    code = import_code(folder)
+
+    assert code.modules[0].__name__ == "main"
+    with code.scope:
+        if init:
+            assert code.modules[0].late() == 1
+        else:
+            with pytest.raises(ImportError, match="cannot import name 'NUMBER' from 'alice'"):
+                code.modules[0].late()
+
+
+def test_modules_that_import_each_other_relatively_are_one_each(tmp_path):
+    folder = write(
+        tmp_path / "alice",
+        main="from .helper import double\nNUMBER = 3\nclass Model: pass",
+        helper="from . import main\ndef double(): return 2 * main.NUMBER",
+    )
+
+    code = import_code(folder)
+
+    assert code.modules[0].double() == 6
+    assert [module.__name__ for module in code.modules] == ["main", "helper"]
+
+
+@pytest.mark.parametrize("name", ["time", "os", "sys", "json"])
+def test_a_relative_import_never_leads_to_a_library(tmp_path, name):
+    folder = write(tmp_path / "alice", main=f"from .{name} import NAME\nimport sys", **{name: "NAME = 'own'"})
+
+    assert import_code(folder).modules[0].NAME == "own"
+
+
+def test_a_folder_without_an_init_is_found_relatively_though_a_library_has_its_name(tmp_path):
+    folder = write(tmp_path / "alice", main="from .queue.part import NAME\nimport queue", queue__part="NAME = 'own'")
+
+    [main, *_] = import_code(folder).modules
+
+    assert main.NAME == "own"
+    assert main.queue is queue
+
+
+def test_a_main_may_call_its_folder_by_its_name(tmp_path):
+    folder = write(
+        tmp_path / "alice_of_mine",
+        main="import helper\nfrom alice_of_mine.helper import X\nimport alice_of_mine.helper as again",
+        helper="X = object()",
+    )
+
+    main = import_code(folder).modules[0]
+
+    assert main.X is main.helper.X
+    assert main.again is main.helper
+
+
+@pytest.mark.parametrize("name", ["queue", "my model", "my-model", "v1.2", "1st", "class", "größe", "main", "helper"])
+def test_a_folder_may_have_any_name(tmp_path, name):
+    text = "import queue\nfrom .helper import X\nfrom . import helper\nimport helper as again"
+    folder = write(tmp_path / name, main=text, helper="X = 1")
+
+    main = import_code(folder).modules[0]
+
+    assert main.X == 1
+    assert main.helper is main.again
+    assert main.queue is queue
+
+
+def test_a_package_may_import_its_parts_in_both_ways(tmp_path):
+    folder = write(tmp_path / "alice", __init__="from .model import A\nimport model", model="A = object()")
+
+    [alice, model] = import_code(folder).modules
+
+    assert alice.A is alice.model.A
+    assert (alice.__name__, model.__name__, alice.model is model) == ("alice", "model", True)
+
+
+def test_two_submissions_of_one_name_import_relatively_what_is_their_own(tmp_path):
+    codes = []
+    for number in (1, 2):
+        text = "from .helper import X\ndef late():\n    from .later import Y\n    return X, Y"
+        folder = tmp_path / str(number) / "alice"
+        codes.append(import_code(write(folder, main=text, helper=f"X = {number}", later=f"Y = {number}")))
+
+    for number, code in enumerate(codes, 1):
+        with code.scope:
+            assert code.modules[0].late() == (number, number)
+
+
+def test_what_runs_only_as_a_script_is_not_run(tmp_path):
+    folder = write(
+        tmp_path / "alice", main="from .helper import X\nif __name__ == '__main__':\n    1 / 0", helper="X = 1"
+    )
+
+    assert import_code(folder).modules[0].X == 1
+
+
+def test_a_relative_import_that_leads_nowhere_is_told(tmp_path):
+    assert str(refusal(write(tmp_path / "alice", main="from .nowhere import x"))) == (
+        "alice: importing it raised ModuleNotFoundError: No module named 'alice.nowhere'"
+    )
+
+
+# As `__main__`
+
+
+SCALER = "class Scaler:\n    factor = 3\n"
+
+
+def weights_of(folder: Path, how: str = "pickle") -> None:
+    """Weights that were pickled by running the folder's main.py, or a script beside it."""
+    script = "import pickle\nfrom pathlib import Path\nPath('weights.pkl').write_bytes(pickle.dumps(Scaler()))\n"
+    subprocess.run([sys.executable, "-c", SCALER + script], cwd=folder, check=True)
+
+
+LOADS = "import pickle\nfrom pathlib import Path\ndef load():\n    return pickle.loads(Path(PLACE).read_bytes())\n"
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("where", ["main", "helper"])
+@pytest.mark.parametrize("when", ["at once", "later"])
+def test_what_was_pickled_by_running_the_entry_loads(tmp_path, where, when):
+    scaler = SCALER if where == "main" else "from .helper import Scaler\n"
+    loads = LOADS.replace("PLACE", repr(str(tmp_path / "alice" / "weights.pkl")))
+    folder = write(tmp_path / "alice", main=scaler + loads + ("W = load()" if when == "at once" else ""), helper=SCALER)
+    weights_of(folder)
+
+    code = import_code(folder)
+
+    main = code.modules[0]
+    with code.scope:
+        weights = main.W if when == "at once" else main.load()
+    assert type(weights) is main.Scaler
+    assert weights.factor == 3
+
+
+@pytest.mark.processes
+def test_what_was_pickled_by_running_a_single_file_loads(tmp_path):
+    write(tmp_path, alice=SCALER + LOADS.replace("PLACE", repr(str(tmp_path / "weights.pkl"))) + "W = load()")
+    weights_of(tmp_path)
+
+    [alice] = import_code(tmp_path / "alice.py").modules
+
+    assert type(alice.W) is alice.Scaler
+
+
+def test_the_script_that_runs_keeps_what_is_its_own(tmp_path, monkeypatch):
+    script = sys.modules["__main__"]
+    monkeypatch.setattr(script, "ONLY_THE_SCRIPTS", 1, raising=False)
+    monkeypatch.setattr(script, "BOTH_HAVE", "script", raising=False)
+    folder = write(
+        tmp_path / "alice",
+        main="""
+        import __main__, sys
+        BOTH_HAVE = "entry"
+        FOUND = __main__.ONLY_THE_SCRIPTS, __main__.BOTH_HAVE, __main__.__name__, __main__.__spec__, vars(__main__)
+        __main__.LEFT_BY_ALICE = 1
+        """,
+    )
+
+    code = import_code(folder)
+
+    assert sys.modules["__main__"] is script
+    found = code.modules[0].FOUND
+    assert found[:4] == (1, "entry", "__main__", script.__spec__)
+    assert found[4] is vars(script)
+    assert script.BOTH_HAVE == "script"
+    monkeypatch.delattr(script, "LEFT_BY_ALICE")
+    with code.scope:
+        assert sys.modules["__main__"].BOTH_HAVE == "entry"
+    assert sys.modules["__main__"] is script
+
+
+@pytest.mark.processes
+def test_what_was_pickled_elsewhere_says_how_to_save_it(tmp_path):
+    loads = LOADS.replace("PLACE", repr(str(tmp_path / "alice" / "weights.pkl")))
+    folder = write(tmp_path / "alice", main=loads + "load()")
+    weights_of(folder)
+
+    error = refusal(folder)
+
+    assert str(error).endswith(
+        "; it was pickled by a script that defined Scaler itself: import Scaler in main.py, or define it in a module "
+        "of its own, which the script imports too, and pickle again"
+    )
 
 
 # Bytecode

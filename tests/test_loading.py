@@ -416,9 +416,10 @@ def test_the_base_class_is_the_authors_even_if_the_submission_has_a_module_of_it
     write(alice, arena_of_two="class Base(TrackerBase): pass")
     monkeypatch.syspath_prepend(tmp_path / "site")
 
-    sentence = refusal(NoModelFound, alice, base="arena_of_two:Base")
-
-    assert "Alice (no subclass of Base)" in sentence
+    assert refusal(NoModelFound, alice, base="arena_of_two:Base") == (
+        "alice has no model: Alice extends another Base than the game's, since alice/arena_of_two.py hides the game's "
+        "module of that name; delete alice/arena_of_two.py"
+    )
     del sys.modules["arena_of_two"]
 
 

@@ -99,7 +99,7 @@ def test_what_is_read_by_its_annotations_is_read_by_any_name() -> None:
         'print(repr(msgspec.json.decode(b\'{"kind": "timeout", "message": "late", "exit": -9}\', type=Fault)))'
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert run.stdout == "Fault(kind='timeout', message='late', traceback=None, stderr=None, exit=-9)\n"
+    assert run.stdout == "Fault(kind='timeout', message='late', traceback=None, stderr=None, exit=-9, stdout=None)\n"
 
 
 @pytest.mark.processes

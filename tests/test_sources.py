@@ -179,26 +179,86 @@ def no_entry(path: Path) -> str:
     return str(caught.value)
 
 
-def test_what_is_no_submission_says_what_one_is(tmp_path):
-    (tmp_path / "empty").mkdir()
-    touch(tmp_path / "two/one/__init__.py")
-    touch(tmp_path / "two/other/__init__.py")
-    (tmp_path / "alice.ipynb").touch()
-    (tmp_path / "alice.txt").touch()
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ([], "is empty; give it a main.py"),
+        ([".gitkeep", "__pycache__/model.pyc"], "is empty; give it a main.py"),
+        (["Main.py", "utils.py"], "has no main.py; rename Main.py to main.py"),
+        (["main.PY"], "has no main.py; rename main.PY to main.py"),
+        (["main.py.txt"], "has no main.py; rename main.py.txt to main.py"),
+        (["__main__.py"], "has no main.py; rename __main__.py to main.py"),
+        (["model.py", "weights.json"], "has no main.py; rename model.py to main.py"),
+        (["model.py", "setup.py", "tests/__init__.py", "_old.py"], "has no main.py; rename model.py to main.py"),
+        (["setup.py"], "has no main.py; rename setup.py to main.py"),
+        (
+            ["model.py", "utils.py", "train.py"],
+            "has no main.py, but model.py, train.py and utils.py; rename the one that has the model to main.py",
+        ),
+        (
+            ["a.py", "b.py", "c.py", "d.py", "e.py", "f.py", "g.py"],
+            "has no main.py, but a.py, b.py, c.py, d.py, e.py and 2 more; rename the one that has the model to main.py",
+        ),
+        (
+            ["one/__init__.py", "two/__init__.py", "model.py"],
+            "has no main.py and 2 packages (one and two); give it a main.py, or exactly one package",
+        ),
+        (["fay.ipynb"], "has no main.py, but fay.ipynb; notebooks cannot be loaded yet, save it as main.py"),
+        (["submission/main.py"], "has no main.py; move what is in fay/submission up into fay"),
+        (["README.md", "a/b/main.py"], "has no main.py; move what is in fay/a/b up into fay"),
+        (["src/fay/__init__.py", "pyproject.toml"], "has no main.py; move what is in fay/src up into fay"),
+        (
+            ["one/main.py", "two/deep/main.py", "data/x.csv"],
+            "has no main.py, but folders that have (one and two/deep); each of these is a submission of its own",
+        ),
+        (["fay.zip", "README.md"], "has no main.py; unpack fay.zip in it"),
+        (["x.csv"], "has no main.py and no package; give it a main.py, or exactly one package"),
+        (["a/x.csv", "b/y.csv"], "has no main.py and no package; give it a main.py, or exactly one package"),
+    ],
+    ids=lambda value: ",".join(value) if isinstance(value, list) else "",
+)
+def test_a_folder_that_is_no_submission_says_what_to_change(tmp_path, files, said):
+    (tmp_path / "fay").mkdir()
+    for name in files:
+        touch(tmp_path / "fay" / name)
 
-    assert no_entry(tmp_path / "empty") == (
-        "the folder empty has no main.py and no package; give it a main.py, or exactly one package"
-    )
-    assert no_entry(tmp_path / "two") == (
-        "the folder two has no main.py and 2 packages; give it a main.py, or exactly one package"
-    )
-    assert no_entry(tmp_path / "alice.ipynb") == (
-        "alice.ipynb is a notebook; notebooks cannot be loaded yet, save it as a .py file"
-    )
-    assert no_entry(tmp_path / "alice.txt") == (
-        "alice.txt is no Python file; a submission is a .py file, or a folder with a main.py"
-    )
+    assert no_entry(tmp_path / "fay") == f"the folder fay {said}"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("alice.ipynb", "is a notebook; notebooks cannot be loaded yet, save it as a .py file"),
+        ("alice.zip", "is an archive; unpack it: a submission is a .py file, or a folder with a main.py"),
+        ("alice.tar.GZ", "is an archive; unpack it: a submission is a .py file, or a folder with a main.py"),
+        ("alice.PY", "is no .py file by its name; rename it alice.py"),
+        ("alice.py.txt", "is no .py file by its name; rename it alice.py"),
+        ("alice.txt", "is no Python file; a submission is a .py file, or a folder with a main.py"),
+    ],
+)
+def test_a_file_that_is_no_submission_says_what_to_change(tmp_path, name, said):
+    touch(tmp_path / name)
+
+    assert no_entry(tmp_path / name) == f"{name} {said}"
+
+
+def test_a_place_with_nothing_there_is_told(tmp_path):
     assert no_entry(tmp_path / "nobody") == f"there is no submission at {tmp_path / 'nobody'}"
+
+
+@pytest.mark.parametrize("beside", ["tests/__init__.py", "test/__init__.py", "_old/__init__.py", "setup.py"])
+def test_what_lies_beside_the_one_package_is_none(tmp_path, beside):
+    touch(tmp_path / "kim/tracker/__init__.py")
+    touch(tmp_path / "kim" / beside)
+
+    assert entry_of(tmp_path / "kim") == tmp_path / "kim/tracker/__init__.py"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can read everything")
+def test_a_folder_that_may_not_be_read_is_told(tmp_path):
+    (tmp_path / "kim").mkdir(mode=0)
+
+    assert no_entry(tmp_path / "kim").startswith("the folder kim cannot be read: ")
 
 
 @given(st.from_regex(r"[a-z0-9.-]+|[0-9a-f]{0,4}(:[0-9a-f]{0,4}){2,7}", fullmatch=True), st.integers(1, 65_535))

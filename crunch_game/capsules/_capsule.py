@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -55,6 +55,22 @@ class PackedCode(msgspec.Struct, frozen=True, kw_only=True):
     changed: bool = False
 
 
+class Isolation(msgspec.Struct, frozen=True, kw_only=True):
+    """How the game held its models' processes.
+
+    Attributes:
+        sandbox: The fields of its Sandbox; None where there was none.
+        preload: The libraries that it preloaded; None for those that submissions import.
+        env: The names of the variables that it set. Their values may be secrets, and capsules are sent around.
+        answer_limit: Bytes that an answer may take.
+    """
+
+    sandbox: dict[str, Any] | None
+    preload: list[str] | None
+    env: list[str]
+    answer_limit: int
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Who failed, how, and at what.
 
@@ -71,6 +87,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         calls_before: How many earlier calls the capsule lacks.
         budget, elapsed: Seconds.
         status: How the call ended, a Status.
+        isolation: What models had in their processes; None where they had none of their own, or elsewhere.
     """
 
     format: str = _FORMAT
@@ -92,6 +109,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     elapsed: float
     status: str
     fault: Fault
+    isolation: Isolation | None = None
 
 
 class Told(msgspec.Struct, array_like=True, frozen=True):

@@ -19,11 +19,11 @@ from anyio.abc import TaskGroup
 from crunch_game import events
 from crunch_game.capsules._capsule import Told
 from crunch_game.capsules._history import NOTHING, CallHistory, Kept, Recent
-from crunch_game.capsules._writing import Capture, write
+from crunch_game.capsules._writing import Capture, isolation_of, write
 from crunch_game.encoding import Unsendable, encode
 from crunch_game.errors import CrunchGameError
 from crunch_game.faults import describe_exception
-from crunch_game.hosts.base import Call, Instance, Setup
+from crunch_game.hosts.base import Call, Host, Instance, Setup
 from crunch_game.lineup import News, Observer, Player
 from crunch_game.outcomes import Outcome, Status
 from crunch_game.policy import Health, State
@@ -47,6 +47,7 @@ class Recorder(Observer):
     Args:
         folder: Where capsules are written.
         setup: How the runner makes models.
+        host: Where it makes them.
         setup_timeout: The seconds that a load has.
         emit: Told of every capsule.
         tasks: Where the writing waits for its thread.
@@ -56,12 +57,14 @@ class Recorder(Observer):
         self,
         folder: Path,
         setup: Setup,
+        host: Host,
         setup_timeout: float,
         emit: Callable[[events.RunnerEvent], None],
         tasks: TaskGroup,
     ) -> None:
         self._folder = folder
         self._setup = setup
+        self._isolation = isolation_of(host)
         self._setup_timeout = setup_timeout
         self._emit = emit
         self._tasks = tasks
@@ -102,6 +105,7 @@ class Recorder(Observer):
                     fault=fault,
                     budget=self._setup_timeout,
                     elapsed=0.0,
+                    isolation=self._isolation,
                 )
             )
 
@@ -159,6 +163,7 @@ class Recorder(Observer):
                 fault=outcome.error,
                 budget=outcome.budget,
                 elapsed=outcome.elapsed,
+                isolation=self._isolation,
             )
         )
 

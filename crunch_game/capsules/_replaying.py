@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 import anyio
 
-from crunch_game.capsules._capsule import LOAD, Capsule, Manifest, Told
+from crunch_game.capsules._capsule import LOAD, Capsule, Isolation, Manifest, Told
 from crunch_game.capsules._limits import EXITS, ExitCalled, TellsExits, TimeUp, exits_are_errors, last_return, limited
 from crunch_game.contract import Contract, Mismatch
 from crunch_game.encoding import Undecodable, decode
@@ -29,6 +30,7 @@ from crunch_game.loading import Loader
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault, Status
 from crunch_game.policy import Trigger
+from crunch_game.sandbox import Sandbox
 from crunch_game.sources import resolve
 
 _SETUP: Final = 60.0
@@ -69,7 +71,8 @@ def play(capsule: Capsule, source: Path | str, folder: Path, imports: Path | Non
         source: The submission: its copy, or what "module:attr" names.
         folder: Where the model works.
         imports: Where imports look first; None is nowhere else than usual.
-        apart: Whether the model has a process of its own, which it may end. What it prints then goes to stderr.
+        apart: Whether the model has a process of its own, which it may end, with the limits that it had in the game.
+            What it prints then goes to stderr.
 
     Raises:
         CapsuleError: The base class cannot be imported here, or the submission cannot be loaded although in the
@@ -84,9 +87,31 @@ def play(capsule: Capsule, source: Path | str, folder: Path, imports: Path | Non
                 return anyio.run(replay.play, InlineHost(on_raise=replay.note_raised))
         with tempfile.TemporaryDirectory(prefix="crunch_game-logs-") as logs:
             try:
-                return anyio.run(replay.play, ProcessHost(logs=logs, log_limit=_MAX_LOG, sandbox=None))
+                return anyio.run(replay.play, _process_host(capsule.manifest.isolation, logs))
             finally:
                 _print_what_it_printed(Path(logs))
+
+
+def _process_host(isolation: Isolation | None, logs: str) -> ProcessHost:
+    """A host like the game's, as far as this machine has what it takes."""
+    if isolation is None:
+        return ProcessHost(logs=logs, log_limit=_MAX_LOG, sandbox=None)
+    return ProcessHost(
+        preload="auto" if isolation.preload is None else isolation.preload,
+        env={name: os.environ[name] for name in isolation.env if name in os.environ},
+        logs=logs,
+        log_limit=_MAX_LOG,
+        answer_limit=isolation.answer_limit,
+        sandbox=None if isolation.sandbox is None else _sandbox(isolation.sandbox),
+    )
+
+
+def _sandbox(given: Mapping[str, Any]) -> Sandbox:
+    """The game's, without the paths that are not here."""
+    known = {field.name: given[field.name] for field in fields(Sandbox) if field.name in given}
+    return Sandbox(
+        **known | {name: [path for path in known[name] if Path(path).exists()] for name in ("read", "write")}
+    )
 
 
 def _print_what_it_printed(logs: Path) -> None:

@@ -18,14 +18,14 @@ from typing import Any, Final
 import msgspec
 
 from crunch_game._importing import main_of
-from crunch_game.capsules._capsule import LOAD, MANIFEST, VALUES, Manifest, PackedCode, Told, Values
+from crunch_game.capsules._capsule import LOAD, MANIFEST, VALUES, Isolation, Manifest, PackedCode, Told, Values
 from crunch_game.capsules._history import Recent
 from crunch_game.capsules._packing import pack
 from crunch_game.contract import Contract
 from crunch_game.encoding import decode, encode
 from crunch_game.errors import CapsuleError
-from crunch_game.hosts.base import Setup
-from crunch_game.hosts.process import reference_of
+from crunch_game.hosts.base import Host, Setup
+from crunch_game.hosts.process import ProcessHost, reference_of
 from crunch_game.loading import Loader
 from crunch_game.outcomes import Fault, Status
 from crunch_game.sources import ClassSource, FileSource, FolderSource, Source, place_of
@@ -45,6 +45,7 @@ class Capture:
         failing: The call; None for a load.
         recent: The calls before it.
         budget, elapsed: Seconds.
+        isolation: What its process had.
     """
 
     model_id: str
@@ -57,11 +58,26 @@ class Capture:
     fault: Fault
     budget: float
     elapsed: float
+    isolation: Isolation | None = None
 
     @property
     def which(self) -> tuple[str, str, str | None]:
         """The model, its deployment, and the method that failed; None for a load."""
         return self.model_id, self.deployment_id, self.failing.method if self.failing else None
+
+
+def isolation_of(host: Host) -> Isolation | None:
+    """What the host's models have in their processes, as a capsule says it."""
+    if not isinstance(host, ProcessHost):
+        return None
+    given = host.arguments
+    sandbox, preload = given["sandbox"], given["preload"]
+    return Isolation(
+        sandbox=None if sandbox is None else dataclasses.asdict(sandbox),
+        preload=None if preload == "auto" else list(preload),
+        env=sorted(given["env"]),
+        answer_limit=given["answer_limit"],
+    )
 
 
 def write(capture: Capture, setup: Setup, folder: Path) -> Path:
@@ -128,6 +144,7 @@ def _manifest(capture: Capture, contract: Contract, code: PackedCode, loader: st
         elapsed=capture.elapsed,
         status=capture.status,
         fault=capture.fault,
+        isolation=capture.isolation,
     )
 
 

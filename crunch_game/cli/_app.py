@@ -8,32 +8,34 @@ from collections import Counter
 from contextlib import aclosing, nullcontext
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import indent
 from typing import Annotated, Any
 
 import anyio
 import typer
 
-from crunch_game._quantities import counted
+from crunch_game._quantities import counted, described
 from crunch_game.cli import _output as output
 from crunch_game.cli import _references as references
 from crunch_game.cli._boards import copies, leaderboard
-from crunch_game.cli._check import examine
+from crunch_game.cli._check import check
 from crunch_game.cli._doctor import doctor
 from crunch_game.cli._machine import libraries
 from crunch_game.cli._node import node
 from crunch_game.cli._orchestrator import orchestrator
 from crunch_game.cli._output import AsJson
+from crunch_game.cli._printed import logging_host
 from crunch_game.cli._replay import replay as replay_capsule
-from crunch_game.cli._serving import interrupted
+from crunch_game.cli._serving import interrupted, make_logs
 from crunch_game.cli._watch import Watch
 from crunch_game.errors import ResourceError, UsageError
-from crunch_game.feeds import ReplayFeed
 from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
+from crunch_game.hosts.base import Host
 from crunch_game.ranking import legend
 from crunch_game.rosters import DirectoryRoster
 from crunch_game.storage import open_store
-from crunch_game.workers import GameResult, PredictWorker, beside, claim, run_game
+from crunch_game.workers import GameResult, PredictWorker, beside, claim, run_game, told_faults
 
 app = typer.Typer(
     cls=output.Commands,
@@ -49,7 +51,9 @@ ModelsDir = Annotated[Path, typer.Option("--models", help="The folder of submiss
 NewStoreUrl = Annotated[
     str, typer.Option("--store", help="Where to keep it: sqlite:///game.db, or memory: until the command ends.")
 ]
-Replay = Annotated[Path | None, typer.Option("--replay", help="Play this CSV or Parquet file instead of the feed.")]
+Logs = Annotated[
+    Path | None, typer.Option("--logs", help="The folder for what models print: ID.out.log and ID.err.log.")
+]
 MaxTicks = Annotated[int | None, typer.Option("--max-ticks", min=0, help="Stop after that many rows.")]
 
 
@@ -82,7 +86,7 @@ def demo(
     sys.path.insert(0, str(folder))
     game, models = references.game_at("daily_density.game:game"), folder / "daily_density" / "models"
     url = store or f"sqlite:///{tempfile.mkdtemp(prefix='crunch-game-demo-')}/demo.db"
-    _play(game, models, url, None, max_ticks, as_json=as_json)
+    _play(game, models, url, None, max_ticks, None, as_json=as_json)
 
 
 @app.command()
@@ -90,43 +94,17 @@ def run(
     game: GameRef,
     models: ModelsDir,
     store: NewStoreUrl,
-    replay: Replay = None,
+    replay: references.Replay = None,
     max_ticks: MaxTicks = None,
+    logs: Logs = None,
     as_json: AsJson = False,
 ) -> None:
     """Play a game, live or over history, until its feed ends or Ctrl-C."""
-    _play(references.game_at(game), models, store, _replayed(replay), max_ticks, as_json=as_json)
+    played, feed = references.game_at(game), references.replayed(replay)
+    _play(played, models, store, feed, max_ticks, _logging_host(played, logs), as_json=as_json)
 
 
-@app.command()
-def check(
-    submission: Annotated[Path, typer.Argument(metavar="SUBMISSION", help="A .py file, or a folder with a main.py.")],
-    game: Annotated[str, typer.Option("--game", help="package.module:game, or a file that has a `game`.")],
-    replay: Replay = None,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="How many rows to play.")] = 20,
-    as_json: AsJson = False,
-) -> None:
-    """Load a submission in a process of its own, play a few rounds, and say what is wrong with it."""
-    described = references.game_at(game)
-    if not submission.exists():
-        raise UsageError(f"there is no submission at {str(submission)!r}")
-    findings = anyio.run(examine, described, submission, _replayed(replay), rounds)
-    failed = any(finding.serious for finding in findings)
-    if as_json:
-        documents = [asdict(finding) for finding in findings]
-        output.print_json({"submission": str(submission), "ok": not failed, "findings": documents})
-    else:
-        for finding in findings:
-            mark = "[red]✗[/]" if finding.serious else "[yellow]![/]"
-            output.screen.print(f"{mark} {output.escape(finding.message)}", soft_wrap=True)
-            if finding.traceback:
-                output.screen.print(output.escape(finding.traceback), style="dim", soft_wrap=True)
-        if not failed:
-            output.screen.print(f"[green]✓[/] {output.escape(submission.name)} is ready to play")
-    if failed:
-        raise typer.Exit(1)
-
-
+app.command()(check)
 app.command()(leaderboard)
 app.command()(copies)
 app.command("replay")(replay_capsule)
@@ -135,11 +113,35 @@ app.command()(node)
 app.command()(orchestrator)
 
 
-def _replayed(file: Path | None) -> Feed | None:
-    return None if file is None else ReplayFeed(file)
+def _logging_host(game: Game, logs: Path | None) -> Host | None:
+    """The game's host, writing what models print to the folder; None where none is given.
+
+    Raises:
+        UsageError: Its models do not run in processes of this machine.
+        ResourceError: The folder cannot be made.
+    """
+    if logs is None:
+        return None
+    host = logging_host(game, logs)
+    if host is None:
+        raise UsageError(
+            f"--logs keeps what models print in processes of their own; the game {game.name} says "
+            f"host={described(game.host)}, so it goes wherever that lets them print"
+        )
+    make_logs(logs)
+    return host
 
 
-def _play(game: Game, models: Path, url: str, feed: Feed | None, max_ticks: int | None, *, as_json: bool) -> None:
+def _play(
+    game: Game,
+    models: Path,
+    url: str,
+    feed: Feed | None,
+    max_ticks: int | None,
+    host: Host | None,
+    *,
+    as_json: bool,
+) -> None:
     roster = DirectoryRoster(models)
     empty = not roster.scan()
     chosen = game.feed if feed is None else feed
@@ -170,7 +172,14 @@ def _play(game: Game, models: Path, url: str, feed: Feed | None, max_ticks: int 
             hear = None if watch is None else watch.hear
             async with beside(stop_on_signal):
                 return await run_game(
-                    game, roster, store=store, feed=chosen, max_ticks=max_ticks, on_start=on_start, on_event=hear
+                    game,
+                    roster,
+                    store=store,
+                    feed=chosen,
+                    host=host,
+                    max_ticks=max_ticks,
+                    on_start=on_start,
+                    on_event=hear,
                 )
 
         with watch.live if watch is not None else nullcontext():
@@ -211,6 +220,10 @@ def _show(game: Game, result: GameResult, url: str, *, live: bool) -> None:
             standings, title = result.boards[board.name], f"{game.name}: {name}"
             said = legend(board, game.metrics)
             output.screen.print(output.board(standings, rank_by=board.rank_by or "", title=title, legend=said))
+    for sentence, details in told_faults(result.faults):
+        output.screen.print(output.escape(sentence), style="red", soft_wrap=True)
+        if details:
+            output.screen.print(output.escape(indent(details, "  ")), style="dim", soft_wrap=True)
     done = (counted(result.ticks, "row"), counted(result.rounds, "round"), counted(result.predictions, "prediction"))
     why = " missed" if live else " left out, for want of a new row"
     missed = f"; {counted(result.missed, 'round')}{why}" if result.missed else ""

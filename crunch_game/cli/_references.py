@@ -1,15 +1,21 @@
-"""From what a person types to a game."""
+"""From what a person types to a game, and to the history that it is played over."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from crunch_game.errors import CrunchGameError, GameError, UsageError
 from crunch_game.faults import describe_exception
+from crunch_game.feeds import ReplayFeed
+from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
 from crunch_game.sources import resolve
+
+Replay = Annotated[Path | None, typer.Option("--replay", help="Play this CSV or Parquet file instead of the feed.")]
 
 
 def game_at(reference: str) -> Game:
@@ -51,3 +57,8 @@ def _module(name: str) -> Any:
         raise
     except (Exception, SystemExit) as error:
         raise GameError(f"importing {name} raised {describe_exception(error)}") from error
+
+
+def replayed(file: Path | None) -> Feed | None:
+    """The feed that plays the file; None where none is given."""
+    return None if file is None else ReplayFeed(file)

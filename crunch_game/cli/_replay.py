@@ -19,7 +19,6 @@ from rich.padding import Padding
 from rich.text import Text
 
 from crunch_game.capsules import LOAD, Capsule, Here, Manifest, legible, play, read, unpack
-from crunch_game.cli._debugging import relative, show, stop_at
 from crunch_game.cli._output import AsJson, print_json, screen
 from crunch_game.errors import CapsuleError
 from crunch_game.outcomes import Status
@@ -34,12 +33,13 @@ OtherCode = Annotated[
 def replay(capsule: CapsuleFile, debug: Debug = False, code: OtherCode = None, as_json: AsJson = False) -> None:
     """Play a failing call again. Exit code 1 if it fails as it did in the game, 0 if it does not.
 
-    This runs the participant's code with your rights, and without a sandbox.
+    This runs the participant's code: in the sandbox that it had in the game, where it had one; else, with --pdb, and
+    where an answer broke the contract, in this process and with your rights.
     """
     if debug and as_json:
         raise typer.BadParameter("--pdb talks with you, and --json is for programs; use one of them")
     opened = read(capsule)
-    apart = _could_end_this_process(opened.manifest) and not debug
+    apart = _goes_apart(opened.manifest) and not debug
     with tempfile.TemporaryDirectory(prefix="crunch_game-replay-") as folder:
         prepared = _prepared(opened, Path(folder).resolve(), code)
         if not as_json:
@@ -56,15 +56,24 @@ def replay(capsule: CapsuleFile, debug: Debug = False, code: OtherCode = None, a
             if here.stop is None:
                 screen.print("there is no line of Python to stop at")
             else:
+                from crunch_game.cli._debugging import stop_at
+
                 stop_at(here.stop, prepared.own)
     if here.reproduces(opened.manifest):
         raise typer.Exit(1)
 
 
-def _could_end_this_process(manifest: Manifest) -> bool:
-    """Whether it is played in a process of its own, where the system has them."""
+def _goes_apart(manifest: Manifest) -> bool:
+    """Whether it is played in a process of its own, where the system has them: it could end this one, or the game's
+    sandbox may be what it failed at.
+
+    An answer that breaks the contract is not: only here can be seen where it is returned.
+    """
     ends = manifest.status in (Status.DIED, Status.TIMEOUT) or manifest.fault.kind == "KeyboardInterrupt"
-    return ends and hasattr(os, "pidfd_open")
+    is_held = manifest.isolation is not None and manifest.isolation.sandbox is not None
+    unsent = manifest.status == Status.INVALID and manifest.fault.message.startswith("the answer cannot be sent")
+    held = is_held and (manifest.status == Status.RAISED or unsent)
+    return (ends or held) and hasattr(os, "pidfd_open")
 
 
 class _Prepared(NamedTuple):
@@ -114,13 +123,16 @@ def _announce(capsule: Capsule, code: Path | None, *, apart: bool) -> None:
     user = "this user"
     with suppress(KeyError, OSError):  # it may have no name
         user = getuser()
-    warning = f"this runs the participant's code with the rights of {user}, and without a sandbox"
-    screen.print(Text(warning, style="yellow"))
+    held = apart and manifest.isolation is not None and manifest.isolation.sandbox is not None
+    how = "in the sandbox that the game had" if held else f"with the rights of {user}, and without a sandbox"
+    screen.print(Text(f"this runs the participant's code {how}", style="yellow"))
 
 
 def _tell(manifest: Manifest, here: Here, root: Path, *, mended: bool) -> None:
     """What came of it."""
     if here.fault.traceback is not None:
+        from crunch_game.cli._debugging import show  # and pygments, which no other command has a use for
+
         screen.print()
         show(here.fault.traceback, root, screen)
     screen.print()
@@ -145,6 +157,10 @@ def _missing(manifest: Manifest) -> Iterator[str]:
         yield "the code was changed after the game had loaded it: the copy may not be what failed"
     if manifest.python != platform.python_version():
         yield f"the game ran on Python {manifest.python}, this is {platform.python_version()}"
+    if manifest.isolation is not None and (
+        unset := [name for name in manifest.isolation.env if name not in os.environ]
+    ):
+        yield f"the game set these variables, which are not set here: {', '.join(unset)}"
     yield "what may differ here: chance, the clock, the sandbox, other versions of libraries, a machine under load"
 
 
@@ -152,6 +168,8 @@ def _missing(manifest: Manifest) -> Iterator[str]:
 
 
 def _document(capsule: Capsule, here: Here, root: Path) -> dict[str, Any]:
+    from crunch_game.cli._debugging import relative
+
     manifest = capsule.manifest
     game = {"at": manifest.saved_at, "status": manifest.status, "elapsed": manifest.elapsed, **asdict(manifest.fault)}
     return {

@@ -42,16 +42,25 @@ def host_of(*, sandboxed: bool, network: bool, logs: Path | None) -> ProcessHost
     Raises:
         ResourceError: The folder for logs cannot be created.
     """
+    if logs is not None:
+        make_logs(logs)
+    sys.path.insert(0, str(Path.cwd()))
+    return ProcessHost(sandbox=Sandbox(network=network) if sandboxed else None, logs=logs, answer_limit=MAX_FRAME)
+
+
+def make_logs(folder: Path) -> None:
+    """Make the folder for logs, where there is none yet.
+
+    Raises:
+        ResourceError: It cannot be created.
+    """
     try:
-        if logs is not None:
-            logs.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = error.strerror or error
         raise ResourceError(
-            f"the folder {str(logs)!r} cannot be made for the logs: {reason}; give another with --logs"
+            f"the folder {str(folder)!r} cannot be made for the logs: {reason}; give another with --logs"
         ) from None
-    sys.path.insert(0, str(Path.cwd()))
-    return ProcessHost(sandbox=Sandbox(network=network) if sandboxed else None, logs=logs, answer_limit=MAX_FRAME)
 
 
 async def interrupted() -> None:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from crunch_game.hosts._inline import InlineHost as InlineHost
     from crunch_game.hosts._interrupting import hurry as hurry
     from crunch_game.hosts._tables import TableReader as TableReader
+    from crunch_game.hosts._taking import give_back as give_back
+    from crunch_game.hosts._taking import host_of as host_of
+    from crunch_game.hosts._taking import take as take
     from crunch_game.hosts._turns import Turns as Turns
     from crunch_game.hosts.base import Asked as Asked
     from crunch_game.hosts.base import BatchHost as BatchHost
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from crunch_game.hosts.base import Loaded as Loaded
     from crunch_game.hosts.base import LoadFailure as LoadFailure
     from crunch_game.hosts.base import Reply as Reply
+    from crunch_game.hosts.base import ReusableHost as ReusableHost
     from crunch_game.hosts.base import Setup as Setup
     from crunch_game.hosts.base import Watcher as Watcher
 else:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import time
 import warnings
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from typing import Self
 
 import anyio.lowlevel
 
@@ -55,6 +57,12 @@ class InlineHost:
         self._clock = clock
         self._on_raise = on_raise
         self._thread = ModelThread()
+
+    def fresh(self) -> Self:
+        """Return a host with the same arguments, which nobody has opened."""
+        twin = copy.copy(self)
+        twin._thread = ModelThread()
+        return twin
 
     async def open(self, setup: Setup, submissions: Sequence[Submission], watcher: Watcher) -> None:
         """Keep what `start` needs."""

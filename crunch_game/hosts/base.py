@@ -14,7 +14,19 @@ from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 from crunch_game.policy import Trigger
 
-__all__ = ["Asked", "BatchHost", "Call", "Host", "Instance", "LoadFailure", "Loaded", "Reply", "Setup", "Watcher"]
+__all__ = [
+    "Asked",
+    "BatchHost",
+    "Call",
+    "Host",
+    "Instance",
+    "LoadFailure",
+    "Loaded",
+    "Reply",
+    "ReusableHost",
+    "Setup",
+    "Watcher",
+]
 
 
 @dataclass(frozen=True)
@@ -168,3 +180,15 @@ class BatchHost(Host, Protocol):
         Raises:
             ContractError: The arguments of one cannot be sent. None was asked.
         """
+
+
+@runtime_checkable
+class ReusableHost(Host, Protocol):
+    """A host that several runners may use at once: each but the first has one of its own, made by `fresh`.
+
+    A host without this is refused to the second. One runner after the other may use any host, so `open` must work after
+    `close`.
+    """
+
+    def fresh(self) -> Host:
+        """Return a host with the same arguments, which nobody has opened."""

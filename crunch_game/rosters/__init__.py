@@ -11,6 +11,7 @@ from crunch_game._public import lazy_face
 
 if TYPE_CHECKING:
     from crunch_game.rosters._directory import DirectoryRoster as DirectoryRoster
+    from crunch_game.rosters._entries import submissions_in as submissions_in
     from crunch_game.rosters._static import StaticRoster as StaticRoster
     from crunch_game.rosters._versions import version_of as version_of
     from crunch_game.rosters.base import RemoteRoster as RemoteRoster

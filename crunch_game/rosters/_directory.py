@@ -6,17 +6,17 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
-import watchfiles
 
 from crunch_game._public import public
-from crunch_game.errors import GameError, LoadError
+from crunch_game.errors import GameError
 from crunch_game.models import Submission
+from crunch_game.rosters._entries import chosen, entries_of, is_meant, reason_against
 from crunch_game.rosters._versions import digest_of, files_of
 from crunch_game.rosters.base import Roster
-from crunch_game.sources import entry_of
 
 logger = logging.getLogger("crunch_game")
 
@@ -28,9 +28,11 @@ _Stamp = tuple[tuple[str, int, int, int], ...]
 
 @public
 class DirectoryRoster(Roster):
-    """Each sub-folder with a `main.py` or one package, each `.py` and each `.ipynb` file is a submission.
+    """Each `.py` file, and each sub-folder with a `main.py` or one package, is a submission.
 
-    Names that start with "." or "_" are ignored. A model's id is its folder's name or its file's stem. Its deployment
+    What else is meant as one fails to load, and says what to change: a folder that has other Python files, notebooks or
+    archives in it, or nothing, and a notebook or archive itself. So it is until its contents change. Other files and
+    names that start with "." or "_" are ignored. A model's id is its folder's name or its file's stem. Its deployment
     id is a hash of the contents, so that a changed submission is redeployed.
 
     Args:
@@ -44,7 +46,7 @@ class DirectoryRoster(Roster):
         self.folder = Path(folder).resolve()
         if not self.folder.is_dir():
             raise GameError(f"there is no folder {str(folder)!r} to take models from")
-        self._known: dict[str, tuple[_Stamp, str | None]] = {}
+        self._known: dict[Path, _Look] = {}
 
     async def follow(self) -> AsyncGenerator[Mapping[str, Submission]]:
         """Yield the submissions in the folder, now and after every change.
@@ -52,6 +54,8 @@ class DirectoryRoster(Roster):
         Raises:
             GameError: Two submissions have the same id at the start. Later this is logged, and ignored.
         """
+        import watchfiles  # who only scans a folder needs none
+
         last = await anyio.to_thread.run_sync(self.scan)
         trouble: str | None = None
         yield last
@@ -81,51 +85,43 @@ class DirectoryRoster(Roster):
         """Return the submissions in the folder now, by model id.
 
         Raises:
-            GameError: Two submissions have the same id.
+            GameError: Two submissions that can be run have the same id.
         """
-        found: dict[str, Submission] = {}
-        for path, version in self._versions():
-            model_id = path.name if path.is_dir() else path.stem
-            if model_id in found:
-                raise GameError(f"{path} and {found[model_id].source} would both be the model {model_id!r}; rename one")
-            found[model_id] = Submission(model_id, path, version)
-        return found
+        known = self._look()
+        found = chosen((path, look.why_not) for path, look in known.items() if look.version is not None)
+        return {model_id: Submission(model_id, path, known[path].version or "") for model_id, path, _ in found}
 
-    def _versions(self) -> list[tuple[Path, str]]:
-        """Return each submission with its deployment id. Only files that have changed are read."""
+    def _look(self) -> dict[Path, _Look]:
+        """Look at what is in the folder. Only files that have changed are read."""
         known, self._known = self._known, {}
-        for entry in _entries(self.folder):
+        for path in entries_of(self.folder):
             with suppress(OSError):  # it was removed meanwhile, as the next scan will find
-                stamp = _stamp(entry)
-                before = known.get(entry.path)
-                after = before if before and before[0] == stamp else (stamp, _deployment_id(Path(entry.path), stamp))
-                self._known[entry.path] = after
-        return [(Path(path), version) for path, (_, version) in self._known.items() if version is not None]
+                stamp = _stamp(path)
+                before = known.get(path)
+                self._known[path] = before if before and before.stamp == stamp else _look_at(path, stamp)
+        return self._known
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """Return the entries whose names are allowed for submissions, sorted."""
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:
-        allowed = [entry for entry in entries if not entry.name.startswith((".", "_"))]
-        return sorted(allowed, key=lambda entry: entry.name)
-    return []
+@dataclass(frozen=True)
+class _Look:
+    """What was seen of an entry. Without a version, nobody means it as a submission."""
+
+    stamp: _Stamp
+    version: str | None
+    why_not: str | None = None
 
 
-def _stamp(entry: os.DirEntry[str]) -> _Stamp:
+def _stamp(path: Path) -> _Stamp:
     """Return a value that changes whenever a file of the submission does."""
-    files = sorted(files_of(entry.path), key=lambda file: file.path) if entry.is_dir() else [entry]
+    files: list[Path] = sorted(Path(file.path) for file in files_of(path)) if path.is_dir() else [path]
     # Not the modification time alone: unpacking an archive can set it, but not ctime.
-    statuses = [(file.path, file.stat()) for file in files]
-    return tuple((path, status.st_size, status.st_mtime_ns, status.st_ctime_ns) for path, status in statuses)
+    statuses = [(str(file), file.stat()) for file in files]
+    return tuple((name, status.st_size, status.st_mtime_ns, status.st_ctime_ns) for name, status in statuses)
 
 
-def _deployment_id(path: Path, stamp: _Stamp) -> str | None:
-    """Return the deployment id of the contents, or None if it is no submission."""
-    if path.is_dir():
-        try:
-            entry_of(path)
-        except LoadError:
-            return None
-    elif path.suffix not in (".py", ".ipynb") or not path.is_file():
-        return None
-    return digest_of(path, [Path(file) for file, *_ in stamp])
+def _look_at(path: Path, stamp: _Stamp) -> _Look:
+    """Read an entry whose stamp is new."""
+    why_not = reason_against(path)
+    if why_not is not None and not is_meant(path, [file for file, *_ in stamp]):
+        return _Look(stamp, None)
+    return _Look(stamp, digest_of(path, [Path(file) for file, *_ in stamp]), why_not)

@@ -12,6 +12,7 @@ from crunch_game._public import lazy_face
 if TYPE_CHECKING:
     from crunch_game.workers._answers import Answered as Answered
     from crunch_game.workers._answers import RepeatedFault as RepeatedFault
+    from crunch_game.workers._answers import told_faults as told_faults
     from crunch_game.workers._base import Standings as Standings
     from crunch_game.workers._base import beside as beside
     from crunch_game.workers._base import claim as claim

@@ -17,7 +17,7 @@ from crunch_game.policy import State
 _MOST_KINDS: Final = 20
 """Of one model: it names the types of its exceptions itself, and may have a new one for each call."""
 _MOST_CHARACTERS: Final = 2_000
-"""Of a fault's message, its traceback and its stderr each."""
+"""Of a fault's message, its traceback, its stderr and its stdout each."""
 _OTHER_KINDS: Final = "other kinds"
 _NO_CALL: Final = "every call"
 """What a model was asked for that does not play: it is one fault, whatever it would have been called for."""
@@ -54,6 +54,7 @@ class RepeatedFault:
         message: The first one's.
         traceback: The first one's, or None.
         stderr: The first one's, or None.
+        stdout: The first one's, or None.
     """
 
     model_id: str
@@ -65,6 +66,7 @@ class RepeatedFault:
     message: str
     traceback: str | None = None
     stderr: str | None = None
+    stdout: str | None = None
 
     def __str__(self) -> str:
         first = "" if self.first is None else f", first at {self.first:%Y-%m-%d %H:%M:%S} UTC"
@@ -72,9 +74,10 @@ class RepeatedFault:
 
     @property
     def details(self) -> str:
-        """The traceback, and what the model wrote to its stderr; empty if there is neither."""
-        stderr = None if self.stderr is None else f"stderr:\n{self.stderr}"
-        return "\n".join(part.rstrip("\n") for part in (self.traceback, stderr) if part)
+        """The traceback, and what the model printed, and wrote to its stderr; empty if there is nothing."""
+        written = {"stdout": self.stdout, "stderr": self.stderr}
+        output = [f"{name}:\n{text}" for name, text in written.items() if text is not None]
+        return "\n".join(part.rstrip("\n") for part in (self.traceback, *output) if part)
 
 
 class Answers:
@@ -146,9 +149,9 @@ class Answers:
         if known is not None:
             of_model[key] = replace(known, count=known.count + 1)
             return
-        texts = (fault.message, fault.traceback, fault.stderr)
-        message, traceback, stderr = (None if text is None else text[-_MOST_CHARACTERS:] for text in texts)
-        of_model[key] = RepeatedFault(model_id, *key, 1, 1, at, message or "", traceback, stderr)
+        texts = (fault.message, fault.traceback, fault.stderr, fault.stdout)
+        message, *details = (None if text is None else text[-_MOST_CHARACTERS:] for text in texts)
+        of_model[key] = RepeatedFault(model_id, *key, 1, 1, at, message or "", *details)
 
 
 def _fault(outcome: Outcome) -> Fault:

@@ -17,7 +17,12 @@ from crunch_game.errors import UsageError
 from crunch_game.events import TROUBLE, GameEvent
 from crunch_game.feeds.base import FEED_TROUBLE, Feed, FeedEvent
 from crunch_game.game import Game, checked_feed
+from crunch_game.hosts import InlineHost
+from crunch_game.hosts.base import Host
+from crunch_game.models import HostLike
 from crunch_game.ranking import BoardNote, Standing
+from crunch_game.rosters.base import Roster
+from crunch_game.runner import Models, roster_of
 from crunch_game.storage import MemoryStore
 from crunch_game.storage.base import Store
 
@@ -72,6 +77,18 @@ def feed_of(game: Game, feed: Feed | None) -> Feed:
     if chosen is None:
         raise UsageError(f"the game {game.name} has no feed of its own; give one, for example a replay of history")
     return chosen
+
+
+def roster_and_host(game: Game, models: Models, host: Host | HostLike | None) -> tuple[Roster, Host | HostLike]:
+    """Who plays, and where: on the host that is given, else the one that their roster needs, else the game's.
+
+    "process" is the game's own host, where that is one of processes: it may say more than the word.
+    """
+    roster = roster_of(models)
+    if host is None:
+        return roster, roster.host() or game.host or "process"
+    stated = game.host if not isinstance(game.host, str | InlineHost) else None
+    return roster, stated or "process" if host == "process" else host
 
 
 def store_of(store: Store | None) -> Store:

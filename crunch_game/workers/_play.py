@@ -129,7 +129,7 @@ async def run_game(
         models: As for ModelRunner.
         store: Where everything is kept; by default in memory.
         feed: Replaces the game's own.
-        host: As for ModelRunner.
+        host: Replaces the game's own, and the one that a roster needs; "process" is the game's, if it states one.
         max_ticks: Stop after this many rows.
         on_event: Called with every event, and about twice a second with `Standings`.
         on_start: Called with the PredictWorker before it runs, for its `stop()`.

@@ -17,6 +17,7 @@ from crunch_game.events import RoundsMissed
 from crunch_game.feeds import cleaned
 from crunch_game.feeds.base import Feed, Row
 from crunch_game.game import Game
+from crunch_game.hosts import host_of
 from crunch_game.hosts.base import Host
 from crunch_game.hosts.process.engine import loop_caller
 from crunch_game.policy import State
@@ -24,7 +25,7 @@ from crunch_game.ranking import Standing
 from crunch_game.runner import ModelRunner, Models
 from crunch_game.storage.base import Arrival, Store
 from crunch_game.workers._arriving import closing
-from crunch_game.workers._base import Listener, claim, feed_of, safely
+from crunch_game.workers._base import Listener, claim, feed_of, roster_and_host, safely
 from crunch_game.workers._clock import Clock, WallClock
 from crunch_game.workers._hooks import Hooks
 from crunch_game.workers._lease import leased
@@ -48,7 +49,7 @@ class PredictWorker:
         models: As for ModelRunner.
         store: Where everything is kept.
         feed: Replaces the game's own.
-        host: As for ModelRunner.
+        host: Replaces the game's own, and the one that a roster needs; "process" is the game's, if it states one.
         on_event: Called with the events of the runner, the feed and the worker.
         after_row: Awaited with the newest row's time, whenever a row and what follows from it are stored.
         standing_of: Returns a model's standing, for `Game.per_model`.
@@ -82,10 +83,11 @@ class PredictWorker:
         self.feed = feed_of(game, feed)
         if self.feed.live:
             game.check_load()
+        roster, place = roster_and_host(game, models, host)
         self.runner = ModelRunner(
             game.contract,
-            models,
-            host=host,
+            roster,
+            host=host_of(place),
             policy=game.policy,
             loader=game.loader,
             init_args=game.init_args,

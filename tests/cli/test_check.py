@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,8 +41,8 @@ def messages(ended) -> list[str]:
 def test_a_good_one_is_ready_to_play(checked):
     ended = checked("good", "return self.price")
     assert (ended.code, ended.stdout) == (0, "✓ good.py is ready to play\n")
-    document = checked("good", "print('hello'); return self.price", "--json").document
-    assert document == {"submission": str(Path.cwd() / "good.py"), "ok": True, "findings": []}
+    document = checked("good", "return self.price", "--json").document
+    assert document == {"submission": str(Path.cwd() / "good.py"), "ok": True, "findings": [], "printed": {}}
 
 
 def test_one_that_raises(checked, tmp_path):
@@ -124,6 +126,133 @@ def test_answers_that_cannot_be_scored(checked):
     assert ended.code == 1
     [message] = messages(ended)
     assert message.endswith(" of its answers could not be scored: score gave nan, which is no finite number")
+
+
+# What it printed
+
+
+def test_what_it_printed_is_in_the_report_though_it_is_fine(checked):
+    ended = checked("good", "print('[bold]my price', self.price); return self.price", "--rounds", "2")
+    first, *lines, last = ended.stdout.splitlines()
+    assert (ended.code, first, last) == (0, f"it wrote {len(lines)} lines to stdout:", "✓ good.py is ready to play")
+    assert lines
+    assert all(re.fullmatch(r"\[bold\]my price \d+\.\d+", line) for line in lines)
+
+
+def test_what_it_printed_when_it_failed(checked):
+    body = "print('seen', self.price); import sys; sys.stderr.write('and warned'); raise ValueError('no')"
+    ended = checked("failing", body, "--json", "--rounds", "1")
+    assert ended.code == 1
+    out, err = ended.document["printed"]["stdout"], ended.document["printed"]["stderr"]
+    assert re.fullmatch(r"(seen \d+\.\d+\n?)+", out["text"])
+    assert (out["lines"], out["file"]) == (out["text"].count("\n") + 1, None)
+    assert err["text"].startswith("and warned")
+
+
+def test_what_is_printed_while_it_is_loaded_is_told_though_it_cannot_be(checked):
+    ended = checked("broken", "", "--json", whole="print('before')\nraise ValueError('no')\n")
+    assert ended.code == 1
+    assert ended.document["printed"] == {"stdout": {"text": "before", "lines": 1, "file": None}}
+
+
+def test_who_prints_much_is_told_how_much_and_where_all_is(checked):
+    ended = checked("chatty", "[print(f'line {n}') for n in range(100)]; return 1.0", "--rounds", "1")
+    assert ended.code == 0
+    found = re.match(r"the last of (\d+) lines that it wrote to stdout \(all: (.*)\):\n", ended.stdout)
+    whole = Path(found[2]).read_text().splitlines()
+    assert len(whole) == int(found[1]) == 100
+    assert ended.stdout.splitlines()[1:-1] == [f"line {n}" for n in range(90, 100)]
+    shutil.rmtree(Path(found[2]).parent)
+
+
+def test_nothing_is_left_behind_where_the_report_has_it_all(checked, tmp_path, monkeypatch):
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    assert checked("good", "print('hello'); return 1.0", "--rounds", "1").code == 0
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_game_says_where_it_is_checked(checked, command, tmp_path):
+    """In its sandbox, with its variables, or inline: then what is printed goes to the terminal, and once."""
+    body = "import os; print('place', os.environ.get('PLACE')); return 1.0"
+
+    def where(host: str, *arguments: str):
+        sys.modules.pop("mygame", None)
+        return checked("placed", body, "--rounds", "1", *arguments, options=f"{FAIR_GAME}, host={host}")
+
+    ready = "✓ placed.py is ready to play\n"
+    for host, place in (("__import__('crunch_game').ProcessHost(env={'PLACE': 'x'})", "x"), ("None", "None")):
+        assert where(host).stdout == f"it wrote 1 line to stdout:\nplace {place}\n{ready}"
+    assert where("'inline'").stdout == f"place None\n{ready}"
+    ended = where("'inline'", "--json")
+    assert (ended.document["printed"], ended.stderr) == ({}, "place None\n")
+
+
+# Folders
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Submissions as people lay them out: two that play, one that raises, one that is none."""
+    models = tmp_path / "models"
+    for name in ("ada", "eve"):
+        (models / name).mkdir(parents=True)
+    (models / "ada" / "main.py").write_text(ABOVE + PREDICT + "print('ada here'); return self.price\n")
+    (models / "bo.py").write_text(ABOVE + PREDICT + "return self.price\n")
+    (models / "cy.py").write_text(ABOVE + PREDICT + "raise ValueError('no')\n")
+    (models / "eve" / "model.py").write_text(ABOVE + PREDICT + "return self.price\n")
+    (models / "_helper.py").write_text("")
+    (models / "notes.txt").write_text("")
+    return models
+
+
+def test_each_of_a_folder_is_checked_with_a_table_at_the_end(command, game, folder):
+    ended = command("check", folder, "--game", game("", FAIR_GAME))
+    assert ended.code == 1
+    *_, table = ended.stdout.split("\n\n")
+    ada, bo, cy, eve, last = table.splitlines()
+    assert (ada, bo) == ("✓ ada  is ready to play", "✓ bo   is ready to play")
+    assert cy.startswith("✗ cy   predict failed in 4 of 4 calls; the first time: ValueError: no")
+    assert eve.startswith("✗ eve  ")
+    assert "main.py" in eve
+    assert last == "4 submissions, 2 ready to play, 2 not"
+    for line in (f"ada ({folder}/ada)", "ada here", "✓ bo.py is ready to play", "    raise ValueError('no')"):
+        assert line in ended.stdout.splitlines()
+
+
+def test_a_folder_as_json_is_one_document(command, game, folder):
+    ended = command("check", folder, "--game", game("", FAIR_GAME), "--json")
+    assert ended.code == 1
+    document = ended.document
+    assert (document["folder"], document["ok"]) == (str(folder), False)
+    assert [(each["model_id"], each["ok"]) for each in document["submissions"]] == [
+        ("ada", True),
+        ("bo", True),
+        ("cy", False),
+        ("eve", False),
+    ]
+    assert document["submissions"][0]["printed"]["stdout"]["text"].startswith("ada here")
+    assert document["submissions"][2]["findings"][0]["traceback"].endswith("ValueError: no")
+    assert [each["submission"] for each in document["submissions"]] == [
+        str(folder / name) for name in ("ada", "bo.py", "cy.py", "eve")
+    ]
+
+
+def test_a_folder_in_which_all_can_play_ends_with_0(command, game, folder):
+    (folder / "cy.py").unlink()
+    (folder / "eve" / "model.py").rename(folder / "eve" / "main.py")
+    ended = command("check", folder, "--game", game("", FAIR_GAME))
+    assert (ended.code, ended.stdout.splitlines()[-1]) == (0, "3 submissions, 3 ready to play, 0 not")
+
+
+def test_a_folder_that_is_no_submission_is_told_what_to_change(command, game, tmp_path):
+    (tmp_path / "fay").mkdir()
+    (tmp_path / "fay" / "model.py").write_text(ABOVE + PREDICT + "return self.price\n")
+    ended = command("check", tmp_path / "fay", "--game", game("", FAIR_GAME), "--json")
+    assert (ended.code, ended.document["submission"]) == (1, str(tmp_path / "fay"))
+    [finding] = ended.document["findings"]
+    assert "main.py" in finding["message"]
 
 
 def test_a_folder_is_a_submission(command, game, tmp_path):

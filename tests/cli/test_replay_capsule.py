@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from crunch_game import CapsuleError, CapsuleSaved, Policy
+from crunch_game import CapsuleError, CapsuleSaved, Policy, ProcessHost, Sandbox
 from crunch_game.capsules import play, read
 from crunch_game.sync import ModelRunner
 
@@ -47,10 +47,11 @@ def submit(tmp_path):
 def failing(tmp_path):
     """Play a submission for some rows, in a process; the last capsule that this left."""
 
-    def play(source, rows: int = 1, base="walk.Walk", per_model=None, **policy) -> Path:
+    def play(source, rows: int = 1, base="walk.Walk", per_model=None, host=None, **policy) -> Path:
         told: list = []
         given = {"timeout": 20.0, "capsules": tmp_path / "capsules", "max_consecutive_failures": 0, **policy}
-        with ModelRunner(base, [source], policy=Policy(**given), on_event=told.append, ready_timeout=30) as runner:
+        options = {"policy": Policy(**given), "host": host, "on_event": told.append, "ready_timeout": 30}
+        with ModelRunner(base, [source], **options) as runner:
             for number in range(rows):
                 runner.tick({"BTC": float(number)})
                 runner.call("predict", "BTC", **({"per_model": per_model} if per_model else {"horizon": 3600}))
@@ -79,6 +80,27 @@ def shown(ended) -> str:
 # It reproduces
 
 
+def test_a_folder_is_played_again_with_its_relative_imports_and_what_was_pickled_as_main(failing, tmp_path, command):
+    ada = tmp_path / "models" / "ada"
+    ada.mkdir(parents=True)
+    (ada / "helper.py").write_text("def worst(scaler):\n    return scaler.factor / 0\n")
+    (ada / "main.py").write_text(
+        "import pickle\nfrom pathlib import Path\nfrom walk import Walk\nfrom ada.helper import worst as again\n"
+        "from .helper import worst\n\n\nclass Scaler:\n    factor = 3\n\n\nclass Mine(Walk):\n"
+        "    def tick(self, prices):\n"
+        "        self.scaler = pickle.loads(Path(__file__).with_name('weights.pkl').read_bytes())\n\n"
+        "    def predict(self, asset, horizon):\n        return worst(self.scaler) if worst is again else 1.0\n"
+    )
+    (ada / "weights.pkl").write_bytes(b"c__main__\nScaler\n(tR.")
+    capsule = failing(ada)
+
+    ended = command("replay", capsule)
+
+    text = shown(ended)
+    assert "✗ it reproduces: ZeroDivisionError: division by zero" in text
+    assert "❱ 2 return scaler.factor / 0" in text
+
+
 def test_a_call_that_raises_is_shown_with_the_participants_own_lines(submit, failing, command):
     path = failing(submit("alice", "return {}[asset]"), rows=2)
     ended = command("replay", path)
@@ -86,8 +108,8 @@ def test_a_call_that_raises_is_shown_with_the_participants_own_lines(submit, fai
     text = shown(ended)
     assert "alice (deployment " in text
     assert "): predict('BTC', horizon=3600.0) in the game, 20" in text
-    assert " UTC: KeyError: 'BTC' playing the 2 calls before it, then the call itself, in this process" in text
-    assert "this runs the participant's code with the rights of " in text
+    assert " UTC: KeyError: 'BTC' playing the 2 calls before it, then the call itself, in a process of its own" in text
+    assert "this runs the participant's code in the sandbox that the game had" in text
     assert "❱ 10 return {}[asset]" in text
     assert "alice.py:10 in predict" in text
     assert "crunch_game/" not in text
@@ -187,6 +209,62 @@ def test_everything_that_a_model_logs_in_a_process_of_its_own_is_shown(submit, f
     chatty = "for number in range(50):\n    print(f'line {number}', file=sys.stderr)\nos._exit(3)"
     ended = installed("replay", failing(submit("dies", chatty)), "--json")
     assert ended.stderr.splitlines() == [f"line {number}" for number in range(50)]
+
+
+@pytest.mark.parametrize(
+    ("body", "sandbox", "kind"),
+    [
+        ("return float(len(bytes(200 << 20)))", {"memory": 150 << 20}, "MemoryError"),
+        ("return float(len(os.listdir('/var')))", {}, "PermissionError"),
+        ("for each in [os.dup(1) for _ in range(90)]: os.close(each)\nreturn 1.0", {"descriptors": 80}, "OSError"),
+    ],
+)
+def test_what_a_model_failed_at_in_the_games_sandbox_fails_again(submit, failing, command, body, sandbox, kind):
+    path = failing(submit("held", body), host=ProcessHost(sandbox=Sandbox(**sandbox)))
+    ended = command("replay", path, "--json")
+    assert (ended.code, ended.document["here"]["kind"]) == (1, kind)
+    assert ended.document["here"]["message"] == ended.document["game"]["message"]
+
+    def free(members: dict[str, bytes]) -> None:
+        manifest = json.loads(members["capsule.json"])
+        members["capsule.json"] = json.dumps({**manifest, "isolation": None}).encode()
+
+    ended = command("replay", remade(path, free), "--json")  # as capsules were before that was in them
+    assert (ended.code, ended.document["here"]["status"]) == (0, "ok")
+
+
+def test_an_answer_that_was_too_long_for_the_game_is_so_again(submit, failing, command):
+    path = failing(submit("long", "return ['x' * 50_000]"), host=ProcessHost(answer_limit=10_000))
+    ended = command("replay", path, "--json")
+    assert (ended.code, ended.document["here"]["message"]) == (1, ended.document["game"]["message"])
+    assert ended.document["here"]["message"].startswith("the answer cannot be sent: it takes ")
+
+
+def test_variables_that_the_game_set_are_named_and_taken_from_here(submit, failing, command, monkeypatch):
+    body = "raise ValueError(os.environ.get('PLACE'))"
+    path = failing(submit("placed", body), host=ProcessHost(env={"PLACE": "secret"}))
+    with zipfile.ZipFile(path) as capsule:
+        manifest = json.loads(capsule.read("capsule.json"))
+    assert manifest["isolation"]["env"] == ["PLACE"], "not what it was set to"
+    monkeypatch.setenv("PLACE", "here")
+    assert command("replay", path, "--json").document["here"]["message"] == "ValueError: here"
+    mended = submit("mended", "return float('PLACE' in os.environ)")
+    assert command("replay", path, "--code", mended, "--json").document["missing"][0].startswith("what may differ here")
+    monkeypatch.delenv("PLACE")
+    ended = command("replay", path, "--json")
+    assert ended.document["here"]["message"] == "ValueError: None"
+    missing = command("replay", path, "--code", mended, "--json").document["missing"]
+    assert missing[0] == "the game set these variables, which are not set here: PLACE"
+
+
+def test_paths_that_the_game_let_models_read_and_are_not_here_are_left_out(submit, failing, command, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    host = ProcessHost(sandbox=Sandbox(read=[data]))
+    path = failing(submit("reads", f"return float(len(os.listdir({str(data)!r})) / 0)"), host=host)
+    assert command("replay", path, "--json").document["here"]["kind"] == "ZeroDivisionError"
+    data.rmdir()
+    assert command("replay", path, "--json").document["here"]["kind"] == "FileNotFoundError"
 
 
 def test_a_late_answer_says_how_late_it_is(submit, failing, installed):

@@ -91,6 +91,56 @@ def test_a_feed_that_can_be_read_only_once_is_played(command, game, models):
         assert ('"ticks": 10' if further == ["--json"] else summary) in ended.stdout
 
 
+def test_what_models_print_is_kept_where_the_command_says(command, game, models, tmp_path):
+    logs = tmp_path / "logs"
+    ended = command("run", game(), "--models", models, "--store", "memory:", "--max-ticks", 3, "--logs", logs)
+    assert ended.code == 0
+    assert (logs / "loud.out.log").read_text() == "imported\n" + "told\n" * 3
+    assert (logs / "loud.err.log").read_text() == "told\n" * 3
+    assert (logs / "last.out.log").read_text() == ""
+
+
+def test_the_option_for_logs_leaves_the_rest_of_the_games_host(command, game, models, tmp_path):
+    host = f"crunch_game.ProcessHost(env={{'PLACE': 'x'}}, logs={str(tmp_path / 'others')!r})"
+    (models / "placed.py").write_text(
+        "import os\nfrom walk import Last\n\nprint(os.environ['PLACE'])\n\n\nclass Mine(Last):\n    pass\n"
+    )
+    path = game("import crunch_game", f"host={host}")
+    arguments = ["run", path, "--models", models, "--store", "memory:", "--max-ticks", 1]
+    assert command(*arguments, "--logs", tmp_path / "logs").code == 0
+    assert (tmp_path / "logs" / "placed.out.log").read_text() == "x\n"
+    assert not (tmp_path / "others").exists()
+    assert command(*arguments).code == 0
+    assert (tmp_path / "others" / "placed.out.log").read_text() == "x\n"
+
+
+def test_logs_of_models_that_have_no_process_are_refused(command, game, models, tmp_path):
+    arguments = ["--models", models, "--store", "sqlite:///game.db", "--logs", tmp_path / "logs", "--json"]
+    ended = command("run", game("", "host='inline'"), *arguments)
+    sentence = (
+        "--logs keeps what models print in processes of their own; the game walk says host='inline', so it goes "
+        "wherever that lets them print"
+    )
+    assert (ended.code, ended.document) == (2, {"error": sentence})
+    assert not (tmp_path / "logs").exists()
+    assert not (tmp_path / "game.db").exists()
+
+
+def test_a_fault_is_told_below_the_leaderboard_with_what_the_model_printed(command, game, models):
+    (models / "loud.py").write_text(
+        "from walk import Last\n\n\nclass Mine(Last):\n    def predict(self, asset, horizon):\n"
+        "        print('[bold]the price is', self.heard[-1])\n        raise ValueError('no')\n"
+    )
+    ended = command("run", game(), "--models", models, "--store", "memory:", "--max-ticks", 3)
+    assert ended.code == 0
+    _, below = ended.stdout.split("loud: predict(asset='BTC', horizon=7200): 3 of 3 times, first at ", 1)
+    first, *lines = below.splitlines()
+    assert first.endswith(" UTC: ValueError: no")
+    assert lines[0] == "  Traceback (most recent call last):"
+    at = lines.index("  stdout:")
+    assert lines[at + 1].startswith("  [bold]the price is ")
+
+
 FAILS = "score raised AttributeError: 'Row' object has no attribute 'heads'"
 
 

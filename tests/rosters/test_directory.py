@@ -16,8 +16,8 @@ import pytest
 import crunch_game
 from crunch_game import events
 from crunch_game.errors import GameError
-from crunch_game.rosters import DirectoryRoster
-from crunch_game.rosters import _directory as directory
+from crunch_game.rosters import DirectoryRoster, submissions_in
+from crunch_game.rosters import _entries as judged
 from crunch_game.rosters import _versions as contents
 from crunch_game.sources import FileSource, FolderSource
 
@@ -85,19 +85,151 @@ def test_no_submission_keeps_the_others_waiting(tmp_path):
 
 
 def test_other_things_are_not(tmp_path):
-    for name in ("_draft.py", ".hidden.py", "__init__.py", "README.md", "alice.py~", "alice.pyc", "py"):
+    for name in ("_draft.py", ".hidden.py", "__init__.py", "alice.py~", "alice.pyc", "py", "joe.txt"):
+        write(tmp_path / name)
+    for name in ("README.md", "requirements.txt", ".gitignore", "run.log", "weights.npz", "prices.csv.gz", "_old.zip"):
         write(tmp_path / name)
     for name in ("_draft", ".git", "__pycache__"):
         write(tmp_path / name / "main.py")
     write(tmp_path / "data" / "prices.csv")
-    write(tmp_path / "two" / "one" / "__init__.py")
-    write(tmp_path / "two" / "other" / "__init__.py")
-    (tmp_path / "empty").mkdir()
+    write(tmp_path / "venv" / "pyvenv.cfg")
+    write(tmp_path / "venv" / "lib" / "tool.py")
     (tmp_path / "folder.py").mkdir()
+    write(tmp_path / "folder.py" / "notes.txt")
     (tmp_path / "gone.py").symlink_to(tmp_path / "nowhere.py")
     os.mkfifo(tmp_path / "pipe.py")
 
     assert DirectoryRoster(tmp_path).scan() == {}
+
+
+def misplaced(folder: Path) -> dict[str, str]:
+    """A folder of what is meant as submissions and is none; of each, by its model id, what its author is told."""
+    write(folder / "fay" / "model.py")
+    write(folder / "gus" / "submission" / "main.py")
+    write(folder / "hal" / "Main.py")
+    write(folder / "ivy.zip")
+    write(folder / "jim.tar.gz")
+    (folder / "kim").mkdir()
+    write(folder / "lea" / "one" / "__init__.py")
+    write(folder / "lea" / "two" / "__init__.py")
+    write(folder / "mia" / "mia.ipynb", "{}")
+    write(folder / "ned" / "deep" / "deeper" / "model.PY")
+    write(folder / "oda.ipynb", "{}")
+    write(folder / "pat.py.txt")
+    return {
+        "fay": "the folder fay has no main.py; rename model.py to main.py",
+        "gus": "the folder gus has no main.py; move what is in gus/submission up into gus",
+        "hal": "the folder hal has no main.py; rename Main.py to main.py",
+        "ivy": "ivy.zip is an archive; unpack it: a submission is a .py file, or a folder with a main.py",
+        "jim": "jim.tar.gz is an archive; unpack it: a submission is a .py file, or a folder with a main.py",
+        "kim": "the folder kim is empty; give it a main.py",
+        "lea": "the folder lea has no main.py and 2 packages (one and two); give it a main.py, or exactly one package",
+        "mia": "the folder mia has no main.py, but mia.ipynb; notebooks cannot be loaded yet, save it as main.py",
+        "ned": "the folder ned has no main.py and no package; give it a main.py, or exactly one package",
+        "oda": "oda.ipynb is a notebook; notebooks cannot be loaded yet, save it as a .py file",
+        "pat": "pat.py.txt is no .py file by its name; rename it pat.py",
+    }
+
+
+def test_what_is_meant_as_a_submission_is_one_that_cannot_be_run(tmp_path):
+    told = misplaced(tmp_path)
+
+    assert list(DirectoryRoster(tmp_path).scan()) == list(told)
+
+
+MODEL = "import crunch_game\nclass Model(crunch_game.TrackerBase):\n    def predict(self): return {}"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("host", ["inline", "process"])
+async def test_whoever_submits_what_is_none_is_told_and_plays_once_it_is_mended(tmp_path, host, log):
+    told = misplaced(tmp_path)
+
+    async with crunch_game.ModelRunner(crunch_game.TrackerBase, tmp_path, host=host, on_event=log) as runner:
+        for model_id in told:
+            await log.until(events.ModelLoadFailed, model_id)
+        assert {each.model_id: each.fault.message for each in log.of(events.ModelLoadFailed)} == told
+
+        (tmp_path / "fay" / "model.py").unlink()
+        write(tmp_path / "fay" / "main.py", MODEL.format(1))
+        write(tmp_path / "kim" / "main.py", MODEL.format(2))
+        for model_id in ("fay", "kim"):
+            await log.until(events.ModelReady, model_id)
+
+        answers = {i: outcome.value for i, outcome in (await runner.predict()).items() if outcome.value is not None}
+        assert answers == {"fay": 1, "kim": 2}
+
+
+@pytest.mark.anyio
+async def test_a_folder_that_is_still_being_copied_ends_as_what_it_became(tmp_path, log):
+    (tmp_path / "kim").mkdir()
+    async with crunch_game.ModelRunner(crunch_game.TrackerBase, tmp_path, host="inline", on_event=log) as runner:
+        assert (await log.until(events.ModelLoadFailed, "kim")).fault.message == (
+            "the folder kim is empty; give it a main.py"
+        )
+        write(tmp_path / "kim" / "utils.py", "NUMBER = 7")
+        assert (await log.until(events.ModelLoadFailed, "kim", 2)).fault.message == (
+            "the folder kim has no main.py; rename utils.py to main.py"
+        )
+        write(tmp_path / "kim" / "main.py", "from utils import NUMBER\n" + MODEL.format("NUMBER"))
+        await log.until(events.ModelReady, "kim")
+
+        assert (await runner.predict())["kim"].value == 7
+
+
+@pytest.mark.parametrize("beside", ["alice.zip", "alice.ipynb", "alice/model.py"])
+def test_what_can_be_run_goes_before_what_cannot_of_the_same_name(tmp_path, beside):
+    """Whoever unpacks an archive, or saves a notebook as a file, may leave it there."""
+    write(tmp_path / beside)
+    write(tmp_path / "alice.py")
+
+    [submission] = DirectoryRoster(tmp_path).scan().values()
+
+    assert submission.source == FileSource(tmp_path / "alice.py")
+
+
+# Of a path
+
+
+def test_each_submission_in_a_folder_is_told_with_what_is_wrong(tmp_path):
+    told = misplaced(tmp_path)
+    write(tmp_path / "alice.py")
+    write(tmp_path / "bob" / "main.py")
+    write(tmp_path / "README.md")
+
+    found = submissions_in(tmp_path)
+
+    assert {model_id: why_not for model_id, _, why_not in found} == {"alice": None, "bob": None} | told
+    assert [path.name for _, path, _ in found[:3]] == ["alice.py", "bob", "fay"]
+    assert {model_id for model_id, *_ in found} == set(DirectoryRoster(tmp_path).scan())
+
+
+@pytest.mark.parametrize("name", ["alice.py", "alice/main.py", "alice/tracker/__init__.py"])
+def test_a_submission_is_the_one_at_its_path(tmp_path, name):
+    write(tmp_path / name)
+    write(tmp_path / "alice" / "utils.py")
+    path = tmp_path / name.partition("/")[0]
+
+    assert submissions_in(str(path)) == [("alice", path, None)]
+
+
+def test_what_is_neither_a_submission_nor_a_folder_of_them_is_told(tmp_path):
+    for model_id, why_not in misplaced(tmp_path).items():
+        [path] = [path for path in tmp_path.iterdir() if path.name.partition(".")[0] == model_id]
+        if model_id == "lea":
+            continue  # its two packages may be two submissions
+        assert submissions_in(path) == [(model_id, path, why_not)]
+    for nothing in (tmp_path / "nobody", write(tmp_path / "joe.txt")):
+        [(_, path, why_not)] = submissions_in(nothing)
+        assert path == nothing
+        assert why_not
+
+
+def test_the_folder_that_one_stands_in_has_its_name(tmp_path, monkeypatch):
+    write(tmp_path / "alice" / "main.py")
+    monkeypatch.chdir(tmp_path / "alice")
+
+    assert submissions_in(".") == [("alice", tmp_path / "alice", None)]
 
 
 def test_a_link_is_a_submission_under_its_own_name(tmp_path):
@@ -111,7 +243,7 @@ def test_a_link_is_a_submission_under_its_own_name(tmp_path):
     assert submission.source == FolderSource(tmp_path / "models" / "alice")
 
 
-@pytest.mark.parametrize("second", ["alice.ipynb", "alice/main.py"])
+@pytest.mark.parametrize("second", ["alice/__init__.py", "alice/main.py"])
 def test_two_with_the_same_id_are_told_by_their_paths(tmp_path, second):
     write(tmp_path / "alice.py")
     write(tmp_path / second)
@@ -213,17 +345,17 @@ def test_only_what_has_changed_is_read_again(tmp_path, monkeypatch):
     roster, read = DirectoryRoster(tmp_path), []
     content = contents._content
     monkeypatch.setattr(contents, "_content", lambda file: read.append(file.name) or content(file))
-    monkeypatch.setattr(directory, "entry_of", lambda path, of=directory.entry_of: read.append(path.name) or of(path))
+    monkeypatch.setattr(judged, "entry_of", lambda path, of=judged.entry_of: read.append(path.name) or of(path))
 
     first = roster.scan()
     assert len(first) == 1001
-    assert len(read) == 1001 + 2
+    assert len(read) == 1001 + 1002  # their contents; what each is, that of the data too
     read.clear()
     assert roster.scan() == first
     assert read == []
     write(tmp_path / "model7.py", "x = 2")
     roster.scan()
-    assert read == ["model7.py"]
+    assert read == ["model7.py", "model7.py"]
 
 
 def test_what_is_removed_while_it_is_read_is_gone(tmp_path, monkeypatch):

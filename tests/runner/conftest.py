@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def files(tmp_path):
     """A folder for what models tell the test behind the game's back."""
-    folder = tmp_path / "told"
+    folder = tmp_path / "_told"  # no submission, where they lie beside it
     folder.mkdir()
     return folder
 

@@ -228,6 +228,38 @@ def predict(self, number):
     assert (logs / "a.out.log").read_text() == "python's out\nnative out\n"
 
 
+PRINTS = """
+def predict(self, number):
+    print(number, end=" ")
+    if number in (4, 5):
+        print("and that was it")
+        os._exit(3) if number == 4 else time.sleep(60)
+    if number % 2:
+        raise ValueError("no")
+    return number
+"""
+
+
+async def test_what_it_printed_since_the_last_fault_is_in_the_fault(submit, running):
+    """Whether it raises, ends or hangs: prints are what participants use."""
+    told = {}
+    async with running([submit("a", PRINTS)], policy=Policy(timeout=0.5)) as runner:
+        for number in (1, 2, 3, 5):
+            error = (await runner.predict(number))["a"].error
+            told[number] = error and (error.kind, error.stdout, error.stderr)
+    async with running([submit("a", PRINTS)]) as runner:
+        error = (await runner.predict(4))["a"].error
+        told[4] = (error.kind, error.stdout, error.stderr)
+
+    assert told == {
+        1: ("ValueError", "1 ", None),
+        2: None,
+        3: ("ValueError", "2 3 ", None),
+        4: ("died", "4 and that was it", None),
+        5: ("timeout", "5 and that was it", None),
+    }
+
+
 FLOOD = b"for _ in range(100): os.write({}, b'x' * ((1 << 20) - 1) + b'\\n')"
 FLOODS = {
     "out": f"def predict(self, number):\n    {FLOOD.decode().format(1)}\n    return number\n",

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import pickle
-import resource
 import socket
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import anyio
 import msgspec
@@ -23,13 +23,14 @@ from crunch_game.hosts._tables import TableReader
 from crunch_game.hosts.base import Asked, Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
 from crunch_game.hosts.process import _framing as framing
 from crunch_game.hosts.process._asking import Asking, frames_together
+from crunch_game.hosts.process._descriptors import allow_descriptors
 from crunch_game.hosts.process._folders import discard
 from crunch_game.hosts.process._launcher import ForkServer, boot_of, reference_of
 from crunch_game.hosts.process._lifeline import Lifeline
 from crunch_game.hosts.process._logs import MIN_LIMIT_BYTES, LogRotator
 from crunch_game.hosts.process._preload import libraries_of, with_lazy_imports
 from crunch_game.hosts.process._process import Process
-from crunch_game.hosts.process.child import DESCRIPTORS, SetupBody, is_booting
+from crunch_game.hosts.process.child import SetupBody, is_booting
 from crunch_game.hosts.process.diagnosis import ExitDiagnosis
 from crunch_game.hosts.process.engine import Engine, Exchange, Gone, Link, Result, Results, loop_caller
 from crunch_game.models import Submission
@@ -43,7 +44,6 @@ _LOADS_PER_PROCESSOR: Final = 2
 """Models that are loaded at once: one waits for the disk or the fork server, while one computes."""
 _LOAD_TURN_SECONDS: Final = 0.25
 """After which a model that is still being loaded lets the next one begin."""
-_WANTED_DESCRIPTORS: Final = 1 << 16
 
 
 @public
@@ -90,6 +90,29 @@ class ProcessHost:
         self._instances: dict[Link, Process] = {}
         self._submission_folders: set[str] = set()
 
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """What it was made with, by name."""
+        names = ("preload", "env", "logs", "log_limit", "answer_limit", "sandbox")
+        return {name: getattr(self, f"_{name}") for name in names}
+
+    def fresh(self, *, logs: str | os.PathLike[str] | None = None) -> Self:
+        """Return a host with the same arguments, which nobody has opened.
+
+        Args:
+            logs: Another folder for each model's output.
+        """
+        twin = copy.copy(self)
+        twin._logs = self._logs if logs is None else Path(logs)
+        twin._forget()
+        return twin
+
+    def _forget(self) -> None:
+        """Be as nobody has opened it: whoever opens it next must not close what is no longer its own."""
+        self._instances, self._submission_folders = {}, set()
+        for name in ("_folder", "_engine", "_server"):
+            vars(self).pop(name, None)
+
     async def open(self, setup: Setup, submissions: Sequence[Submission], watcher: Watcher) -> None:
         """Start the fork server and have it import the base class, and the libraries of these submissions.
 
@@ -98,6 +121,7 @@ class ProcessHost:
             ResourceError: It is not Linux, or this process may have too few open files.
             UsageError: A script starts its runner while the models' processes import it.
         """
+        self._forget()
         if not hasattr(os, "pidfd_open"):
             raise ResourceError('the process host needs Linux and Python\'s os.pidfd_open; use host="inline"')
         if is_booting():
@@ -105,7 +129,7 @@ class ProcessHost:
                 "a script that runs models starts its runner under: if __name__ == '__main__':  "
                 "(the models' processes import the script)"
             )
-        _allow_descriptors()
+        allow_descriptors()
         self._setup = setup
         self._watcher = watcher
         self._folder = Path(tempfile.mkdtemp(prefix="crunch_game-"))
@@ -342,19 +366,6 @@ def _init_arguments(init: tuple[list[Any], dict[str, Any]], what: str) -> bytes:
         encoded = encode(init)
         framing.check_length(len(encoded))
         return encoded
-
-
-def _allow_descriptors() -> None:
-    """Raise this process's limit of open files: often 1,024, for the sake of select(), and each model takes one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:
-        raise ResourceError(
-            f"this process may have no more than {hard} files open, and a model's process needs {DESCRIPTORS}; "
-            "raise the hard limit (ulimit -Hn)"
-        )
-    wanted = _WANTED_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_WANTED_DESCRIPTORS, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _reference(source: Source, place: Path | None) -> str:

@@ -30,7 +30,7 @@ from crunch_game.outcomes import Fault
 from crunch_game.policy import ANSWERED, State, Trigger
 
 _MAX_STDERR_BYTES: Final = 32_768
-"""Of stderr that a fault is made of: a dump has a hundred frames, and names every extension module."""
+"""Of stderr, and of stdout, that a fault is made of: a dump has a hundred frames, and names every extension module."""
 _MAX_FAULT_BYTES: Final = 1 << 20
 """Of a frame besides an answer: faults and warnings are no answers, and are not limited as answers are."""
 _MAX_WARNINGS: Final = 20
@@ -89,7 +89,7 @@ class Process(Instance):
         # A model's old process may end after its new one has begun: only logs to be kept are shared by the two.
         stem = str(self.link.token) if logs is None else file_name(submission.id)
         self._out, self._err = (rotator.watch((logs or folder) / f"{stem}.{name}.log") for name in ("out", "err"))
-        self._read_to = self._err.end()
+        self._read_to, self._printed_to = self._err.end(), self._out.end()
         self._slow: _SlowCall | None = None
         self._oom_killed: bool | None = None
 
@@ -166,8 +166,9 @@ class Process(Instance):
 
     def _fault(self, frame: framing.Frame) -> Fault:
         kind, message, traceback = fault_in(frame)
-        stderr = last_lines(self._unread()) if frame.kind == framing.FAULT else None
-        return Fault(kind, message, traceback, stderr)
+        if frame.kind != framing.FAULT:
+            return Fault(kind, message, traceback)
+        return Fault(kind, message, traceback, last_lines(self._unread()), stdout=self._printed())
 
     def examine(self, gone: Gone) -> None:
         """Ask the system what it can say only while the end is fresh: whether memory had run out."""
@@ -177,13 +178,13 @@ class Process(Instance):
     def death(self, gone: Gone, when: str = "between two calls") -> Fault:
         """How and when the process ended."""
         self.examine(gone)
-        raw = self._unread()
+        raw, printed = self._unread(), self._printed()
         stderr, dump = last_lines(raw), dump_in(raw, fatal=gone.exit != -signal.SIGXCPU)
         frames = dump.frames and f"{dump.frames}\n{dump.headline}".rstrip() if dump is not None else None
         fatal_error = fatal_error_in(raw) if gone.exit == FAILED else None
         frames = fatal_error.frames if fatal_error is not None else frames
         if gone.reason is not None:
-            return Fault("protocol", f"its process was ended {when}: {gone.reason}", frames, stderr, gone.exit)
+            return Fault("protocol", f"its process was ended {when}: {gone.reason}", frames, stderr, gone.exit, printed)
         how = self._diagnosis.explain(
             gone.exit,
             started=self.link.pid is not None,
@@ -193,19 +194,26 @@ class Process(Instance):
             dump=dump,
             fatal_error=fatal_error,
         )
-        return Fault("died", f"its process ended {when}: {how}", frames, stderr, gone.exit)
+        return Fault("died", f"its process ended {when}: {how}", frames, stderr, gone.exit, printed)
 
     def _late(self, missed: Missed[Exchange], kind: str, message: str) -> Fault:
         """The deadline passed: the fault tells where the model was shortly before."""
-        slow, unread = self._slow, self._unread()
+        slow, unread, printed = self._slow, self._unread(), self._printed()
         if slow is None or missed.at is None or slow.exchange != missed.at.id:
-            return Fault(kind, message, None, last_lines(unread))
+            return Fault(kind, message, None, last_lines(unread), stdout=printed)
         if slow.frames is None:
             start, age = slow.position, self._read_to - slow.position
             since = unread[-age:] if age <= len(unread) else self._err.read(start, start + _MAX_STDERR_BYTES)
             dump = dump_in(since)
             slow.frames = dump.frames and f"{dump.frames}\n({slow.when})" if dump is not None else None
-        return Fault(kind, message, slow.frames, last_lines(unread))
+        return Fault(kind, message, slow.frames, last_lines(unread), stdout=printed)
+
+    def _printed(self) -> str | None:
+        """The last lines that it wrote to stdout, if that was after the last fault."""
+        since, self._printed_to = self._printed_to, self._out.end()
+        if self._printed_to <= since:
+            return None
+        return last_lines(self._out.read(max(since, self._printed_to - _MAX_STDERR_BYTES), self._printed_to))
 
     def _unread(self) -> bytes:
         """The last that it wrote to stderr, if that was after the last fault."""

@@ -1,0 +1,3 @@
+from .main import Model as Model
+
+FACTOR = 8

@@ -1,0 +1,4 @@
+def scaled(price):
+    from . import FACTOR
+
+    return price * FACTOR

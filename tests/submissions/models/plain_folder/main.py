@@ -1,0 +1,14 @@
+from walk import Walk
+
+
+class Model(Walk):
+    """A folder with nothing but its main.py."""
+
+    def __init__(self):
+        self.last = 0.0
+
+    def tick(self, prices):
+        self.last = prices["BTC"]
+
+    def predict(self, asset, horizon):
+        return self.last * 2

@@ -1,0 +1,1 @@
+from .scaling import FACTOR as FACTOR

@@ -1,0 +1,3 @@
+from .. import constants
+
+FACTOR = constants.HALF / 2

@@ -1,0 +1,5 @@
+from .features import FACTOR
+
+
+def scaled(price):
+    return price * FACTOR
