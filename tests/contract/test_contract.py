@@ -167,8 +167,6 @@ class Stubs:
         """What it is for."""
         raise NotImplementedError("write your own")
 
-    async def waits(self): ...
-
     @abstractmethod
     def abstract(self):
         return 1
@@ -219,7 +217,6 @@ def test_what_is_abstract_or_only_a_stub_is_required():
         "make",
         "raises",
         "raises_with_a_message",
-        "waits",
     )
 
 
@@ -582,7 +579,7 @@ def test_a_name_that_a_position_has_already_filled_is_not_sent_twice():
 
     assert sent(Growing, step_first, "BTC", 3600, step=300) == (["BTC", 3600], {})
     assert sent(Growing, step_first, "BTC", 3600, 300) == (["BTC", 3600], {})
-    assert sent(Growing, step_and_more, "BTC", 3600, 300) == (["BTC", 3600], {})
+    assert sent(Growing, step_and_more, "BTC", 3600, 300) == ([], {"asset": "BTC", "horizon": 3600, "step": 300})
 
 
 def test_what_a_positional_only_parameter_is_called_does_not_matter():
