@@ -50,7 +50,8 @@ class Fit:
         self._any_name = inspect.Parameter.VAR_KEYWORD in kinds
         self._by_keyword = [n for n, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY]
         in_place = self._in_place()
-        self.by_name = in_place < min(most, len(ordered))
+        is_misplaced = in_place < min(most, len(ordered))
+        self.by_name = is_misplaced or most < self._required
         self.positions = min(most, in_place)
         self._passes_on = self._takes_by_name(parameters, accepted)
         """Whether required arguments beyond the positions are accepted by name."""
@@ -60,10 +61,10 @@ class Fit:
         if self.by_name and not self._passes_on:
             self.by_name, self.positions = False, most
             self._passes_on = self._required <= most
-            if outer == accepted:
+            if outer == accepted and is_misplaced:
                 self.misfit = "order"
         if self.misfit is None and not self._reaches(parameters, outer):
-            self.misfit = "order" if in_place < min(most, len(ordered)) else "count"
+            self.misfit = "order" if is_misplaced else "count"
 
     def _in_place(self) -> int:
         """How many of the model's first parameters no name says to be another than the contract's of that place."""

@@ -307,6 +307,43 @@ def test_a_class_lacks_what_it_does_not_write_itself():
     assert contract.lacking(StubOfItsOwn) == ["predict"]
 
 
+def test_a_participants_dots_are_a_method_that_does_nothing_where_nothing_is_an_answer():
+    class Base:
+        def tick(self, data: dict) -> None: ...
+
+        def hear(self, news): ...
+
+        def predict(self, asset) -> float: ...
+
+        def advise(self) -> float | None: ...
+
+        def anything(self) -> Any: ...
+
+    class Idle(Base):
+        def tick(self, data): ...
+
+        def hear(self, news):
+            """Nothing is of interest."""
+            ...
+
+        def predict(self, asset): ...
+
+        def advise(self): ...
+
+        def anything(self): ...
+
+    class Template(Base):
+        def tick(self, data):
+            raise NotImplementedError
+
+        @abstractmethod
+        def hear(self, news): ...
+
+    assert Contract(Base).lacking(Idle) == ["anything", "predict"]
+    assert Contract(Base, returns={"predict": None}).lacking(Idle) == ["anything"]
+    assert Contract(Base).lacking(Template) == ["advise", "anything", "hear", "predict", "tick"]
+
+
 def test_an_abstract_class_of_the_submission_lacks_its_own_abstract_methods():
     class Family(Vanta):
         def predict(self, symbol, horizon_seconds, step_seconds):
