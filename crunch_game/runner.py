@@ -81,6 +81,8 @@ class ModelRunner:
         self.contract = Contract.of(contract)
         for method in self.contract.methods.values():
             method.prepare()
+            if method.name in self.contract.required:
+                method.check_annotations()
         self.policy = policy or Policy()
         self._roster = _roster_of(models)
         self._host = _host_of(host, self._roster)

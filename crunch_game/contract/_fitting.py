@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
+Keep = Callable[[Any], Any]
+"""Makes the annotated type of what arrives."""
 Arguments = tuple[list[Any], dict[str, Any]]
 
 POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -17,6 +19,7 @@ VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWO
 _NAMED: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _EMPTY: Final = inspect.Parameter.empty
 _ANYTHING: Final = inspect.Signature([inspect.Parameter(f"any_{kind.name.lower()}", kind) for kind in VARIADIC])
+_NO_KEEPS: Final[Mapping[str, Keep]] = {}
 
 
 class Fit:
@@ -26,6 +29,12 @@ class Fit:
     model has in another place than the contract, or takes by keyword only, they are passed by name. Parameters with a
     default in the base class are left out if the model does not accept them, so that a game can add some later.
 
+    Args:
+        signature: The method's, without self.
+        ordered: Its positional parameters.
+        function: The model's.
+        keeps: By parameter, what makes the annotated type of what arrives.
+
     Attributes:
         positions: Up to this many positional arguments, without keyword arguments, need no arranging.
         by_name: Whether arguments are passed by name that the contract has by position.
@@ -33,8 +42,15 @@ class Fit:
             their "count". None if one can.
     """
 
-    def __init__(self, signature: inspect.Signature, ordered: Sequence[str], function: Callable[..., Any]) -> None:
+    def __init__(
+        self,
+        signature: inspect.Signature,
+        ordered: Sequence[str],
+        function: Callable[..., Any],
+        keeps: Mapping[str, Keep] = _NO_KEEPS,
+    ) -> None:
         self._ordered = ordered
+        self._keeps: Mapping[str, Keep] = {}
         parameters = signature.parameters
         self._optional = {name for name in parameters if parameters[name].default is not _EMPTY}
         self._required = sum(1 for name in ordered if name not in self._optional)
@@ -52,19 +68,22 @@ class Fit:
         in_place = self._in_place()
         is_misplaced = in_place < min(most, len(ordered))
         self.by_name = is_misplaced or most < self._required
-        self.positions = min(most, in_place)
+        self._positions = min(most, in_place)
         self._passes_on = self._takes_by_name(parameters, accepted)
         """Whether required arguments beyond the positions are accepted by name."""
         # A decorator may say what it wraps, and pass on something else: only how it is called itself is certain then.
         outer = _signature(function, through=False)
         self.misfit: Literal["order", "count"] | None = None
         if self.by_name and not self._passes_on:
-            self.by_name, self.positions = False, most
+            self.by_name, self._positions = False, most
             self._passes_on = self._required <= most
             if outer == accepted and is_misplaced:
                 self.misfit = "order"
+        self._leading = min(self._required, self._positions)
         if self.misfit is None and not self._reaches(parameters, outer):
             self.misfit = "order" if is_misplaced else "count"
+        self._keeps = keeps
+        self.positions = -1 if keeps else self._positions
 
     def _in_place(self) -> int:
         """How many of the model's first parameters no name says to be another than the contract's of that place."""
@@ -78,13 +97,13 @@ class Fit:
 
     def _takes_by_name(self, parameters: Mapping[str, inspect.Parameter], accepted: inspect.Signature) -> bool:
         """Whether the model has a name for each required argument beyond the positions, and requires nothing else."""
-        beyond = self._ordered[self.positions : self._required]
-        if not all(self._accepts(name, self.positions) for name in beyond):
+        beyond = self._ordered[self._positions : self._required]
+        if not all(self._accepts(name, self._positions) for name in beyond):
             return False
         if not self.by_name or any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
             return True
-        known = {*self._ordered[self.positions :], *self._by_keyword}
-        wanted = {name for name, place in self._names.items() if place >= self.positions}
+        known = {*self._ordered[self._positions :], *self._by_keyword}
+        wanted = {name for name, place in self._names.items() if place >= self._positions}
         return all(name in known or accepted.parameters[name].default is not _EMPTY for name in wanted)
 
     def _reaches(self, parameters: Mapping[str, inspect.Parameter], outer: inspect.Signature) -> bool:
@@ -104,20 +123,27 @@ class Fit:
 
     def __call__(self, args: list[Any], kwargs: dict[str, Any]) -> Arguments:
         """Return the arguments as the model accepts them."""
-        positions, ordered = self.positions, self._ordered
+        positions, ordered = self._positions, self._ordered
+        if self._keeps:
+            args = [self._kept(ordered[i], each) if i < len(ordered) else each for i, each in enumerate(args)]
+            kwargs = {name: self._kept(name, each) for name, each in kwargs.items()}
         if len(args) > positions and self._passes_on:
             surplus = zip(ordered[positions:], args[positions:], strict=False)
             args, kwargs = args[:positions], {**kwargs, **dict(surplus)}
         if not kwargs:
             return args, kwargs
         args, kwargs = list(args), dict(kwargs)
-        for name in ordered[len(args) : min(self._required, positions)]:
+        for name in ordered[len(args) : self._leading]:
             if name not in kwargs:
                 break
             args.append(kwargs.pop(name))
         return args, {
             name: kwargs[name] for name in kwargs if name not in self._optional or self._accepts(name, len(args))
         }
+
+    def _kept(self, name: str, value: Any) -> Any:
+        keep = self._keeps.get(name)
+        return value if keep is None else keep(value)
 
     def _accepts(self, name: str, given: int) -> bool:
         """Whether the function accepts a keyword argument of that name after `given` positional ones."""
@@ -138,11 +164,11 @@ class ByName(Fit):
     ) -> None:
         super().__init__(signature, ordered, function)
         if not self.by_name:
-            self.positions = sys.maxsize
+            self._positions = self.positions = sys.maxsize
 
     def __call__(self, args: list[Any], kwargs: dict[str, Any]) -> Arguments:
         """Return the arguments as the model accepts them."""
-        positions, ordered = self.positions, self._ordered
+        positions, ordered = self._positions, self._ordered
         if positions < len(args) <= len(ordered):
             args, kwargs = (
                 args[:positions],

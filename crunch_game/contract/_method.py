@@ -6,6 +6,7 @@ checks are only made in the coordinator.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 import types
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from crunch_game.contract._fitting import POSITIONAL, VARIADIC, Arguments, ByName, Fit
+from crunch_game.contract._fitting import POSITIONAL, VARIADIC, Arguments, ByName, Fit, Keep
 from crunch_game.errors import ContractError
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Method:
         self._is_positional = required <= set(self._positions)
         self._min_arguments = len(required)
         self._checks: dict[str, Check] = {}
+        self._is_admitted = False
 
     def takes(self, name: str) -> bool:
         """Whether the method has a parameter of that name, or **kwargs."""
@@ -75,6 +77,8 @@ class Method:
             ContractError: They do not fit the signature or its annotations.
         """
         self.check_names(args, kwargs, partial=partial)
+        if not self._is_admitted:
+            self.check_annotations()
         positions = self._positions
         positional = [
             self._check_argument(positions[i], value) if i < len(positions) else value for i, value in enumerate(args)
@@ -109,7 +113,33 @@ class Method:
 
     def fit(self, function: Callable[..., Any]) -> Fit:
         """Return how this method's arguments are arranged for a model's function."""
-        return Fit(self.signature, self._positions, function)
+        return Fit(self.signature, self._positions, function, self._keeps)
+
+    @functools.cached_property
+    def _keeps(self) -> dict[str, Keep]:
+        """By parameter, what makes the annotated type of what arrives at a model, where that is another.
+
+        Raises:
+            ContractError: No value of an annotation reaches a model as such.
+        """
+        # Of the usual ones nothing is kept, and nothing is imported for them in a model's process.
+        names = [name for name in self.signature.parameters if name in self._hints and name not in self._variadic]
+        unusual = [name for name in names if not _is_usual(self._hints[name])]
+        if not unusual:
+            return {}
+
+        from crunch_game.contract._keeping import Unkept, keeper
+
+        keeps = {}
+        for name in unusual:
+            try:
+                keep = keeper(self._hints[name])
+            except Unkept as error:
+                where = f"{self.owner}.{self.name}: the annotation of {name!r} cannot be kept"
+                raise ContractError(f"{where}: {error}") from None
+            if keep is not None:
+                keeps[name] = keep
+        return keeps
 
     def fit_by_name(self, function: Callable[..., Any]) -> ByName:
         """Return the same for callers whose contract may be another version than this one."""
@@ -131,6 +161,18 @@ class Method:
         """
         for name in (*self.signature.parameters, "return"):
             self._check(name)
+
+    def check_annotations(self) -> None:
+        """Check that arguments reach models, and answers come back, as their annotations say; for what is called.
+
+        Raises:
+            ContractError: There are some that cannot; the message says what to write instead.
+        """
+        _ = self._keeps
+        why = self._check("return").unanswerable(is_table=self.returns_table)
+        if why is not None:
+            raise ContractError(f"{self.owner}.{self.name}: no answer can fit its return annotation: {why}")
+        self._is_admitted = True
 
     def _check(self, name: str) -> Check:
         if name in self._checks:
@@ -160,6 +202,13 @@ class Method:
             return check.read(value)
         except ValueError as error:  # a Mismatch
             raise ContractError(f"{self.owner}.{self.name}: the argument {name!r} does not fit: {error}") from None
+
+
+def _is_usual(annotation: Any) -> bool:
+    """Whether its values arrive at a model as they are, seen at a glance."""
+    if isinstance(annotation, types.GenericAlias) and annotation.__origin__ in (list, dict):
+        return all(map(_is_usual, annotation.__args__))
+    return annotation in (str, int, float, bool, Any, None, types.NoneType, list, dict)
 
 
 def _is_table(annotation: Any) -> bool:
