@@ -156,8 +156,6 @@ def test_the_answers_of_the_rules_are_answerable(annotation):
 def test_what_pydantic_makes_nothing_of_is_refused_too(annotation):
     for made in (annotation, list[annotation]):
         with pytest.raises(ContractError, match=r"Base\.predict: (the annotation of 'return'|no answer can fit)"):
-            ContractError, match=r"Base\.predict: (the annotation of 'return' cannot be|no answer can fit)"
-        ):
             ModelRunner(base(made), [])
 
 
