@@ -268,7 +268,10 @@ def _tick(tick: Any, method: str, contract: Contract) -> Any:
             f"{contract.name} has no method {method}, so nobody would be told the rows; name the one that is, "
             f"for example tick_method={_first_but(contract, 'predict')!r}, or leave tick out"
         )
-    return None if tick is None or method not in contract.methods else _function(tick, "tick", "(row)")
+    if tick is None or method not in contract.methods:
+        return None
+    contract.method(method).check_annotations()
+    return _function(tick, "tick", "(row)")
 
 
 def _first_but(contract: Contract, other: str) -> str:

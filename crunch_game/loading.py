@@ -144,9 +144,11 @@ def make_model(code: Code, contract: Contract, loader: Loader, args: Sequence[An
         raise LoadError(f"what {code.name} makes is {described(model)}; return {wanted}")
     absent = contract.lacking(type(model))
     lacking = [name for name in absent if not callable(vars(model).get(name) if hasattr(model, "__dict__") else None)]
+    what = f"the model that {code.name} makes, a {type(model).__name__},"
     if lacking:
-        what = f"the model that {code.name} makes, a {type(model).__name__},"
         raise LoadError(f"{what} lacks {' and '.join(lacking)}, which {_named(contract)} requires")
+    if (why := contract.unplayable(model)) is not None:
+        raise LoadError(f"{what} has a {why}")
     return model
 
 

@@ -83,6 +83,8 @@ class ModelRunner:
         self.contract = Contract.of(contract)
         for method in self.contract.methods.values():
             method.prepare()
+            if method.name in self.contract.required:
+                method.check_annotations()
         self.policy = policy or Policy()
         self._roster = roster_of(models)
         self._host = host_of(host or self._roster.host() or "process")

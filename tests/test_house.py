@@ -105,7 +105,7 @@ def is_private_to_others(module: str, target: str) -> bool:
 
 def test_the_imports_are_read_as_python_reads_them():
     assert {"crunch_game.capsules.Recorder", "anyio"} <= imported("runner")  # the first inside a function
-    assert "crunch_game.contract._checking.Check" in imported("contract._contract")
+    assert "crunch_game.contract._checking.Check" in imported("contract._method")
     assert set(
         imports(ast.parse("if TYPE_CHECKING:\n    import a\nelse:\n    import b\ndef f():\n    from c import d"))
     ) == {

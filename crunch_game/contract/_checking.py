@@ -16,6 +16,9 @@ from typing import Any
 import pydantic
 import pydantic_core
 
+from crunch_game.contract._answerable import unanswerable
+from crunch_game.contract._keeping import instead_of, shown
+
 _MAX_DEPTH = 100
 _MAX_SAMPLE_ITEMS = 1_000
 """Items of a value that are searched for mistakes, and shown."""
@@ -55,6 +58,18 @@ class Check:
             validator = _fail_fast_validator(self._adapter)
             self._python = partial(validator.validate_python, strict=True)
             self._json = partial(_as_json, validator)
+
+    def unanswerable(self, *, is_table: bool) -> str | None:
+        """Say why no answer of a model can fit the annotation, and what to write instead; None if one can.
+
+        Args:
+            is_table: Whether the contract promises a DataFrame.
+        """
+        found = None if self._adapter is None else unanswerable(self._adapter.core_schema, is_table=is_table)
+        if found is None:
+            return None
+        what = found if isinstance(found, str) else f"a {shown(found)}"
+        return f"{what} does not come back from a model as such; use {'list' if what is found else instead_of(found)}"
 
     def read(self, value: Any) -> Any:
         """Return the value as the annotated type.
@@ -101,6 +116,8 @@ def _adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
             return pydantic.TypeAdapter(annotation, config=pydantic.ConfigDict(arbitrary_types_allowed=True))
         except pydantic.warnings.ArbitraryTypeWarning as warning:
             raise pydantic.errors.PydanticUserError(str(warning).partition(" (")[0], code=None) from None
+        except pydantic_core.SchemaError as error:  # a Protocol that is not for isinstance, for one
+            raise pydantic.errors.PydanticUserError(_short(str(error), 1_000), code=None) from None
         except pydantic.errors.PydanticUserError as error:
             if error.code != "type-adapter-config-unused":
                 raise

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from crunch_game.encoding._values import Unsendable as Unsendable
     from crunch_game.encoding._values import decode as decode
     from crunch_game.encoding._values import decode_answer as decode_answer
+    from crunch_game.encoding._values import dropped as dropped
     from crunch_game.encoding._values import encode as encode
     from crunch_game.encoding._values import encoder as encoder
     from crunch_game.encoding._values import reader as reader

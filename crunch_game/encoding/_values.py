@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 import sys
+import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import accumulate
@@ -147,7 +148,24 @@ def to_wire(value: Any) -> Any:
     model_dump = getattr(type(value), "model_dump", None)
     if callable(model_dump):
         return model_dump(value)
+    dropped(value)
     raise Unsendable(f"a {type(value).__name__} cannot be sent; use numbers, str, list or dict instead")
+
+
+def dropped(value: Any) -> Any:
+    """Return what is left of an answer that nobody wants: None. But some say that the method has not run.
+
+    A decorator may have hidden that from the loader.
+
+    Raises:
+        Unsendable: It is a coroutine, or a generator of either kind.
+    """
+    if isinstance(value, types.CoroutineType):
+        value.close()  # else Python warns, later and elsewhere, that it was never awaited
+        raise Unsendable("a coroutine cannot be sent, for nothing of it has run; write def instead of async def")
+    if isinstance(value, types.GeneratorType | types.AsyncGeneratorType):
+        raise Unsendable("a generator cannot be sent, for nothing of it has run; return a list instead")
+    return None
 
 
 def _scalar(value: Any) -> Any:

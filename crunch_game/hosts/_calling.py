@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from crunch_game.contract import ByName, Contract, Fit
+from crunch_game.encoding import dropped
 
 
 class NotOffered(Exception):
@@ -34,12 +35,13 @@ class Callee:
 
         Raises:
             NotOffered: The model lacks the method.
+            Unsendable: The answer is a coroutine or a generator, of which nothing has run.
             BaseException: Whatever the model raises.
         """
         function, fit, silent = self.fitted.get(method) or self.fit(method)
         args, kwargs = fit(args, kwargs)
         answer = function(*args, **kwargs)
-        return None if silent else answer
+        return dropped(answer) if silent and answer is not None else answer
 
     def fit(self, method: str) -> tuple[Any, Fit, bool]:
         """Add a method to `fitted` when it is called for the first time.
@@ -53,7 +55,8 @@ class Callee:
         fit: Fit
         if self._lenient:
             promised = self._contract.methods.get(method)
-            fit, silent = ByName(function), promised is not None and promised.silent
+            fit = ByName(function) if promised is None else promised.fit_by_name(function)
+            silent = promised is not None and promised.silent
         else:
             promised = self._contract.method(method)
             fit, silent = promised.fit(function), promised.silent

@@ -167,8 +167,6 @@ class Stubs:
         """What it is for."""
         raise NotImplementedError("write your own")
 
-    async def waits(self): ...
-
     @abstractmethod
     def abstract(self):
         return 1
@@ -219,7 +217,6 @@ def test_what_is_abstract_or_only_a_stub_is_required():
         "make",
         "raises",
         "raises_with_a_message",
-        "waits",
     )
 
 
@@ -308,6 +305,43 @@ def test_a_class_lacks_what_it_does_not_write_itself():
     assert contract.lacking(Half) == ["tick"]
     assert contract.lacking(Whole) == []
     assert contract.lacking(StubOfItsOwn) == ["predict"]
+
+
+def test_a_participants_dots_are_a_method_that_does_nothing_where_nothing_is_an_answer():
+    class Base:
+        def tick(self, data: dict) -> None: ...
+
+        def hear(self, news): ...
+
+        def predict(self, asset) -> float: ...
+
+        def advise(self) -> float | None: ...
+
+        def anything(self) -> Any: ...
+
+    class Idle(Base):
+        def tick(self, data): ...
+
+        def hear(self, news):
+            """Nothing is of interest."""
+            ...
+
+        def predict(self, asset): ...
+
+        def advise(self): ...
+
+        def anything(self): ...
+
+    class Template(Base):
+        def tick(self, data):
+            raise NotImplementedError
+
+        @abstractmethod
+        def hear(self, news): ...
+
+    assert Contract(Base).lacking(Idle) == ["anything", "predict"]
+    assert Contract(Base, returns={"predict": None}).lacking(Idle) == ["anything"]
+    assert Contract(Base).lacking(Template) == ["advise", "anything", "hear", "predict", "tick"]
 
 
 def test_an_abstract_class_of_the_submission_lacks_its_own_abstract_methods():
@@ -582,7 +616,7 @@ def test_a_name_that_a_position_has_already_filled_is_not_sent_twice():
 
     assert sent(Growing, step_first, "BTC", 3600, step=300) == (["BTC", 3600], {})
     assert sent(Growing, step_first, "BTC", 3600, 300) == (["BTC", 3600], {})
-    assert sent(Growing, step_and_more, "BTC", 3600, 300) == (["BTC", 3600], {})
+    assert sent(Growing, step_and_more, "BTC", 3600, 300) == ([], {"asset": "BTC", "horizon": 3600, "step": 300})
 
 
 def test_what_a_positional_only_parameter_is_called_does_not_matter():

@@ -211,7 +211,7 @@ INSTEAD = "use numbers, str, list or dict instead"
     [
         (object(), f"a object cannot be sent; {INSTEAD}"),
         (lambda: 0, f"a function cannot be sent; {INSTEAD}"),
-        ((i for i in ()), f"a generator cannot be sent; {INSTEAD}"),
+        ((i for i in ()), "a generator cannot be sent, for nothing of it has run; return a list instead"),
         ([{"a": 1j}], f"a complex cannot be sent; {INSTEAD}"),
         (collections.deque([1]), f"a deque cannot be sent; {INSTEAD}"),
         (pd.Timestamp("2024-01-01"), f"a Timestamp cannot be sent; {INSTEAD}"),

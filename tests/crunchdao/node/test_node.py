@@ -244,6 +244,33 @@ async def test_a_method_that_only_the_callers_base_class_has_is_called_if_the_mo
     assert answer(await caller.call("explain", depth=2, width=3)) == 2
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "horizon, asset, step",
+        "step, horizon, asset, seed=0",
+        "asset, *, step, horizon",
+        "*, step, horizon, asset",
+    ],
+)
+async def test_arguments_get_where_their_names_say(serve, parameters):
+    code = f"class Mine(Base):\n    def predict(self, {parameters}): return [asset, horizon, step]\n"
+    caller, _ = await serve(code, game="asking")
+    await caller.setup("asking.Base")
+
+    assert answer(await caller.call("predict", "BTC", 3600, 300)) == ["BTC", 3600, 300]
+    assert answer(await caller.call("predict", "BTC", 3600, step=300, seed=3)) == ["BTC", 3600, 300]
+
+
+async def test_what_can_never_be_played_is_told_at_setup(serve):
+    code = "class Mine(Base):\n    async def predict(self, asset, horizon, step): return []\n"
+    caller, _ = await serve(code, game="asking")
+
+    code, message = said(await caller.setup("asking.Base"))
+    assert code == "BAD_IMPLEMENTATION"
+    assert "has a predict, which is async: the game calls it and awaits nothing" in message
+
+
 ECHO = """
 class Mine(Base):
     def predict(self, number):

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from crunch_game.encoding import reader
+from crunch_game.encoding import dropped, reader
 from crunch_game.hosts._calling import Callee
 from crunch_game.hosts.process import _framing as framing
 from crunch_game.hosts.process._shared import mapped
@@ -102,9 +102,8 @@ def answer_calls(
 ) -> None:
     """Answer one call after the other until the channel closes.
 
-    All of it stands here, under local names. When a hundred processes take turns on a processor, none finds its memory
-    in a cache, and what a call costs is the memory that it touches: each function more, and each name that is looked up
-    elsewhere, is more of it.
+    All of it stands here, under local names. Where a hundred processes take turns on a processor, a call costs what
+    memory it touches, and each function more, and each name that is looked up elsewhere, is more of it.
 
     Args:
         inbox: Where calls come from; answers go back through its channel.
@@ -144,7 +143,8 @@ def answer_calls(
             if kwargs or len(args) > fit.positions:
                 args, kwargs = fit(args, kwargs)
             answer: Any = function(*args, **kwargs)
-            write(reply, value_kind, number, None if silent else answer, max_answer_bytes)
+            unwanted = silent and answer is not None
+            write(reply, value_kind, number, dropped(answer) if unwanted else answer, max_answer_bytes)
         except BaseException as error:  # noqa: BLE001 - SystemExit and the like are outcomes too
             kind, told = refusal(error)
             write(reply, kind, number, told)
