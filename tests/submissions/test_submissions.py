@@ -55,6 +55,9 @@ IS_TOLD = {
     "wants_its_neighbour": "wants_its_neighbour.py: importing it raised ModuleNotFoundError: No module named "
     "'_scaling'; of a single file nothing that lies beside it is submitted: make a folder, and put into it "
     "wants_its_neighbour.py, renamed to main.py, and _scaling.py",
+    "wants_a_folder": "wants_a_folder.py: importing it raised ModuleNotFoundError: No module named '_tools'; of a "
+    "single file nothing that lies beside it is submitted: make a folder, and put into it wants_a_folder.py, renamed "
+    "to main.py, and _tools",
     "script_in_src": "script_in_src: importing it raised ModuleNotFoundError: No module named 'scaling'; it lies in "
     "script_in_src/src: move script_in_src/src/scaling.py up into script_in_src",
     "notebook_with_magic": "notebook_with_magic.py: importing it raised NameError: name 'get_ipython' is not defined; "

@@ -1,0 +1,2 @@
+def scaled(price):
+    return price * 25
