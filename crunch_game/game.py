@@ -22,7 +22,7 @@ from crunch_game.loading import Loader
 from crunch_game.models import HostLike, Model, checked_host
 from crunch_game.policy import Policy
 from crunch_game.ranking import DEFAULT_WINDOWS, Board, Boards, Last, Metric, Missing, Standing
-from crunch_game.scoring import kinds, lift
+from crunch_game.scoring import kinds, lift, with_steps
 from crunch_game.scoring.base import Rule, ScoreFunction, Scorer
 from crunch_game.storage.base import Prediction
 
@@ -121,7 +121,7 @@ class Game:
         self.contract = Contract.of(tracker)
         self.asks = bind_all(self.contract, predictions, partial=per_model is not None)
         self.resolve: Resolve = _function(resolve, "resolve", "(prediction, history)")
-        self.rules: Mapping[str, Rule] = _rules(score)
+        self.rules: Mapping[str, Rule] = _rules(score, getattr(resolve, "steps", None))
         self.feed: Feed | None = None if feed is None else checked_feed(feed)
         self.tick_method = tick_method
         self.tick = _tick(tick, tick_method, self.contract)
@@ -287,12 +287,13 @@ def _made(value: Any, name: str, example: str, kind: type = object) -> Any:
     return value
 
 
-def _rules(score: Any) -> Mapping[str, Rule]:
-    if not isinstance(score, Mapping):
-        return {DEFAULT_METRIC: lift(score)}
-    if not score or not all(isinstance(name, str) and name for name in score):
+def _rules(score: Any, steps: Any) -> Mapping[str, Rule]:
+    """The rules by metric. `steps` says how many steps an outcome has; None for a `resolve` that does not."""
+    named = score if isinstance(score, Mapping) else {DEFAULT_METRIC: score}
+    if not named or not all(isinstance(name, str) and name for name in named):
         raise GameError(f'score is {described(score)}; several metrics have names, such as {{"price": CRPS()}}')
-    return {name: lift(each) for name, each in score.items()}
+    rules = {name: lift(each) for name, each in named.items()}
+    return {name: with_steps(rule, steps) for name, rule in rules.items()} if callable(steps) else rules
 
 
 def _check_kinds(asks: Sequence[Ask], rules: Mapping[str, Rule]) -> None:

@@ -27,6 +27,8 @@ from crunch_game import (
 from crunch_game.errors import ContractError, GameError
 from crunch_game.game import DEFAULT_WINDOWS
 from crunch_game.models import Model, Submission
+from crunch_game.resolving import Path, Return
+from crunch_game.scoring import InField, LogScore, MinusBest, Sum, normal
 
 
 class Base:
@@ -192,6 +194,54 @@ def test_a_function_is_a_loss_and_a_scorer_says_its_direction():
     assert game(score=lambda p, o: o - 1).rules["score"].scorer.score(None, 3) == 2
     crps = CRPS()
     assert game(score=crps).rules["score"] is crps
+
+
+PATHS = game(resolve=Path(), score=CRPS())
+SUMS = {
+    "a sum": Sum(CRPS(), CRPS()),
+    "in the field": InField(CRPS(), MinusBest()),
+    "both": InField(Sum(CRPS(), LogScore()), MinusBest()),
+    "a rule": CRPS(),
+}
+
+
+@pytest.mark.parametrize("rule", SUMS.values(), ids=SUMS)
+def test_an_answer_has_as_many_steps_as_the_game_resolves(rule):
+    densities = [normal(0.0, 1.0)] * 4
+    asked = {"asset": "BTC", "horizon": 3600, "step": 900}
+    path, one = game(resolve=Path(), score=rule), game(resolve=Return(), score=rule)
+    path.check_answer(densities, path.asks[0], asked)
+    one.check_answer(densities[0], one.asks[0], asked)
+    with pytest.raises(ValueError, match=r"^the answer must have 4 steps, got 1$"):
+        path.check_answer(densities[0], path.asks[0], asked)
+    with pytest.raises(ValueError, match=r"^the answer must have 1 step, got 4$"):
+        one.check_answer(densities, one.asks[0], asked)
+
+
+def test_a_rule_that_was_told_its_steps_keeps_them():
+    told = CRPS(steps=2)
+    assert game(resolve=Path(), score=told).rules["score"] is told
+
+
+def test_where_nobody_says_how_many_steps_there_are_it_shows_at_scoring():
+    for described, asked in (
+        (game(score=CRPS()), {"horizon": 3600, "step": 900}),
+        (PATHS, {}),
+        (PATHS, {"horizon": 7, "step": 2}),
+    ):
+        described.check_answer([normal(0.0, 1.0)] * 3, described.asks[0], asked)
+
+
+def test_a_scorer_of_an_authors_own_checks_on_arrival():
+    class Positive(Quadratic):
+        def check(self, value, arguments):
+            if value < 0:
+                raise ValueError(f"{value} is not positive")
+
+    described = game(score=Positive())
+    described.check_answer(1.0, described.asks[0], {})
+    with pytest.raises(ValueError, match=r"^-1.0 is not positive$"):
+        described.check_answer(-1.0, described.asks[0], {})
 
 
 def test_a_tracker_is_a_class_its_name_or_a_contract():

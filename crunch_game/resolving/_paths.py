@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 from crunch_game._public import public
 from crunch_game._quantities import Duration, seconds
@@ -90,9 +91,24 @@ class Path:
             numbers.append(number)
         return numbers
 
+    def steps(self, arguments: Mapping[str, Any]) -> int | None:
+        """How many numbers an outcome has; None if the arguments have no horizon, or the path is Never.
+
+        Args:
+            arguments: Those of the call, by parameter name.
+        """
+        try:
+            whole = timedelta(seconds=seconds(arguments.get("horizon", ""), "horizon"))
+            step = timedelta(seconds=seconds(self._given(arguments), "step"))
+        except GameError:
+            return None
+        return whole // step if step and not whole % step else None
+
+    def _given(self, arguments: Mapping[str, Any]) -> Any:
+        return arguments.get(self.step, self.step) if isinstance(self.step, str) else self.step
+
     def _step(self, prediction: Prediction) -> timedelta | Never:
-        given = prediction.arguments.get(self.step, self.step) if isinstance(self.step, str) else self.step
-        length = seconds(given, f"the step of {prediction.key}")
+        length = seconds(self._given(prediction.arguments), f"the step of {prediction.key}")
         step = timedelta(seconds=length)
         # In whole microseconds, as times are: a third of a second divides no horizon.
         if not step or (prediction.resolves_at - prediction.at) % step:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from crunch_game._public import public
 from crunch_game._quantities import Duration, seconds
@@ -41,6 +42,10 @@ class _AtHorizon:
     @property
     def _kind(self) -> Kind:
         raise NotImplementedError
+
+    def steps(self, arguments: Mapping[str, Any]) -> int:
+        """How many numbers an outcome has: one, whatever the call's arguments are."""
+        return 1
 
     def __call__(self, prediction: Prediction, history: History) -> float | Never | None:
         """The outcome; None if it is not known yet, Never if it never will be.

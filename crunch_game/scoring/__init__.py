@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from crunch_game.scoring._field import MinusBest as MinusBest
     from crunch_game.scoring._lifting import LiftedScorer as LiftedScorer
     from crunch_game.scoring._lifting import lift as lift
+    from crunch_game.scoring._lifting import with_steps as with_steps
     from crunch_game.scoring.answers import FAMILIES as FAMILIES
     from crunch_game.scoring.answers import Builtin as Builtin
     from crunch_game.scoring.answers import Categories as Categories

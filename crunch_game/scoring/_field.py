@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypeGuard
 
 from crunch_game._public import public, record
 from crunch_game.errors import GameError
-from crunch_game.scoring._lifting import lift
+from crunch_game.scoring._lifting import lift, nothing, with_steps
 from crunch_game.scoring.base import AnsweredRound, Rule, ScoreFunction, Scorer, Unit
 
 __all__ = ["Absent", "BestOneWorstZero", "Bounded", "Field", "FieldStep", "InField", "MinusBest", "StepFunction"]
@@ -109,7 +109,12 @@ class InField:
         Raises:
             MissingExtra: A library is not installed.
         """
-        getattr(self.scorer, "prepare", _nothing)()
+        getattr(self.scorer, "prepare", nothing)()
+
+    def with_steps(self, steps: Callable[[Mapping[str, Any]], int | None]) -> InField:
+        """Return the same with a scorer for answers of so many steps, if it counts them."""
+        counting = with_steps(self.scorer, steps)
+        return self if counting is self.scorer else InField(counting, *self._steps)
 
     def check(self, value: Any, arguments: Mapping[str, Any]) -> None:
         """Check an answer as it arrives, if the scorer does.
@@ -117,7 +122,7 @@ class InField:
         Raises:
             ValueError: The scorer could not score it, and why.
         """
-        getattr(self.scorer, "check", _nothing)(value, arguments)
+        getattr(self.scorer, "check", nothing)(value, arguments)
 
     def score_round(self, answered: AnsweredRound, /, *, usual: float | None = None) -> Mapping[str, float | Exception]:
         """Return the normalised scores; of absentees too, if a step gives them one.
@@ -294,10 +299,6 @@ def _told(score: float, found: float | Exception | None) -> float | Exception:
 def is_score(found: float | Exception | None) -> TypeGuard[float]:
     """Whether a rule gave a score: None, an exception, an infinity and NaN are none."""
     return found is not None and not isinstance(found, Exception) and math.isfinite(found)
-
-
-def _nothing(*_: Any) -> None:
-    """What a scorer without a hook does in its place."""
 
 
 def _quantile(losses: Iterable[float], share: float) -> float:

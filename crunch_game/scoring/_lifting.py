@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard, cast
 
 from crunch_game._quantities import described
@@ -22,6 +22,22 @@ class LiftedScorer:
         self.scorer = scorer
         self.higher_is_better = scorer.higher_is_better
         self.unit: Unit = getattr(scorer, "unit", "usual")
+
+    def prepare(self) -> None:
+        """Load what the scorer needs, if it has something to load.
+
+        Raises:
+            MissingExtra: A library is not installed.
+        """
+        getattr(self.scorer, "prepare", nothing)()
+
+    def check(self, value: Any, arguments: Mapping[str, Any]) -> None:
+        """Check an answer as it arrives, if the scorer does.
+
+        Raises:
+            ValueError: The scorer could not score it, and why.
+        """
+        getattr(self.scorer, "check", nothing)(value, arguments)
 
     def score_round(self, answered: AnsweredRound) -> Mapping[str, float | Exception]:
         """Return the score of every answer, or what the scorer raised in its place."""
@@ -70,6 +86,21 @@ def lift(score: Any) -> Rule:
     if callable(score):
         return LiftedScorer(Loss(score))
     raise GameError(f"score is {described(score)}; it must be a rule, a scorer, or a function of (prediction, outcome)")
+
+
+def with_steps(scorer: Any, steps: Callable[[Mapping[str, Any]], int | None]) -> Any:
+    """Return the scorer for answers of so many steps, if it counts them and was not told how many there are.
+
+    Args:
+        scorer: A rule, a scorer, or a loss function.
+        steps: A function of the call's arguments, None where they do not say.
+    """
+    counting = getattr(scorer, "with_steps", None)
+    return counting(steps) if callable(counting) else scorer
+
+
+def nothing(*arguments: object) -> None:
+    """What a scorer does that has none of a rule's optional methods."""
 
 
 def _is_rule(score: Any) -> TypeGuard[Rule]:

@@ -16,7 +16,6 @@ from crunch_game.faults import describe_exception
 from crunch_game.feeds import History
 from crunch_game.game import Game
 from crunch_game.ranking import Standing, legend
-from crunch_game.scoring import LiftedScorer
 from crunch_game.storage.base import Prediction, Score, ScoredRound, Store
 from crunch_game.workers._base import Listener, safely
 from crunch_game.workers._lease import leased
@@ -83,7 +82,7 @@ class ScoreWorker:
         self._retries = False
         self._wants_newcomers = any(board.newcomers is not None for board in game.boards)
         for rule in game.rules.values():
-            prepare = getattr(rule.scorer if isinstance(rule, LiftedScorer) else rule, "prepare", None)
+            prepare = getattr(rule, "prepare", None)
             if callable(prepare):
                 prepare()  # a missing library is reported now, not when the first horizon has passed
 

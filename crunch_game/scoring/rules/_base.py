@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from reprlib import repr as brief
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 from crunch_game._public import public
 from crunch_game._quantities import counted
@@ -17,7 +18,7 @@ from crunch_game.storage.base import Prediction
 _AT_A_TIME = 2048
 """Steps that are scored in one pass, which limits the memory of a large batch."""
 
-Steps: TypeAlias = int | Callable[[Mapping[str, Any]], int] | None
+Steps: TypeAlias = int | Callable[[Mapping[str, Any]], int | None] | None
 Found: TypeAlias = list[float | ValueError]
 
 
@@ -47,7 +48,8 @@ class StepwiseRule:
 
         Args:
             steps: How many steps an answer has, or a function of the call's arguments that says so; another number of
-                steps is refused on arrival. None: as many as the outcome has, which only shows at scoring.
+                steps is refused on arrival. None: as many as the outcome has. A game knows that of the ready
+                resolutions (`crunch_game.resolving`); of others it only shows at scoring.
             over: Whether an answer's score is the mean or the sum over its steps.
 
         Raises:
@@ -71,6 +73,18 @@ class StepwiseRule:
             import scipy  # noqa: F401
         except ImportError as error:
             raise MissingExtra((error.name or "numpy").partition(".")[0], "scoring") from None
+
+    def with_steps(self, steps: Callable[[Mapping[str, Any]], int | None]) -> Self:
+        """Return this rule for answers of so many steps; one that was made with a number of steps keeps it.
+
+        Args:
+            steps: A function of the call's arguments, None where they do not say.
+        """
+        if self.steps is not None:
+            return self
+        counting = copy.copy(self)
+        counting.steps = steps
+        return counting
 
     def check(self, value: Any, arguments: Mapping[str, Any]) -> None:
         """Check an answer on arrival.

@@ -10,7 +10,7 @@ from typing import Any
 from crunch_game._public import public
 from crunch_game.errors import GameError
 from crunch_game.scoring._field import is_score
-from crunch_game.scoring._lifting import lift
+from crunch_game.scoring._lifting import lift, with_steps
 from crunch_game.scoring.base import AnsweredRound, Rule, ScoreFunction, Scorer, Unit
 
 
@@ -61,6 +61,12 @@ class Sum:
         for scorer in self._scorers:
             if hasattr(scorer, "prepare"):
                 scorer.prepare()
+
+    def with_steps(self, steps: Callable[[Mapping[str, Any]], int | None]) -> Sum:
+        """Return the sum of the two for answers of so many steps, if they count them."""
+        first, second = (with_steps(scorer, steps) for scorer in self._scorers)
+        counts = first is not self._scorers[0] or second is not self._scorers[1]
+        return Sum(first, second, self._factor) if counts else self
 
     def check(self, value: Any, arguments: Mapping[str, Any]) -> None:
         """Check an answer as it arrives, as both do.
