@@ -6,6 +6,7 @@ A sum over two threads rounds otherwise than one over one: with other threads a 
 from __future__ import annotations
 
 import ctypes
+import itertools
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -39,11 +40,23 @@ class NumericThreads:
     def _look(self) -> None:
         from threadpoolctl import ThreadpoolController  # here: it takes 10 ms, and most games need no numbers
 
-        libraries = ThreadpoolController().lib_controllers
-        self._libraries = [(each.get_num_threads, each.set_num_threads) for each in libraries]
+        self._libraries = list(map(_switch, ThreadpoolController().lib_controllers))
         torch: Any = sys.modules.get("torch")
         if torch is not None:
             self._libraries.append((torch.get_num_threads, torch.set_num_threads))
+
+
+def _switch(library: Any) -> tuple[Callable[[], int], Callable[[int], None]]:
+    """How a library that threadpoolctl has found tells the number of its threads, and how it is set."""
+    # Of OpenBLAS threadpoolctl 3.8 lets one thread of the process set it, and no other as long as that one lives: an
+    # author's own limits would be void after ours, or ours after his.
+    if library.internal_api == "openblas" and getattr(library, "threading_layer", None) == "pthreads":
+        for prefix, suffix in itertools.product(("", "scipy_"), ("", "64_", "_64")):
+            names = (f"{prefix}openblas_{verb}_num_threads{suffix}" for verb in ("get", "set"))
+            count, change = (getattr(library.dynlib, name, None) for name in names)
+            if count and change:
+                return count, change
+    return lambda: library.get_num_threads() or 1, library.set_num_threads
 
 
 class _Loaded(ctypes.Structure):
