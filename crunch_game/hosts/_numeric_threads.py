@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
+
+_PROCESSORS: Final = "LOKY_MAX_CPU_COUNT"
+"""What joblib takes for the number of processors, and with it scikit-learn and LightGBM for that of their threads."""
 
 
 class NumericThreads:
@@ -20,22 +24,32 @@ class NumericThreads:
         self._libraries: list[tuple[Callable[[], int], Callable[[int], None]]] = []
         """How each tells the number of its threads, and how it is set."""
         self._before: list[tuple[Callable[[int], None], int]] = []
+        self._asks_for_processors = False
+        self._processors: str | None = None
 
     def one(self) -> None:
         """Give each library one thread."""
         if len(sys.modules) != self._modules:
             self._modules = len(sys.modules)
+            self._asks_for_processors = "joblib" in sys.modules
             if (loads := _loads()) != self._loads:
                 self._loads = loads
                 self._look()
         self._before = [(change, number) for count, change in self._libraries if (number := count()) > 1]
         for change, _ in self._before:
             change(1)
+        if self._asks_for_processors:
+            self._processors = os.environ.get(_PROCESSORS)
+            os.environ[_PROCESSORS] = "1"
 
     def restore(self) -> None:
         """Give each library the threads that it had."""
         for change, number in self._before:
             change(number)
+        if self._processors is not None:
+            os.environ[_PROCESSORS] = self._processors
+        elif self._asks_for_processors:
+            os.environ.pop(_PROCESSORS, None)
 
     def _look(self) -> None:
         from threadpoolctl import ThreadpoolController  # here: it takes 10 ms, and most games need no numbers

@@ -101,6 +101,11 @@ class Does(Base):
     def threads(self, value):
         return [float(each["num_threads"]) for each in threadpoolctl.threadpool_info()]
 
+    def processors(self, value):
+        import joblib
+
+        return [float(joblib.cpu_count())]
+
     def precision(self, value):
         return [float(decimal.getcontext().prec)]
 
@@ -195,6 +200,19 @@ async def test_numeric_libraries_have_one_thread_while_a_model_runs_and_the_auth
     assert {each["num_threads"] for each in before} == {2}
     assert set(played["Does"].value) == {1.0}
     assert after == before
+
+
+@pytest.mark.parametrize("authors", [None, "2"])
+async def test_joblib_finds_one_processor_in_a_model_and_the_authors_number_elsewhere(authors, monkeypatch):
+    joblib = pytest.importorskip("joblib")
+    monkeypatch.delenv("LOKY_MAX_CPU_COUNT", raising=False)
+    if authors is not None:
+        monkeypatch.setenv("LOKY_MAX_CPU_COUNT", authors)
+    before = joblib.cpu_count()
+    [played] = await asked(InlineHost(), [Does], ("processors",))
+    assert played["Does"].value == [1.0]
+    assert os.environ.get("LOKY_MAX_CPU_COUNT") == authors
+    assert joblib.cpu_count() == before
 
 
 def test_an_authors_own_limit_of_threads_works_after_models_have_played_on_another_thread():
