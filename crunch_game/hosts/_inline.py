@@ -53,6 +53,17 @@ class InlineHost:
     A model can hang or end the whole process, and all models share its memory. Arguments and answers are still copied,
     so that no model changes what the others or the game see. An answer over its budget becomes a TIMEOUT afterwards.
 
+    A model computes what it would in a process of its own, to the last bit. While its code runs, it has for itself: the
+    global generators of `random`, `numpy.random` and torch; numeric libraries with one thread; its working folder (a
+    class works in the author's); its import path; signal handlers and context variables, with the decimal context and
+    numpy's error handling; no running event loop, so that it may run its own. Afterwards the author's are back, and
+    `sys.stdout`, `sys.stderr` and his alarm too.
+
+    Not its own are `os.environ`, the filters of warnings, the locale, HOME and TMPDIR, what it sets in libraries
+    (pandas' options), what a library has from a generator by name (`from random import random`), and threads of a
+    numeric library that a call is the first to import. Without the main thread it can set no signal handlers. Where
+    that matters, `host="process"` has it.
+
     SIGINT (Ctrl-C, or a notebook's stop button) reaches a model that does not come back, such as an endless loop: its
     call ends as a fault "interrupted". It cannot reach one that catches every exception, nor, before they return, calls
     into libraries that are not Python's.

@@ -10,6 +10,8 @@ import anyio
 import pytest
 
 from crunch_game import InlineHost, ModelRunner, Policy, ProcessHost, TrackerBase
+from crunch_game.errors import LoadError
+from crunch_game.hosts._folders import fill
 
 pytestmark = pytest.mark.anyio
 
@@ -207,3 +209,45 @@ async def test_a_file_finds_none_of_its_neighbours(kind, submission):
     alone.write_text(ALONE)
     [names] = await answers(kind, alone, ("names",))
     assert names.value == []
+
+
+def many(folder: Path, number: int) -> Path:
+    folder.mkdir(exist_ok=True)
+    for each in range(number):
+        (folder / f"{each}").touch()
+    return folder
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_submission_of_too_many_files_is_told_so(linked, tmp_path):
+    with pytest.raises(LoadError, match=r"^the submission has more than 10,000 files, and each model works in a copy"):
+        fill(str(many(tmp_path / "home", 0)), str(many(tmp_path / "model", 10_001)), linked=linked)
+
+
+def test_a_sub_folder_of_too_many_files_is_a_link_where_the_submission_is_protected(tmp_path):
+    model, home = many(tmp_path / "model", 3), many(tmp_path / "home", 0)
+    many(model / "data", 10_000)
+    fill(str(home), str(model), linked=True)
+    assert sorted(each.name for each in home.iterdir()) == ["0", "1", "2", "data"]
+    assert (home / "data").readlink() == model / "data"
+    assert not (home / "0").is_symlink()
+
+
+def test_files_beyond_what_all_may_have_are_links_where_the_submission_is_protected(tmp_path):
+    model, home, whole = (many(tmp_path / name, 0) for name in ("model", "home", "whole"))
+    for number in range(5):
+        with (model / f"{number}").open("wb") as file:
+            file.truncate(16 << 20)
+    fill(str(home), str(model), linked=True)
+    assert [each.is_symlink() for each in home.iterdir()].count(True) == 1
+    fill(str(whole), str(model), linked=False)
+    assert [each.is_symlink() for each in whole.iterdir()].count(True) == 0
+    assert {each.stat().st_size for each in [*home.iterdir(), *whole.iterdir()]} == {16 << 20}
+
+
+def test_a_file_that_may_only_be_read_or_be_run_is_copied_as_one_that_may_be_written(tmp_path):
+    model, home = many(tmp_path / "model", 2), many(tmp_path / "home", 0)
+    (model / "0").chmod(0o444)
+    (model / "1").chmod(0o755)
+    fill(str(home), str(model), linked=True)
+    assert [(home / name).stat().st_mode & 0o700 for name in ("0", "1")] == [0o600, 0o700]
