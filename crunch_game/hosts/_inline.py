@@ -3,33 +3,48 @@
 from __future__ import annotations
 
 import copy
+import sys
+import tempfile
 import time
 import warnings
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
-from typing import Self
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import ExitStack, aclosing
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, Self
 
 import anyio.lowlevel
+import anyio.to_thread
 
-from crunch_game._importing import Scope, import_code
+from crunch_game._importing import Code, Scope, import_code
 from crunch_game._public import public
 from crunch_game.encoding import Undecodable, Unsendable, decode, decode_answer, encode, sendable
 from crunch_game.errors import LoadError
 from crunch_game.faults import fault_of, own_frames
 from crunch_game.hosts._calling import Callee
+from crunch_game.hosts._folders import discard, fill
+from crunch_game.hosts._globals import AuthorsGlobals, ModelsGlobals
 from crunch_game.hosts._interrupting import Interrupted, ModelThread
 from crunch_game.hosts.base import Asked, Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
 from crunch_game.loading import make_model
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 from crunch_game.policy import ANSWERED, Trigger
+from crunch_game.sources import ClassSource, FileSource, FolderSource, Source
+
+_NOT_MAIN: Final = "signal only works in main thread"
 
 
 class _Inline(Instance):
-    def __init__(self, submission: Submission, callee: Callee, scope: Scope) -> None:
+    def __init__(
+        self, submission: Submission, callee: Callee, scope: Scope, own: ModelsGlobals, folder: Path | None
+    ) -> None:
         super().__init__(submission)
         self.callee = callee
         self.scope = scope
+        self.globals = own
+        self.folder = folder
 
 
 @public
@@ -38,6 +53,17 @@ class InlineHost:
 
     A model can hang or end the whole process, and all models share its memory. Arguments and answers are still copied,
     so that no model changes what the others or the game see. An answer over its budget becomes a TIMEOUT afterwards.
+
+    A model computes what it would in a process of its own, to the last bit. While its code runs, it has for itself: the
+    global generators of `random`, `numpy.random` and torch; numeric libraries with one thread; its working folder (a
+    class works in the author's); its import path; signal handlers and context variables, with the decimal context and
+    numpy's error handling; no running event loop, so that it may run its own. Afterwards the author's are back, and
+    `sys.stdout`, `sys.stderr` and his alarm too.
+
+    Not its own are `os.environ`, the filters of warnings, the locale, HOME and TMPDIR, what it sets in libraries
+    (pandas' options), what a library has from a generator by name (`from random import random`), and threads of a
+    numeric library that a call is the first to import. Without the main thread it can set no signal handlers. Where
+    that matters, `host="process"` has it.
 
     SIGINT (Ctrl-C, or a notebook's stop button) reaches a model that does not come back, such as an endless loop: its
     call ends as a fault "interrupted". It cannot reach one that catches every exception, nor, before they return, calls
@@ -57,11 +83,15 @@ class InlineHost:
         self._clock = clock
         self._on_raise = on_raise
         self._thread = ModelThread()
+        self._authors = AuthorsGlobals()
+        self._folder: Path | None = None
 
     def fresh(self) -> Self:
         """Return a host with the same arguments, which nobody has opened."""
         twin = copy.copy(self)
         twin._thread = ModelThread()
+        twin._authors = AuthorsGlobals()
+        twin._folder = None
         return twin
 
     async def open(self, setup: Setup, submissions: Sequence[Submission], watcher: Watcher) -> None:
@@ -72,27 +102,49 @@ class InlineHost:
     async def start(self, submission: Submission, timeout: float) -> Loaded:
         """Load the model. `timeout` is not enforced."""
         setup = self._setup
-        with warnings.catch_warnings(record=True) as caught:
+        home, modules = self._home(submission.source), _modules_of(submission.source)
+        own, source = ModelsGlobals(home, modules), _absolute(submission.source)
+        with warnings.catch_warnings(record=True) as caught, ExitStack() as unless_loaded:
             warnings.simplefilter("always")
+            if home is not None:
+                unless_loaded.callback(discard, home)
             try:
                 # Copied, as for models in processes: they must not share what they are given.
                 args, kwargs = decode(encode((list(setup.init_args), dict(setup.init_kwargs))))
+                if home is not None and isinstance(source, FolderSource) and source.place:
+                    fill(str(home), str(source.place), linked=False)
                 with self._thread:
-                    code = self._thread.call(import_code, submission.source)
-                    with code.scope:
-                        model = self._thread.call(make_model, code, setup.contract, setup.loader, args, kwargs)
+                    with self._authors:
+                        code = own.run(self._authors, self._thread.call, import_code, source)
+                    with self._authors:  # anew, with the libraries that the code has imported
+                        model = own.run(self._authors, self._make, code, args, kwargs)
+                        own.stay()
             except Interrupted as error:
                 raise LoadFailure(_interrupted(error, "loading it was interrupted")) from None
             except LoadError as error:
                 cause = error.__cause__
                 self._on_raise(cause or error)
                 frames = own_frames(cause) if cause else None
-                raise LoadFailure(Fault(type(cause or error).__name__, str(error), frames)) from None
+                message = str(error) + _elsewhere(cause)
+                raise LoadFailure(Fault(type(cause or error).__name__, message, frames)) from None
             except Exception as error:
                 self._on_raise(error)
                 raise LoadFailure(fault_of(error)) from error
+            unless_loaded.pop_all()
         told = tuple(str(warning.message) for warning in caught)
-        return Loaded(_Inline(submission, Callee(model, setup.contract), code.scope), told)
+        return Loaded(_Inline(submission, Callee(model, setup.contract), code.scope, own, home), told)
+
+    def _home(self, source: Source) -> Path | None:
+        """A new folder for a model to work in; None for a class, which is from here, and so are the files it reads."""
+        if isinstance(source, ClassSource):
+            return None
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="crunch_game-"))
+        return Path(tempfile.mkdtemp(dir=self._folder))
+
+    def _make(self, code: Code, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        with code.scope:
+            return self._thread.call(make_model, code, self._setup.contract, self._setup.loader, args, kwargs)
 
     async def ask(self, call: Call, asked: Asked, *, each: bool) -> AsyncGenerator[Sequence[tuple[Instance, Reply]]]:
         """Call one model after the other."""
@@ -119,7 +171,8 @@ class InlineHost:
         await anyio.lowlevel.checkpoint()
         for number, (call, body, extras) in enumerate(encoded):
             for group in [[one] for one in extras.items()] if each else [list(extras.items())]:
-                with self._thread:  # not while others run on it: in the hands of whoever takes the replies
+                # Not while others run on it: in the hands of whoever takes the replies.
+                with self._thread, self._authors:
                     replies = [(instance, self._reply(instance, call, body, extra)) for instance, extra in group]
                 try:
                     yield number, replies
@@ -137,8 +190,7 @@ class InlineHost:
             kwargs.update(decode(extra))
         began = self._clock()
         try:
-            with instance.scope:
-                answer = self._thread.call(instance.callee.call, call.method.name, args, kwargs)
+            answer = instance.globals.run(self._authors, self._called, instance, call.method.name, args, kwargs)
             trigger, value, fault = ANSWERED, read(encode(answer)), None
         except Unsendable as error:
             trigger, value, fault = Trigger.INVALID, None, Fault("invalid", f"the answer cannot be sent: {error}")
@@ -151,7 +203,7 @@ class InlineHost:
             if isinstance(error, KeyboardInterrupt) and self._thread.is_main:
                 raise  # the author has pressed ^C: that is where Python raises it
             self._on_raise(error)
-            trigger, value, fault = Trigger.RAISED, None, fault_of(error)
+            trigger, value, fault = Trigger.RAISED, None, _fault(error)
             if instance.callee.lacks(error):
                 trigger, fault = self._setup.absence(call.method.name, str(error))
         elapsed = self._clock() - began
@@ -161,11 +213,46 @@ class InlineHost:
             return Reply(Trigger.DEADLINE, None, late, elapsed)
         return Reply(trigger, value, fault, elapsed)
 
+    def _called(self, instance: _Inline, method: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        with instance.scope:
+            return self._thread.call(instance.callee.call, method, args, kwargs)
+
     async def stop(self, instance: Instance) -> None:
-        """Do nothing: the garbage collector frees the model."""
+        """Remove the folder that the model worked in. The garbage collector frees the model."""
+        assert isinstance(instance, _Inline)
+        if instance.folder is not None:
+            await anyio.to_thread.run_sync(discard, instance.folder)
 
     async def close(self) -> None:
-        """Do nothing."""
+        """Remove the folders of all models."""
+        if self._folder is not None:
+            folder, self._folder = self._folder, None
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(discard, folder)
+
+
+def _absolute(source: Source) -> Source:
+    """The same submission, when the current folder is another."""
+    return type(source)(source.path.absolute()) if isinstance(source, FileSource | FolderSource) else source
+
+
+def _modules_of(source: Source) -> list[ModuleType]:
+    """The modules of the author's that a class is from."""
+    classes = source.cls.__mro__ if isinstance(source, ClassSource) else ()
+    names = {each.__module__ for each in classes} - sys.stdlib_module_names
+    return [module for name in names if (module := sys.modules.get(name)) is not None]
+
+
+def _fault(error: BaseException) -> Fault:
+    fault = fault_of(error)
+    return replace(fault, message=fault.message + _elsewhere(error))
+
+
+def _elsewhere(error: BaseException | None) -> str:
+    """The end of a sentence about an error that only models in this process meet."""
+    if isinstance(error, ValueError) and str(error).startswith(_NOT_MAIN):
+        return ' (here models are called on another thread; with host="process" each has a main thread of its own)'
+    return ""
 
 
 def _interrupted(error: Interrupted, message: str) -> Fault:

@@ -24,7 +24,8 @@ def start_main(
     """
     path = [os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)]  # noqa: PTH100 - links stay
     return subprocess.Popen(
-        [sys.executable, "-I", *options, "-c", _PROGRAM.format(module), str(descriptor), json.dumps(path)],
+        # As with -I, but that it obeys the PYTHON variables that it is given: PYTHONHASHSEED is one.
+        [sys.executable, "-P", "-s", *options, "-c", _PROGRAM.format(module), str(descriptor), json.dumps(path)],
         pass_fds=[descriptor],
         env={name: os.environ[name] for name in kept if name in os.environ} | dict(env),
         stdin=subprocess.DEVNULL,

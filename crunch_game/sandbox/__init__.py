@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from crunch_game.sandbox._readable import real as real
     from crunch_game.sandbox._sandbox import Sandbox as Sandbox
     from crunch_game.sandbox._sandbox import count_threads as count_threads
+    from crunch_game.sandbox._sandbox import enclosure as enclosure
     from crunch_game.sandbox._syscalls import prctl as prctl
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

@@ -16,7 +16,6 @@ from crunch_game import ModelRunner, Policy, events
 
 HERE = Path(__file__).parent
 PRICE = 100.0
-WORKING_FOLDER = "models work in a folder of their own"
 
 PLAYS = {
     "one_file": 1,
@@ -63,9 +62,6 @@ IS_TOLD = {
     "notebook_with_magic": "notebook_with_magic.py: importing it raised NameError: name 'get_ipython' is not defined; "
     "only a notebook has get_ipython: delete the lines with it",
 }
-
-NOT_YET = {("weights_json", "inline"), ("writes_a_cache", "process"), ("writes_a_log", "process")}
-"""What works once models have a folder of their own to work in, in every host."""
 
 
 class Played:
@@ -115,10 +111,7 @@ def played(request, tmp_path_factory) -> Played:
 
 @pytest.mark.processes
 @pytest.mark.parametrize("model_id", PLAYS)
-def test_it_plays(played, model_id, request):
-    if (model_id, played.host) in NOT_YET:
-        request.applymarker(pytest.mark.xfail(reason=WORKING_FOLDER, strict=False))
-
+def test_it_plays(played, model_id):
     assert played.errors.get(model_id) is None
     assert played.answers[model_id] == PRICE * PLAYS[model_id]
 

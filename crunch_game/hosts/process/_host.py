@@ -19,12 +19,12 @@ import msgspec
 from crunch_game._public import public
 from crunch_game.encoding import encode, sendable
 from crunch_game.errors import ContractError, GameError, ResourceError, UsageError
+from crunch_game.hosts._folders import discard
 from crunch_game.hosts._tables import TableReader
 from crunch_game.hosts.base import Asked, Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
 from crunch_game.hosts.process import _framing as framing
 from crunch_game.hosts.process._asking import Asking, frames_together
 from crunch_game.hosts.process._descriptors import allow_descriptors
-from crunch_game.hosts.process._folders import discard
 from crunch_game.hosts.process._launcher import ForkServer, boot_of, reference_of
 from crunch_game.hosts.process._lifeline import Lifeline
 from crunch_game.hosts.process._logs import MIN_LIMIT_BYTES, LogRotator
@@ -324,7 +324,7 @@ class ProcessHost:
         return await ForkServer.up(self._engine, self._boot, self._env, self._folder)
 
     def _setup_body(self, source: Source, place: Path | None, reference: str, home: str, init: bytes) -> bytes:
-        folder = reference if isinstance(source, FolderSource) and place else home
+        folder = reference if isinstance(source, FolderSource) and place else None
         readable, loader = [str(place)] if place else [], pickle.dumps(self._setup.loader)
         given = reference, isinstance(source, ClassSource), loader, msgspec.Raw(init), folder, home, readable
         return encode(SetupBody(*given, list(self._submission_folders), self._answer_limit, self._setup.lenient))

@@ -25,6 +25,11 @@ from crunch_game.sandbox import Sandbox
 from crunch_game.sources import ClassSource
 
 _KEPT_VARIABLES: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+_NUMERIC_VARIABLES: Final = (
+    "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "NPY_DISABLE_CPU_FEATURES",
+    "NPY_ENABLE_CPU_FEATURES", "ATEN_CPU_CAPABILITY", "PYTHONHASHSEED",
+)  # fmt: skip
+"""They choose how numbers are computed, to the last bit, and in which order sets are gone through."""
 _ONE_THREAD: Final = dict.fromkeys(
     ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
 )
@@ -74,7 +79,7 @@ class ForkServer:
                 "crunch_game.hosts.process.child._forkserver",
                 theirs.fileno(),
                 "-Xfaulthandler",
-                kept=_KEPT_VARIABLES,
+                kept=(*_KEPT_VARIABLES, *_NUMERIC_VARIABLES),
                 env={**_ONE_THREAD, **self._env},
                 cwd=self._log.parent,
                 stdout=log,

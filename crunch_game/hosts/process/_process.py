@@ -17,10 +17,10 @@ import msgspec
 
 from crunch_game.encoding import Undecodable, Unsendable, decode_answer, sent_table
 from crunch_game.faults import shortened
+from crunch_game.hosts._folders import discard
 from crunch_game.hosts._turns import Missed
 from crunch_game.hosts.base import Call, Instance, LoadFailure, Reply, Setup
 from crunch_game.hosts.process import _framing as framing
-from crunch_game.hosts.process._folders import discard
 from crunch_game.hosts.process._logs import LogRotator, file_name
 from crunch_game.hosts.process.child import FAILED
 from crunch_game.hosts.process.diagnosis import ExitDiagnosis, dump_in, fatal_error_in, last_lines

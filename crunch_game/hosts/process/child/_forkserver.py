@@ -24,8 +24,8 @@ import msgspec
 from crunch_game._importing import run_main
 from crunch_game.contract import Contract
 from crunch_game.faults import describe_exception, own_frames
+from crunch_game.hosts._folders import discard
 from crunch_game.hosts.process import _installed as installed
-from crunch_game.hosts.process._folders import discard
 from crunch_game.hosts.process.child import _output as output
 from crunch_game.hosts.process.child._reaper import become_subreaper, child_pids, is_exiting, kill
 from crunch_game.hosts.process.child._rehearsal import rehearse

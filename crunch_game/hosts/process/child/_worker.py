@@ -21,13 +21,14 @@ from crunch_game.encoding import Unsendable, decode, reader
 from crunch_game.errors import LoadError
 from crunch_game.faults import fault_of, own_frames, shortened
 from crunch_game.hosts._calling import Callee
+from crunch_game.hosts._folders import fill
 from crunch_game.hosts.process import _framing as framing
 from crunch_game.hosts.process import _lifeline as lifeline
 from crunch_game.hosts.process.child import _output as output
 from crunch_game.hosts.process.child._answering import Inbox, Refusal, answer_calls
 from crunch_game.hosts.process.child._reaper import become_subreaper
 from crunch_game.loading import Loader, make_model
-from crunch_game.sandbox import Sandbox, barrier_of
+from crunch_game.sandbox import Sandbox, barrier_of, enclosure
 from crunch_game.sources import resolve
 
 FAILED: Final = 70
@@ -43,9 +44,9 @@ _MAX_NAME_CHARACTERS: Final = 100
 class SetupBody(msgspec.Struct, array_like=True):
     """What a worker needs to load its model.
 
-    `folder` is its working directory, `home` its temporary folder, `readable` the paths of its submission, and
-    `submission_folders` those in which all models' submissions are. The loader is the author's, and so may be pickled.
-    `answer_limit` is in bytes.
+    `folder` is the submission's, if that is one, `home` the folder that the model works in, `readable` the paths of its
+    submission, and `submission_folders` those in which all models' submissions are. The loader is the author's, and so
+    may be pickled. `answer_limit` is in bytes.
     """
 
     source: str
@@ -166,13 +167,16 @@ class Worker:
         return f" ({barrier})" if barrier else ""
 
     def _load(self, body: SetupBody) -> tuple[Callee, list[str]]:
-        if body.folder is not None:
-            os.chdir(body.folder)
+        os.chdir(body.home)
         source = resolve(body.source) if body.is_class else body.source
         loader: Loader = pickle.loads(body.loader)
         os.environ.update(TMPDIR=body.home, HOME=body.home)
         if self._sandbox is not None:
             self._sandbox.enter(map(Path, body.readable), [Path(body.home)], body.submission_folders)
+        if body.folder is not None:
+            # In the sandbox, so that no link and no trick with files shows a model what it may not read.
+            inside = enclosure()
+            fill(body.home, body.folder, linked=inside is not None and inside.locked)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")
             code = import_code(source)

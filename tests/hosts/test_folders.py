@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from crunch_game import ModelRunner, Policy, ProcessHost, TrackerBase
-from crunch_game.hosts.process._folders import discard
+from crunch_game.hosts._folders import discard
 
 
 def as_nobody(action: Callable[[], None]) -> int:
