@@ -249,7 +249,7 @@ def test_an_author_gives_further_paths(ground: Path) -> None:
     """
     sandbox = f"read=[{str(ground / 'data')!r}], write=[{str(ground / 'shared')!r}]"
     done = inside(ground, body, sandbox=sandbox)
-    assert done.stdout == f"the sandbox lets a model write only in its temporary folder: {ground}/data/file\n", (
+    assert done.stdout == f"the sandbox lets a model write only in {ground}/own; this is {ground}/data/file\n", (
         done.stderr
     )
 
