@@ -67,7 +67,9 @@ _BY_PLACE: Final = {
     ("util.py", "spawnv_passfds"): _PROCESSES,
 }
 # Libraries in C and Rust raise errors of their own, which have nothing but a text.
-_DENIED: Final = re.compile(r"permission denied|operation not permitted|\berr(?:or|no)(?: number)?:? 13\b", re.IGNORECASE)
+_DENIED: Final = re.compile(
+    r"permission denied|operation not permitted|\berr(?:or|no)(?: number)?:? 13\b", re.IGNORECASE
+)
 _UNOPENED: Final = re.compile(
     r"(?:could not|can ?not|can't|unable to|failed to|not available)\b.{0,40}?\b(?:open|read|load|writ|creat|sav)",
     re.IGNORECASE | re.DOTALL,
@@ -160,9 +162,7 @@ def _explain_text(error: BaseException, inside: Enclosure) -> str | None:
     return _explain_path(errno.EACCES, [path], inside, None)
 
 
-def _explain_path(
-    number: int, paths: list[str], inside: Enclosure, last: traceback.FrameSummary | None
-) -> str | None:
+def _explain_path(number: int, paths: list[str], inside: Enclosure, last: traceback.FrameSummary | None) -> str | None:
     """Explain a refusal by Landlock: one of a path that the file's own permissions would have allowed."""
     outside = [path for path in paths if not _is_among(path, inside.writable)]
     if not outside:
@@ -198,9 +198,7 @@ def _writable_place(inside: Enclosure) -> str:
 def _passed_through(error: BaseException, *parts: str) -> bool:
     """Whether the error came through a file, or a folder of files, whose path has these parts in a row."""
     wanted = f"/{'/'.join(parts)}"
-    return any(
-        f"{wanted}/" in f"{frame.f_code.co_filename}/" for frame, _ in traceback.walk_tb(error.__traceback__)
-    )
+    return any(f"{wanted}/" in f"{frame.f_code.co_filename}/" for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def _is_code(path: str) -> bool:

@@ -17,10 +17,8 @@ from crunch_game import InlineHost, ModelRunner, Outcome, Policy, ProcessHost
 from crunch_game.events import ModelLoadFailed, ModelReady
 
 MODELS = Path(__file__).parent / "models"
-ASKS = 200
-"""Rounds of a tick and a question before the restart."""
-AGAIN = 20
-"""Rounds after it."""
+AGAIN = 10
+"""Rounds after the restart."""
 PATIENT = Policy(timeout=60.0, setup_timeout=300.0)
 """Budgets that say nothing: what is shown is whether a library works, on a busy machine too."""
 HOSTS = {"inline": InlineHost, "sandbox": ProcessHost}
@@ -57,23 +55,22 @@ def laid_out(chosen: Iterable[str], folder: Path) -> list[Path]:
     return [place_of(name, folder) for name in chosen]
 
 
-async def play(chosen: list[str], host: str) -> dict[str, Played]:
-    """Play the submissions together, each `ASKS` rounds, a restart, and `AGAIN` rounds more."""
+async def play(chosen: list[str], host: str, asks: int) -> dict[str, Played]:
+    """Play the submissions together: so many rounds of a tick and a question, a restart, and `AGAIN` rounds more."""
     played = {name: Played() for name in chosen}
     with tempfile.TemporaryDirectory(prefix="crunch_game-") as folder:
-        Path(folder).chmod(0o755)
         places = laid_out(chosen, Path(folder))
         starts = Starts()
         async with ModelRunner(
             "returns.Tracker", places, host=HOSTS[host](), policy=PATIENT, on_event=starts, ready_timeout=300.0
         ) as runner:
-            await _rounds(runner, played, range(ASKS))
+            await _rounds(runner, played, range(asks))
             for name in chosen:
                 await runner.stop(name, "to see that it starts again")
             for name in chosen:
                 await runner.readmit(name)
             await starts.settled(2 * len(chosen))
-            await _rounds(runner, played, range(ASKS, ASKS + AGAIN))
+            await _rounds(runner, played, range(asks, asks + AGAIN))
     return played
 
 

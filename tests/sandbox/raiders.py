@@ -177,8 +177,8 @@ def _place(told):
 
 def _kind(descriptor: int) -> str:
     mode = os.fstat(descriptor).st_mode
-    if (target := os.readlink(f"/proc/self/fd/{descriptor}")).startswith("/proc/"):
-        return target
+    if (target := Path(f"/proc/self/fd/{descriptor}").readlink()).is_relative_to("/proc"):
+        return str(target)
     return next(name for name in ("CHR", "REG", "SOCK", "FIFO", "DIR", "LNK") if getattr(stat, f"S_IS{name}")(mode))
 
 

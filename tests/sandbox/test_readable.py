@@ -71,11 +71,16 @@ GROUPS = {
         "31 30 0:27 /docker/4f {folder}/cpu,cpuacct ro - cgroup cgroup rw,cpu,cpuacct\n"
         "32 30 0:28 /docker {folder}/memory ro master:9 - cgroup cgroup rw,memory\n"
         "33 30 0:29 /docker/4f {folder}/systemd ro - cgroup cgroup rw,xattr,name=systemd\n",
-        [("cpu,cpuacct", "cpu,cpuacct", "cpu,cpuacct"), ("memory", "memory/4f", "memory"), ("name=systemd", "systemd", "systemd")],
+        [
+            ("cpu,cpuacct", "cpu,cpuacct", "cpu,cpuacct"),
+            ("memory", "memory/4f", "memory"),
+            ("name=systemd", "systemd", "systemd"),
+        ],
     ),
     "both": (
         "3:cpuset:/a b\n0::/user\n",
-        "31 30 0:27 / {folder}/a\\040b rw - cgroup cgroup rw,cpuset\n32 30 0:28 / {folder}/unified rw - cgroup2 none rw\n",
+        "31 30 0:27 / {folder}/a\\040b rw - cgroup cgroup rw,cpuset\n"
+        "32 30 0:28 / {folder}/unified rw - cgroup2 none rw\n",
         [("cpuset", "a b/a b", "a b"), ("", "unified/user", "unified")],
     ),
     "a group outside of what is mounted": (

@@ -8,7 +8,7 @@ from statsmodels.tsa.arima.model import ARIMA
 class Arima(Tracker):
     def __init__(self):
         steps = np.random.default_rng(8).normal(size=200)
-        self.fitted = ARIMA(100 + steps.cumsum(), order=(2, 1, 1)).fit()
+        self.fitted = ARIMA(100 + steps.cumsum(), order=(1, 1, 0)).fit()
 
     def tick(self, price):
         self.fitted = self.fitted.append([price])
