@@ -114,6 +114,17 @@ async def test_a_model_is_in_the_sandbox_unless_its_author_says_otherwise(submis
     )
 
 
+async def test_a_library_that_has_used_the_temporary_folder_before_the_fork_leaves_a_model_its_own(submissions):
+    (submissions / "hasty.py").write_text("import tempfile\ntempfile.gettempdir()\n")
+    sys.path.insert(0, str(submissions))
+    try:
+        host = ProcessHost(preload=["hasty"])
+        async with ModelRunner(TrackerBase, [submissions / "model"], host=host, policy=Policy(timeout=20)) as runner:
+            assert (await runner.predict("scribble"))["model"].value == "mine"
+    finally:
+        sys.path.remove(str(submissions))
+
+
 async def test_an_author_may_open_a_path_and_the_network(submissions):
     shared = submissions / "rival"
     sandbox = Sandbox(read=[shared], network=True)
