@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -88,13 +89,15 @@ def _cgroup_version() -> str:
 
 def _played(name: str, host: str, command: list[str]) -> Played:
     """What became of a submission, played in an interpreter of its own."""
-    done = subprocess.run(
-        [*command, str(HERE / "matrix.py"), f"--play={name}={host}"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as folder:  # inline, CatBoost writes into the working folder
+        done = subprocess.run(
+            [*command, str(HERE / "matrix.py"), f"--play={name}={host}"],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode != 0:
         return Played(fault=f"its player ended with {done.returncode}: {done.stderr[-2000:]}")
     return Played(**json.loads(done.stdout.splitlines()[-1]))
