@@ -1,6 +1,8 @@
 # make demo   plays the demo game
 # make test   builds the package, installs the wheel, and passes every check on it
 # make quick  passes the tests that start no process and wait for little, on the tree as it stands
+# make models plays submissions with the newest libraries in .venv-models, and makes the table of docs/models.md
+#            (gigabytes; TORCH="torch==VERSION+cpu" where a build without a graphics card can be had)
 # make bench  measures every row of docs/performance.md, peers included (ONLY="rounds storage" REPEAT=1 for some of it)
 # All set up what they need.
 
@@ -21,7 +23,10 @@ ALL_EXTRAS := scoring,crunchdao,tables,testing
 
 SOURCES := pyproject.toml README.md $(shell find crunch_game examples -type f -not -name '*.pyc' -not -path '*/.*')
 
-.PHONY: demo test quick bench check types played wheel clean
+MODELS_VENV := .venv-models
+TORCH ?= torch
+
+.PHONY: demo test quick bench models check types played wheel clean
 
 demo: $(VENV)/.installed
 	$(BIN)/crunch-game demo
@@ -34,6 +39,14 @@ quick: $(VENV)/.quick
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(REPEAT),--repeat $(REPEAT)) $(BENCH_ARGS)
+
+models: $(MODELS_VENV)/bin/python
+	$(MODELS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager \
+		-e '.[$(EXTRAS)]' -r tests/libraries/requirements.txt $(TORCH)
+	$(MODELS_VENV)/bin/python tests/libraries/matrix.py --write $(ONLY)
+
+$(MODELS_VENV)/bin/python:
+	$(PYTHON) -m venv $(MODELS_VENV)
 
 check:
 	$(BIN)/ruff check .
@@ -79,4 +92,4 @@ wheel: $(VENV)/.tools
 	$(call install,"$$(ls $(CURDIR)/dist/*.whl)[$(ALL_EXTRAS)]" ./examples/daily_density)
 
 clean:
-	rm -rf $(VENV) .venv-peers dist build
+	rm -rf $(VENV) $(MODELS_VENV) .venv-peers dist build

@@ -11,6 +11,7 @@ from crunch_game._public import lazy_face
 
 if TYPE_CHECKING:
     from crunch_game.sandbox._barriers import barrier_of as barrier_of
+    from crunch_game.sandbox._cgroups import own_groups as own_groups
     from crunch_game.sandbox._probes import Barrier as Barrier
     from crunch_game.sandbox._readable import is_beneath as is_beneath
     from crunch_game.sandbox._readable import real as real

@@ -108,7 +108,10 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
         beneath = struct.pack("=Qi", rights, parent)  # struct landlock_path_beneath_attr
         call("landlock_add_rule", ruleset, _PATH_BENEATH, beneath, 0)
     finally:
-        os.close(parent)
+        # A rule is for an inode. procfs makes another one for a name that the kernel's cache has dropped, unless
+        # somebody has it open; so these stay open.
+        if not path.startswith("/proc/"):
+            os.close(parent)
 
 
 def _supported(rights: Iterable[tuple[int, int]], version: int) -> int:

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from crunch_game.sandbox._cgroups import limit_files, own_groups
+
 _LIBRARIES: Final = (
     "/lib", "/lib32", "/lib64", "/libx32", "/usr/lib", "/usr/lib64", "/usr/libexec", "/usr/local/lib",
     "/usr/local/lib64", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/ld.so.preload",
@@ -20,12 +22,20 @@ _SYSTEM: Final = (
     "/etc/ssl/openssl.cnf", "/etc/ssl/certs", "/etc/pki/tls/openssl.cnf", "/etc/pki/tls/certs",
     "/etc/os-release", "/etc/mime.types",
     "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/loadavg", "/proc/version", "/proc/filesystems",
+    "/proc/uptime", "/proc/vmstat",
     "/proc/sys/vm/overcommit_memory", "/sys/kernel/mm/transparent_hugepage",
     "/sys/devices/system/cpu", "/sys/devices/system/node",
     "/dev/random", "/dev/urandom",
 )  # fmt: skip
-# /proc/self is another folder in every process, so these must be resolved after the fork.
-_OWN: Final = tuple(f"/proc/self/{name}" for name in ("cgroup", "limits", "maps", "stat", "statm", "status"))
+# What a process is told of itself, which libraries (psutil, OpenBLAS, joblib) ask for. /proc/self is another folder in
+# every process, so these must be resolved after the fork.
+_OWN: Final = tuple(
+    f"/proc/self/{name}"
+    for name in (
+        "auxv", "cgroup", "cmdline", "comm", "fd", "io", "limits", "maps", "smaps", "smaps_rollup", "stat", "statm",
+        "status",
+    )
+)  # fmt: skip
 _NETWORK: Final = (
     "/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services",
     "/etc/protocols", "/etc/pki/ca-trust", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates",
@@ -36,7 +46,7 @@ _PROGRAMS: Final = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", 
 
 def readable(*, network: bool, processes: bool) -> tuple[str, ...]:
     """Return the paths, in the order in which a sandbox allows them."""
-    return (*_installed(), *_OWN, *(_NETWORK if network else ()), *(_PROGRAMS if processes else ()))
+    return (*_installed(), *_share(), *_OWN, *(_NETWORK if network else ()), *(_PROGRAMS if processes else ()))
 
 
 def without(roots: Sequence[str], submission_folders: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -87,6 +97,12 @@ def _installed() -> tuple[str, ...]:
     libraries = _libraries()
     roots = dict.fromkeys((*libraries, *(place for place in _packages() if not is_beneath(place, libraries))))
     return tuple(root for root in roots if not is_beneath(root, [other for other in roots if other != root]))
+
+
+@cache
+def _share() -> tuple[str, ...]:
+    """The files that say how much of the machine a model may use: it is in the fork server's control groups."""
+    return tuple(map(real, limit_files(own_groups())))
 
 
 @cache

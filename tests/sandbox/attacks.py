@@ -119,6 +119,51 @@ def processes_in_proc(scene):
 
 
 @attack()
+def entries_in_proc(scene):
+    """Of another process, what a model may read of itself."""
+    names = ("auxv", "cgroup", "cmdline", "comm", "io", "limits", "maps", "smaps", "stat", "statm", "status")
+    assert _any_of(*(Path(f"/proc/{scene.victim}/{name}").read_bytes for name in names))
+
+
+@attack()
+def files_through_its_own_root(scene):
+    assert Path(f"/proc/self/root{scene.secret}").read_bytes() == SECRET
+
+
+@attack()
+def connections_of_the_machine(scene):
+    assert Path("/proc/self/net/tcp").read_bytes()
+
+
+@attack()
+def mounts_of_the_machine(scene):
+    assert _any_of(*(Path(f"/proc/self/{name}").read_bytes for name in ("mountinfo", "mounts", "mountstats")))
+
+
+@attack()
+def members_of_a_control_group(scene):
+    assert _any_of(*(folder.joinpath("cgroup.procs").read_bytes for folder in _control_groups()))
+
+
+@attack()
+def use_of_a_control_group(scene):
+    names = ("memory.stat", "memory.current", "memory.usage_in_bytes", "cpu.stat", "cpuacct.usage", "pids.current")
+    assert _any_of(*(folder.joinpath(name).read_bytes for folder in _control_groups() for name in names))
+
+
+@attack()
+def list_a_control_group(scene):
+    assert _any_of(*(lambda each=each: os.listdir(each) for each in _control_groups()))  # noqa: PTH208
+
+
+@attack("root")
+def raise_its_own_share(scene):
+    names = ("cpu.max", "cpu.cfs_quota_us", "memory.max", "memory.limit_in_bytes")
+    files = [file for folder in _control_groups() for name in names if (file := folder / name).exists()]
+    assert _any_of(*(lambda file=file: file.open("r+").close() or 1 for file in files))
+
+
+@attack()
 def ptrace(scene):
     call("ptrace", 0x4206, scene.victim, 0, 0)  # PTRACE_SEIZE: the victim goes on
 
@@ -693,6 +738,27 @@ def _must_change(path: Path, change: Callable[[], object]) -> None:
     after = path.stat()
     if (before.st_mode, before.st_mtime) == (after.st_mode, after.st_mtime):
         raise PermissionError(errno.EPERM, "nothing has changed")
+
+
+def _any_of(*attempts: Callable[[], object]) -> object:
+    """What the first attempt that comes through brings; it is refused only if all are."""
+    refusals = []
+    for attempt in attempts:
+        try:
+            return attempt()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            refusals.append(error)
+    raise refusals[0]
+
+
+def _control_groups() -> list[Path]:
+    """Folders of this process's control groups, as far as they are where they usually are."""
+    lines = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    places = [Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified")]
+    places += [Path("/sys/fs/cgroup", controllers) for _, controllers, _ in lines if controllers]
+    return [each for place in places for _, _, path in lines for each in (place, place / path.lstrip("/"))]
 
 
 def _text(value: object) -> ctypes.Array:

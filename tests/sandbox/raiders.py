@@ -19,7 +19,7 @@ from crunch_game import TrackerBase
 
 # Other processes than the coordinator: what is tried on the fork server and on another model.
 ON_OTHERS = (
-    "memory_map_in_proc", "folders_through_proc", "descriptors_in_proc", "look_where_it_works",
+    "memory_map_in_proc", "entries_in_proc", "folders_through_proc", "descriptors_in_proc", "look_where_it_works",
     "ptrace", "kill", "kill_with_zero", "kill_a_thread", "kill_by_descriptor", "limit_the_victim", "pin_the_victim",
 )  # fmt: skip
 
@@ -177,6 +177,8 @@ def _place(told):
 
 def _kind(descriptor: int) -> str:
     mode = os.fstat(descriptor).st_mode
+    if (target := Path(f"/proc/self/fd/{descriptor}").readlink()).is_relative_to("/proc"):
+        return str(target)
     return next(name for name in ("CHR", "REG", "SOCK", "FIFO", "DIR", "LNK") if getattr(stat, f"S_IS{name}")(mode))
 
 

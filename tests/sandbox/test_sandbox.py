@@ -138,6 +138,15 @@ FRIENDLY = {
         ctypes.util.find_library("c")
         assert os.cpu_count() >= 1 and platform.platform() and platform.processor() is not None
     """,
+    "what asks for its share of the machine": """
+        import joblib, psutil
+        assert joblib.cpu_count() >= 1
+        me = psutil.Process()
+        for name in ("memory_full_info", "io_counters", "num_fds", "num_threads", "cpu_times", "cmdline", "as_dict"):
+            assert getattr(me, name)() is not None
+        assert psutil.virtual_memory().total and psutil.swap_memory() and psutil.cpu_count(logical=False)
+        assert open(f"/proc/{os.getpid()}/status").read() and os.listdir("/proc/self/fd")
+    """,
     "asyncio": """
         import asyncio
         async def main(): return await asyncio.to_thread(abs, -3)
@@ -249,7 +258,7 @@ def test_an_author_gives_further_paths(ground: Path) -> None:
     """
     sandbox = f"read=[{str(ground / 'data')!r}], write=[{str(ground / 'shared')!r}]"
     done = inside(ground, body, sandbox=sandbox)
-    assert done.stdout == f"the sandbox lets a model write only in its temporary folder: {ground}/data/file\n", (
+    assert done.stdout == f"the sandbox lets a model write only in {ground}/own; this is {ground}/data/file\n", (
         done.stderr
     )
 
@@ -328,6 +337,142 @@ def test_what_a_library_makes_of_a_refusal_still_names_the_network(ground: Path)
     sentence = "the sandbox allows no network; a game that needs it says Sandbox(network=True)"
     done = inside(ground, f"import socket, urllib.request\n{body}")
     assert done.stdout.splitlines() == [sentence] * len(calls), done.stderr
+
+
+def told(ground: Path, attempts: list[str], *, sandbox: str = "") -> list[str]:
+    """The barriers of what these attempts raise; they are in a file, as a participant's code is."""
+    (ground / "own").mkdir()
+    (ground / "beside").mkdir()
+    lines = "\n".join(f"    lambda: {attempt}," for attempt in attempts)
+    (ground / "own" / "attempts.py").write_text(f"{HELP}\nATTEMPTS = [\n{lines}\n]\n")
+    body = """
+        sys.path.insert(0, own)
+        from attempts import ATTEMPTS
+        for attempt in ATTEMPTS:
+            try: attempt()
+            except Exception as error: print(barrier_of(error))
+            else: print("nothing was raised")
+    """
+    done = inside(ground, body, sandbox=sandbox)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+HELP = """
+import ctypes, multiprocessing, pathlib, sqlite3, subprocess
+import duckdb, joblib.externals.loky, lightgbm, polars, sqlalchemy
+
+own = str(pathlib.Path(__file__).parent)
+ground = str(pathlib.Path(own).parent)
+beside, secret = ground + "/beside/new", ground + "/secret"
+
+class Kept:
+    database = beside
+
+class Wrapped(Exception):
+    def __init__(self, inner):
+        super().__init__("it did not work")
+        self.inner = inner
+
+def raised(error):
+    raise error
+
+def wrapped(attempt):
+    try:
+        attempt()
+    except OSError as error:
+        raise Wrapped(error) from None
+
+def in_its_base(self):
+    sqlite3.connect(self.database)
+"""
+READS = "the sandbox lets a model read only its own folder, and write only in {ground}/own; this is {ground}/"
+NO_NETWORK = "the sandbox allows no network; a game that needs it says Sandbox(network=True)"
+NO_PROCESSES = "the sandbox allows no processes and no programs; a game that needs them says Sandbox(processes=True)"
+NOT_SHARED = (
+    "the sandbox gives models no memory that others could see; a game that needs it says Sandbox(write=['/dev/shm'])"
+)
+REFUSED = {
+    "sqlite3.connect(beside)": READS + "beside/new",
+    "sqlite3.connect(database=beside)": READS + "beside/new",
+    "in_its_base(Kept())": None,  # an attribute of its class, which only running code would tell
+    "sqlalchemy.create_engine('sqlite:///' + beside).connect()": READS + "beside/new",
+    "duckdb.connect(beside)": READS + "beside/new",
+    "duckdb.sql(f\"select * from read_csv('{secret}')\").fetchall()": READS + "secret",
+    "duckdb.sql('install httpfs')": NO_NETWORK,
+    "polars.DataFrame({'a': [1]}).write_csv(beside)": READS + "beside/new",
+    "polars.read_csv(secret)": READS + "secret",
+    "lightgbm.Booster(model_file=secret)": READS + "secret",
+    "ctypes.CDLL(secret)": READS + "secret",
+    "wrapped(lambda: open(secret))": READS + "secret",
+    "wrapped(lambda: subprocess.run(['gcc']))": NO_PROCESSES,
+    "multiprocessing.Pool(2)": NO_PROCESSES,
+    "joblib.externals.loky.get_reusable_executor(2)": NO_PROCESSES,
+    "raised(RuntimeError('unable to open shared memory object </torch_1>: Permission denied (13)'))": NOT_SHARED,
+}
+NOT_REFUSED = [
+    "sqlite3.connect(own + '/nowhere/new')",
+    "sqlite3.connect(ground + '/nowhere/new')",
+    "sqlite3.connect(own + '/base').execute('select * from missing')",
+    "duckdb.sql(f\"select * from read_csv('{own}/missing.csv')\")",
+    "duckdb.connect(own + '/attempts.py')",
+    "polars.read_csv(ground + '/missing')",
+    "lightgbm.Booster(model_file=ground + '/missing')",
+    "lightgbm.Booster(model_file=own + '/attempts.py')",
+    "ctypes.CDLL(own + '/attempts.py')",
+    "raised(ValueError('the third line of ' + secret + ' has no price'))",
+    "raised(RuntimeError('permission denied: ' + own + '/attempts.py'))",
+    "raised(RuntimeError('permission denied'))",
+    "raised(RuntimeError('could not open the position'))",
+    "raised(RuntimeError('cannot connect the dots'))",
+    "raised(KeyError(secret))",
+    "raised(OSError(38, 'Function not implemented'))",
+]
+
+
+@pytest.mark.processes
+@needs_linux
+def test_a_refusal_is_told_however_a_library_says_it(ground: Path) -> None:
+    said = told(ground, list(REFUSED))
+    assert dict(zip(REFUSED, said, strict=True)) == {
+        attempt: str(sentence and sentence.format(ground=ground)) for attempt, sentence in REFUSED.items()
+    }
+
+
+@pytest.mark.processes
+@needs_linux
+def test_no_barrier_is_named_for_an_error_that_only_looks_like_one(ground: Path) -> None:
+    said = told(ground, NOT_REFUSED)
+    assert dict(zip(NOT_REFUSED, said, strict=True)) == dict.fromkeys(NOT_REFUSED, "None")
+
+
+@pytest.mark.processes
+@needs_linux
+def test_where_processes_are_allowed_a_lock_that_they_would_share_names_its_place(ground: Path) -> None:
+    attempts = ["multiprocessing.Lock()", "multiprocessing.Pool(2)", "multiprocessing.Queue()"]
+    assert told(ground, attempts, sandbox="processes=True") == [NOT_SHARED] * 3
+
+
+@pytest.mark.processes
+@needs_linux
+def test_what_it_may_read_of_proc_it_may_read_when_the_kernel_has_dropped_it_from_its_cache(ground: Path) -> None:
+    drop = Path("/proc/sys/vm/drop_caches")
+    if not ROOT or not os.access(drop, os.W_OK):
+        pytest.skip("only root may empty the kernel's cache of names")
+    before = """
+        from crunch_game.sandbox._readable import _OWN, _SYSTEM
+        mine = [*_OWN, *(path.replace("self", str(os.getpid())) for path in _OWN)]
+        files = [path for path in (*mine, *_SYSTEM) if path.startswith("/proc/") and os.path.isfile(path)]
+        drop = os.open("/proc/sys/vm/drop_caches", os.O_WRONLY)
+    """
+    body = """
+        for path in files: open(path).close()
+        os.write(drop, b"2")
+        for path in files: open(path).close()
+        print(len(files) > 20)
+    """
+    done = inside(ground, body, before=before)
+    assert done.stdout == "True\n", done.stderr
 
 
 @pytest.mark.processes

@@ -31,8 +31,15 @@ _NUMERIC_VARIABLES: Final = (
 )  # fmt: skip
 """They choose how numbers are computed, to the last bit, and in which order sets are gone through."""
 _ONE_THREAD: Final = dict.fromkeys(
-    ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
-)
+    (
+        "BLIS_NUM_THREADS", "LOKY_MAX_CPU_COUNT", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+        "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS",
+    ),
+    "1",
+)  # fmt: skip
+"""A model's share of the machine is one processor, whatever `n_jobs` it gives."""
+_NO_CHILDREN: Final = {"JOBLIB_MULTIPROCESSING": "0"}
+"""For models that cannot start processes: joblib's workers are not even tried."""
 _IMPORT_TIMEOUT_SECONDS: Final = 30.0
 
 
@@ -80,13 +87,19 @@ class ForkServer:
                 theirs.fileno(),
                 "-Xfaulthandler",
                 kept=(*_KEPT_VARIABLES, *_NUMERIC_VARIABLES),
-                env={**_ONE_THREAD, **self._env},
+                env=self._environment(),
                 cwd=self._log.parent,
                 stdout=log,
                 stderr=log,
             )
         ours.send(msgspec.msgpack.encode(self._boot))
         self._engine.do(lambda: self._engine.processes.serve(ours, self._hear))
+
+    def _environment(self) -> dict[str, str]:
+        """What models see beside what is kept. The author's own variables win."""
+        sandbox: Sandbox | None = pickle.loads(self._boot.sandbox)
+        alone = sandbox is not None and not sandbox.processes
+        return {**_ONE_THREAD, **(_NO_CHILDREN if alone else {}), **self._env}
 
     def _hear(self, report: Report | None) -> None:
         self.lost = self.lost or report is None

@@ -12,7 +12,7 @@ from typing import Final
 from crunch_game._quantities import mebibytes
 from crunch_game.hosts.process.child import FAILED, NOT_STARTED
 from crunch_game.hosts.process.diagnosis._stderr import Dump, FatalError
-from crunch_game.sandbox import Sandbox
+from crunch_game.sandbox import Sandbox, own_groups
 
 _OUTSIDE: Final = "it came from outside the game, or from the model itself"
 _CAUSES: Final[Mapping[int, str]] = {
@@ -145,17 +145,12 @@ def _signal_name(number: int) -> str:
 
 def _counters() -> Iterator[Path]:
     """Yield the files that may have the count: those of our control group, then the machine's."""
-    root = Path("/sys/fs/cgroup")
-    try:
-        groups = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
-    except OSError:
-        groups = []
-    for _, controllers, path in groups:
+    for controllers, folder, mount in own_groups():
         if not controllers:
-            yield root / path.lstrip("/") / "memory.events"
-        elif "memory" in controllers.split(","):
-            yield root / "memory" / path.lstrip("/") / "memory.oom_control"
-            yield root / "memory" / "memory.oom_control"
+            yield folder / "memory.events"
+        elif "memory" in controllers:
+            yield folder / "memory.oom_control"
+            yield mount / "memory.oom_control"
     yield Path("/proc/vmstat")
 
 

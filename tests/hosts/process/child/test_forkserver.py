@@ -86,7 +86,8 @@ class Model(TrackerBase):
         os._exit(3)
 
     def descriptors(self):
-        return sorted(int(name) for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}"))
+        opened = {int(name): os.path.realpath(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")}
+        return sorted(number for number, path in opened.items() if not path.startswith("/proc/") or ":" in path)
 
     def handlers(self):
         return [int(signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGUSR1)] + [
