@@ -13,7 +13,7 @@ import properscoring
 import pytest
 import scipy.stats
 import scoringrules
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crunch_game.scoring import CRPS, FAMILIES, Part, crps_normal_mixture, density, mixture, normal
@@ -80,6 +80,7 @@ def signed(least: float, most: float) -> st.SearchStrategy[float]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reach", [1, 12, 60, 299])
+@settings(max_examples=settings().max_examples // 2)  # 700 digits take their time
 @given(data=st.data())
 def test_mixtures_of_any_scale_are_right(reach: int, data: st.DataObject) -> None:
     components = st.tuples(
