@@ -14,6 +14,8 @@ export PYTHONDONTWRITEBYTECODE :=
 EXTRAS := scoring
 # More than there are processors: most tests wait for processes, sockets and budgets, and can do so together.
 PYTEST_ARGS ?= -n 5 --dist worksteal
+# What starts no process waits for little, and each worker first imports all tests.
+QUICK_ARGS ?= -n 3 --dist worksteal
 
 # uv installs in seconds what pip installs in half a minute. Where it cannot be had, or has no index, pip does it.
 install = $(BIN)/python -m uv pip install --quiet --python $(BIN)/python --constraint constraints.txt $(1) 2>/dev/null \
@@ -35,7 +37,7 @@ test: $(VENV)/.tools wheel
 	$(MAKE) --no-print-directory check
 
 quick: $(VENV)/.quick
-	PYTHONPATH=$(CURDIR) $(BIN)/pytest $(PYTEST_ARGS) -m 'not processes and not slow' --hypothesis-profile quick
+	PYTHONPATH=$(CURDIR) $(BIN)/pytest $(QUICK_ARGS) -m 'not processes and not slow' --hypothesis-profile quick
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(REPEAT),--repeat $(REPEAT)) $(BENCH_ARGS)

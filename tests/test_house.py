@@ -81,10 +81,12 @@ def parsed(file: Path) -> ast.Module:
     return ast.parse(file.read_bytes())
 
 
+@cache
 def imported(module: str, *, for_types: bool = False) -> set[str]:
     return set(imports(parsed(MODULES[module]), for_types=for_types))
 
 
+@cache
 def own_imports(module: str, *, for_types: bool = False) -> set[str]:
     """The modules of the package that a module imports."""
     names = imported(module, for_types=for_types)

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -115,21 +116,19 @@ def minutes(count: int) -> list[list[float]]:
     return prices
 
 
-@cache
-def matched(horizon: int, *rounds: int) -> list[list[dict[str, Any]]]:
-    """What crunch-synth gives its own tracker and two others, by round; rounds are minutes after the warm-up."""
+def match(horizon: int, times: list[int]) -> str:
+    """What crunch-synth gives its own tracker and two others in rounds at these times, as JSON."""
     try:
         install("synth-scores")
     except Unavailable as error:
         pytest.skip(str(error))
     site = next((python_of("synth-scores").parents[1] / "lib").glob("python3.*/site-packages"))
     crunch = example("synth_crunch")
-    times = [START + MINUTE * (WARMUP + minute) for minute in rounds]
     game = {
         "asset": "BTC",
         "horizon": horizon,
         "steps": crunch.HOUR if horizon == 3600 else crunch.DAY,
-        "prices": minutes(WARMUP + rounds[-1] + horizon // MINUTE + 1),
+        "prices": minutes((times[-1] - START + horizon) // MINUTE + 1),
         "rounds": times,
     }
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
@@ -139,8 +138,19 @@ def matched(horizon: int, *rounds: int) -> list[list[dict[str, Any]]]:
         environment = os.environ | {"PYTHONPATH": str(site)}
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    return [[each for each in found if each["at"] == time] for time in times]
+    return done.stdout
+
+
+@pytest.fixture
+def matched(once) -> Callable[..., list[list[dict[str, Any]]]]:
+    """Matches with crunch-synth, by round; rounds are minutes after the warm-up."""
+
+    def played(horizon: int, *rounds: int) -> list[list[dict[str, Any]]]:
+        times = [START + MINUTE * (WARMUP + minute) for minute in rounds]
+        found = json.loads(once(f"synth-{horizon}-{rounds}", lambda: match(horizon, times)))
+        return [[each for each in found if each["at"] == time] for time in times]
+
+    return played
 
 
 def as_round(played: list[dict[str, Any]], horizon: int) -> AnsweredRound:
@@ -159,7 +169,7 @@ ROUNDS = [(3600, (0, 60, 120)), (86400, (0,))]
 
 @pytest.mark.processes
 @pytest.mark.parametrize(("horizon", "rounds"), ROUNDS)
-def test_the_price_is_scored_as_crunch_synth_does_but_for_the_error_of_its_grid(horizon, rounds):
+def test_the_price_is_scored_as_crunch_synth_does_but_for_the_error_of_its_grid(matched, horizon, rounds):
     crunch = example("synth_crunch")
     for played in matched(horizon, *rounds):
         found = crunch.Raw.day.score_round(as_round(played, horizon))
@@ -172,7 +182,7 @@ def test_the_price_is_scored_as_crunch_synth_does_but_for_the_error_of_its_grid(
 
 
 @pytest.mark.processes
-def test_volatility_is_scored_as_crunch_synth_does_but_for_chance():
+def test_volatility_is_scored_as_crunch_synth_does_but_for_chance(matched):
     rule = VolatilityCRPS()
     off = [
         (found[each["model"]] - mean(each["by_chance"])) / stdev(each["by_chance"])
@@ -186,14 +196,14 @@ def test_volatility_is_scored_as_crunch_synth_does_but_for_chance():
 
 
 @pytest.mark.processes
-def test_of_the_same_paths_volatility_has_the_very_score_of_crunch_synth():
+def test_of_the_same_paths_volatility_has_the_very_score_of_crunch_synth(matched):
     for played in matched(3600, *ROUNDS[0][1]):
         for each in played:
             assert volatility_crps(each["paths"], each["prices"], [60, 15, 5]) == close(each["of_paths"])
 
 
 @pytest.mark.processes
-def test_an_hour_has_the_score_of_crunch_synth():
+def test_an_hour_has_the_score_of_crunch_synth(matched):
     """Its evaluator, which sees but one model, has a constant for the factor."""
     crunch, factor = example("synth_crunch"), 0.00310804
     rule = Sum(crunch.price, VolatilityCRPS(), factor)
@@ -205,7 +215,7 @@ def test_an_hour_has_the_score_of_crunch_synth():
 
 
 @pytest.mark.processes
-def test_the_factor_is_the_median_over_the_field_of_what_brings_basis_points_to_moves():
+def test_the_factor_is_the_median_over_the_field_of_what_brings_basis_points_to_moves(matched):
     crunch = example("synth_crunch")
     for played in matched(3600, *ROUNDS[0][1]):
         answered = as_round(played, 3600)
@@ -221,7 +231,7 @@ def test_the_factor_is_the_median_over_the_field_of_what_brings_basis_points_to_
 
 
 @pytest.mark.processes
-def test_the_best_has_one_and_who_is_absent_what_the_worst_has():
+def test_the_best_has_one_and_who_is_absent_what_the_worst_has(matched):
     crunch = example("synth_crunch")
     [played] = matched(86400, 0)
     answered = as_round(played, 86400)

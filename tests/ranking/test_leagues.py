@@ -1,4 +1,4 @@
-"""What skill holds over many rounds, in synthetic leagues with fixed seeds; each figure is of 200 leagues.
+"""What skill holds over many rounds, in synthetic leagues with fixed seeds; each figure is of 100 leagues.
 
 A model's loss in a round is the absolute error of a forecast: a normal number, times how bad the model is, times how
 wild the hour is, which is the same for all.
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-LEAGUES = 200
+LEAGUES = 100
 Losses = NDArray[np.float64]
 
 
@@ -116,7 +116,7 @@ def test_after_wild_hours_the_standard_error_is_that_of_the_difference_and_the_c
 def test_a_fresh_account_of_the_worst_of_five_close_models_leads_seldom_where_it_is_paid(
     share: float, most: float
 ) -> None:
-    """The models are 2 % apart; the board has a week of hours. Two standard errors of 200 starts are the margin."""
+    """The models are 2 % apart; the board has a week of hours. Two standard errors of so many starts are the margin."""
     draw, week, leads = np.random.default_rng(11), 168, 0
     fresh = math.ceil(share * week)
     for _ in range(LEAGUES):

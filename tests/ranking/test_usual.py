@@ -36,7 +36,7 @@ def plainly(known: Known, of: Moment) -> float | None:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings().max_examples // 4)
 @given(st.integers(0, 2**32), st.integers(1, 110), st.sampled_from([0.02, 0.3, 0.9]), st.sampled_from([1.0, 3.5, 30.0]))
 def test_a_change_touches_at_least_the_rounds_that_read_it(seed: int, hours: int, full: float, horizon: float) -> None:
     chance = random.Random(seed)

@@ -17,6 +17,13 @@ from crunch_game.storage.base import Prediction
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Rules are asked in a thread, and await nothing."""
+    return "asyncio"
+
+
 BTC = [Predict(every="1h", horizon="2h", asset="BTC")]
 THREE = ["walk:Mean", "walk:Last", "walk:Moody"]
 

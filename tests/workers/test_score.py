@@ -23,6 +23,14 @@ from crunch_game.events import PredictionsSetAside
 from crunch_game.sync import run_game as run_blocking
 
 pytestmark = pytest.mark.anyio
+both = pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Scoring awaits nothing; what has to do with the event loop is tested on both."""
+    return "asyncio"
+
 
 BTC = [Predict(every="1h", horizon="2h", asset="BTC")]
 
@@ -190,6 +198,7 @@ async def test_patience_is_the_authors(patience, count):
     assert len(ScoreWorker(game, fresh, patience=patience).step(feed._rows[-1].time)) == count
 
 
+@both
 @pytest.mark.parametrize("live", [False, True])
 async def test_scoring_is_never_on_the_event_loops_thread(live, push):
     seen: dict[str, set[int]] = {"resolve": set(), "score": set()}
@@ -278,6 +287,7 @@ def by_standing(model, standing):
 
 
 @pytest.mark.slow
+@both
 async def test_per_model_arguments_follow_the_standings_and_a_restart_changes_nothing(store, played):
     game = walk.game(tracker=Ranked, per_model=by_standing, predictions=BTC)
     whole = MemoryStore()
@@ -332,6 +342,7 @@ async def test_a_stopped_model_keeps_paying_for_its_rounds_and_ages_out():
     assert {standing.model_id for standing in short.leaderboard} == {"Mean", "Last"}
 
 
+@both
 async def test_the_score_worker_runs_until_cancelled_and_notes_the_leaderboard():
     game, whole, store, settled = walk.game(), MemoryStore(), MemoryStore(), []
     result = await run_game(game, walk.MODELS, store=whole, host="inline")

@@ -30,6 +30,8 @@ from crunch_game.storage.base import Prediction
 pytestmark = pytest.mark.slow
 
 DISTORTED = 200
+STRATA = 400
+"""Outcomes of equal probability. A report is distorted by a tenth or more, which so many tell."""
 LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
 
 
@@ -56,7 +58,7 @@ def distorted_normal(rng: Any) -> Any:
 def test_no_other_density_beats_the_truth(rule: StepwiseRule) -> None:
     rng = np.random.default_rng(1)
     # Strata instead of draws: the mean over them is the expectation, but for the ends of the tails.
-    outcomes = scipy.stats.norm.ppf((np.arange(1000) + 0.5) / 1000).tolist()
+    outcomes = scipy.stats.norm.ppf((np.arange(STRATA) + 0.5) / STRATA).tolist()
     truth = expected(rule, normal(0, 1), outcomes).mean()
     others = [expected(rule, distorted_normal(rng), outcomes).mean() for _ in range(DISTORTED)]
     assert min(others) > truth
@@ -64,7 +66,7 @@ def test_no_other_density_beats_the_truth(rule: StepwiseRule) -> None:
 
 def test_no_other_quantiles_beat_those_of_the_truth() -> None:
     rng = np.random.default_rng(2)
-    outcomes = scipy.stats.norm.ppf((np.arange(1000) + 0.5) / 1000).tolist()
+    outcomes = scipy.stats.norm.ppf((np.arange(STRATA) + 0.5) / STRATA).tolist()
     right = scipy.stats.norm.ppf(LEVELS)
     for rule in (Pinball(LEVELS), WeightedInterval(LEVELS), CRPS(levels=LEVELS)):
         truth = expected(rule, {"levels": LEVELS, "values": right.tolist()}, outcomes).mean()
@@ -105,7 +107,7 @@ def test_no_other_sample_beats_one_of_the_truth() -> None:
 
 
 def test_the_best_point_is_the_mean_or_the_median_and_no_other() -> None:
-    outcomes = scipy.stats.expon.ppf((np.arange(1000) + 0.5) / 1000)
+    outcomes = scipy.stats.expon.ppf((np.arange(STRATA) + 0.5) / STRATA)
     rng = np.random.default_rng(5)
     for rule, best in ((SquaredError(), outcomes.mean()), (AbsoluteError(), float(np.median(outcomes)))):
         least = expected(rule, best, outcomes.tolist()).mean()
