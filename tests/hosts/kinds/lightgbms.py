@@ -19,5 +19,5 @@ class Model(TrackerBase):
 
     def predict(self, asset, horizon, step):
         returns = np.array(self.returns[asset])
-        trees = LGBMRegressor(n_estimators=5, n_jobs=1, verbose=-1).fit(returns[:-1, None], returns[1:])
+        trees = LGBMRegressor(n_estimators=5, verbose=-1).fit(returns[:-1, None], returns[1:])
         return [normal(loc=float(trees.predict(returns[-1:, None])[0]), scale=0.02)] * (horizon // step)
