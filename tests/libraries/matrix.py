@@ -1,6 +1,6 @@
 """`python matrix.py [--write] [NAME...]`: plays every submission inline, in the sandbox, and there as nobody.
 
-Prints the table of docs/models.md, and with --write puts it there if it is of all submissions. Fails if one does not end
+Prints the table of docs/models.md, and with --write puts it there if it has all submissions. Fails if one does not end
 as it should.
 """
 

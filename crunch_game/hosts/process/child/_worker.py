@@ -173,7 +173,7 @@ class Worker:
         os.environ.update(TMPDIR=body.home, HOME=body.home)
         # A library that was preloaded may have asked for the temporary folder, and that of the fork server is kept.
         if (tempfile := sys.modules.get("tempfile")) is not None:
-            tempfile.tempdir = None
+            vars(tempfile)["tempdir"] = None
         if self._sandbox is not None:
             self._sandbox.enter(map(Path, body.readable), [Path(body.home)], body.submission_folders)
         with warnings.catch_warnings(record=True) as caught:
