@@ -55,6 +55,7 @@ def main(chosen: list[str], *, write: bool) -> int:
         equal = "" if name in TOLD else "equal" if inline.answers == boxed[0].answers else "differ"
         print(f"{name}: {cells}, answers inline {equal or 'not compared'}", flush=True)
         faults += [f"{name}, {way}: {cell}" for way, cell in cells.items() if cell.startswith("fails")]
+        faults += [f"{name}: its answers differ inline and in the sandbox"] if equal == "differ" else []
         lines.append(
             f"| `{name}` | {ROWS[name]} {version(ROWS[name])} | {_says(name)} | {cells['sandbox']} | {equal} |"
         )
