@@ -363,6 +363,8 @@ def _finite(value: Any, who: str, what: str) -> float:
 
 def _name(text: str) -> str:
     """Return an identifier, or refuse one that cannot be encoded: changed, it could equal another one."""
+    if "\0" in text:  # PostgreSQL keeps none
+        raise StoreError(f"{text!r} holds a NUL character and cannot be kept as a name")
     # isascii is a flag of the string, so that nearly all names cost nothing.
     if not text.isascii():
         try:
@@ -374,6 +376,8 @@ def _name(text: str) -> str:
 
 def _prose(text: str | None) -> str | None:
     """Return a text for people. A participant may have written it, so it is repaired rather than refused."""
-    if text is None or text.isascii():
-        return text
-    return text.encode(errors="backslashreplace").decode()
+    if text is None:
+        return None
+    if not text.isascii():
+        text = text.encode(errors="backslashreplace").decode()
+    return text.replace("\0", "\\x00") if "\0" in text else text

@@ -245,17 +245,19 @@ class MemoryStore(Store):
             found = self._unanswered.until(codec.microseconds(until), start)
             return [codec.unpack_prediction(self._predictions[identity]) for identity in found]
 
-    def predictions(self, since: datetime | None = None) -> list[Prediction]:
-        """Return all predictions that resolve at or after `since`, oldest first."""
+    def predictions(self, since: datetime | None = None, *, model_id: str | None = None) -> list[Prediction]:
+        """Return all predictions, or those of one model, that resolve at or after `since`, oldest first."""
         with self._open():
             identities = self._predicted.since(None if since is None else codec.microseconds(since))
-            return [codec.unpack_prediction(self._predictions[identity]) for identity in identities]
+            chosen = (each for each in identities if model_id in (None, each[2]))
+            return [codec.unpack_prediction(self._predictions[identity]) for identity in chosen]
 
-    def scores(self, since: datetime | None = None) -> list[Score]:
-        """Return all scores that resolve at or after `since`, those set aside included, oldest first."""
+    def scores(self, since: datetime | None = None, *, model_id: str | None = None) -> list[Score]:
+        """Return all scores, or those of one model, that resolve at or after `since`, oldest first."""
         with self._open():
             identities = self._scored.since(None if since is None else codec.microseconds(since))
-            return [codec.unpack_score(self._scores[identity]) for identity in identities]
+            chosen = (each for each in identities if model_id in (None, each[2]))
+            return [codec.unpack_score(self._scores[identity]) for identity in chosen]
 
     def rounds(self, since: datetime | None = None) -> Iterator[tuple[ScoredRound, list[KeptScore]]]:
         """Yield the scored rounds that resolve at or after `since`, oldest first, each with its scores."""

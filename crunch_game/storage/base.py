@@ -289,12 +289,15 @@ class Store(Protocol):
             found = [each for each in found if each.resolves_at > after]
         return [each for each in found if each.status is not Status.OK and each.resolves_at <= until]
 
-    def predictions(self, since: datetime | None = None) -> list[Prediction]:
-        """Return all predictions that resolve at or after `since`, oldest first."""
+    def predictions(self, since: datetime | None = None, *, model_id: str | None = None) -> list[Prediction]:
+        """Return all predictions, or those of one model, that resolve at or after `since`, oldest first."""
         ...
 
-    def scores(self, since: datetime | None = None) -> list[Score]:
-        """Return all scores that resolve at or after `since`, those set aside included, oldest first."""
+    def scores(self, since: datetime | None = None, *, model_id: str | None = None) -> list[Score]:
+        """Return all scores, or those of one model, that resolve at or after `since`, oldest first.
+
+        Those of predictions that were set aside are among them.
+        """
         ...
 
     def rounds(self, since: datetime | None = None) -> Iterator[tuple[ScoredRound, list[KeptScore]]]:

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import math
 import types
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -18,10 +19,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from crunch_game.errors import StoreError
-from crunch_game.storage import encode
-from crunch_game.storage._codec import microseconds, moment
+from crunch_game.feeds.base import Row
+from crunch_game.storage import ModelRecord, Prediction, Score, encode
+from crunch_game.storage._codec import microseconds, moment, pack_model, pack_prediction, pack_rows, pack_score
 from crunch_game.storage._values import decode
 
+T0 = datetime(2024, 1, 1, tzinfo=UTC)
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=["Cs"]))
 plain = st.recursive(
     scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text("abné\0 '\""), inner), max_leaves=20
@@ -119,3 +122,40 @@ def test_packed_times_sort_as_times_do(time: datetime, delta: timedelta) -> None
     except OverflowError:
         return
     assert (microseconds(time) < microseconds(other)) == (time < other)
+
+
+def asked(**changes: Any) -> Prediction:
+    return Prediction("ada", "d1", "BTC", T0, T0, 3600.0, **changes)
+
+
+def said_of(keep: Callable[[], object]) -> str:
+    with pytest.raises(StoreError) as caught:
+        keep()
+    return str(caught.value)
+
+
+def test_what_cannot_be_kept_is_named() -> None:
+    naive = datetime(2024, 1, 1)  # noqa: DTZ001
+    advice = "give numbers, texts, lists and dicts"
+    assert said_of(lambda: microseconds(naive)) == f"{naive!r} has no time zone; a store keeps aware times"
+    assert said_of(lambda: pack_prediction(asked(value=1j))) == (
+        f"ada: BTC: the answer cannot be kept: JSON has no place for a complex; {advice}"
+    )
+    assert said_of(lambda: pack_rows([Row(T0, {"n": 1j})])) == (
+        f"the row of 2024-01-01T00:00:00+00:00: the data cannot be kept: JSON has no place for a complex; {advice}"
+    )
+    for value in (math.nan, math.inf, "high"):
+        score: Any = Score("ada", "BTC", T0, T0, value)  # type: ignore[arg-type]
+        assert said_of(lambda score=score: pack_score(score)) == (
+            f"ada: BTC: the score must be a finite number, got {value!r}"
+        )
+    assert said_of(lambda: pack_model(ModelRecord("\ud83d", "", "", ""))) == (
+        "'\\ud83d' holds half a character and cannot be kept as a name"
+    )
+    assert said_of(lambda: pack_model(ModelRecord("a\0b", "", "", ""))) == (
+        "'a\\x00b' holds a NUL character and cannot be kept as a name"
+    )
+
+
+def test_broken_text_for_people_is_mended() -> None:
+    assert pack_prediction(asked(error="half \ud83d of \0 it é")).error == "half \\ud83d of \\x00 it é"

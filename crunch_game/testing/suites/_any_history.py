@@ -1,23 +1,21 @@
-"""Any history of writes leaves the SQL store, the memory store and a plain dict in the same state."""
+"""Any history of writes leaves a store with what a few plain dicts have after it."""
 
 from __future__ import annotations
 
-import tempfile
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from crunch_game._status import Status
 from crunch_game.feeds.base import Row
-from crunch_game.outcomes import Status
-from crunch_game.storage import MemoryStore, ModelRecord, Prediction, Score, SQLStore
-from crunch_game.storage.base import Arrival, Lease, Session, Store
+from crunch_game.storage.base import Arrival, Lease, ModelRecord, Prediction, Score, Session, Store
+from crunch_game.testing.suites._records import T0
 
-T0 = datetime(2024, 1, 1, tzinfo=UTC)
 times = st.integers(-3, 6).map(lambda n: T0 + n * timedelta(microseconds=1))
 names = st.sampled_from(["a", "b", "é", "Z"])
 values = st.none() | st.floats(allow_nan=False) | st.lists(st.integers() | st.none(), max_size=2)
@@ -56,15 +54,17 @@ def whole_arrivals(arrivals: list[Arrival]) -> list[Any]:
     return [(whole(each.row), each.session, each.aside) for each in arrivals]
 
 
-class Stores(RuleBasedStateMachine):
-    def __init__(self) -> None:
+class AnyHistory(RuleBasedStateMachine):
+    """A store, and what it should have."""
+
+    def __init__(self, opener: Callable[[], Store], lasts: bool) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
-        self.url = f"sqlite:///{Path(self.folder.name) / 'game.db'}"
-        self.stores: list[Any] = [MemoryStore(), SQLStore(self.url)]
+        self.opener = opener
+        self.lasts = lasts
+        self.store = opener()
         self.arrivals: list[Arrival] = []
-        self.numbered: list[dict[int, Any]] = [{}, {}]
-        """What has had each number, of each store."""
+        self.numbered: dict[int, Any] = {}
+        """What has had each number."""
         self.sessions: dict[int, Session] = {}
         self.lease: Lease | None = None
         self.models: dict[str, ModelRecord] = {}
@@ -73,8 +73,7 @@ class Stores(RuleBasedStateMachine):
 
     @rule(rows=st.lists(rows, max_size=3), new=st.lists(predictions, max_size=4), models=st.lists(models, max_size=2))
     def save(self, rows: list[Row], new: list[Prediction], models: list[ModelRecord]) -> None:
-        for store in self.stores:
-            store.save(rows, new, models)
+        self.store.save(rows, new, models)
         self.arrive([Arrival(row) for row in rows])
         for prediction in new:
             self.predictions.setdefault(identity(prediction), prediction)
@@ -84,9 +83,8 @@ class Stores(RuleBasedStateMachine):
     def play(self, rows: list[Row], aside: list[Row], session: Session | None) -> None:
         """Rows of one session, some of which are set aside."""
         rows, aside = sorted(rows, key=when), sorted(aside, key=when)
-        for store in self.stores:
-            store.save(rows, aside=[(row, "it is odd") for row in aside], session=session)
-        number = session and session.number
+        self.store.save(rows, aside=[(row, "it is odd") for row in aside], session=session)
+        number = None if session is None else session.number
         told, odd = [Arrival(row, number) for row in rows], [Arrival(row, number, "it is odd") for row in aside]
         self.arrive(sorted(told + odd, key=lambda arrival: when(arrival.row)))
         if session is not None:
@@ -106,8 +104,7 @@ class Stores(RuleBasedStateMachine):
     @rule(before=st.none() | leases, after=st.none() | leases)
     def swap_any(self, before: Lease | None, after: Lease | None) -> None:
         """Nobody gets the lease with what he only believes to be there."""
-        for store in self.stores:
-            assert store.swap_lease("predict", before, after) == (before == self.lease)
+        assert self.store.swap_lease("predict", before, after) == (before == self.lease)
         if before == self.lease:
             self.lease = after
 
@@ -117,8 +114,7 @@ class Stores(RuleBasedStateMachine):
 
     @rule(scores=st.lists(scores, max_size=3))
     def settle(self, scores: list[Score]) -> None:
-        for store in self.stores:
-            store.settle(scores)
+        self.store.settle(scores)
         for score in scores:
             self.scores.setdefault(identity(score), score)
 
@@ -129,14 +125,15 @@ class Stores(RuleBasedStateMachine):
 
     @rule(before=times)
     def forget(self, before: datetime) -> None:
-        for store in self.stores:
-            store.forget_rows(before)
+        self.store.forget_rows(before)
         self.arrivals = [each for each in self.arrivals if each.row.time >= before]
 
+    @precondition(lambda self: self.lasts)
     @rule()
-    def reopen(self) -> None:
-        self.stores.pop().close()
-        self.stores.append(SQLStore(self.url, create=False))
+    def close_and_open(self) -> None:
+        """It is all there again."""
+        self.store.close()
+        self.store = self.opener()
 
     def due(self, until: datetime) -> list[Prediction]:
         open_ones = (p for name, p in self.predictions.items() if p.status is Status.OK and name not in self.scores)
@@ -145,62 +142,67 @@ class Stores(RuleBasedStateMachine):
     @invariant()
     def same_everywhere(self) -> None:
         asked = self.predictions.values()
-        for store in self.stores:
-            rows = self.rows_since()
-            assert list(map(whole, store.rows())) == list(map(whole, rows))
-            assert whole(store.last_row()) == (whole(rows[-1]) if rows else None)
-            assert store.sessions() == [self.sessions[number] for number in sorted(self.sessions)]
-            assert (store.lease("predict"), store.lease("score")) == (self.lease, None)
-            assert store.models() == [self.models[name] for name in sorted(self.models)]
-            assert store.predictions() == sorted(asked, key=order)
-            assert store.scores() == sorted(self.scores.values(), key=order)
-            assert store.pending(T0) == self.due(T0)
-            assert store.pending(T0 + timedelta(days=1)) == self.due(T0 + timedelta(days=1))
-            assert store.first_rounds() == {
-                p.model_id: min(q.at for q in asked if q.model_id == p.model_id) for p in asked
-            }
-            assert store.last_rounds() == {p.key: max(q.at for q in asked if q.key == p.key) for p in asked}
+        rows = self.rows_since()
+        assert list(map(whole, self.store.rows())) == list(map(whole, rows))
+        assert whole(self.store.last_row()) == (whole(rows[-1]) if rows else None)
+        assert self.store.sessions() == [self.sessions[number] for number in sorted(self.sessions)]
+        assert (self.store.lease("predict"), self.store.lease("score")) == (self.lease, None)
+        assert self.store.models() == [self.models[name] for name in sorted(self.models)]
+        assert self.store.predictions() == sorted(asked, key=order)
+        assert self.store.scores() == sorted(self.scores.values(), key=order)
+        assert self.store.pending(T0) == self.due(T0)
+        assert self.store.pending(T0 + timedelta(days=1)) == self.due(T0 + timedelta(days=1))
+        assert self.store.first_rounds() == {
+            p.model_id: min(q.at for q in asked if q.model_id == p.model_id) for p in asked
+        }
+        assert self.store.last_rounds() == {p.key: max(q.at for q in asked if q.key == p.key) for p in asked}
 
     @invariant()
     def arrivals_keep_their_order_and_their_numbers(self) -> None:
-        for store, numbered in zip(self.stores, self.numbered, strict=True):
-            arrivals = store.arrivals()
-            numbers = [number for number, _ in arrivals]
-            assert whole_arrivals([arrival for _, arrival in arrivals]) == whole_arrivals(self.arrivals)
-            assert numbers == sorted(set(numbers))
-            assert all(number > 0 for number in numbers)
-            new = {number: whole_arrivals([arrival]) for number, arrival in arrivals}
-            known = numbered.keys() & new.keys()
-            assert [numbered[number] for number in known] == [new[number] for number in known]
-            assert min(new.keys() - known, default=max(numbered, default=0) + 1) > max(numbered, default=0)
-            numbered |= new
+        arrivals = self.store.arrivals()
+        numbers = [number for number, _ in arrivals]
+        assert whole_arrivals([arrival for _, arrival in arrivals]) == whole_arrivals(self.arrivals)
+        assert numbers == sorted(set(numbers))
+        assert all(number > 0 for number in numbers)
+        new = {number: whole_arrivals([arrival]) for number, arrival in arrivals}
+        known = self.numbered.keys() & new.keys()
+        assert [self.numbered[number] for number in known] == [new[number] for number in known]
+        assert min(new.keys() - known, default=max(self.numbered, default=0) + 1) > max(self.numbered, default=0)
+        self.numbered |= new
 
     @rule(back=st.integers(0, 5))
     def arrivals_after(self, back: int) -> None:
-        for store, numbered in zip(self.stores, self.numbered, strict=True):
-            after = max(max(numbered, default=0) - back, 0)
-            assert store.arrivals(after) == [(number, each) for number, each in store.arrivals() if number > after]
+        after = max(max(self.numbered, default=0) - back, 0)
+        assert self.store.arrivals(after) == [
+            (number, each) for number, each in self.store.arrivals() if number > after
+        ]
 
     @rule(since=times)
     def since(self, since: datetime) -> None:
-        for store in self.stores:
-            assert list(map(whole, store.rows(since))) == list(map(whole, self.rows_since(since)))
-            assert store.predictions(since) == [p for p in store.predictions() if p.resolves_at >= since]
-            assert store.scores(since) == [s for s in store.scores() if s.resolves_at >= since]
+        assert list(map(whole, self.store.rows(since))) == list(map(whole, self.rows_since(since)))
+        assert self.store.predictions(since) == [p for p in self.store.predictions() if p.resolves_at >= since]
+        assert self.store.scores(since) == [s for s in self.store.scores() if s.resolves_at >= since]
 
     @rule(after=st.none() | times, until=times)
     def unanswered(self, after: datetime | None, until: datetime) -> None:
         failed = sorted((p for p in self.predictions.values() if p.status is not Status.OK), key=order)
         due = [p for p in failed if p.resolves_at <= until and (after is None or p.resolves_at > after)]
-        for store in self.stores:
-            assert store.unanswered(after, until) == due
-            assert Store.unanswered(store, after, until) == due  # as a store has it that does not implement it
+        assert self.store.unanswered(after, until) == due
+        assert Store.unanswered(self.store, after, until) == due  # as a store has it that does not implement it
 
     def teardown(self) -> None:
-        for store in self.stores:
-            store.close()
-        self.folder.cleanup()
+        """Close the store."""
+        self.store.close()
 
 
-TestStores = Stores.TestCase
-TestStores.settings = settings(max_examples=settings().max_examples // 4, stateful_step_count=15)
+def check_any_history(places: Callable[[], Callable[[], Store]], *, lasts: bool) -> None:
+    """Play histories, each with a store at a new place."""
+    examples = max(settings().max_examples // 4, 5)
+    slow = [HealthCheck.too_slow]  # how long a store takes is not what is tested
+    how = settings(max_examples=examples, stateful_step_count=15, deadline=None, suppress_health_check=slow)
+
+    class AtNewPlace(AnyHistory):
+        def __init__(self) -> None:
+            super().__init__(places(), lasts)
+
+    run_state_machine_as_test(AtNewPlace, settings=how)
