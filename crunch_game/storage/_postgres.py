@@ -52,7 +52,10 @@ SELECT set_config('idle_in_transaction_session_timeout', '{PATIENCE:g}s', true),
        pg_advisory_xact_lock({_LOCK}, (SELECT oid::int FROM pg_namespace WHERE nspname = current_schema()))
 """
 
-_END_PENDING = 'UPDATE predictions SET pending = 0 WHERE at = %s AND "key" = %s AND model_id = %s'
+_END_PENDING = """
+UPDATE predictions p SET pending = 0 FROM settled s
+WHERE p.at = s.at AND p."key" = s."key" AND p.model_id = s.model_id AND p.pending <> 0
+"""
 _SCORES_OF_ROUNDS = """
 SELECT r.n, s.model_id, s.value, s.kind, s.metrics
 FROM unnest(%s::bigint[], %s::text[]) WITH ORDINALITY r(at, "key", n) JOIN scores s ON s.at = r.at AND s."key" = r."key"
@@ -142,23 +145,22 @@ class PostgreSQL(Database):
             if packed:
                 connection.exec_driver_sql(insert.text("%s"), list(packed))
             return
-        aside = f"new_{insert.table}"
-        connection.exec_driver_sql(
-            f"CREATE TEMP TABLE IF NOT EXISTS {aside} ON COMMIT DELETE ROWS AS"
-            f" SELECT {insert.names} FROM {insert.table} WITH NO DATA"
-        )
-        cursor: Any = connection.connection.cursor()
-        with cursor, cursor.copy(f"COPY {aside} ({insert.names}) FROM STDIN") as copy:
-            for each in packed:
-                copy.write_row(each)
-        connection.exec_driver_sql(
-            f"INSERT INTO {insert.table} ({insert.names}) SELECT {insert.names} FROM {aside} ON CONFLICT DO NOTHING"
-        )
+        try:
+            with connection.begin_nested():
+                _copy(connection, insert.table, insert.names, packed)
+        except psycopg.errors.UniqueViolation:  # some are there already: COPY cannot pass these over
+            aside = f"new_{insert.table}"
+            _copy_aside(connection, aside, insert.table, insert.names, packed)
+            connection.exec_driver_sql(
+                f"INSERT INTO {insert.table} ({insert.names}) SELECT {insert.names} FROM {aside} ON CONFLICT DO NOTHING"
+            )
 
     def end_pending(self, connection: Connection, identities: Packed) -> None:
         """Note that these predictions are no longer pending."""
-        if identities:
-            connection.exec_driver_sql(_END_PENDING, list(identities))
+        if not identities:
+            return
+        _copy_aside(connection, "settled", "predictions", 'at, "key", model_id', identities)
+        connection.exec_driver_sql(_END_PENDING)
 
     def scores_of(self, connection: Connection, rounds: Packed) -> list[list[tuple[Any, ...]]]:
         """Return what boards need of the scores of each round."""
@@ -204,6 +206,21 @@ _ADVICE = {
     'database "': "create it with `createdb`, or write another one into the URL",
 }
 """What to do, by an SQLSTATE or what the server says. Of a connection that was refused, only the latter is known."""
+
+
+def _copy_aside(connection: Connection, aside: str, table: str, names: str, packed: Packed) -> None:
+    """Copy records to a table on the side, which has these columns of a table, and is empty again at the commit."""
+    connection.exec_driver_sql(
+        f"CREATE TEMP TABLE IF NOT EXISTS {aside} ON COMMIT DELETE ROWS AS SELECT {names} FROM {table} WITH NO DATA"
+    )
+    _copy(connection, aside, names, packed)
+
+
+def _copy(connection: Connection, table: str, names: str, packed: Packed) -> None:
+    cursor: Any = connection.connection.cursor()
+    with cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+        for each in packed:
+            copy.write_row(each)
 
 
 def _parsed(url: str) -> URL:
