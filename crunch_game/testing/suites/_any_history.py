@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from crunch_game._status import Status
 from crunch_game.feeds.base import Row
-from crunch_game.storage.base import Arrival, Lease, ModelRecord, Prediction, Score, Session, Store
+from crunch_game.storage.base import Arrival, Lease, ModelRecord, Prediction, Score, ScoredRound, Session, Store
 from crunch_game.testing.suites._records import T0
 
 times = st.integers(-3, 6).map(lambda n: T0 + n * timedelta(microseconds=1))
@@ -30,10 +30,12 @@ predictions = st.builds(
     model_id=names, deployment_id=names, key=names, at=times, resolves_at=times, horizon=st.just(60.0),
     arguments=st.just({"asset": "BTC"}), status=st.sampled_from([Status.OK, Status.OK, Status.DIED]),
     value=values, error=st.none() | names, elapsed=st.just(0.5), asked_at=st.none() | times, seen=st.none() | times,
+    excused=st.booleans(),
 )  # fmt: skip
 scores = st.builds(
     Score, names, names, times, times, st.none() | st.floats(allow_nan=False, allow_infinity=False), values
 )
+rounds = st.builds(ScoredRound, names, times, times, st.just(60.0), st.just({"asset": "BTC"}), st.integers(0, 2))
 
 
 def identity(record: Any) -> tuple[str, str, datetime]:
@@ -70,6 +72,7 @@ class AnyHistory(RuleBasedStateMachine):
         self.models: dict[str, ModelRecord] = {}
         self.predictions: dict[Any, Prediction] = {}
         self.scores: dict[Any, Score] = {}
+        self.rounds: dict[Any, ScoredRound] = {}
 
     @rule(rows=st.lists(rows, max_size=3), new=st.lists(predictions, max_size=4), models=st.lists(models, max_size=2))
     def save(self, rows: list[Row], new: list[Prediction], models: list[ModelRecord]) -> None:
@@ -112,16 +115,17 @@ class AnyHistory(RuleBasedStateMachine):
     def swap(self, after: Lease | None) -> None:
         self.swap_any(self.lease, after)
 
-    @rule(scores=st.lists(scores, max_size=3))
-    def settle(self, scores: list[Score]) -> None:
-        self.store.settle(scores)
+    @rule(scores=st.lists(scores, max_size=3), rounds=st.lists(rounds, max_size=2))
+    def settle(self, scores: list[Score], rounds: list[ScoredRound]) -> None:
+        self.store.settle(scores, rounds)
+        self.rounds.update(((each.key, each.at), each) for each in rounds)
         for score in scores:
             self.scores.setdefault(identity(score), score)
 
     @rule(count=st.integers(1, 3))
     def settle_what_is_pending(self, count: int) -> None:
         due = self.due(T0 + timedelta(days=1))[:count]
-        self.settle([Score(p.model_id, p.key, p.at, p.resolves_at, 1.0) for p in due])
+        self.settle([Score(p.model_id, p.key, p.at, p.resolves_at, 1.0) for p in due], [])
 
     @rule(before=times)
     def forget(self, before: datetime) -> None:
@@ -150,6 +154,11 @@ class AnyHistory(RuleBasedStateMachine):
         assert self.store.models() == [self.models[name] for name in sorted(self.models)]
         assert self.store.predictions() == sorted(asked, key=order)
         assert self.store.scores() == sorted(self.scores.values(), key=order)
+        rounds = sorted(self.rounds.values(), key=attrgetter("resolves_at", "at", "key"))
+        assert [scored for scored, _ in self.store.rounds()] == rounds
+        for scored, scores in self.store.rounds():
+            of_it = [each for each in self.scores.values() if (each.key, each.at) == (scored.key, scored.at)]
+            assert scores == [(e.model_id, e.value, e.kind, None) for e in sorted(of_it, key=attrgetter("model_id"))]
         assert self.store.pending(T0) == self.due(T0)
         assert self.store.pending(T0 + timedelta(days=1)) == self.due(T0 + timedelta(days=1))
         assert self.store.first_rounds() == {
@@ -177,6 +186,13 @@ class AnyHistory(RuleBasedStateMachine):
             (number, each) for number, each in self.store.arrivals() if number > after
         ]
 
+    @rule(since=st.none() | times, model_id=names)
+    def of_one_model(self, since: datetime | None, model_id: str) -> None:
+        asked = [each for each in self.store.predictions(since) if each.model_id == model_id]
+        assert self.store.predictions(since, model_id=model_id) == asked
+        scored = [each for each in self.store.scores(since) if each.model_id == model_id]
+        assert self.store.scores(since, model_id=model_id) == scored
+
     @rule(since=times)
     def since(self, since: datetime) -> None:
         assert list(map(whole, self.store.rows(since))) == list(map(whole, self.rows_since(since)))
@@ -188,7 +204,21 @@ class AnyHistory(RuleBasedStateMachine):
         failed = sorted((p for p in self.predictions.values() if p.status is not Status.OK), key=order)
         due = [p for p in failed if p.resolves_at <= until and (after is None or p.resolves_at > after)]
         assert self.store.unanswered(after, until) == due
-        assert Store.unanswered(self.store, after, until) == due  # as a store has it that does not implement it
+
+    @invariant()
+    def what_a_store_implements_is_what_the_protocol_makes_of_the_rest(self) -> None:
+        store, until = self.store, T0 + timedelta(microseconds=3)
+        assert whole(store.last_row()) == whole(Store.last_row(store))
+        assert list(map(whole, store.rows(T0))) == list(map(whole, Store.rows(store, T0)))
+        assert store.pending(until) == Store.pending(store, until)
+        assert store.unanswered(T0, until) == Store.unanswered(store, T0, until)
+        assert sorted(store.excused(T0)) == sorted(Store.excused(store, T0))
+        assert store.last_rounds() == Store.last_rounds(store)
+        assert store.first_rounds() == Store.first_rounds(store)
+        assert store.first_answers() == Store.first_answers(store)
+        for key in ("a", "Z"):
+            past = list(store.past_rounds(key, until, least=1))
+            assert past == list(Store.past_rounds(store, key, until, least=1))
 
     def teardown(self) -> None:
         """Close the store."""
