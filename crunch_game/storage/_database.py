@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection, Select, Table
 
 from crunch_game.storage._tables import Insert
 
@@ -52,6 +52,10 @@ class Database(Protocol):
 
     def end_pending(self, connection: Connection, identities: Packed) -> None:
         """Note that these predictions, of which `at`, `key` and `model_id` are given, are no longer pending."""
+        ...
+
+    def of_model(self, columns: Sequence[ColumnElement[Any]], table: Table, model_id: str) -> Select[Any]:
+        """Return the query for one model's records, found by the rounds that are known, whatever the planner thinks."""
         ...
 
     def scores_of(self, connection: Connection, rounds: Packed) -> Iterable[list[tuple[Any, ...]]]:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    Table,
+    create_engine,
+    event,
+    literal_column,
+    make_url,
+    select,
+    true,
+)
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
@@ -16,7 +29,7 @@ from crunch_game.errors import MissingExtra, StoreError
 from crunch_game.storage._database import PATIENCE, Database, Packed
 from crunch_game.storage._migrations import POSTGRESQL
 from crunch_game.storage._schema import readable_views
-from crunch_game.storage._tables import Insert
+from crunch_game.storage._tables import Insert, known_rounds
 
 try:
     import psycopg
@@ -162,11 +175,20 @@ class PostgreSQL(Database):
         _copy_aside(connection, "settled", "predictions", 'at, "key", model_id', identities)
         connection.exec_driver_sql(_END_PENDING)
 
+    def of_model(self, columns: Sequence[ColumnElement[Any]], table: Table, model_id: str) -> Select[Any]:
+        """Return the query for one model's records, found by the rounds that are known."""
+        known, its = known_rounds.c, table.c
+        of_round = its.at == known.at, its.key == known.key, its.resolves_at == known.resolves_at
+        # OFFSET 0: else the planner would turn it into a join, for which it may read all of an index.
+        one = select(*columns).where(*of_round, its.model_id == model_id).offset(literal_column("0")).lateral()
+        return select(*one.c).select_from(known_rounds.join(one, true()))
+
     def scores_of(self, connection: Connection, rounds: Packed) -> list[list[tuple[Any, ...]]]:
         """Return what boards need of the scores of each round."""
-        cursor: Any = connection.connection.cursor()
-        cursor.execute(_SCORES_OF_ROUNDS, [[each[0] for each in rounds], [each[1] for each in rounds]])
-        found = {n: [row[1:] for row in rows] for n, rows in groupby(cursor, itemgetter(0))}
+        identities = [each[0] for each in rounds], [each[1] for each in rounds]
+        # The driver's own tuples: SQLAlchemy's rows would take as long as all the rest.
+        scores: Any = connection.exec_driver_sql(_SCORES_OF_ROUNDS, identities).cursor
+        found = {n: [row[1:] for row in rows] for n, rows in groupby(scores, itemgetter(0))}
         return [found.get(n, []) for n in range(1, len(rounds) + 1)]
 
     def sentence(self, error: Exception) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, delete, exists, select, tuple_, update
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, delete, exists, select, tuple_, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from crunch_game._public import public
@@ -153,8 +153,10 @@ class SQLStore(Store):
 
     def last_row(self) -> Row | None:
         """Return the row with the greatest time: of that time the last that arrived, no row set aside."""
-        latest = (tables.rows.c.time.desc(), tables.rows.c.number.desc())
-        found = self._fetch(_told(select(*tables.row_columns)).order_by(*latest).limit(1))
+        # In two steps: SQLite would sort all rows, were it asked for the last number of the last time.
+        time, number = tables.rows.c.time, tables.rows.c.number
+        newest = _told(select(time)).order_by(time.desc()).limit(1).scalar_subquery()
+        found = self._fetch(_told(select(*tables.row_columns)).where(time == newest).order_by(number.desc()).limit(1))
         return codec.unpack_row(found[0]) if found else None
 
     def rows(self, since: datetime | None = None) -> list[Row]:
@@ -211,17 +213,17 @@ class SQLStore(Store):
 
     def predictions(self, since: datetime | None = None, *, model_id: str | None = None) -> list[Prediction]:
         """Return all predictions, or those of one model, that resolve at or after `since`, oldest first."""
-        query = _resolving(select(*tables.prediction_columns), tables.predictions, since, model_id)
+        query = self._resolving(tables.prediction_columns, tables.predictions, since, model_id)
         return [codec.unpack_prediction(row) for row in self._fetch(query)]
 
     def scores(self, since: datetime | None = None, *, model_id: str | None = None) -> list[Score]:
         """Return all scores, or those of one model, that resolve at or after `since`, oldest first."""
-        query = _resolving(select(tables.scores), tables.scores, since, model_id)
+        query = self._resolving(list(tables.scores.c), tables.scores, since, model_id)
         return [codec.unpack_score(row) for row in self._fetch(query)]
 
     def rounds(self, since: datetime | None = None) -> Iterator[tuple[ScoredRound, list[KeptScore]]]:
         """Yield the scored rounds that resolve at or after `since`, oldest first, each with its scores."""
-        query = _resolving(select(*tables.round_columns), tables.rounds, since)
+        query = self._resolving(tables.round_columns, tables.rounds, since)
         with self._reading() as connection, connection.execute(query, execution_options=_STREAMED) as found:
             for some in found.partitions():
                 for packed, scores in zip(some, self._database.scores_of(connection, some), strict=True):
@@ -289,6 +291,17 @@ class SQLStore(Store):
     def _fetch(self, query: Select[Any]) -> Sequence[Sequence[Any]]:
         with self._reading() as connection:
             return connection.execute(query).all()
+
+    def _resolving(
+        self, columns: list[Column[Any]], table: Table, since: datetime | None, model_id: str | None = None
+    ) -> Select[Any]:
+        query, by = select(*columns), table
+        if model_id is not None:
+            query, by = self._database.of_model(columns, table, model_id), tables.known_rounds
+        if since is not None:
+            # The index on `resolves_at` serves this, whatever the number of predictions.
+            query = query.where(by.c.resolves_at >= codec.microseconds(since))
+        return _oldest_first(query, by)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -363,13 +376,3 @@ def _oldest_first(query: Select[Any], table: Table) -> Select[Any]:
     """Of one moment, by the columns that identify a record: `at`, `key` and, if there is one, `model_id`."""
     order = dict.fromkeys([table.c.resolves_at, *table.primary_key])  # of a known round, it is of the key
     return query.order_by(*order)
-
-
-def _resolving(query: Select[Any], table: Table, since: datetime | None, model_id: str | None = None) -> Select[Any]:
-    by = table
-    if model_id is not None:
-        query, by = tables.of_model(query, table, model_id), tables.known_rounds
-    if since is not None:
-        # The index on `resolves_at` serves this, whatever the number of predictions.
-        query = query.where(by.c.resolves_at >= codec.microseconds(since))
-    return _oldest_first(query, by)

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    QueuePool,
+    Select,
+    Table,
+    and_,
+    create_engine,
+    event,
+    literal_column,
+    select,
+)
 
 from crunch_game.errors import StoreError
 from crunch_game.storage._database import PATIENCE, Database, Packed
 from crunch_game.storage._migrations import SQLITE
 from crunch_game.storage._schema import readable_views
-from crunch_game.storage._tables import Insert
+from crunch_game.storage._tables import Insert, known_rounds
 
 _PREFIX = "sqlite:///"
 _END_PENDING = 'UPDATE predictions SET pending = 0 WHERE at = ? AND "key" = ? AND model_id = ?'
@@ -89,6 +101,14 @@ class SQLite(Database):
         """Note that these predictions are no longer pending."""
         if identities:
             connection.exec_driver_sql(_END_PENDING, list(identities))
+
+    def of_model(self, columns: Sequence[ColumnElement[Any]], table: Table, model_id: str) -> Select[Any]:
+        """Return the query for one model's records, found by the rounds that are known."""
+        # The sign keeps the index on `resolves_at` out of it, which would lead to the records of all models.
+        resolves_at: ColumnElement[int] = literal_column(f"+{table.name}.resolves_at")
+        known = known_rounds.c
+        same = and_(known.at == table.c.at, known.key == table.c.key, known.resolves_at == resolves_at)
+        return select(*columns).select_from(known_rounds.join(table, same)).where(table.c.model_id == model_id)
 
     def scores_of(self, connection: Connection, rounds: Packed) -> Iterator[list[tuple[Any, ...]]]:
         """Yield what boards need of the scores of each round."""

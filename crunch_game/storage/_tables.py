@@ -173,16 +173,6 @@ round_columns = [rounds.c[name] for name in PackedRound._fields]
 prediction_columns = [predictions.c[name] for name in PackedPrediction._fields]
 
 
-def of_model(query: sa.Select[Any], table: sa.Table, model_id: str) -> sa.Select[Any]:
-    """Return those of a query's predictions, or scores, that are one model's, found by the rounds that are known."""
-    # The sign keeps the index on `resolves_at` out of it, which would lead to the records of all models.
-    resolves_at: sa.ColumnElement[int] = sa.literal_column(f"+{table.name}.resolves_at")
-    same = sa.and_(
-        known_rounds.c.at == table.c.at, known_rounds.c.key == table.c.key, known_rounds.c.resolves_at == resolves_at
-    )
-    return query.select_from(known_rounds.join(table, same)).where(table.c.model_id == model_id)
-
-
 class Insert(NamedTuple):
     """An insert of records, as parts of its text: SQLAlchemy would process each, which costs more than SQLite."""
 
