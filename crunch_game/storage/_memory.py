@@ -16,7 +16,7 @@ from crunch_game._status import Status
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
 from crunch_game.storage import _codec as codec
-from crunch_game.storage._values import decode
+from crunch_game.storage._values import decode_object
 from crunch_game.storage.base import (
     Arrival,
     KeptScore,
@@ -321,8 +321,7 @@ class MemoryStore(Store):
     def noted(self, name: str) -> dict[str, Any] | None:
         """Return the document of that name, or None."""
         with self._open():
-            document: dict[str, Any] | None = decode(self._notes.get(name))
-            return document
+            return decode_object(self._notes[name]) if name in self._notes else None
 
     def forget_rows(self, before: datetime) -> None:
         """Drop the rows whose time is before this, those set aside too."""

@@ -21,8 +21,9 @@ from crunch_game.storage import _codec as codec
 from crunch_game.storage import _tables as tables
 from crunch_game.storage._database import Database
 from crunch_game.storage._migrations import VERSION
+from crunch_game.storage._reading import Reader
 from crunch_game.storage._schema import bring_up_to_date, version_of
-from crunch_game.storage._values import decode
+from crunch_game.storage._values import decode_object
 from crunch_game.storage.base import (
     Arrival,
     KeptScore,
@@ -61,6 +62,7 @@ class SQLStore(Store):
 
     def __init__(self, url: str, *, create: bool = True) -> None:
         self._database = _database_of(url, create)
+        self._reader = Reader(self._database.name)
         # The first rounds and answers that this object has written: they need not be written again with every round.
         self._first_kept: dict[str, int] = {}
         self._first_answered: dict[tuple[str, str], int] = {}
@@ -156,37 +158,40 @@ class SQLStore(Store):
         # In two steps: SQLite would sort all rows, were it asked for the last number of the last time.
         time, number = tables.rows.c.time, tables.rows.c.number
         newest = _told(select(time)).order_by(time.desc()).limit(1).scalar_subquery()
-        found = self._fetch(_told(select(*tables.row_columns)).where(time == newest).order_by(number.desc()).limit(1))
-        return codec.unpack_row(found[0]) if found else None
+        query = _told(select(*tables.row_columns)).where(time == newest).order_by(number.desc()).limit(1)
+        packed = self._fetch(query)
+        found = next(self._reader.each("row", codec.unpack_row, packed, 2), None)
+        return found if found or not packed else next(reversed(self.rows()), None)
 
     def rows(self, since: datetime | None = None) -> list[Row]:
         """Return the rows at or after `since`, oldest first: of each time the last that arrived, no row set aside."""
         query = _told(select(*tables.row_columns)).order_by(tables.rows.c.time, tables.rows.c.number)
         if since is not None:
             query = query.where(tables.rows.c.time >= codec.microseconds(since))
-        last = {row[0]: row for row in self._fetch(query)}  # of each time
-        return [codec.unpack_row(row) for row in last.values()]
+        last = {row.time: row for row in self._reader.each("row", codec.unpack_row, self._fetch(query), 2)}
+        return list(last.values())
 
     def arrivals(self, after: int = 0) -> list[tuple[int, Arrival]]:
         """Return every row, those set aside too, in the order in which they were saved: that of their arrival."""
         number = tables.rows.c.number
-        query = select(number, *tables.row_columns).where(number > after).order_by(number)
-        return [(found[0], codec.unpack_arrival(found[1:])) for found in self._fetch(query)]
+        query = select(*tables.row_columns, number).where(number > after).order_by(number)
+        return list(self._reader.each("row", _numbered, self._fetch(query), 2))
 
     def sessions(self) -> list[Session]:
         """Return the sessions, sorted by number."""
-        return [codec.unpack_session(row) for row in self._fetch(select(tables.sessions).order_by("number"))]
+        found = self._fetch(select(tables.sessions).order_by("number"))
+        return list(self._reader.each("session", codec.unpack_session, found, 1))
 
     def lease(self, kind: str) -> Lease | None:
         """Return the lease of this kind, be it stale; None if nobody has it."""
         with self._reading() as connection:
-            return _lease(connection, kind)
+            return self._lease(connection, kind)
 
     def swap_lease(self, kind: str, before: Lease | None, after: Lease | None) -> bool:
         """Replace the lease of this kind, if it is still `before`, in one write transaction."""
         packed = [] if after is None else [codec.pack_lease(after)]
         with self._writing() as connection:
-            if _lease(connection, kind) != before:
+            if self._lease(connection, kind) != before:
                 return False
             if after is None:
                 connection.execute(delete(tables.leases).where(tables.leases.c.kind == kind))
@@ -200,7 +205,7 @@ class SQLStore(Store):
             tables.predictions.c.resolves_at <= codec.microseconds(until),
             ~exists().where(tables.same_prediction),  # a score may be saved before its prediction
         )
-        return [codec.unpack_prediction(row) for row in self._fetch(query)]
+        return list(self._reader.each("prediction", codec.unpack_prediction, self._fetch(query)))
 
     def unanswered(self, after: datetime | None, until: datetime) -> list[Prediction]:
         """Return the predictions whose status is not OK, and which resolve after `after` and at or before `until`."""
@@ -209,17 +214,17 @@ class SQLStore(Store):
         query = query.where(tables.is_unanswered, columns.resolves_at <= codec.microseconds(until))
         if after is not None:
             query = query.where(columns.resolves_at > codec.microseconds(after))
-        return [codec.unpack_prediction(row) for row in self._fetch(query)]
+        return list(self._reader.each("prediction", codec.unpack_prediction, self._fetch(query)))
 
     def predictions(self, since: datetime | None = None, *, model_id: str | None = None) -> list[Prediction]:
         """Return all predictions, or those of one model, that resolve at or after `since`, oldest first."""
         query = self._resolving(tables.prediction_columns, tables.predictions, since, model_id)
-        return [codec.unpack_prediction(row) for row in self._fetch(query)]
+        return list(self._reader.each("prediction", codec.unpack_prediction, self._fetch(query)))
 
     def scores(self, since: datetime | None = None, *, model_id: str | None = None) -> list[Score]:
         """Return all scores, or those of one model, that resolve at or after `since`, oldest first."""
         query = self._resolving(list(tables.scores.c), tables.scores, since, model_id)
-        return [codec.unpack_score(row) for row in self._fetch(query)]
+        return list(self._reader.each("score", codec.unpack_score, self._fetch(query)))
 
     def rounds(self, since: datetime | None = None) -> Iterator[tuple[ScoredRound, list[KeptScore]]]:
         """Yield the scored rounds that resolve at or after `since`, oldest first, each with its scores."""
@@ -227,8 +232,8 @@ class SQLStore(Store):
         with self._reading() as connection, connection.execute(query, execution_options=_STREAMED) as found:
             for some in found.partitions():
                 for packed, scores in zip(some, self._database.scores_of(connection, some), strict=True):
-                    kept = [row if row[3] is None else codec.unpack_kept(row) for row in scores]
-                    yield codec.unpack_round(packed), kept
+                    for scored in self._reader.each("round", codec.unpack_round, [packed], 2):
+                        yield scored, self._reader.kept(packed, scores)
 
     def past_rounds(self, key: str, before: datetime, *, least: int = 0) -> Iterator[ScoredRound]:
         """Yield the scored rounds of a key that resolve before this, newest first."""
@@ -236,8 +241,7 @@ class SQLStore(Store):
         query = select(*tables.round_columns).order_by(table.resolves_at.desc(), table.at.desc())
         query = query.where(table.key == key, table.resolves_at < codec.microseconds(before), table.answers >= least)
         with self._reading() as connection, connection.execute(query, execution_options=_STREAMED) as found:
-            for packed in found:
-                yield codec.unpack_round(packed)
+            yield from self._reader.each("round", codec.unpack_round, found, 2)
 
     def excused(self, since: datetime | None = None) -> list[tuple[str, datetime, str]]:
         """Return key, `at` and model id of the excused predictions that resolve at or after `since`."""
@@ -274,9 +278,8 @@ class SQLStore(Store):
 
     def noted(self, name: str) -> dict[str, Any] | None:
         """Return the document of that name, or None."""
-        found = self._fetch(select(tables.notes.c.document).where(tables.notes.c.name == name))
-        document: dict[str, Any] | None = decode(found[0][0] if found else None)
-        return document
+        found = self._fetch(select(tables.notes).where(tables.notes.c.name == name))
+        return next(self._reader.each("note", lambda note: decode_object(note[1]), found, 1), None)
 
     def forget_rows(self, before: datetime) -> None:
         """Drop the rows whose time is before this, those set aside too."""
@@ -287,6 +290,10 @@ class SQLStore(Store):
         """Close all files and connections. The store cannot be used afterwards."""
         self._closed = True
         self._database.close()
+
+    def _lease(self, connection: Connection, kind: str) -> Lease | None:
+        found = connection.execute(select(tables.leases).where(tables.leases.c.kind == kind)).all()
+        return next(self._reader.each("lease", codec.unpack_lease, found, 1), None)
 
     def _fetch(self, query: Select[Any]) -> Sequence[Sequence[Any]]:
         with self._reading() as connection:
@@ -358,13 +365,13 @@ def _rounds_of(packed: Sequence[codec.PackedPrediction] | Sequence[codec.PackedS
     return sorted({(each.resolves_at, each.at, each.key) for each in packed})
 
 
+def _numbered(packed: Sequence[Any]) -> tuple[int, Arrival]:
+    *columns, number = packed
+    return number, codec.unpack_arrival(columns)
+
+
 def _told(query: Select[Any]) -> Select[Any]:
     return query.where(tables.rows.c.aside.is_(None))
-
-
-def _lease(connection: Connection, kind: str) -> Lease | None:
-    found = connection.execute(select(tables.leases).where(tables.leases.c.kind == kind)).first()
-    return None if found is None else codec.unpack_lease(found)
 
 
 def _open_command(url: str) -> str:
