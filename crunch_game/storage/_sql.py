@@ -109,13 +109,10 @@ class SQLStore(Store):
         packed = [codec.pack_prediction(prediction) for prediction in predictions]
         first, last = _bounds(packed)
         first = {model_id: at for model_id, at in first.items() if at < self._first_kept.get(model_id, math.inf)}
-        answered = codec.first_answers(packed)
-        answered = {who: at for who, at in answered.items() if at < self._first_answered.get(who, math.inf)}
         written = (
             (tables.INSERT_ROW, codec.pack_rows(rows, aside, None if session is None else session.number)),
             (tables.INSERT_PREDICTION, packed),
             (tables.NOTE_FIRST, list(first.items())),
-            (tables.NOTE_FIRST_ANSWER, [(*who, at) for who, at in answered.items()]),
             (tables.NOTE_LAST, list(last.items())),
             (tables.NOTE_ROUND, _rounds_of(packed)),
             (tables.UPSERT_MODEL, [codec.pack_model(model) for model in models]),
@@ -124,8 +121,29 @@ class SQLStore(Store):
         with self._writing() as connection:
             for insert, records in written:
                 self._database.insert(connection, insert, records)
+            answered = self._first_answers_of(connection, packed)
+            firsts = [(*who, at) for who, at in answered.items()]
+            self._database.insert(connection, tables.NOTE_FIRST_ANSWER, firsts)
         self._first_kept |= first
         self._first_answered |= answered
+
+    def _first_answers_of(
+        self, connection: Connection, packed: Sequence[codec.PackedPrediction]
+    ) -> dict[tuple[str, str], int]:
+        """Return the first rounds that these predictions answer, if they are earlier than what is known.
+
+        They are read back: of two predictions with one identity, only the first is kept.
+        """
+        known, columns = self._first_answered, tables.predictions.c
+        new = [each[:3] for each in packed if each.pending and each.at < known.get((each.model_id, each.key), math.inf)]
+        found: dict[tuple[str, str], int] = {}
+        for some in (new[start : start + 1000] for start in range(0, len(new), 1000)):
+            is_new = tuple_(*tables.predictions.primary_key).in_(some)
+            is_answered = columns.status == str(Status.OK), columns.value.is_not(None)
+            query = select(columns.model_id, columns.key, columns.at).where(is_new, *is_answered)
+            for model_id, key, at in connection.execute(query):
+                found[model_id, key] = min(at, found.get((model_id, key), at))
+        return found
 
     def settle(self, scores: Sequence[Score], rounds: Sequence[ScoredRound] = ()) -> None:
         """Keep scores; their predictions are no longer pending. A prediction keeps its first score."""
@@ -175,7 +193,10 @@ class SQLStore(Store):
         """Return every row, those set aside too, in the order in which they were saved: that of their arrival."""
         number = tables.rows.c.number
         query = select(*tables.row_columns, number).where(number > after).order_by(number)
-        return list(self._reader.each("row", _numbered, self._fetch(query), 2))
+        numbered = self._reader.each(
+            "row", lambda row: (row[-1], codec.unpack_arrival(row[:-1])), self._fetch(query), 2
+        )
+        return list(numbered)
 
     def sessions(self) -> list[Session]:
         """Return the sessions, sorted by number."""
@@ -363,11 +384,6 @@ def _bounds(packed: Sequence[codec.PackedPrediction]) -> tuple[dict[str, int], d
 
 def _rounds_of(packed: Sequence[codec.PackedPrediction] | Sequence[codec.PackedScore]) -> list[tuple[int, int, str]]:
     return sorted({(each.resolves_at, each.at, each.key) for each in packed})
-
-
-def _numbered(packed: Sequence[Any]) -> tuple[int, Arrival]:
-    *columns, number = packed
-    return number, codec.unpack_arrival(columns)
 
 
 def _told(query: Select[Any]) -> Select[Any]:
