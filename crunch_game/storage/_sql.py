@@ -139,9 +139,8 @@ class SQLStore(Store):
         found: dict[tuple[str, str], int] = {}
         for some in (new[start : start + 1000] for start in range(0, len(new), 1000)):
             is_new = tuple_(*tables.predictions.primary_key).in_(some)
-            is_answered = columns.status == str(Status.OK), columns.value.is_not(None)
-            query = select(columns.model_id, columns.key, columns.at).where(is_new, *is_answered)
-            for model_id, key, at in connection.execute(query):
+            query = select(columns.model_id, columns.key, columns.at).where(is_new, columns.value.is_not(None))
+            for model_id, key, at in connection.execute(query.where(columns.status == str(Status.OK))):
                 found[model_id, key] = min(at, found.get((model_id, key), at))
         return found
 
