@@ -89,7 +89,7 @@ def test_what_is_given_where_something_else_is_meant(play, options, sentence):
 @pytest.mark.parametrize(
     ("store", "sentence"),
     [
-        ("sqlite:///x.db", "store is 'sqlite:///x.db'; open it: store=open_store('sqlite:///x.db')"),
+        ("postgresql://me:secret@host/game", "store is text; open what it names: store=open_store(...)"),
         (MemoryStore, "store is the class MemoryStore; give an instance: store=MemoryStore(...)"),
     ],
 )
