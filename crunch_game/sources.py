@@ -217,7 +217,7 @@ def _entry_in(folder: Path) -> Path | None:
 
 def _packages_in(folder: Path) -> list[Path]:
     """The packages of which a folder without a main.py may have one; tests are no model."""
-    packages = [each for each in _seen_in(folder) if (each / "__init__.py").is_file()]
+    packages = [each for each in _seen_in(folder) if os.access(each / "__init__.py", os.F_OK)]
     return [each for each in packages if not each.name.startswith("_") and each.name not in ("tests", "test")]
 
 
