@@ -26,6 +26,7 @@ __all__ = [
     "NodeSource",
     "Source",
     "SourceLike",
+    "absolute",
     "entry_of",
     "host_and_port",
     "is_archive",
@@ -142,6 +143,11 @@ def source_of(given: SourceLike) -> Source:
     if address is not None and address[1] > 0:
         return NodeSource(*address)
     return FileSource(path) if "/" in given or given.endswith(".py") else NameSource(given)
+
+
+def absolute(source: Source) -> Source:
+    """The same submission, also when the current folder is another: while a model runs in this process, its own is."""
+    return type(source)(source.path.absolute()) if isinstance(source, FileSource | FolderSource) else source
 
 
 def _instead(given: Any) -> str:
