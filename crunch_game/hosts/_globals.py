@@ -94,6 +94,8 @@ class AuthorsGlobals(AbstractContextManager[None]):
         left, interval = _signal.getitimer(_signal.ITIMER_REAL)
         before, before_interval = self._timer
         expected = before - (time.monotonic() - self._began) if before else 0.0
+        if before_interval and expected < 0:
+            expected %= before_interval  # it has gone off in the model, and goes on
         if interval != before_interval or bool(left) != bool(before) or abs(left - expected) > _TIMER_SLACK:
             _signal.setitimer(_signal.ITIMER_REAL, max(expected, 1e-6) if before else 0.0, before_interval)
 

@@ -46,7 +46,7 @@ HUNG_UP = "it closed its connection to the game"
 USE_PLAIN = "cannot be sent; use numbers, str, list or dict instead"
 FLATTER = "use a flatter list or dict instead"
 NO_NUMBER = "Input should be a valid number, not"
-NO_DICT = "Input should be an object, not"
+NO_DICT = "Input should be a dict, not"
 INFINITE = "NaN and infinity are not allowed"
 
 
