@@ -198,7 +198,10 @@ ANSWERS = (
     Specimen("answers_a_datetime", **fails(invalid(f"at ['mean']: {NO_NUMBER} '2026-01-01T00:00:00Z'"))),
     Specimen("answers_a_dataframe", **fails(unread(f"the answer cannot be read: {NO_TABLE}"))),
     Specimen("answers_booleans", **fails(invalid(f"at ['mean']: {NO_NUMBER} False; at ['scale']: {NO_NUMBER} True"))),
-    Specimen("answers_a_generator", **fails(unsendable("a generator cannot be sent, for nothing of it has run; return a list instead"))),
+    Specimen(
+        "answers_a_generator",
+        **fails(unsendable("a generator cannot be sent, for nothing of it has run; return a list instead")),
+    ),
     Specimen(
         "answers_with_a_coroutine",
         **fails(unsendable("a coroutine cannot be sent, for nothing of it has run; write def instead of async def")),
