@@ -21,7 +21,8 @@ def submissions_in(folder: str | os.PathLike[str]) -> list[Found]:
     """The submissions at a path: the one that it is, or those that lie in it.
 
     A folder without a main.py or package of its own that holds two or more which can be run is a folder of
-    submissions. Where it holds one, its author meant it as a submission, and is told what to change.
+    submissions. Where it holds one, it may be meant as a submission or as a folder of them: the reason says what to
+    change in the first case, and what to give in the second.
 
     Args:
         folder: A folder of submissions, or a submission.
@@ -36,8 +37,11 @@ def submissions_in(folder: str | os.PathLike[str]) -> list[Found]:
         return [(id_of(path), path, why_not)]
     with suppress(OSError):
         found = chosen((each, reason_against(each)) for each in entries_of(path) if is_meant(each))
-        if sum(why is None for *_, why in found) > 1:
+        playable = [each.name for _, each, why in found if why is None]
+        if len(playable) > 1:
             return found
+        if playable:
+            why_not += f"; or, if {playable[0]} is the whole submission, give {path.name}/{playable[0]}"
     return [(id_of(path), path, why_not)]
 
 

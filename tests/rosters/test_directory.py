@@ -219,11 +219,32 @@ def test_what_is_neither_a_submission_nor_a_folder_of_them_is_told(tmp_path):
         [path] = [path for path in tmp_path.iterdir() if path.name.partition(".")[0] == model_id]
         if model_id == "lea":
             continue  # its two packages may be two submissions
-        assert submissions_in(path) == [(model_id, path, why_not)]
+        [(found_id, found, told)] = submissions_in(path)
+        assert (found_id, found) == (model_id, path)
+        assert told.partition("; or, if ")[0] == why_not
     for nothing in (tmp_path / "nobody", write(tmp_path / "joe.txt")):
         [(_, path, why_not)] = submissions_in(nothing)
         assert path == nothing
         assert why_not
+
+
+@pytest.mark.parametrize(
+    ("name", "why_not"),
+    [
+        ("steady.py", "rename steady.py to main.py; or, if steady.py is the whole submission, give models/steady.py"),
+        (
+            "bob/main.py",
+            "move what is in models/bob up into models; or, if bob is the whole submission, give models/bob",
+        ),
+    ],
+)
+def test_a_folder_with_one_submission_may_be_a_folder_of_them(tmp_path, name, why_not):
+    """Nothing but the author knows; so he is told what to do in either case, and what lies beside it changes nothing."""
+    write(tmp_path / "models" / name)
+    write(tmp_path / "models" / "README.md")
+
+    told = f"the folder models has no main.py; {why_not}"
+    assert submissions_in(tmp_path / "models") == [("models", tmp_path / "models", told)]
 
 
 def test_the_folder_that_one_stands_in_has_its_name(tmp_path, monkeypatch):
