@@ -1,8 +1,11 @@
-"""Its predict is an async def."""
+"""It answers with a coroutine, which nobody awaits."""
 
 from returns import Tracker
 
 
 class Model(Tracker):
-    async def predict(self, asset):
+    def predict(self, asset):
+        return self.later()
+
+    async def later(self):
         return {"mean": 0.0, "scale": 1.0}
