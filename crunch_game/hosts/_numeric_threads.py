@@ -55,7 +55,7 @@ class NumericThreads:
         from threadpoolctl import ThreadpoolController  # here: it takes 10 ms, and most games need no numbers
 
         self._libraries = list(map(_switch, ThreadpoolController().lib_controllers))
-        # Two have threads of their own. Numba starts its own when it is first asked, which takes it a tenth of a second.
+        # Two have threads of their own. Numba starts them when it is first asked, which takes it a tenth of a second.
         for name in ("torch", "numba"):
             library: Any = sys.modules.get(name)
             if hasattr(library, "set_num_threads"):
