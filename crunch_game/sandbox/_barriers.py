@@ -185,7 +185,7 @@ def _explain_path(number: int, paths: list[str], inside: Enclosure, last: traceb
         if sentence := _unread_module(file.parent.name if file.stem == "__init__" else file.stem):
             return sentence
     if os.access(path, os.R_OK) or _may_write(path):
-        return f"the sandbox lets a model read only its own folder, and write only in {place}; this is {_led(path)}"
+        return f"the sandbox lets a model read only its submission, and write only in {place}; this is {_led(path)}"
     return None
 
 
@@ -197,12 +197,14 @@ def _led(path: str) -> str:
 
 
 def _writable_place(inside: Enclosure) -> str:
-    """Where this model may write: its working folder, or else its temporary one."""
+    """Where this model may write, as a sentence has it: its working folder, or else its temporary one."""
     try:
         own = Path.cwd().as_posix()
     except OSError:  # it has removed it
         own = ""
-    places = (own, os.environ.get("TMPDIR", ""), *reversed(inside.writable))
+    if own and _is_among(own, inside.writable):
+        return f"{own}, where relative paths lead"
+    places = (os.environ.get("TMPDIR", ""), *reversed(inside.writable))
     return next(place for place in places if place and _is_among(place, inside.writable))
 
 

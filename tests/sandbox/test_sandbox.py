@@ -386,7 +386,7 @@ def wrapped(attempt):
 def in_its_base(self):
     sqlite3.connect(self.database)
 """
-READS = "the sandbox lets a model read only its own folder, and write only in {ground}/own; this is {ground}/"
+READS = "the sandbox lets a model read only its submission, and write only in {ground}/own; this is {ground}/"
 NO_NETWORK = "the sandbox allows no network; a game that needs it says Sandbox(network=True)"
 NO_PROCESSES = "the sandbox allows no processes and no programs; a game that needs them says Sandbox(processes=True)"
 NOT_SHARED = (
