@@ -239,7 +239,7 @@ def test_what_is_neither_a_submission_nor_a_folder_of_them_is_told(tmp_path):
     ],
 )
 def test_a_folder_with_one_submission_may_be_a_folder_of_them(tmp_path, name, why_not):
-    """Nothing but the author knows; so he is told what to do in either case, and what lies beside it changes nothing."""
+    """Nobody else knows; so its author is told what to do in either case, and what lies beside it changes nothing."""
     write(tmp_path / "models" / name)
     write(tmp_path / "models" / "README.md")
 
