@@ -77,7 +77,7 @@ def demo(
     max_ticks: MaxTicks = None,
     as_json: AsJson = False,
 ) -> None:
-    """Play the demo game: five models forecast thirteen years of daily stock returns."""
+    """Play the demo game: five models, one faulty on purpose, forecast thirteen years of daily stock returns."""
     package = Path(__file__).parents[1]
     places = [parent / "examples" / "daily_density" for parent in (package, package.parent)]  # as installed; as a clone
     folder = next(filter(Path.is_dir, places), None)
