@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -29,6 +30,7 @@ from crunch_game.storage import (
     Store,
     export,
 )
+from crunch_game.storage.exporting._columns import columns_of
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
@@ -361,3 +363,9 @@ def test_few_records_are_in_memory_at_once(url: str, tmp_path: Path, kind: str) 
         finally:
             tracemalloc.stop()
     assert peak < 70 << 20, f"{peak >> 20} MiB of 100"
+
+
+def test_the_page_says_what_every_column_is() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "storage.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (\w+) \| (.+) \|$", page, re.MULTILINE)
+    assert told == [(what, *column) for what in WHATS for column in columns_of(what)]
