@@ -20,6 +20,7 @@ from crunch_game.cli import _references as references
 from crunch_game.cli._boards import copies, leaderboard
 from crunch_game.cli._check import check
 from crunch_game.cli._doctor import doctor
+from crunch_game.cli._export import export
 from crunch_game.cli._machine import libraries
 from crunch_game.cli._node import node
 from crunch_game.cli._orchestrator import orchestrator
@@ -107,6 +108,7 @@ def run(
 app.command()(check)
 app.command()(leaderboard)
 app.command()(copies)
+app.command()(export)
 app.command("replay")(replay_capsule)
 app.command("doctor")(doctor)
 app.command()(node)
