@@ -8,9 +8,27 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.processes
+from crunch_game.testing import store_suite
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+sys.path.append(str(EXAMPLES))
+
+from jsonl_store import JsonLinesStore  # noqa: E402
+
+TestJsonLinesStore = store_suite(lambda folder: JsonLinesStore(folder / "game.jsonl"), shared=False)
+
+
+def test_a_line_that_a_kill_has_cut_is_no_write(tmp_path: Path) -> None:
+    path = tmp_path / "game.jsonl"
+    with JsonLinesStore(path) as store:
+        store.note("game", {"name": "walk"})
+        store.note("game", {"name": "birds"})
+    path.write_bytes(path.read_bytes()[:-5])
+    with JsonLinesStore(path) as store:
+        assert store.noted("game") == {"name": "walk"}
+        store.note("other", {})
+    with JsonLinesStore(path) as store:
+        assert (store.noted("game"), store.noted("other")) == ({"name": "walk"}, {})
 
 
 def run(script: str, *arguments: str, folder: Path) -> str:
@@ -26,12 +44,14 @@ def run(script: str, *arguments: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.processes
 def test_the_custom_runner_plays_an_authors_own_methods_to_the_end(tmp_path: Path) -> None:
     *rounds, end = run("custom_runner.py", folder=tmp_path).splitlines()
     assert rounds[0].startswith("between 1 and 1000: {'Halving': 500, 'Hasty': ")
     assert end.startswith("it is ")
 
 
+@pytest.mark.processes
 def test_an_authors_own_store_and_scorer_are_used(tmp_path: Path) -> None:
     journal = tmp_path / "journal.jsonl"
     board = run("own_hooks.py", str(journal), folder=tmp_path).splitlines()

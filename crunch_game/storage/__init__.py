@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING
 from crunch_game._public import lazy_face
 
 if TYPE_CHECKING:
+    from crunch_game.storage._documents import as_document as as_document
+    from crunch_game.storage._documents import from_document as from_document
     from crunch_game.storage._memory import MemoryStore as MemoryStore
     from crunch_game.storage._open import open_store as open_store
     from crunch_game.storage._sql import SQLStore as SQLStore
     from crunch_game.storage._values import encode as encode
+    from crunch_game.storage.base import Arrival as Arrival
+    from crunch_game.storage.base import KeptScore as KeptScore
+    from crunch_game.storage.base import Lease as Lease
     from crunch_game.storage.base import ModelRecord as ModelRecord
     from crunch_game.storage.base import Prediction as Prediction
     from crunch_game.storage.base import Score as Score
     from crunch_game.storage.base import ScoredRound as ScoredRound
+    from crunch_game.storage.base import Session as Session
     from crunch_game.storage.base import Store as Store
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from crunch_game._status import Status
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
-from crunch_game.storage._values import decode, encode
+from crunch_game.storage._values import decode, decode_object, encode, finite
 from crunch_game.storage.base import Arrival, KeptScore, Lease, ModelRecord, Prediction, Score, ScoredRound, Session
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -266,7 +266,7 @@ def pack_document(name: str, document: Mapping[str, Any]) -> str:
 def unpack_row(packed: Sequence[Any]) -> Row:
     """Return the row of these columns."""
     time, arrived, _, _, data = packed
-    return Row(moment(time), decode(data), None if arrived == UNKNOWN else moment(arrived))
+    return Row(moment(time), decode_object(data), None if arrived == UNKNOWN else moment(arrived))
 
 
 def unpack_arrival(packed: Sequence[Any]) -> Arrival:
@@ -285,12 +285,12 @@ def unpack_prediction(packed: Sequence[Any]) -> Prediction:
         key,
         moment(at),
         moment(resolves_at),
-        horizon,
-        decode(arguments),
+        finite(horizon),
+        decode_object(arguments or "{}"),
         Status(status),
         decode(value),
         error,
-        elapsed,
+        finite(elapsed),
         _moment_if_any(asked_at),
         _moment_if_any(seen),
         bool(excused),
@@ -305,26 +305,37 @@ def unpack_score(packed: Sequence[Any]) -> Score:
         key,
         moment(at),
         moment(resolves_at),
-        value,
+        None if value is None else finite(value),
         decode(outcome),
         reason,
         kind == "unscorable",
         kind == "absent",
-        decode(metrics) or {},
+        decode_object(metrics or "{}"),
     )
 
 
 def unpack_kept(packed: Sequence[Any]) -> KeptScore:
     """Return what boards need of a score."""
     model_id, value, kind, metrics = packed
-    return model_id, value, kind, decode(metrics)
+    return (
+        model_id,
+        None if value is None else finite(value),
+        kind,
+        None if metrics is None else decode_object(metrics),
+    )
 
 
 def unpack_round(packed: Sequence[Any]) -> ScoredRound:
     """Return the scored round of these columns."""
     at, key, resolves_at, horizon, arguments, answers, facts = packed
     return ScoredRound(
-        key, moment(at), moment(resolves_at), horizon, decode(arguments) or {}, answers, decode(facts) or {}
+        key,
+        moment(at),
+        moment(resolves_at),
+        finite(horizon),
+        decode_object(arguments or "{}"),
+        answers,
+        decode_object(facts or "{}"),
     )
 
 
@@ -363,6 +374,8 @@ def _finite(value: Any, who: str, what: str) -> float:
 
 def _name(text: str) -> str:
     """Return an identifier, or refuse one that cannot be encoded: changed, it could equal another one."""
+    if "\0" in text:  # PostgreSQL keeps none
+        raise StoreError(f"{text!r} holds a NUL character and cannot be kept as a name")
     # isascii is a flag of the string, so that nearly all names cost nothing.
     if not text.isascii():
         try:
@@ -374,6 +387,8 @@ def _name(text: str) -> str:
 
 def _prose(text: str | None) -> str | None:
     """Return a text for people. A participant may have written it, so it is repaired rather than refused."""
-    if text is None or text.isascii():
-        return text
-    return text.encode(errors="backslashreplace").decode()
+    if text is None:
+        return None
+    if not text.isascii():
+        text = text.encode(errors="backslashreplace").decode()
+    return text.replace("\0", "\\x00") if "\0" in text else text

@@ -16,7 +16,7 @@ from crunch_game._status import Status
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
 from crunch_game.storage import _codec as codec
-from crunch_game.storage._values import decode
+from crunch_game.storage._values import decode_object
 from crunch_game.storage.base import (
     Arrival,
     KeptScore,
@@ -245,17 +245,19 @@ class MemoryStore(Store):
             found = self._unanswered.until(codec.microseconds(until), start)
             return [codec.unpack_prediction(self._predictions[identity]) for identity in found]
 
-    def predictions(self, since: datetime | None = None) -> list[Prediction]:
-        """Return all predictions that resolve at or after `since`, oldest first."""
+    def predictions(self, since: datetime | None = None, *, model_id: str | None = None) -> list[Prediction]:
+        """Return all predictions, or those of one model, that resolve at or after `since`, oldest first."""
         with self._open():
             identities = self._predicted.since(None if since is None else codec.microseconds(since))
-            return [codec.unpack_prediction(self._predictions[identity]) for identity in identities]
+            chosen = (each for each in identities if model_id in (None, each[2]))
+            return [codec.unpack_prediction(self._predictions[identity]) for identity in chosen]
 
-    def scores(self, since: datetime | None = None) -> list[Score]:
-        """Return all scores that resolve at or after `since`, those set aside included, oldest first."""
+    def scores(self, since: datetime | None = None, *, model_id: str | None = None) -> list[Score]:
+        """Return all scores, or those of one model, that resolve at or after `since`, oldest first."""
         with self._open():
             identities = self._scored.since(None if since is None else codec.microseconds(since))
-            return [codec.unpack_score(self._scores[identity]) for identity in identities]
+            chosen = (each for each in identities if model_id in (None, each[2]))
+            return [codec.unpack_score(self._scores[identity]) for identity in chosen]
 
     def rounds(self, since: datetime | None = None) -> Iterator[tuple[ScoredRound, list[KeptScore]]]:
         """Yield the scored rounds that resolve at or after `since`, oldest first, each with its scores."""
@@ -319,8 +321,7 @@ class MemoryStore(Store):
     def noted(self, name: str) -> dict[str, Any] | None:
         """Return the document of that name, or None."""
         with self._open():
-            document: dict[str, Any] | None = decode(self._notes.get(name))
-            return document
+            return decode_object(self._notes[name]) if name in self._notes else None
 
     def forget_rows(self, before: datetime) -> None:
         """Drop the rows whose time is before this, those set aside too."""

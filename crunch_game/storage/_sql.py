@@ -1,16 +1,16 @@
-"""SQLStore: keeps a game in a SQLite file."""
+"""SQLStore: keeps a game in a SQLite file, or in a PostgreSQL database."""
 
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, delete, exists, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, delete, exists, select, tuple_, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from crunch_game._public import public
@@ -19,9 +19,11 @@ from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
 from crunch_game.storage import _codec as codec
 from crunch_game.storage import _tables as tables
-from crunch_game.storage._schema import VERSION, bring_up_to_date, version_of
-from crunch_game.storage._sqlite import BUSY_TIMEOUT, sqlite_engine, sqlite_path, use_wal
-from crunch_game.storage._values import decode
+from crunch_game.storage._database import Database
+from crunch_game.storage._migrations import VERSION
+from crunch_game.storage._reading import Reader
+from crunch_game.storage._schema import bring_up_to_date, version_of
+from crunch_game.storage._values import decode_object
 from crunch_game.storage.base import (
     Arrival,
     KeptScore,
@@ -34,31 +36,36 @@ from crunch_game.storage.base import (
     Store,
 )
 
+_STREAMED = {"yield_per": 200}
+"""So many rounds are read together."""
+
 
 @public
 class SQLStore(Store):
-    """A store in a SQLite file, which several processes may use at once.
+    """A store in a SQLite file or a PostgreSQL database, which several processes may use at once.
 
-    Every `save` and `settle` is one transaction in write-ahead mode with `synchronous = FULL`: what was accepted
-    survives the kill of any process, and a loss of power too (which it would not with `NORMAL`). Times are integer
-    microseconds since 1970 UTC; the views `readable_rows` and `readable_predictions` show them as dates. A file of an
-    earlier version of crunch_game is brought up to date when it is opened.
+    Every `save` and `settle` is one transaction, which is on the disk when it returns: what was accepted survives the
+    kill of any process, and a loss of power too. Times are integer microseconds since 1970 UTC; the views
+    `readable_rows` and `readable_predictions` show them as dates. A database of an earlier version of crunch_game is
+    brought up to date when it is opened.
 
     Args:
-        url: "sqlite:///game.db", or "sqlite:////var/lib/game.db" for an absolute path.
-        create: Create the file if it is missing, and bring it up to date; with False, either is an error.
+        url: "sqlite:///game.db", "sqlite:////var/lib/game.db" for an absolute path, or
+            "postgresql://user:password@host:5432/database", for which "?schema=name" keeps several games apart.
+        create: Create the file or the tables if they are missing, and bring them up to date; with False, either is an
+            error.
 
     Raises:
         StoreError: It cannot be opened, is not a store, or was written by a later version.
+        MissingExtra: The extra `postgres` is not installed.
     """
 
     def __init__(self, url: str, *, create: bool = True) -> None:
-        self._path = sqlite_path(url)
-        self._engine = sqlite_engine(self._path, create=create)
+        self._database = _database_of(url, create)
+        self._reader = Reader(self._database.name)
         # The first rounds and answers that this object has written: they need not be written again with every round.
         self._first_kept: dict[str, int] = {}
         self._first_answered: dict[tuple[str, str], int] = {}
-        self._writer = self._engine.execution_options(writes=True)
         self._closed = False
         try:
             self._prepare(create)
@@ -67,25 +74,26 @@ class SQLStore(Store):
             raise
 
     def _prepare(self, create: bool) -> None:
-        """Bring an empty file, or one of an earlier version, up to this one. Refuse a file that is not a store."""
+        """Bring an empty database, or one of an earlier version, up to this one. Refuse one that is not a store."""
+        database = self._database
         with self._reading() as connection:
-            found = version_of(connection, self._path)
+            found = version_of(connection, database)
         if found == VERSION:
             return
         if not create:
             raise StoreError(
-                f"{self._path} was written by an earlier version of crunch_game (its schema is {found}, this version "
-                f"reads {VERSION}), and only its game brings it up to date; start that, or run: "
-                f"{_open_command(self._path)}"
+                f"{database.name} was written by an earlier version of crunch_game (its schema is {found}, this version"
+                f" reads {VERSION}), and only its game brings it up to date; start that, or run: "
+                f"{_open_command(database.url)}"
                 if found
-                else f"{self._path} is empty; the game that writes it must be started first"
+                else f"{database.name} is empty; the game that writes it must be started first"
             )
         with self._errors():
-            use_wal(self._engine)
+            database.found()
         with self._writing() as connection:
-            found = version_of(connection, self._path)  # another process may have done it meanwhile
+            found = version_of(connection, database)  # another process may have done it meanwhile
             if found != VERSION:
-                bring_up_to_date(connection, found)
+                bring_up_to_date(connection, database, found)
 
     def save(
         self,
@@ -109,12 +117,13 @@ class SQLStore(Store):
             (tables.NOTE_FIRST, list(first.items())),
             (tables.NOTE_FIRST_ANSWER, [(*who, at) for who, at in answered.items()]),
             (tables.NOTE_LAST, list(last.items())),
+            (tables.NOTE_ROUND, _rounds_of(packed)),
             (tables.UPSERT_MODEL, [codec.pack_model(model) for model in models]),
             (tables.UPSERT_SESSION, [] if session is None else [codec.pack_session(session)]),
         )
         with self._writing() as connection:
-            for statement, values in written:
-                statement.execute(connection, values)
+            for insert, records in written:
+                self._database.insert(connection, insert, records)
         self._first_kept |= first
         self._first_answered |= answered
 
@@ -125,60 +134,68 @@ class SQLStore(Store):
         if not packed and not packed_rounds:
             return
         with self._writing() as connection:
-            tables.UPSERT_ROUND.execute(connection, packed_rounds)
+            self._database.insert(connection, tables.UPSERT_ROUND, packed_rounds)
+            self._database.insert(connection, tables.NOTE_ROUND, _rounds_of(packed))
             # "Pending" is kept in a column of its own, so that a partial index finds what is to be scored among all
             # predictions of a year.
-            tables.INSERT_SCORE.execute(connection, packed)
-            tables.END_PENDING.execute(connection, [score[:3] for score in packed])
+            self._database.insert(connection, tables.INSERT_SCORE, packed)
+            self._database.end_pending(connection, [score[:3] for score in packed])
 
     def reopen(self, reason: str | None = None) -> int:
         """Forget the scores of predictions that were set aside, so that they are pending again; returns how many."""
-        aside: list[ColumnElement[bool]] = [tables.scores.c.value.is_(None), tables.is_no_absence]
+        aside: list[ColumnElement[bool]] = [tables.has_no_value, tables.is_no_absence]
         if reason is not None:
             aside.append(tables.scores.c.reason == reason)
-        reopened = exists().where(tables.same_prediction, *aside), tables.predictions.c.status == str(Status.OK)
+        identities = select(*tables.scores.primary_key).where(*aside)
+        reopened = tuple_(*tables.predictions.primary_key).in_(identities)
+        answered = tables.predictions.c.status == str(Status.OK)
         with self._writing() as connection:
-            connection.execute(update(tables.predictions).where(*reopened).values(pending=1))
+            connection.execute(update(tables.predictions).where(reopened, answered).values(pending=1))
             return connection.execute(delete(tables.scores).where(*aside)).rowcount
 
     def last_row(self) -> Row | None:
         """Return the row with the greatest time: of that time the last that arrived, no row set aside."""
-        latest = (tables.rows.c.time.desc(), tables.rows.c.number.desc())
-        found = self._fetch(_told(select(*tables.row_columns)).order_by(*latest).limit(1))
-        return codec.unpack_row(found[0]) if found else None
+        # In two steps: SQLite would sort all rows, were it asked for the last number of the last time.
+        time, number = tables.rows.c.time, tables.rows.c.number
+        newest = _told(select(time)).order_by(time.desc()).limit(1).scalar_subquery()
+        query = _told(select(*tables.row_columns)).where(time == newest).order_by(number.desc()).limit(1)
+        packed = self._fetch(query)
+        found = next(self._reader.each("row", codec.unpack_row, packed, 2), None)
+        return found if found or not packed else next(reversed(self.rows()), None)
 
     def rows(self, since: datetime | None = None) -> list[Row]:
         """Return the rows at or after `since`, oldest first: of each time the last that arrived, no row set aside."""
         query = _told(select(*tables.row_columns)).order_by(tables.rows.c.time, tables.rows.c.number)
         if since is not None:
             query = query.where(tables.rows.c.time >= codec.microseconds(since))
-        last = {row[0]: row for row in self._fetch(query)}  # of each time
-        return [codec.unpack_row(row) for row in last.values()]
+        last = {row.time: row for row in self._reader.each("row", codec.unpack_row, self._fetch(query), 2)}
+        return list(last.values())
 
     def arrivals(self, after: int = 0) -> list[tuple[int, Arrival]]:
         """Return every row, those set aside too, in the order in which they were saved: that of their arrival."""
         number = tables.rows.c.number
-        query = select(number, *tables.row_columns).where(number > after).order_by(number)
-        return [(found[0], codec.unpack_arrival(found[1:])) for found in self._fetch(query)]
+        query = select(*tables.row_columns, number).where(number > after).order_by(number)
+        return list(self._reader.each("row", _numbered, self._fetch(query), 2))
 
     def sessions(self) -> list[Session]:
         """Return the sessions, sorted by number."""
-        return [codec.unpack_session(row) for row in self._fetch(select(tables.sessions).order_by("number"))]
+        found = self._fetch(select(tables.sessions).order_by("number"))
+        return list(self._reader.each("session", codec.unpack_session, found, 1))
 
     def lease(self, kind: str) -> Lease | None:
         """Return the lease of this kind, be it stale; None if nobody has it."""
         with self._reading() as connection:
-            return _lease(connection, kind)
+            return self._lease(connection, kind)
 
     def swap_lease(self, kind: str, before: Lease | None, after: Lease | None) -> bool:
         """Replace the lease of this kind, if it is still `before`, in one write transaction."""
         packed = [] if after is None else [codec.pack_lease(after)]
         with self._writing() as connection:
-            if _lease(connection, kind) != before:
+            if self._lease(connection, kind) != before:
                 return False
             if after is None:
                 connection.execute(delete(tables.leases).where(tables.leases.c.kind == kind))
-            tables.UPSERT_LEASE.execute(connection, packed)
+            self._database.insert(connection, tables.UPSERT_LEASE, packed)
         return True
 
     def pending(self, until: datetime) -> list[Prediction]:
@@ -188,44 +205,43 @@ class SQLStore(Store):
             tables.predictions.c.resolves_at <= codec.microseconds(until),
             ~exists().where(tables.same_prediction),  # a score may be saved before its prediction
         )
-        return [codec.unpack_prediction(row) for row in self._fetch(query)]
+        return list(self._reader.each("prediction", codec.unpack_prediction, self._fetch(query)))
 
     def unanswered(self, after: datetime | None, until: datetime) -> list[Prediction]:
         """Return the predictions whose status is not OK, and which resolve after `after` and at or before `until`."""
         columns = tables.predictions.c
         query = _oldest_first(select(*tables.prediction_columns), tables.predictions)
-        query = query.where(columns.status != str(Status.OK), columns.resolves_at <= codec.microseconds(until))
+        query = query.where(tables.is_unanswered, columns.resolves_at <= codec.microseconds(until))
         if after is not None:
             query = query.where(columns.resolves_at > codec.microseconds(after))
-        return [codec.unpack_prediction(row) for row in self._fetch(query)]
+        return list(self._reader.each("prediction", codec.unpack_prediction, self._fetch(query)))
 
-    def predictions(self, since: datetime | None = None) -> list[Prediction]:
-        """Return all predictions that resolve at or after `since`, oldest first."""
-        query = _resolving(select(*tables.prediction_columns), tables.predictions, since)
-        return [codec.unpack_prediction(row) for row in self._fetch(query)]
+    def predictions(self, since: datetime | None = None, *, model_id: str | None = None) -> list[Prediction]:
+        """Return all predictions, or those of one model, that resolve at or after `since`, oldest first."""
+        query = self._resolving(tables.prediction_columns, tables.predictions, since, model_id)
+        return list(self._reader.each("prediction", codec.unpack_prediction, self._fetch(query)))
 
-    def scores(self, since: datetime | None = None) -> list[Score]:
-        """Return all scores that resolve at or after `since`, those set aside included, oldest first."""
-        return [codec.unpack_score(row) for row in self._fetch(_resolving(select(tables.scores), tables.scores, since))]
+    def scores(self, since: datetime | None = None, *, model_id: str | None = None) -> list[Score]:
+        """Return all scores, or those of one model, that resolve at or after `since`, oldest first."""
+        query = self._resolving(list(tables.scores.c), tables.scores, since, model_id)
+        return list(self._reader.each("score", codec.unpack_score, self._fetch(query)))
 
     def rounds(self, since: datetime | None = None) -> Iterator[tuple[ScoredRound, list[KeptScore]]]:
         """Yield the scored rounds that resolve at or after `since`, oldest first, each with its scores."""
-        with self._reading() as connection:
-            rounds = connection.execute(_resolving(select(*tables.round_columns), tables.rounds, since)).all()
-            # The driver's own tuples: SQLAlchemy's rows would take as long as all the rest.
-            cursor = connection.connection.cursor()
-            for packed in rounds:
-                scores = cursor.execute(tables.SCORES_OF_ROUND, packed[:2]).fetchall()
-                yield codec.unpack_round(packed), [row if row[3] is None else codec.unpack_kept(row) for row in scores]
+        query = self._resolving(tables.round_columns, tables.rounds, since)
+        with self._reading() as connection, connection.execute(query, execution_options=_STREAMED) as found:
+            for some in found.partitions():
+                for packed, scores in zip(some, self._database.scores_of(connection, some), strict=True):
+                    for scored in self._reader.each("round", codec.unpack_round, [packed], 2):
+                        yield scored, self._reader.kept(packed, scores)
 
     def past_rounds(self, key: str, before: datetime, *, least: int = 0) -> Iterator[ScoredRound]:
         """Yield the scored rounds of a key that resolve before this, newest first."""
         table = tables.rounds.c
         query = select(*tables.round_columns).order_by(table.resolves_at.desc(), table.at.desc())
         query = query.where(table.key == key, table.resolves_at < codec.microseconds(before), table.answers >= least)
-        with self._reading() as connection:
-            for packed in connection.execution_options(yield_per=100).execute(query):
-                yield codec.unpack_round(packed)
+        with self._reading() as connection, connection.execute(query, execution_options=_STREAMED) as found:
+            yield from self._reader.each("round", codec.unpack_round, found, 2)
 
     def excused(self, since: datetime | None = None) -> list[tuple[str, datetime, str]]:
         """Return key, `at` and model id of the excused predictions that resolve at or after `since`."""
@@ -258,13 +274,12 @@ class SQLStore(Store):
         """Keep a small document under a name; it replaces the one before."""
         packed = codec.pack_document(name, document)
         with self._writing() as connection:
-            tables.UPSERT_NOTE.execute(connection, [(name, packed)])
+            self._database.insert(connection, tables.UPSERT_NOTE, [(name, packed)])
 
     def noted(self, name: str) -> dict[str, Any] | None:
         """Return the document of that name, or None."""
-        found = self._fetch(select(tables.notes.c.document).where(tables.notes.c.name == name))
-        document: dict[str, Any] | None = decode(found[0][0] if found else None)
-        return document
+        found = self._fetch(select(tables.notes).where(tables.notes.c.name == name))
+        return next(self._reader.each("note", lambda note: decode_object(note[1]), found, 1), None)
 
     def forget_rows(self, before: datetime) -> None:
         """Drop the rows whose time is before this, those set aside too."""
@@ -272,22 +287,37 @@ class SQLStore(Store):
             connection.execute(delete(tables.rows).where(tables.rows.c.time < codec.microseconds(before)))
 
     def close(self) -> None:
-        """Close the file. The store cannot be used afterwards."""
+        """Close all files and connections. The store cannot be used afterwards."""
         self._closed = True
-        self._engine.dispose()
+        self._database.close()
+
+    def _lease(self, connection: Connection, kind: str) -> Lease | None:
+        found = connection.execute(select(tables.leases).where(tables.leases.c.kind == kind)).all()
+        return next(self._reader.each("lease", codec.unpack_lease, found, 1), None)
 
     def _fetch(self, query: Select[Any]) -> Sequence[Sequence[Any]]:
         with self._reading() as connection:
             return connection.execute(query).all()
 
+    def _resolving(
+        self, columns: list[Column[Any]], table: Table, since: datetime | None, model_id: str | None = None
+    ) -> Select[Any]:
+        query, by = select(*columns), table
+        if model_id is not None:
+            query, by = self._database.of_model(columns, table, model_id), tables.known_rounds
+        if since is not None:
+            # The index on `resolves_at` serves this, whatever the number of predictions.
+            query = query.where(by.c.resolves_at >= codec.microseconds(since))
+        return _oldest_first(query, by)
+
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with self._errors(), self._engine.begin() as connection:
+        with self._errors(), self._database.reading() as connection:
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        with self._errors(), self._writer.begin() as connection:
+        with self._errors(), self._database.writing() as connection:
             yield connection
 
     @contextmanager
@@ -295,17 +325,30 @@ class SQLStore(Store):
         """Turn the database's errors into StoreErrors."""
         if self._closed:
             raise StoreError("the store was closed and cannot be used again")
+        errors: tuple[type[Exception], ...] = (SQLAlchemyError, *self._database.errors())
         try:
             yield
-        except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
-            raise StoreError(self._sentence(str(error.orig if isinstance(error, DBAPIError) else error))) from error
+        except errors as error:
+            cause = error.orig if isinstance(error, DBAPIError) and isinstance(error.orig, Exception) else error
+            raise StoreError(self._database.sentence(cause)) from error
 
-    def _sentence(self, reason: str) -> str:
-        if "not a database" in reason:
-            return f"{self._path} is not a SQLite database; choose another file"
-        if "locked" in reason:
-            return f"{self._path} was locked by another process for more than {BUSY_TIMEOUT:g} s"
-        return f"{self._path} cannot be read or written: {reason}"
+
+def _database_of(url: str, create: bool) -> Database:
+    # Each is imported when it is used: sqlite3 may be missing from a Python, and psycopg is an extra.
+    scheme = url.partition(":")[0].partition("+")[0]
+    if scheme == "sqlite":
+        from crunch_game.storage._sqlite import SQLite
+
+        return SQLite(url, create=create)
+    if scheme in ("postgresql", "postgres"):
+        from crunch_game.storage._postgres import PostgreSQL
+
+        return PostgreSQL(url)
+    shown = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
+    raise StoreError(
+        f'{shown!r} names no store; write "sqlite:///game.db", "postgresql://user@host/database", or "memory:" to keep '
+        "nothing"
+    )
 
 
 def _bounds(packed: Sequence[codec.PackedPrediction]) -> tuple[dict[str, int], dict[str, int]]:
@@ -318,28 +361,25 @@ def _bounds(packed: Sequence[codec.PackedPrediction]) -> tuple[dict[str, int], d
     return first, last
 
 
+def _rounds_of(packed: Sequence[codec.PackedPrediction] | Sequence[codec.PackedScore]) -> list[tuple[int, int, str]]:
+    return sorted({(each.resolves_at, each.at, each.key) for each in packed})
+
+
+def _numbered(packed: Sequence[Any]) -> tuple[int, Arrival]:
+    *columns, number = packed
+    return number, codec.unpack_arrival(columns)
+
+
 def _told(query: Select[Any]) -> Select[Any]:
     return query.where(tables.rows.c.aside.is_(None))
 
 
-def _lease(connection: Connection, kind: str) -> Lease | None:
-    found = connection.execute(select(tables.leases).where(tables.leases.c.kind == kind)).first()
-    return None if found is None else codec.unpack_lease(found)
-
-
-def _open_command(path: Path) -> str:
-    """Return a command for the shell that opens the store of this file."""
-    code = f"import crunch_game; crunch_game.open_store({f'sqlite:///{path}'!r}).close()"
-    return shlex.join(["python", "-c", code])
+def _open_command(url: str) -> str:
+    """Return a command for the shell that opens a store."""
+    return shlex.join(["python", "-c", f"import crunch_game; crunch_game.open_store({url!r}).close()"])
 
 
 def _oldest_first(query: Select[Any], table: Table) -> Select[Any]:
     """Of one moment, by the columns that identify a record: `at`, `key` and, if there is one, `model_id`."""
-    return query.order_by(table.c.resolves_at, *table.primary_key)
-
-
-def _resolving(query: Select[Any], table: Table, since: datetime | None) -> Select[Any]:
-    if since is not None:
-        # The index on `resolves_at` serves this, whatever the number of predictions.
-        query = query.where(table.c.resolves_at >= codec.microseconds(since))
-    return _oldest_first(query, table)
+    order = dict.fromkeys([table.c.resolves_at, *table.primary_key])  # of a known round, it is of the key
+    return query.order_by(*order)

@@ -4,46 +4,150 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ClauseElement, Connection, Engine, QueuePool, create_engine, event
-from sqlalchemy.dialects.sqlite import dialect
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    QueuePool,
+    Select,
+    Table,
+    and_,
+    create_engine,
+    event,
+    literal_column,
+    select,
+)
 
 from crunch_game.errors import StoreError
-
-BUSY_TIMEOUT = 30.0
-"""Seconds that a process waits for another one to end its transaction."""
+from crunch_game.storage._database import PATIENCE, Database, Packed
+from crunch_game.storage._migrations import SQLITE
+from crunch_game.storage._schema import readable_views
+from crunch_game.storage._tables import Insert, known_rounds
 
 _PREFIX = "sqlite:///"
+_END_PENDING = 'UPDATE predictions SET pending = 0 WHERE at = ? AND "key" = ? AND model_id = ?'
+_SCORES_OF_ROUND = 'SELECT model_id, value, kind, metrics FROM scores WHERE at = ? AND "key" = ? ORDER BY model_id'
 
 
-def sqlite_path(url: str) -> Path:
-    """Return the file of a URL such as "sqlite:///game.db".
+def _date(time: str) -> str:
+    # Not '%f', which rounds to milliseconds; and `/` rounds times before 1970 up.
+    rest = f"({time} % 1000000 + 1000000) % 1000000"
+    return f"strftime('%Y-%m-%d %H:%M:%S', ({time} - {rest}) / 1000000, 'unixepoch') || printf('.%06d', {rest})"
+
+
+class SQLite(Database):
+    """A file, which several processes may use at once: one writes, beside readers.
+
+    Args:
+        url: "sqlite:///game.db".
+        create: Create the file if it is missing.
 
     Raises:
-        StoreError: It is not such a URL.
+        StoreError: It is not such a URL, or the file does not exist and is not to be created, or its folder does not
+            exist.
     """
-    scheme = url.partition(":")[0].partition("+")[0]
-    if scheme in ("postgresql", "postgres"):
-        raise StoreError(f'{scheme} comes in a later version; for now write "sqlite:///game.db"')
-    if scheme != "sqlite":
-        raise StoreError(f'{url!r} names no store; write "sqlite:///game.db", or "memory:" to keep nothing')
+
+    elsewhere = "choose another file"
+    views = readable_views(_date)
+    migrations = SQLITE
+
+    def __init__(self, url: str, *, create: bool) -> None:
+        path = _path(url)
+        self.name = str(path)
+        self.url = url
+        self._engine = _engine(path, create=create)
+        self._writer = self._engine.execution_options(writes=True)
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Return a transaction that sees one state of everything."""
+        return self._engine.begin()
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        """Return a transaction that writes, alone: no other one begins before its end."""
+        return self._writer.begin()
+
+    def found(self) -> None:
+        """Allow readers beside one writer. This is a lasting property of the file.
+
+        Raises:
+            sqlite3.OperationalError: It stayed locked for PATIENCE.
+        """
+        patience = time.monotonic() + PATIENCE
+        raw = self._engine.raw_connection()
+        try:
+            while True:
+                try:
+                    raw.cursor().execute("PRAGMA journal_mode = WAL").fetchall()
+                    return
+                except sqlite3.OperationalError as error:
+                    # SQLite does not wait here for another process that is about to do the same.
+                    if "locked" not in str(error) or time.monotonic() > patience:
+                        raise
+                time.sleep(0.005)
+        finally:
+            raw.close()
+
+    def insert(self, connection: Connection, insert: Insert, packed: Packed) -> None:
+        """Insert records, in this order."""
+        if packed:
+            connection.exec_driver_sql(insert.text("?"), list(packed))
+
+    def end_pending(self, connection: Connection, identities: Packed) -> None:
+        """Note that these predictions are no longer pending."""
+        if identities:
+            connection.exec_driver_sql(_END_PENDING, list(identities))
+
+    def of_model(self, columns: Sequence[ColumnElement[Any]], table: Table, model_id: str) -> Select[Any]:
+        """Return the query for one model's records, found by the rounds that are known."""
+        # The sign keeps the index on `resolves_at` out of it, which would lead to the records of all models.
+        resolves_at: ColumnElement[int] = literal_column(f"+{table.name}.resolves_at")
+        known = known_rounds.c
+        same = and_(known.at == table.c.at, known.key == table.c.key, known.resolves_at == resolves_at)
+        return select(*columns).select_from(known_rounds.join(table, same)).where(table.c.model_id == model_id)
+
+    def scores_of(self, connection: Connection, rounds: Packed) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield what boards need of the scores of each round."""
+        # The driver's own tuples: SQLAlchemy's rows would take as long as all the rest.
+        cursor: Any = connection.connection.cursor()
+        for packed in rounds:
+            cursor.execute(_SCORES_OF_ROUND, tuple(packed[:2]))
+            yield cursor.fetchall()
+
+    def sentence(self, error: Exception) -> str:
+        """Say what happened, and what to do."""
+        reason = str(error)
+        if "not a database" in reason:
+            return f"{self.name} is not a SQLite database; choose another file"
+        if "locked" in reason:
+            return f"{self.name} was locked by another process for more than {PATIENCE:g} s"
+        return f"{self.name} cannot be read or written: {reason}"
+
+    def errors(self) -> tuple[type[Exception], ...]:
+        """Return the classes of the driver's own errors."""
+        return (sqlite3.Error,)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+def _path(url: str) -> Path:
     name = url.removeprefix(_PREFIX)
     if not url.startswith(_PREFIX) or name in ("", ":memory:"):
         raise StoreError(f'{url!r} names no file; write "sqlite:///game.db", or "memory:" to keep nothing')
     return Path(name)
 
 
-def sqlite_engine(path: Path, *, create: bool) -> Engine:
+def _engine(path: Path, *, create: bool) -> Engine:
     """Return an engine whose transactions are durable. The file is not opened yet.
 
     With the execution option `writes`, a transaction takes the write lock when it begins. SQLite does not let one that
     has only read so far wait for the lock: it would fail if another process writes.
-
-    Raises:
-        StoreError: The file does not exist and is not to be created, or its folder does not exist.
     """
     if not path.parent.is_dir():
         raise StoreError(f"the folder {path.parent} does not exist; create it, or choose another place for {path.name}")
@@ -55,7 +159,7 @@ def sqlite_engine(path: Path, *, create: bool) -> Engine:
 
     def connect() -> sqlite3.Connection:
         # isolation_level=None: `_begin` begins transactions, since sqlite3 would only do so at the first write.
-        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, check_same_thread=False, isolation_level=None)
+        connection = sqlite3.connect(uri, uri=True, timeout=PATIENCE, check_same_thread=False, isolation_level=None)
         connection.execute("PRAGMA synchronous = FULL")
         return connection
 
@@ -67,41 +171,3 @@ def sqlite_engine(path: Path, *, create: bool) -> Engine:
 def _begin(connection: Connection) -> None:
     writes: Any = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def use_wal(engine: Engine) -> None:
-    """Allow readers beside one writer. This is a lasting property of the file.
-
-    Raises:
-        sqlite3.OperationalError: It stayed locked for BUSY_TIMEOUT.
-    """
-    patience = time.monotonic() + BUSY_TIMEOUT
-    raw = engine.raw_connection()
-    try:
-        while True:
-            try:
-                raw.cursor().execute("PRAGMA journal_mode = WAL").fetchall()
-                return
-            except sqlite3.OperationalError as error:
-                # SQLite does not wait here for another process that is about to do the same.
-                if "locked" not in str(error) or time.monotonic() > patience:
-                    raise
-            time.sleep(0.005)
-    finally:
-        raw.close()
-
-
-class Written:
-    """A statement that is compiled once. SQLAlchemy would process every row's parameters, which costs more than SQLite.
-
-    Args:
-        statement: An insert, or another statement with parameters.
-    """
-
-    def __init__(self, statement: ClauseElement) -> None:
-        self._text = str(statement.compile(dialect=dialect(paramstyle="qmark")))
-
-    def execute(self, connection: Connection, values: Sequence[tuple[Any, ...]]) -> None:
-        """Execute it for each tuple of parameters."""
-        if values:
-            connection.exec_driver_sql(self._text, list(values))

@@ -1,21 +1,33 @@
-"""The tables of a store, and the statements that write them."""
+"""The tables of a store, the same in every database, and what is written to them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
-from crunch_game.storage._codec import PackedLease, PackedModel, PackedPrediction, PackedRound, PackedRow, PackedSession
-from crunch_game.storage._sqlite import Written
+from crunch_game.storage._codec import (
+    PackedLease,
+    PackedModel,
+    PackedPrediction,
+    PackedRound,
+    PackedRow,
+    PackedScore,
+    PackedSession,
+)
 
 metadata = sa.MetaData()
+
+_Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""SQLite gives numbers by itself to a column of this very type only."""
+_Name = sa.String().with_variant(sa.String(collation="C"), "postgresql")
+"""What records are sorted by: by code points, as Python does and SQLite, whatever the language of the database is."""
+
 schema_version = sa.Table("schema_version", metadata, sa.Column("version", sa.Integer, primary_key=True))
 rows = sa.Table(
     "rows",
     metadata,
-    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("number", _Number, primary_key=True),
     sa.Column("time", sa.BigInteger, nullable=False),
     sa.Column("arrived", sa.BigInteger, nullable=False),
     sa.Column("session", sa.Integer),
@@ -27,7 +39,7 @@ rows = sa.Table(
 models = sa.Table(
     "models",
     metadata,
-    sa.Column("model_id", sa.String, primary_key=True),
+    sa.Column("model_id", _Name, primary_key=True),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("deployment_id", sa.String, nullable=False),
     sa.Column("state", sa.String, nullable=False),
@@ -39,8 +51,8 @@ def _identity() -> list[sa.Column[Any]]:
     """Return the columns that identify a prediction. `at` is first, so that new ones go to the end of the index."""
     return [
         sa.Column("at", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("key", sa.String, primary_key=True),
-        sa.Column("model_id", sa.String, primary_key=True),
+        sa.Column("key", _Name, primary_key=True),
+        sa.Column("model_id", _Name, primary_key=True),
     ]
 
 
@@ -76,7 +88,7 @@ rounds = sa.Table(
     "rounds",
     metadata,
     sa.Column("at", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("key", _Name, primary_key=True),
     sa.Column("resolves_at", sa.BigInteger, nullable=False, index=True),
     sa.Column("horizon", sa.Float, nullable=False),
     sa.Column("arguments", sa.Text),
@@ -87,26 +99,26 @@ rounds = sa.Table(
 first_answers = sa.Table(
     "first_answers",
     metadata,
-    sa.Column("model_id", sa.String, primary_key=True),
-    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("model_id", _Name, primary_key=True),
+    sa.Column("key", _Name, primary_key=True),
     sa.Column("at", sa.BigInteger, nullable=False),
 )
 first_rounds = sa.Table(
     "first_rounds",
     metadata,
-    sa.Column("model_id", sa.String, primary_key=True),
+    sa.Column("model_id", _Name, primary_key=True),
     sa.Column("at", sa.BigInteger, nullable=False),
 )
 last_rounds = sa.Table(
     "last_rounds",
     metadata,
-    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("key", _Name, primary_key=True),
     sa.Column("at", sa.BigInteger, nullable=False),
 )
 notes = sa.Table(
     "notes",
     metadata,
-    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("name", _Name, primary_key=True),
     sa.Column("document", sa.Text, nullable=False),
 )
 sessions = sa.Table(
@@ -120,7 +132,7 @@ sessions = sa.Table(
 leases = sa.Table(
     "leases",
     metadata,
-    sa.Column("kind", sa.String, primary_key=True),
+    sa.Column("kind", _Name, primary_key=True),
     sa.Column("token", sa.String, nullable=False),
     sa.Column("host", sa.Text, nullable=False),
     sa.Column("pid", sa.Integer, nullable=False),
@@ -129,12 +141,28 @@ leases = sa.Table(
     sa.Column("process", sa.String),
 )
 
-# A literal: with a bound parameter, SQLite would not use the partial index.
-is_pending = predictions.c.pending == sa.literal_column("1")
-sa.Index("pending_predictions", predictions.c.resolves_at, sqlite_where=is_pending, postgresql_where=is_pending)
+known_rounds = sa.Table(
+    "known_rounds",
+    metadata,
+    sa.Column("resolves_at", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("key", _Name, primary_key=True),
+)
+"""Every round of which there is a prediction or a score.
 
+What one model did in each is then found by the primary keys of `predictions` and `scores`. An index by model would have
+as many ends as there are models, and each round would write a page at every one of them.
+"""
+
+# Literals: with a bound parameter, SQLite would not use a partial index.
+is_pending = predictions.c.pending == sa.literal_column("1")
 is_excused = predictions.c.excused == sa.literal_column("1")
-sa.Index("excused_predictions", predictions.c.resolves_at, sqlite_where=is_excused, postgresql_where=is_excused)
+is_unanswered = predictions.c.status != sa.literal_column("'ok'")
+for _name, _is in ("pending", is_pending), ("excused", is_excused), ("unanswered", is_unanswered):
+    sa.Index(f"{_name}_predictions", predictions.c.resolves_at, sqlite_where=_is, postgresql_where=_is)
+
+has_no_value = scores.c.value.is_(None)
+sa.Index("scores_without_value", scores.c.resolves_at, sqlite_where=has_no_value, postgresql_where=has_no_value)
 
 # An absentee whom the first metric does not score has no value either, and nothing to be scored once more.
 is_no_absence = sa.or_(scores.c.kind.is_distinct_from("absent"), scores.c.reason.is_not(None))
@@ -145,43 +173,51 @@ round_columns = [rounds.c[name] for name in PackedRound._fields]
 prediction_columns = [predictions.c[name] for name in PackedPrediction._fields]
 
 
-def _upsert(table: sa.Table, *columns: str) -> Written:
+class Insert(NamedTuple):
+    """An insert of records, as parts of its text: SQLAlchemy would process each, which costs more than SQLite."""
+
+    table: str
+    columns: tuple[str, ...]
+    conflict: str = "DO NOTHING"
+    """What is done if a record is there already."""
+
+    @property
+    def names(self) -> str:
+        """The columns, as a list in SQL."""
+        return ", ".join(f'"{name}"' for name in self.columns)
+
+    def text(self, mark: str) -> str:
+        """The statement for one record, with this mark for each parameter."""
+        marks = ", ".join([mark] * len(self.columns))
+        return f"INSERT INTO {self.table} ({self.names}) VALUES ({marks}) ON CONFLICT {self.conflict}"
+
+
+def _upsert(table: sa.Table, *columns: str) -> Insert:
     """Insert a record, or replace the one that has the same primary key."""
-    statement = insert(table)
-    identity = [column.name for column in table.primary_key]
-    replaced = {name: statement.excluded[name] for name in columns if name not in identity}
-    return Written(statement.on_conflict_do_update(index_elements=identity, set_=replaced))
+    replaced = ", ".join(f'"{name}" = excluded."{name}"' for name in columns if name not in table.primary_key)
+    return Insert(table.name, columns, f"({_key_of(table)}) DO UPDATE SET {replaced}")
 
 
-def _bound(table: sa.Table, column: sa.ColumnElement[int], *, least: bool) -> Written:
-    """Insert a record, or lower (raise) the column of the one that has the same primary key."""
-    statement = insert(table)
-    new = statement.excluded[column.name]
-    identity = [each.name for each in table.primary_key]
-    return Written(
-        statement.on_conflict_do_update(
-            index_elements=identity, set_={column.name: new}, where=new < column if least else new > column
-        )
-    )
+def _bound(table: sa.Table, *, least: bool) -> Insert:
+    """Insert a record, or lower (raise) `at` of the one that has the same primary key."""
+    where = f"excluded.at {'<' if least else '>'} {table.name}.at"
+    names = tuple(column.name for column in table.columns)
+    return Insert(table.name, names, f"({_key_of(table)}) DO UPDATE SET at = excluded.at WHERE {where}")
 
 
-# All but the number, which SQLite gives.
-INSERT_ROW = Written(
-    insert(rows).values({name: sa.bindparam(name) for name in PackedRow._fields}).on_conflict_do_nothing()
-)
-INSERT_PREDICTION = Written(insert(predictions).on_conflict_do_nothing())
-INSERT_SCORE = Written(insert(scores).on_conflict_do_nothing())
+def _key_of(table: sa.Table) -> str:
+    return ", ".join(f'"{column.name}"' for column in table.primary_key)
+
+
+INSERT_ROW = Insert("rows", PackedRow._fields)  # the database gives the number
+INSERT_PREDICTION = Insert("predictions", PackedPrediction._fields)
+INSERT_SCORE = Insert("scores", PackedScore._fields)
 UPSERT_MODEL = _upsert(models, *PackedModel._fields)
 UPSERT_SESSION = _upsert(sessions, *PackedSession._fields)
 UPSERT_LEASE = _upsert(leases, *PackedLease._fields)
 UPSERT_NOTE = _upsert(notes, "name", "document")
 UPSERT_ROUND = _upsert(rounds, *PackedRound._fields)
-SCORES_OF_ROUND = 'SELECT model_id, value, kind, metrics FROM scores WHERE at = ? AND "key" = ? ORDER BY model_id'
-NOTE_FIRST = _bound(first_rounds, first_rounds.c.at, least=True)
-NOTE_FIRST_ANSWER = _bound(first_answers, first_answers.c.at, least=True)
-NOTE_LAST = _bound(last_rounds, last_rounds.c.at, least=False)
-END_PENDING = Written(
-    sa.update(predictions)
-    .where(*(predictions.c[name] == sa.bindparam(f"_{name}") for name in ("at", "key", "model_id")))
-    .values(pending=sa.literal_column("0"))
-)
+NOTE_FIRST = _bound(first_rounds, least=True)
+NOTE_FIRST_ANSWER = _bound(first_answers, least=True)
+NOTE_LAST = _bound(last_rounds, least=False)
+NOTE_ROUND = Insert("known_rounds", ("resolves_at", "at", "key"))

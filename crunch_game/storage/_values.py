@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,6 +50,30 @@ def decode(text: str | None) -> Any:
         return json.loads(text)
     except ValueError:
         raise StoreError(f"the store holds a value that is not JSON: {text[:80]!r}") from None
+
+
+def decode_object(text: str | None) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        StoreError: The text is something else.
+    """
+    found = decode(text)
+    if not isinstance(found, dict):
+        raise StoreError(f"the store holds {text!r:.80} where a JSON object should be")
+    return found
+
+
+def finite(value: float) -> float:
+    """Return a number that the store holds.
+
+    Raises:
+        StoreError: It is infinite, or NaN.
+        TypeError: It is none.
+    """
+    if not math.isfinite(value):
+        raise StoreError(f"the store holds {value!r} where a finite number should be")
+    return value
 
 
 def _plain(value: Any) -> Any:

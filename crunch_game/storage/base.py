@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
+from operator import attrgetter
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeAlias
 
@@ -188,15 +190,22 @@ class Lease:
     process: str | None = None
 
 
+_at = attrgetter("at")
+
+
 @public
 class Store(Protocol):
     """Keeps a game. Implement this to keep it somewhere else. Methods may be called from any thread.
+
+    What has an implementation here makes its answer of everything that the others have: a store that can be asked
+    better, as a database can, has its own. `crunch_game.testing.store_suite` tests whether all of it holds.
 
     What `save` and `settle` have accepted survives a kill of the process. Both are all-or-nothing, and ignore records
     that are kept already. "Oldest first" means by `resolves_at`, then `at`, `key` and `model_id`. Values are returned
     as JSON would: tuples as lists. All methods may raise `StoreError`.
     """
 
+    @abstractmethod
     def save(
         self,
         rows: Sequence[Row] = (),
@@ -220,6 +229,7 @@ class Store(Protocol):
         """
         ...
 
+    @abstractmethod
     def settle(self, scores: Sequence[Score], rounds: Sequence[ScoredRound] = ()) -> None:
         """Keep scores; their predictions are no longer pending. A prediction keeps its first score.
 
@@ -229,6 +239,7 @@ class Store(Protocol):
         """
         ...
 
+    @abstractmethod
     def reopen(self, reason: str | None = None) -> int:
         """Forget the scores of predictions that were set aside, so that they are pending again; returns how many.
 
@@ -239,12 +250,15 @@ class Store(Protocol):
 
     def last_row(self) -> Row | None:
         """Return the row with the greatest time: of that time the last that arrived, no row set aside."""
-        ...
+        rows = self.rows()
+        return rows[-1] if rows else None
 
     def rows(self, since: datetime | None = None) -> list[Row]:
         """Return the rows at or after `since`, oldest first: of each time the last that arrived, no row set aside."""
-        ...
+        last = {arrival.row.time: arrival.row for _, arrival in self.arrivals() if arrival.aside is None}
+        return [last[time] for time in sorted(last) if since is None or time >= since]
 
+    @abstractmethod
     def arrivals(self, after: int = 0) -> list[tuple[int, Arrival]]:
         """Return every row, those set aside too, in the order in which they were saved: that of their arrival.
 
@@ -254,14 +268,17 @@ class Store(Protocol):
         """
         ...
 
+    @abstractmethod
     def sessions(self) -> list[Session]:
         """Return the sessions, sorted by number."""
         ...
 
+    @abstractmethod
     def lease(self, kind: str) -> Lease | None:
         """Return the lease of this kind, be it stale; None if nobody has it."""
         ...
 
+    @abstractmethod
     def swap_lease(self, kind: str, before: Lease | None, after: Lease | None) -> bool:
         """Replace the lease of this kind, if it is still `before`, in one step that nobody can come between.
 
@@ -277,26 +294,31 @@ class Store(Protocol):
 
     def pending(self, until: datetime) -> list[Prediction]:
         """Return the predictions with status OK and no score that resolve at or before `until`, oldest first."""
-        ...
+        scored = {(score.at, score.key, score.model_id) for score in self.scores()}
+        due = [each for each in self.predictions() if each.status is Status.OK and each.resolves_at <= until]
+        return [each for each in due if (each.at, each.key, each.model_id) not in scored]
 
     def unanswered(self, after: datetime | None, until: datetime) -> list[Prediction]:
-        """Return the predictions whose status is not OK, and which resolve after `after` and at or before `until`.
-
-        Oldest first. A store that does not implement it reads all predictions since.
-        """
+        """Return the predictions whose status is not OK, and which resolve after `after` and at or before `until`."""
         found = self.predictions(after)
         if after is not None:
             found = [each for each in found if each.resolves_at > after]
         return [each for each in found if each.status is not Status.OK and each.resolves_at <= until]
 
-    def predictions(self, since: datetime | None = None) -> list[Prediction]:
-        """Return all predictions that resolve at or after `since`, oldest first."""
+    @abstractmethod
+    def predictions(self, since: datetime | None = None, *, model_id: str | None = None) -> list[Prediction]:
+        """Return all predictions, or those of one model, that resolve at or after `since`, oldest first."""
         ...
 
-    def scores(self, since: datetime | None = None) -> list[Score]:
-        """Return all scores that resolve at or after `since`, those set aside included, oldest first."""
+    @abstractmethod
+    def scores(self, since: datetime | None = None, *, model_id: str | None = None) -> list[Score]:
+        """Return all scores, or those of one model, that resolve at or after `since`, oldest first.
+
+        Those of predictions that were set aside are among them.
+        """
         ...
 
+    @abstractmethod
     def rounds(self, since: datetime | None = None) -> Iterator[tuple[ScoredRound, list[KeptScore]]]:
         """Yield the scored rounds that resolve at or after `since`, oldest first, each with its scores."""
         ...
@@ -309,40 +331,50 @@ class Store(Protocol):
             before: Aware, UTC.
             least: Only those with at least so many answers.
         """
-        ...
+        found = [scored for scored, _ in self.rounds() if scored.key == key and scored.resolves_at < before]
+        yield from (scored for scored in reversed(found) if scored.answers >= least)
 
     def excused(self, since: datetime | None = None) -> list[tuple[str, datetime, str]]:
         """Return key, `at` and model id of the excused predictions that resolve at or after `since`."""
-        ...
+        return [(each.key, each.at, each.model_id) for each in self.predictions(since) if each.excused]
 
     def last_rounds(self) -> dict[str, datetime]:
         """Return the `at` of the latest round of every key."""
-        ...
+        return {each.key: each.at for each in sorted(self.predictions(), key=_at)}
 
     def first_rounds(self) -> dict[str, datetime]:
         """Return the `at` of the first round that each model was asked in."""
-        ...
+        return {each.model_id: each.at for each in sorted(self.predictions(), key=_at, reverse=True)}
 
     def first_answers(self) -> dict[str, dict[str, datetime]]:
         """Return the `at` of the first round that each model answered, by model and key."""
-        ...
+        found: dict[str, dict[str, datetime]] = {}
+        for each in sorted(self.predictions(), key=_at, reverse=True):
+            if each.status is Status.OK and each.value is not None:
+                found.setdefault(each.model_id, {})[each.key] = each.at
+        return found
 
+    @abstractmethod
     def models(self) -> list[ModelRecord]:
         """Return all models that were ever saved, sorted by id."""
         ...
 
+    @abstractmethod
     def note(self, name: str, document: Mapping[str, Any]) -> None:
         """Keep a small document, of types that JSON has, under a name; it replaces the one before."""
         ...
 
+    @abstractmethod
     def noted(self, name: str) -> dict[str, Any] | None:
         """Return the document of that name, or None."""
         ...
 
+    @abstractmethod
     def forget_rows(self, before: datetime) -> None:
         """Drop the rows whose time is before this, those set aside too."""
         ...
 
+    @abstractmethod
     def close(self) -> None:
         """Close files and connections. The store cannot be used afterwards."""
         ...

@@ -1,6 +1,6 @@
-"""What games and this package are tested with: a CrunchDAO network that fails when a test says so.
+"""What games and this package are tested with: suites for what an author implements, and a CrunchDAO network.
 
-It runs in the test's own process.
+The network runs in the test's own process, and fails when a test says so.
 """
 
 from __future__ import annotations
@@ -11,5 +11,7 @@ from crunch_game._public import lazy_face
 
 if TYPE_CHECKING:
     from crunch_game.testing._network import SimulatedNetwork as SimulatedNetwork
+    from crunch_game.testing.suites import StoreSuite as StoreSuite
+    from crunch_game.testing.suites import store_suite as store_suite
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

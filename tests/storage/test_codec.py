@@ -7,7 +7,8 @@ import dataclasses
 import json
 import math
 import types
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from typing import Any
 
@@ -18,10 +19,24 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from crunch_game.errors import StoreError
-from crunch_game.storage import encode
-from crunch_game.storage._codec import microseconds, moment
+from crunch_game.feeds.base import Row
+from crunch_game.outcomes import Status
+from crunch_game.storage import (
+    Arrival,
+    Lease,
+    ModelRecord,
+    Prediction,
+    Score,
+    ScoredRound,
+    Session,
+    as_document,
+    encode,
+    from_document,
+)
+from crunch_game.storage._codec import microseconds, moment, pack_model, pack_prediction, pack_rows, pack_score
 from crunch_game.storage._values import decode
 
+T0 = datetime(2024, 1, 1, tzinfo=UTC)
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=["Cs"]))
 plain = st.recursive(
     scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text("abné\0 '\""), inner), max_leaves=20
@@ -119,3 +134,78 @@ def test_packed_times_sort_as_times_do(time: datetime, delta: timedelta) -> None
     except OverflowError:
         return
     assert (microseconds(time) < microseconds(other)) == (time < other)
+
+
+def asked(**changes: Any) -> Prediction:
+    return Prediction("ada", "d1", "BTC", T0, T0, 3600.0, **changes)
+
+
+def said_of(keep: Callable[[], object]) -> str:
+    with pytest.raises(StoreError) as caught:
+        keep()
+    return str(caught.value)
+
+
+def test_what_cannot_be_kept_is_named() -> None:
+    naive = datetime(2024, 1, 1)  # noqa: DTZ001
+    advice = "give numbers, texts, lists and dicts"
+    assert said_of(lambda: microseconds(naive)) == f"{naive!r} has no time zone; a store keeps aware times"
+    assert said_of(lambda: pack_prediction(asked(value=1j))) == (
+        f"ada: BTC: the answer cannot be kept: JSON has no place for a complex; {advice}"
+    )
+    assert said_of(lambda: pack_rows([Row(T0, {"n": 1j})])) == (
+        f"the row of 2024-01-01T00:00:00+00:00: the data cannot be kept: JSON has no place for a complex; {advice}"
+    )
+    for value in (math.nan, math.inf, "high"):
+        score: Any = Score("ada", "BTC", T0, T0, value)  # type: ignore[arg-type]
+        assert said_of(lambda score=score: pack_score(score)) == (
+            f"ada: BTC: the score must be a finite number, got {value!r}"
+        )
+    assert said_of(lambda: pack_model(ModelRecord("\ud83d", "", "", ""))) == (
+        "'\\ud83d' holds half a character and cannot be kept as a name"
+    )
+    assert said_of(lambda: pack_model(ModelRecord("a\0b", "", "", ""))) == (
+        "'a\\x00b' holds a NUL character and cannot be kept as a name"
+    )
+
+
+def test_broken_text_for_people_is_mended() -> None:
+    assert pack_prediction(asked(error="half \ud83d of \0 it é")).error == "half \\ud83d of \\x00 it é"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Row(T0, {"n": [1, None]}, T0),
+        Row(T0, {}),
+        Arrival(Row(T0, {"n": 1.5}, T0), 3, "it is odd"),
+        asked(value=[1.5, {"a": None}], status=Status.OK, asked_at=T0, arguments={"asset": "BTC"}),
+        asked(status=Status.TIMEOUT, error="no answer within 1 s", excused=True, seen=T0),
+        Score("ada", "BTC", T0, T0, 0.5, outcome=[1], metrics={"a": None}),
+        ScoredRound("BTC", T0, T0, 60.0, {"asset": "BTC"}, 3, {"score": {"entry": 0.5}}),
+        ModelRecord("ada", "Ada", "d1", "ready", "why"),
+        Session(1, T0, T0, None),
+        Lease("predict", "t", "alpha", 1, T0, T0, "b/1"),
+    ],
+)
+def test_a_record_comes_back_from_its_document_as_from_json(record: Any) -> None:
+    back = from_document(type(record), json.loads(json.dumps(as_document(record))))
+    assert back == record
+    assert getattr(back, "arrived", None) == getattr(record, "arrived", None)
+    assert type(getattr(back, "status", None)) is type(getattr(record, "status", None))
+
+
+def test_a_document_is_what_every_store_returns_of_a_record() -> None:
+    local = T0.astimezone(timezone(timedelta(hours=5)))
+    document = as_document(asked(value=(1, np.float64(2.5)), seen=local, error="half \ud83d"))
+    assert (document["value"], document["seen"], document["error"]) == ([1, 2.5], T0.isoformat(), "half \\ud83d")
+    assert said_of(lambda: as_document(Score("ada", "BTC", T0, T0, math.nan))) == (
+        "ada: BTC: the score must be a finite number, got nan"
+    )
+
+
+def test_a_document_of_something_else_is_no_record() -> None:
+    with pytest.raises(TypeError):
+        from_document(Session, {"number": 1, "colour": "red"})
+    with pytest.raises(ValueError, match="isoformat"):
+        from_document(Session, {"number": 1, "started": "noon", "heartbeat": "noon"})

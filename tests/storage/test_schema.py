@@ -19,7 +19,7 @@ from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
 from crunch_game.outcomes import Status
 from crunch_game.storage import ModelRecord, Prediction, Store, open_store
-from crunch_game.storage._schema import VERSION
+from crunch_game.storage._migrations import VERSION
 from crunch_game.storage.base import Arrival, Lease, Session
 
 OldFile = Callable[..., Path]

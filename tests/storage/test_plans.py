@@ -1,0 +1,225 @@
+"""No query of a store reads a whole table, however long the game has been played: as the databases themselves say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from crunch_game.feeds.base import Row
+from crunch_game.outcomes import Status
+from crunch_game.storage import Lease, ModelRecord, Prediction, Score, ScoredRound, Session, SQLStore, Store
+
+T0 = datetime(2024, 1, 1, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+ROUNDS, MODELS = 600, 40
+END = T0 + (ROUNDS + 1) * MINUTE
+NEAR_THE_END = END - 5 * MINUTE
+
+BIG = {"rows", "predictions", "scores", "rounds", "known_rounds"}
+"""The tables that grow with time."""
+SMALL = {"scores_without_value"}
+"""The indexes that have but what is asked for."""
+ALL_IS_ASKED_FOR = {("predictions of one model, ever", "known_rounds")}
+
+
+def asked(n: int, model: int) -> Prediction:
+    """One in twenty has not answered, and half of these are excused."""
+    at, failed = T0 + n * MINUTE, (n + model) % 20 == 0
+    return Prediction(
+        f"m{model:02}", "d1", "BTC", at, at + MINUTE, 60.0,
+        status=Status.TIMEOUT if failed else Status.OK, value=None if failed else {"loc": 0.0, "scale": 1.5},
+        excused=failed and model % 2 == 0,
+    )  # fmt: skip
+
+
+def score_of(each: Prediction, n: int) -> Score:
+    """One round in a hundred is set aside."""
+    aside = n % 100 == 0
+    value, reason = (None, "no price") if aside else (0.5, None)
+    return Score(each.model_id, each.key, each.at, each.resolves_at, value, reason=reason)
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[SQLStore]:
+    """A store of a game that has been played for long; all but the last rounds are scored."""
+    with SQLStore(url) as opened:
+        for first in range(0, ROUNDS, 100):
+            some = range(first, first + 100)
+            new = [asked(n, model) for n in some for model in range(MODELS)]
+            opened.save([Row(T0 + n * MINUTE, {"BTC": 1.0}, T0 + n * MINUTE) for n in some], new)
+            settled = [each for each in new if each.at < T0 + (ROUNDS - 5) * MINUTE]
+            scores = [score_of(each, (each.at - T0) // MINUTE) for each in settled if each.status is Status.OK]
+            opened.settle(scores, [ScoredRound("BTC", at, at + MINUTE, 60.0) for at in {each.at for each in settled}])
+        yield opened
+
+
+LEASE = Lease("predict", "t", "alpha", 1, T0, T0)
+LATER = Prediction("m01", "d1", "BTC", END, END + MINUTE, 60.0, value=1)
+USES: dict[str, Callable[[Store], object]] = {
+    "save": lambda s: s.save(
+        [Row(END, {}, END)], [LATER], [ModelRecord("m01", "", "", "")], session=Session(1, END, END)
+    ),
+    "settle": lambda s: s.settle([score_of(asked(ROUNDS - 1, 3), 1)], [ScoredRound("BTC", END, END, 60.0)]),
+    "reopen": lambda s: s.reopen("no price"),
+    "last_row": lambda s: s.last_row(),
+    "rows": lambda s: s.rows(NEAR_THE_END),
+    "arrivals": lambda s: s.arrivals(ROUNDS - 5),
+    "sessions": lambda s: s.sessions(),
+    "lease": lambda s: s.lease("predict"),
+    "swap_lease": lambda s: s.swap_lease("predict", None, LEASE),
+    "pending": lambda s: s.pending(END),
+    "unanswered": lambda s: s.unanswered(NEAR_THE_END, END),
+    "unanswered, ever": lambda s: s.unanswered(None, T0 + 5 * MINUTE),
+    "predictions": lambda s: s.predictions(NEAR_THE_END),
+    "predictions of one model": lambda s: s.predictions(END - 60 * MINUTE, model_id="m07"),
+    "predictions of one model, ever": lambda s: s.predictions(model_id="m07"),
+    "scores": lambda s: s.scores(NEAR_THE_END),
+    "scores of one model": lambda s: s.scores(END - 60 * MINUTE, model_id="m07"),
+    "rounds": lambda s: list(s.rounds(END - 10 * MINUTE)),
+    "past_rounds": lambda s: next(iter(s.past_rounds("BTC", T0 + 20 * MINUTE, least=0))),
+    "excused": lambda s: s.excused(NEAR_THE_END),
+    "last_rounds": lambda s: s.last_rounds(),
+    "first_rounds": lambda s: s.first_rounds(),
+    "first_answers": lambda s: s.first_answers(),
+    "models": lambda s: s.models(),
+    "note": lambda s: s.note("game", {"name": "walk"}),
+    "noted": lambda s: s.noted("game"),
+    "forget_rows": lambda s: s.forget_rows(T0 + MINUTE),
+}
+
+
+def test_every_method_of_a_store_is_looked_at() -> None:
+    methods = {name for name, value in vars(Store).items() if callable(value) and not name.startswith("_")}
+    assert {name.partition(" ")[0].rstrip(",") for name in USES} == methods - {"close"}
+
+
+def test_no_query_reads_a_whole_table(store: SQLStore, url: str) -> None:
+    explain = Explainer(store) if url.startswith("sqlite") else PostgresExplainer(store)
+    for is_analysed in (False, True):  # SQLite does it for whoever asks only, PostgreSQL by and by
+        if is_analysed:
+            with store._writing() as connection:
+                connection.exec_driver_sql("ANALYZE")
+        whole: dict[str, set[str]] = {}
+        for name, use in USES.items():
+            with explain.listening() as statements:
+                use(store)
+            assert statements, name
+            scans = {scan for statement in statements for scan in explain.scans(*statement)}
+            if found := {
+                scan for scan in scans if not any(name == use and table in scan for use, table in ALL_IS_ASKED_FOR)
+            }:
+                whole[name] = found
+        assert whole == {}, is_analysed
+    assert store.predictions(model_id="m07") == [asked(n, 7) for n in range(ROUNDS)]
+
+
+def test_a_query_that_reads_a_whole_table_is_found(store: SQLStore, url: str) -> None:
+    explain = Explainer(store) if url.startswith("sqlite") else PostgresExplainer(store)
+    for statement in (
+        "SELECT * FROM predictions WHERE model_id = 'm07'",
+        "SELECT * FROM predictions WHERE horizon < 7 ORDER BY at, key, model_id",
+        "UPDATE scores SET reason = NULL WHERE reason = 'no price'",
+    ):
+        assert explain.scans(statement, ()), statement
+
+
+class Explainer:
+    """Asks SQLite how it finds what statements ask for."""
+
+    def __init__(self, store: SQLStore) -> None:
+        self._store = store
+
+    @contextmanager
+    def listening(self) -> Iterator[list[tuple[str, Any]]]:
+        """Collect the statements of the body, those that are not SQLAlchemy's too."""
+        found: list[tuple[str, Any]] = []
+        with self._store._reading() as connection:
+            raw: Any = connection.connection.dbapi_connection
+        raw.set_trace_callback(lambda statement: found.append((statement, ())))
+        try:
+            yield found
+        finally:
+            raw.set_trace_callback(None)
+
+    def scans(self, statement: str, parameters: object) -> list[str]:
+        """Say which of the big tables a statement reads whole."""
+        if statement.split()[0] in ("BEGIN", "COMMIT", "ROLLBACK", "--"):
+            return []
+        with self._store._reading() as connection:
+            raw: Any = connection.connection.dbapi_connection
+            plan = [row[1::2] for row in raw.execute(f"EXPLAIN QUERY PLAN {statement}")]
+        sorts = {parent for parent, step in plan if step == "USE TEMP B-TREE FOR ORDER BY"}
+        takes_first = " LIMIT 1 " in f"{' '.join(statement.split())} "
+        scans = [(parent, step.split()) for parent, step in plan if step.startswith("SCAN ")]
+        return [
+            " ".join(words)
+            for parent, words in scans
+            if words[1] in BIG and words[-1] not in SMALL and not (takes_first and parent not in sorts)
+        ]
+
+
+LEADING = f"""
+SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid, 1, true) FROM pg_index
+WHERE indrelid = ANY(ARRAY{sorted(BIG)}::regclass[])
+"""
+"""The first column of every index of a big table."""
+
+
+class PostgresExplainer(Explainer):
+    """Asks PostgreSQL."""
+
+    @contextmanager
+    def listening(self) -> Iterator[list[tuple[str, Any]]]:
+        """Collect the statements of the body."""
+        found: list[tuple[str, Any]] = []
+
+        def note(
+            connection: object, cursor: object, statement: str, parameters: Any, context: object, many: bool
+        ) -> None:
+            found.append((statement, parameters[0] if many else parameters))
+
+        engine = self._store._database._engine
+        event.listen(engine, "before_cursor_execute", note)
+        try:
+            yield found
+        finally:
+            event.remove(engine, "before_cursor_execute", note)
+
+    def scans(self, statement: str, parameters: object) -> list[str]:
+        """Say which of the big tables a statement reads whole: row by row, or all of an index."""
+        if "set_config" in statement or statement.startswith("CREATE"):
+            return []
+        with self._store._writing() as connection:
+            connection.exec_driver_sql(
+                "CREATE TEMP TABLE IF NOT EXISTS settled ON COMMIT DELETE ROWS AS"
+                " SELECT at, key, model_id FROM predictions WITH NO DATA"
+            )
+            raw: Any = connection.connection.cursor()
+            [(found,)] = raw.execute(f"EXPLAIN (FORMAT JSON) {statement}", parameters).fetchall()
+            leading = dict(raw.execute(LEADING))
+        [plan] = json.loads(found) if isinstance(found, str) else found
+        return [*_whole(plan["Plan"], leading, limited=False)]
+
+
+def _whole(plan: dict[str, Any], leading: dict[str, str], *, limited: bool) -> Iterator[str]:
+    """Yield what is read whole; an index is, unless its first column is asked for.
+
+    Args:
+        plan: A step, and those that it is made of.
+        leading: The first column of every index of a big table.
+        limited: Whether only its first rows are taken.
+    """
+    kind, index = plan["Node Type"], plan.get("Index Name")
+    if kind == "Seq Scan" and plan["Relation Name"] in BIG:
+        yield f"{kind} of {plan['Relation Name']}"
+    if index in leading and index not in SMALL and not limited and leading[index] not in plan.get("Index Cond", ""):
+        yield f"{kind} of {index}: {plan.get('Index Cond')}"
+    limited = kind == "Limit" or (limited and kind != "Sort")
+    for part in plan.get("Plans", ()):
+        yield from _whole(part, leading, limited=limited)
