@@ -153,8 +153,11 @@ class MemoryStore(Store):
         packed_rounds = [codec.pack_round(scored) for scored in rounds]
         with self._open():
             for scored in packed_rounds:
-                if scored[:2] not in self._rounds:
-                    insort(self._round_times.setdefault(scored.key, []), (scored.resolves_at, scored.at))
+                before, times = self._rounds.get(scored[:2]), self._round_times.setdefault(scored.key, [])
+                if before is not None and before.resolves_at != scored.resolves_at:
+                    times.remove((before.resolves_at, before.at))
+                if before is None or before.resolves_at != scored.resolves_at:
+                    insort(times, (scored.resolves_at, scored.at))
                 self._rounds[scored[:2]] = scored
             for score in packed:
                 identity = score[:3]

@@ -21,6 +21,11 @@ except ImportError as _error:
 pytest.register_assert_rewrite(*(f"{__name__}.{file.stem}" for file in Path(__file__).parent.glob("_[a-z]*.py")))
 
 if TYPE_CHECKING:
+    from crunch_game.testing.suites._feeds import FeedSuite as FeedSuite
+    from crunch_game.testing.suites._feeds import feed_suite as feed_suite
+    from crunch_game.testing.suites._rosters import RosterChanges as RosterChanges
+    from crunch_game.testing.suites._rosters import RosterSuite as RosterSuite
+    from crunch_game.testing.suites._rosters import roster_suite as roster_suite
     from crunch_game.testing.suites._stores import StoreSuite as StoreSuite
     from crunch_game.testing.suites._stores import store_suite as store_suite
 else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
@@ -25,13 +26,14 @@ rows = st.builds(Row, times, st.dictionaries(names, values, max_size=2), st.none
 sessions = st.builds(Session, st.integers(1, 3), times, times, st.none() | times)
 leases = st.builds(Lease, st.just("predict"), names, names, st.integers(1, 3), times, times, st.none() | names)
 models = st.builds(ModelRecord, names, names, names, st.just("ready"), st.none() | names)
-predictions = st.builds(
+asked = st.builds(
     Prediction,
     model_id=names, deployment_id=names, key=names, at=times, resolves_at=times, horizon=st.just(60.0),
     arguments=st.just({"asset": "BTC"}), status=st.sampled_from([Status.OK, Status.OK, Status.DIED]),
     value=values, error=st.none() | names, elapsed=st.just(0.5), asked_at=st.none() | times, seen=st.none() | times,
     excused=st.booleans(),
 )  # fmt: skip
+predictions = asked.map(lambda each: replace(each, excused=each.excused and each.status is not Status.OK))
 scores = st.builds(
     Score, names, names, times, times, st.none() | st.floats(allow_nan=False, allow_infinity=False), values
 )
