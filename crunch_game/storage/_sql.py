@@ -19,7 +19,8 @@ from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
 from crunch_game.storage import _codec as codec
 from crunch_game.storage import _tables as tables
-from crunch_game.storage._database import Database
+from crunch_game.storage._database import Database, Packed
+from crunch_game.storage._log import GameLog
 from crunch_game.storage._migrations import VERSION
 from crunch_game.storage._reading import Reader
 from crunch_game.storage._schema import bring_up_to_date, version_of
@@ -35,13 +36,14 @@ from crunch_game.storage.base import (
     Session,
     Store,
 )
+from crunch_game.storage.logged import SQLLog, inserts
 
 _STREAMED = {"yield_per": 200}
 """So many rounds are read together."""
 
 
 @public
-class SQLStore(Store):
+class SQLStore(SQLLog, Store):
     """A store in a SQLite file or a PostgreSQL database, which several processes may use at once.
 
     Every `save` and `settle` is one transaction, which is on the disk when it returns: what was accepted survives the
@@ -103,6 +105,7 @@ class SQLStore(Store):
         *,
         aside: Sequence[tuple[Row, str]] = (),
         session: Session | None = None,
+        log: GameLog | None = None,
     ) -> None:
         """Keep rows and predictions that are new; a model's record, and a session's, replaces the one before."""
         # Packed before the transaction begins: it holds the lock of the file, and packing may fail.
@@ -111,7 +114,7 @@ class SQLStore(Store):
         first = {model_id: at for model_id, at in first.items() if at < self._first_kept.get(model_id, math.inf)}
         answered = codec.first_answers(packed)
         answered = {who: at for who, at in answered.items() if at < self._first_answered.get(who, math.inf)}
-        written = (
+        written: list[tuple[tables.Insert, Packed]] = [
             (tables.INSERT_ROW, codec.pack_rows(rows, aside, None if session is None else session.number)),
             (tables.INSERT_PREDICTION, packed),
             (tables.NOTE_FIRST, list(first.items())),
@@ -120,7 +123,8 @@ class SQLStore(Store):
             (tables.NOTE_ROUND, _rounds_of(packed)),
             (tables.UPSERT_MODEL, [codec.pack_model(model) for model in models]),
             (tables.UPSERT_SESSION, [] if session is None else [codec.pack_session(session)]),
-        )
+            *inserts(log),
+        ]
         with self._writing() as connection:
             for insert, records in written:
                 self._database.insert(connection, insert, records)

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, Self, TypeAlias
 from crunch_game._public import public, record
 from crunch_game._status import Status
 from crunch_game.feeds.base import Row
+from crunch_game.storage._log import GameLog, KeepsLog
 
 __all__ = ["Arrival", "KeptScore", "Lease", "ModelRecord", "Prediction", "Score", "ScoredRound", "Session", "Store"]
 
@@ -194,7 +195,7 @@ _at = attrgetter("at")
 
 
 @public
-class Store(Protocol):
+class Store(KeepsLog, Protocol):
     """Keeps a game. Implement this to keep it somewhere else. Methods may be called from any thread.
 
     What has an implementation here makes its answer of everything that the others have: a store that can be asked
@@ -214,6 +215,7 @@ class Store(Protocol):
         *,
         aside: Sequence[tuple[Row, str]] = (),
         session: Session | None = None,
+        log: GameLog | None = None,
     ) -> None:
         """Keep rows and predictions that are new; a model's record, and a session's, replaces the one before.
 
@@ -226,6 +228,7 @@ class Store(Protocol):
             aside: Rows that nobody is told, each with the reason; in the order of their arrival. They are kept among
                 `rows`, by when they arrived.
             session: The one that all of this happened in; None in a replay.
+            log: What happened; a deployment's record replaces the one before. Given to stores that say `keeps_log`.
         """
         ...
 

@@ -7,6 +7,7 @@ import sys
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.processes
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 HOUR, BLINK = timedelta(hours=1), timedelta(microseconds=1)
+SCHEMAS = Path(__file__).parent / "schemas"
 MODEL = ModelRecord("ada", "Ada", "d1", "ready")
 
 
@@ -116,6 +118,37 @@ def test_a_later_versions_tables_are_left_alone(postgres: Server) -> None:
 
 def test_every_version_since_the_first_leads_on() -> None:
     assert sorted(POSTGRESQL) == list(range(4, VERSION))
+
+
+@pytest.mark.parametrize("version", range(4, VERSION))
+def test_every_version_becomes_what_a_new_schema_is(postgres: Server, version: int) -> None:
+    old, new = postgres.fresh(), postgres.fresh()
+    postgres.sql(f"CREATE SCHEMA {make_url(old).query['schema']}")
+    for statement in (SCHEMAS / f"{version}.postgresql.sql").read_text(encoding="utf-8").split(";\n")[:-1]:
+        postgres.sql(statement, url=old)
+    with open_store(old) as store:
+        assert [model.model_id for model in store.models()] == ["ada", "bob"]
+        assert store.noted("game") == {"name": "walk"}
+        assert (store.events(), store.faults(), store.deployments()) == ([], [], [])
+    open_store(new).close()
+    assert tables_of(postgres, old) == tables_of(postgres, new)
+
+
+def tables_of(postgres: Server, url: str) -> list[object]:
+    """All columns, indices and views of a schema."""
+    schema = make_url(url).query["schema"]
+    found = [
+        *postgres.sql(
+            "SELECT table_name, column_name, data_type, is_nullable, collation_name,"
+            f" replace(column_default, '{schema}.', '') FROM information_schema.columns"
+            f" WHERE table_schema = '{schema}' ORDER BY table_name, ordinal_position"
+        ),
+        *postgres.sql(f"SELECT replace(indexdef, '{schema}.', '') FROM pg_indexes WHERE schemaname = '{schema}'"),
+        *postgres.sql(
+            f"SELECT viewname, replace(definition, '{schema}.', '') FROM pg_views WHERE schemaname = '{schema}'"
+        ),
+    ]
+    return sorted(found, key=repr)
 
 
 def test_a_user_that_may_not_create_tables_is_told(postgres: Server) -> None:
