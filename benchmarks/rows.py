@@ -101,6 +101,14 @@ def measures(sizes: Sizes) -> list[Measure]:
         _payload("floats", small),
         _payload("frame", small),
         Measure("storage", {"floor": ("benchmarks.storage:floor", saved), "ours": ("benchmarks.storage:ours", saved)}),
+        Measure(
+            "storage-copy",
+            {"floor": ("benchmarks.storage:copied", saved), "ours": ("benchmarks.storage:postgres", saved)},
+        ),
+        Measure(
+            "storage-many",
+            {"floor": ("benchmarks.storage:many", saved), "ours": ("benchmarks.storage:postgres", saved)},
+        ),
         Measure("backtest", {"floor": ("benchmarks.inline:floor", inline), "ours": ("benchmarks.inline:ours", inline)}),
         *(_scoring(count, sizes) for count in sizes.components),
         Measure(
@@ -186,6 +194,22 @@ def rows(sizes: Sizes) -> list[Row]:
         Row(f"tick of {big} floats to {sizes.receivers} models", "floats", "round_ms", "ms", 6),
         Row(f"tick of a {big} × 5 DataFrame to {sizes.receivers} models", "frame", "round_ms", "ms", 6),
         Row(f"{sizes.predictions:,} predictions stored (SQLite, durable)", "storage", "round_ms", "ms", 25),
+        Row(
+            f"{sizes.predictions:,} predictions stored (PostgreSQL; floor: COPY)",
+            "storage-copy",
+            "round_ms",
+            "ms",
+            None,
+            2.5,
+        ),
+        Row(
+            f"{sizes.predictions:,} predictions stored (PostgreSQL; floor: executemany)",
+            "storage-many",
+            "round_ms",
+            "ms",
+            None,
+            2.5,
+        ),
         Row("backtest: one call inline, checked", "backtest", "call_us", "µs", 25),
         Row("backtest: the same with keeping, scoring and ranking", "backtest", "whole_us", "µs"),
         *(

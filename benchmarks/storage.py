@@ -1,6 +1,7 @@
-"""Predictions stored durably in SQLite: ours, and the floor, which writes the same columns with bare sqlite3.
+"""Predictions stored durably: ours, and the floor, which writes the same columns with the bare driver.
 
-Durable means write-ahead mode with `synchronous = FULL`: one transaction, on the disk when the call returns.
+Durable means one transaction, on the disk when the call returns: SQLite in write-ahead mode with `synchronous = FULL`,
+and PostgreSQL as it is by default. Its server is that of the tests.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from typing import Any
 from benchmarks.meter import Meter
 from crunch_game import Prediction, SQLStore
 from crunch_game.storage._codec import PackedPrediction, pack_prediction
+from tests.storage.postgres import server
 
-__all__ = ["floor", "ours"]
+__all__ = ["copied", "floor", "many", "ours", "postgres"]
 
 _START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -47,6 +49,50 @@ def floor(predictions: int, rounds: int) -> dict[str, float]:
         [(written,)] = connection.execute("SELECT count(*) FROM predictions")
         assert written == rounds * predictions
     return measured
+
+
+def postgres(predictions: int, rounds: int) -> dict[str, float]:
+    """Save so many predictions in one call, so often."""
+    with server(durable=True) as running, SQLStore(running.fresh()) as store:
+        measured = _timed(rounds, predictions, lambda batch: store.save(predictions=batch))
+        assert len(store.predictions()) == rounds * predictions
+    return measured
+
+
+def copied(predictions: int, rounds: int) -> dict[str, float]:
+    """The same rows, ready packed, into a bare table with the same key, with COPY."""
+
+    def write(cursor: Any, batch: list[PackedPrediction]) -> None:
+        with cursor.copy(f"COPY predictions ({_NAMES}) FROM STDIN") as copy:
+            for each in batch:
+                copy.write_row(each)
+
+    return _bare(predictions, rounds, write)
+
+
+def many(predictions: int, rounds: int) -> dict[str, float]:
+    """The same with `executemany`."""
+    marks = ", ".join(["%s"] * len(PackedPrediction._fields))
+    insert = f"INSERT INTO predictions ({_NAMES}) VALUES ({marks})"
+    return _bare(predictions, rounds, lambda cursor, batch: cursor.executemany(insert, batch))
+
+
+_NAMES = ", ".join(f'"{name}"' for name in PackedPrediction._fields)
+
+
+def _bare(predictions: int, rounds: int, write: Callable[[Any, list[PackedPrediction]], None]) -> dict[str, float]:
+    import psycopg
+
+    kinds = {"int": "bigint", "int | None": "bigint", "float": "double precision"}
+    columns = [f'"{name}" {kinds.get(str(kind), "text")}' for name, kind in PackedPrediction.__annotations__.items()]
+    with server(durable=True) as running, psycopg.connect(running.url, autocommit=True) as connection:
+        connection.execute(f"CREATE TABLE predictions ({', '.join(columns)}, PRIMARY KEY (at, key, model_id))")
+
+        def transaction(batch: list[PackedPrediction]) -> None:
+            with connection.transaction(), connection.cursor() as cursor:
+                write(cursor, batch)
+
+        return _timed(rounds, predictions, transaction, pack=pack_prediction)
 
 
 def _timed(

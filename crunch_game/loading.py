@@ -144,7 +144,7 @@ def make_model(code: Code, contract: Contract, loader: Loader, args: Sequence[An
         raise LoadError(f"what {code.name} makes is {described(model)}; return {wanted}")
     absent = contract.lacking(type(model))
     lacking = [name for name in absent if not callable(vars(model).get(name) if hasattr(model, "__dict__") else None)]
-    what = f"the model that {code.name} makes, a {type(model).__name__},"
+    what = f"the model that {code.name} makes, of class {type(model).__name__},"
     if lacking:
         raise LoadError(f"{what} lacks {' and '.join(lacking)}, which {_named(contract)} requires")
     if (why := contract.unplayable(model)) is not None:
@@ -242,7 +242,20 @@ def _make(code: Code, maker: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:
-        raise LoadError(f"{code.name}: {what}({_shown(args, kwargs)}) raised {code.described(error)}") from error
+        raise LoadError(
+            f"{code.name}: {what}({_shown(args, kwargs)}) raised {code.described(error)}{_wanting(error, args, kwargs)}"
+        ) from error
+
+
+def _wanting(error: BaseException, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """What to do where the arguments do not fit, as the end of a sentence; nothing for any other error."""
+    if not isinstance(error, TypeError) or " argument" not in str(error):
+        return ""
+    if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+        return ""  # of a call inside
+    if args or kwargs:
+        return "; the game gives these arguments: take them, and give every other parameter a default"
+    return "; the game gives no arguments: give every parameter a default"
 
 
 def _shown(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:

@@ -26,6 +26,7 @@ __all__ = [
     "NodeSource",
     "Source",
     "SourceLike",
+    "absolute",
     "entry_of",
     "host_and_port",
     "is_archive",
@@ -144,6 +145,11 @@ def source_of(given: SourceLike) -> Source:
     return FileSource(path) if "/" in given or given.endswith(".py") else NameSource(given)
 
 
+def absolute(source: Source) -> Source:
+    """The same submission, also when the current folder is another: while a model runs in this process, its own is."""
+    return type(source)(source.path.absolute()) if isinstance(source, FileSource | FolderSource) else source
+
+
 def _instead(given: Any) -> str:
     if isinstance(given, ModuleType):
         return f'give a class of it, or "{given.__name__}:Class"'
@@ -217,7 +223,7 @@ def _entry_in(folder: Path) -> Path | None:
 
 def _packages_in(folder: Path) -> list[Path]:
     """The packages of which a folder without a main.py may have one; tests are no model."""
-    packages = [each for each in _seen_in(folder) if (each / "__init__.py").is_file()]
+    packages = [each for each in _seen_in(folder) if os.access(each / "__init__.py", os.F_OK)]
     return [each for each in packages if not each.name.startswith("_") and each.name not in ("tests", "test")]
 
 

@@ -89,7 +89,7 @@ def test_what_is_given_where_something_else_is_meant(play, options, sentence):
 @pytest.mark.parametrize(
     ("store", "sentence"),
     [
-        ("sqlite:///x.db", "store is 'sqlite:///x.db'; open it: store=open_store('sqlite:///x.db')"),
+        ("postgresql://me:secret@host/game", "store is text; open what it names: store=open_store(...)"),
         (MemoryStore, "store is the class MemoryStore; give an instance: store=MemoryStore(...)"),
     ],
 )
@@ -166,7 +166,12 @@ def test_a_model_that_could_not_be_loaded_is_told():
         ("Walk", "load", 1),
         ("Walk", "every call", 98),
     ]
-    assert "Walk: load: 1 of 1 time: the model that Walk makes, a Walk, lacks predict and tick" in str(found)
+    board, fault = str(found).split("\n\n")
+    assert board == "no model has a score"
+    assert fault.splitlines()[0].startswith(
+        "Walk could not be loaded: the model that Walk makes, of class Walk, lacks "
+    )
+    assert found._repr_html_().startswith("<table><tr><th>no model has a score</th></tr></table>")
 
 
 class Fails(walk.Mean):
@@ -217,9 +222,9 @@ def test_names_in_the_html_are_escaped():
     assert "&lt;b&gt;" in found._repr_html_()
 
 
-def test_without_any_score_there_is_a_head_only():
+def test_without_any_score_it_says_so():
     found = backtest(walk.game(), walk.Mean, max_ticks=1)
-    assert repr(found).split() == ["rank", "model", "rounds", "coverage"]
+    assert repr(found) == "no model has a score"
 
 
 def test_a_live_feed_would_never_end():

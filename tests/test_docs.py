@@ -53,6 +53,20 @@ def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+@pytest.mark.processes
+def test_the_page_for_participants_shows_what_check_says(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    [model] = [body for _, title, body in BLOCK.findall(page) if title == "my_model.py"]
+    [said] = re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "my_model.py").write_text(model.replace("scale=0.018", "scale=-0.02"))
+    command = [Path(sys.executable).parent / "crunch-game", "check", "my_model.py", "--game", "daily_density.game:game"]
+
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+
+    marks = re.compile(r"^ *[~^]+\n", re.MULTILINE)  # they differ between versions of Python
+    assert marks.sub("", done.stdout.replace(f"{tmp_path}/", "")) == marks.sub("", said)
+
+
 def test_the_page_about_runners_has_every_field_of_the_policy() -> None:
     page = (ROOT / "docs" / "runner.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| `(.+?)` \|", page, re.MULTILINE)

@@ -158,7 +158,8 @@ def test_the_constructor_gets_the_arguments(tmp_path):
 
     assert load(alice, None, 3600, seed=7).predict() == (3600, 7)
     assert refusal(LoadError, alice, None, 3600) == (
-        "alice.py: Alice(3600) raised TypeError: Alice.__init__() missing 1 required keyword-only argument: 'seed'"
+        "alice.py: Alice(3600) raised TypeError: Alice.__init__() missing 1 required keyword-only argument: 'seed'; "
+        "the game gives these arguments: take them, and give every other parameter a default"
     )
 
 
@@ -221,7 +222,7 @@ def test_a_base_class_of_the_script_that_runs_is_named_as_the_script_does(tmp_pa
     bob = write(tmp_path / "bob.py", "x = 1")
 
     assert refusal(LoadError, alice, base=base) == (
-        "the model that alice.py makes, a object, lacks predict, which Walk requires"
+        "the model that alice.py makes, of class object, lacks predict, which Walk requires"
     )
     assert refusal(NoModelFound, bob, base=base).startswith("bob.py has no model: define a subclass of Walk with ")
 
@@ -316,8 +317,15 @@ def test_a_factory_gets_the_arguments_if_it_takes_them(tmp_path):
     assert load(takes, None, 3600, seed=7).predict() == (3600, 7)
     assert load(takes_none, None, 3600, seed=7).predict() is None
     assert refusal(LoadError, takes) == (
-        "takes.py: create_model() raised TypeError: create_model() missing 1 required positional argument: 'horizon'"
+        "takes.py: create_model() raised TypeError: create_model() missing 1 required positional argument: 'horizon'; "
+        "the game gives no arguments: give every parameter a default"
     )
+
+
+def test_an_argument_that_is_missing_deeper_down_is_not_the_games(tmp_path):
+    alice = write(tmp_path / "alice.py", f"{tracker('Alice')}    def __init__(self): (lambda x: x)()")
+
+    assert refusal(LoadError, alice).endswith("missing 1 required positional argument: 'x'")
 
 
 def test_a_factory_may_have_another_name_and_come_from_a_helper(tmp_path):
@@ -350,7 +358,7 @@ def test_what_a_factory_makes_must_have_the_methods(tmp_path, made, kind):
     alice = write(tmp_path / "alice.py", f"def create_model(): return {made}")
 
     assert refusal(LoadError, alice) == (
-        f"the model that alice.py makes, a {kind}, lacks predict, which {Contract(BASE).name} requires"
+        f"the model that alice.py makes, of class {kind}, lacks predict, which {Contract(BASE).name} requires"
     )
 
 
@@ -391,7 +399,8 @@ def test_a_reference_to_what_makes_no_model_is_told(tmp_path, monkeypatch):
         "published_models:LIMIT is 3; name a class, or a function that returns the model"
     )
     assert refusal(LoadError, "published_models:Draft") == (
-        f"the model that published_models:Draft makes, a Draft, lacks predict, which {Contract(BASE).name} requires"
+        "the model that published_models:Draft makes, of class Draft, lacks predict, "
+        f"which {Contract(BASE).name} requires"
     )
     del sys.modules["published_models"]
 
@@ -403,7 +412,7 @@ def test_a_class_is_a_submission():
 
     assert load(Alice).predict() == "Alice"
     assert refusal(LoadError, crunch_game.TrackerBase) == (
-        f"the model that TrackerBase makes, a TrackerBase, lacks predict, which {Contract(BASE).name} requires"
+        f"the model that TrackerBase makes, of class TrackerBase, lacks predict, which {Contract(BASE).name} requires"
     )
 
 

@@ -135,7 +135,7 @@ class Scope(AbstractContextManager[None]):
 def _importable(folder: Path) -> Iterator[str]:
     """The names that imports find in the folder before they look elsewhere."""
     for path in folder.iterdir():
-        name = path.name if (path / "__init__.py").is_file() else inspect.getmodulename(path)
+        name = path.name if os.access(path / "__init__.py", os.F_OK) else inspect.getmodulename(path)
         # A built-in or frozen module, such as sys or os, is found before any file.
         if name and not name.startswith("__") and not any(i.find_spec(name) for i in (BuiltinImporter, FrozenImporter)):
             yield name

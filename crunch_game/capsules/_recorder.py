@@ -27,6 +27,7 @@ from crunch_game.hosts.base import Call, Host, Instance, Setup
 from crunch_game.lineup import News, Observer, Player
 from crunch_game.outcomes import Outcome, Status
 from crunch_game.policy import Health, State
+from crunch_game.sources import absolute
 
 _MAX_IN_A_ROW: Final = 3
 _MAX_IN_ALL: Final = 10
@@ -62,7 +63,7 @@ class Recorder(Observer):
         emit: Callable[[events.RunnerEvent], None],
         tasks: TaskGroup,
     ) -> None:
-        self._folder = folder
+        self._folder = folder.absolute()  # it is written to on a thread, while a model's folder may be the current one
         self._setup = setup
         self._isolation = isolation_of(host)
         self._setup_timeout = setup_timeout
@@ -97,7 +98,7 @@ class Recorder(Observer):
                 Capture(
                     model_id=submission.id,
                     deployment_id=submission.deployment_id,
-                    source=submission.source,
+                    source=absolute(submission.source),
                     loaded=math.inf,
                     failing=None,
                     recent=Recent(submission.id, (), 0),
@@ -155,7 +156,7 @@ class Recorder(Observer):
             Capture(
                 model_id=outcome.model_id,
                 deployment_id=outcome.deployment_id,
-                source=before.instance.submission.source,
+                source=absolute(before.instance.submission.source),
                 loaded=time.time() - (time.monotonic() - loaded),
                 failing=Told(outcome.method, msgspec.Raw(args), msgspec.Raw(further), outcome.status),
                 recent=self._history.recent(before.instance, outcome.model_id),

@@ -33,7 +33,7 @@ class Watch:
     Args:
         game: The game.
         total: How many rows will be played; None if that is not known.
-        live: Whether they come as they happen. What history has no rows for is no news.
+        live: Whether they come as they happen. What history has no rows for is no news, nor is a slow computer.
 
     Attributes:
         live: The context in which the table is shown.
@@ -41,7 +41,7 @@ class Watch:
 
     def __init__(self, game: Game, total: int | None, *, live: bool) -> None:
         self._game = game
-        self._unprinted = () if live else (events.RoundsMissed,)
+        self._unprinted = () if live else (events.RoundsMissed, events.LoopBlocked)
         self._worker: PredictWorker | None = None
         self._standings: Mapping[str, Standing] = {}
         self._rounds: dict[str, int] = defaultdict(int)

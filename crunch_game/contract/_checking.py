@@ -27,6 +27,11 @@ _CONTAINERS = frozenset({"list", "tuple", "set", "frozenset", "dict"})
 _NESTED = (dict, list, tuple)
 _STR = frozenset({str})
 _FINITE = frozenset({int, str, bool, bytes, types.NoneType})
+# What pydantic calls by its name in JSON, and a participant writes in Python.
+_IN_PYTHON = {
+    "Input should be a valid array": "Input should be a list",
+    "Input should be an object": "Input should be a dict",
+}
 # Errors of pydantic about the presence or absence of a value, whose message should not show the value.
 _WITHOUT_VALUE = frozenset({"missing", "extra_forbidden", "unexpected_keyword_argument"})
 
@@ -256,7 +261,8 @@ def _sentence(python: Exception, json: Exception, value: Any = None) -> str:
 def _detail(detail: Any, value: Any) -> str:
     where = detail["loc"] if value is None else _place(detail["loc"], value, missing=detail["type"] == "missing")
     place = "".join(f"[{_shown(part)}]" for part in where)
-    message = f"at {place}: {detail['msg']}" if place else detail["msg"]
+    said = _IN_PYTHON.get(detail["msg"], detail["msg"])
+    message = f"at {place}: {said}" if place else said
     return message if detail["type"] in _WITHOUT_VALUE else f"{message}, not {_shown(detail['input'])}"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from crunch_game._public import public
 from crunch_game.contract._method import UNSET, Method, listed
@@ -16,9 +16,6 @@ from crunch_game.contract._offered import why_unplayable, why_unrun
 from crunch_game.contract._stubs import is_empty, is_stub
 from crunch_game.errors import ContractError
 from crunch_game.sources import resolve
-
-if TYPE_CHECKING:
-    pass
 
 
 @public

@@ -48,7 +48,7 @@ def why_unrun(function: Callable[..., Any]) -> str | None:
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         return (
             "which is async: the game calls it and awaits nothing, so that none of it would run; write def instead of "
-            "async def, and asyncio.run(...) around what must be awaited"
+            "async def in the methods that the game calls, and asyncio.run(...) around what must be awaited"
         )
     if inspect.isgeneratorfunction(function):
         return (

@@ -43,6 +43,8 @@ def fill(home: str, submission: str, *, linked: bool) -> None:
         inner = waiting.pop()
         try:
             entries = _entries(f"{submission}{inner}", left_entries)
+        except FileNotFoundError:
+            continue  # somebody has just removed it
         except (LoadError, PermissionError):
             if not (linked and inner):
                 raise
@@ -50,8 +52,8 @@ def fill(home: str, submission: str, *, linked: bool) -> None:
             os.symlink(f"{submission}{inner}", f"{home}{inner}")
             continue
         left_entries -= len(entries)
-        for entry in entries:
-            copy, status = f"{home}{inner}/{entry.name}", entry.stat(follow_symlinks=False)
+        for entry, status in entries:
+            copy = f"{home}{inner}/{entry.name}"
             if stat.S_ISLNK(status.st_mode):
                 os.symlink(_target(entry.path, submission), copy)
             elif stat.S_ISDIR(status.st_mode):
@@ -66,9 +68,12 @@ def fill(home: str, submission: str, *, linked: bool) -> None:
                     os.symlink(entry.path, copy)
 
 
-def _entries(folder: str, most: int) -> list[os.DirEntry[str]]:
+def _entries(folder: str, most: int) -> list[tuple[os.DirEntry[str], os.stat_result]]:
+    found = []
     with os.scandir(folder) as entries:
-        found = list(itertools.islice(entries, most + 1))
+        for entry in itertools.islice(entries, most + 1):
+            with suppress(FileNotFoundError):  # editors and rsync make files that soon have another name
+                found.append((entry, entry.stat(follow_symlinks=False)))
     if len(found) > most:
         raise LoadError(
             f"the submission has more than {_MAX_ENTRIES:,} files, and each model works in a copy of its submission; "

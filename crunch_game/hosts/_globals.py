@@ -1,7 +1,7 @@
 """What a process has once, and each model in this one has for itself while its code runs, as in a process of its own.
 
 Else one model's `numpy.random.seed` would be all models' luck, and the game's author would find another current folder,
-another handler of a signal, or no event loop.
+another handler of a signal, his log in a model's file, or no event loop.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any, Final, ParamSpec, TypeVar
 
 from crunch_game.hosts._generators import AuthorsGenerators, Generators
+from crunch_game.hosts._logging import AuthorsLogging, ModelsLogging
 from crunch_game.hosts._numeric_threads import NumericThreads
 
 P = ParamSpec("P")
@@ -31,9 +32,12 @@ T = TypeVar("T")
 
 _SIGNALS: Final = tuple(
     number
-    for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGTERM", "SIGVTALRM", "SIGPROF")
+    for name in (
+        "SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGCHLD", "SIGVTALRM",
+        "SIGPROF",
+    )
     if (number := getattr(signal, name, None)) is not None
-)
+)  # fmt: skip
 """Those that programs set handlers for; to look at all takes longer than a call."""
 _FOLDER: Final = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_PATH", 0)
 _MAX_DESCRIPTORS: Final = 256
@@ -46,6 +50,7 @@ class AuthorsGlobals(AbstractContextManager[None]):
 
     def __init__(self) -> None:
         self.generators = AuthorsGenerators()
+        self.logging = AuthorsLogging()
         self._threads = NumericThreads()
         self._path: list[str] = []
         self._absolute_path: list[str] = []
@@ -60,10 +65,12 @@ class AuthorsGlobals(AbstractContextManager[None]):
             self._timer, self._began = _signal.getitimer(_signal.ITIMER_REAL), time.monotonic()
             self.handlers = _handlers()
         self.generators.put_away()
+        self.logging.put_away()
         self._threads.one()
 
     def __exit__(self, *exc: object) -> None:
         self._threads.restore()
+        self.logging.bring_back()
         self.generators.bring_back()
         if self.is_main:
             self._bring_timer_back()
@@ -87,6 +94,8 @@ class AuthorsGlobals(AbstractContextManager[None]):
         left, interval = _signal.getitimer(_signal.ITIMER_REAL)
         before, before_interval = self._timer
         expected = before - (time.monotonic() - self._began) if before else 0.0
+        if before_interval and expected < 0:
+            expected %= before_interval  # it has gone off in the model, and goes on
         if interval != before_interval or bool(left) != bool(before) or abs(left - expected) > _TIMER_SLACK:
             _signal.setitimer(_signal.ITIMER_REAL, max(expected, 1e-6) if before else 0.0, before_interval)
 
@@ -102,6 +111,7 @@ class ModelsGlobals:
     def __init__(self, folder: Path | None, modules: Iterable[ModuleType] = ()) -> None:
         self._place: str | int | None = None if folder is None else str(folder)
         self._generators = Generators(modules)
+        self._logging = ModelsLogging()
         self._context = Context()  # with it the decimal context, and how numpy treats errors
         self._handlers: dict[int, Any] = {}
 
@@ -116,10 +126,12 @@ class ModelsGlobals:
             for number, handler in self._handlers.items():
                 _signal.signal(number, handler)
         self._generators.install(authors.generators)
+        self._logging.install()
         try:
             return self._context.run(call, *args, **kwargs)
         finally:
             self._generators.leave(authors.generators)
+            self._logging.leave(authors.logging)
             if authors.is_main and (handlers := _handlers()) != authors.handlers:
                 self._unhandle(authors.handlers, handlers)
 

@@ -31,7 +31,7 @@ from crunch_game.loading import make_model
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 from crunch_game.policy import ANSWERED, Trigger
-from crunch_game.sources import ClassSource, FileSource, FolderSource, Source
+from crunch_game.sources import ClassSource, FolderSource, Source, absolute
 
 _NOT_MAIN: Final = "signal only works in main thread"
 
@@ -55,10 +55,12 @@ class InlineHost:
     so that no model changes what the others or the game see. An answer over its budget becomes a TIMEOUT afterwards.
 
     A model computes what it would in a process of its own, to the last bit. While its code runs, it has for itself: the
-    global generators of `random`, `numpy.random` and torch; numeric libraries with one thread; its working folder (a
-    class works in the author's); its import path; signal handlers and context variables, with the decimal context and
-    numpy's error handling; no running event loop, so that it may run its own. Afterwards the author's are back, and
-    `sys.stdout`, `sys.stderr` and his alarm too.
+    global generators of `random`, `numpy.random` and torch; numeric libraries with one thread; its working folder, in
+    which each call begins (a class works in the author's); its import path; the root logger's handlers and level;
+    signal handlers and context variables, with the decimal context and numpy's error handling; no running event loop,
+    so that it may run its own. Afterwards the author's are back, and `sys.stdout`, `sys.stderr` and his alarm too. What
+    a model logs without a handler of its own goes to the author's. While it runs, the author's other threads are in its
+    folder too: they should open files by absolute paths.
 
     Not its own are `os.environ`, the filters of warnings, the locale, HOME and TMPDIR, what it sets in libraries
     (pandas' options), what a library has from a generator by name (`from random import random`), and threads of a
@@ -103,7 +105,7 @@ class InlineHost:
         """Load the model. `timeout` is not enforced."""
         setup = self._setup
         home, modules = self._home(submission.source), _modules_of(submission.source)
-        own, source = ModelsGlobals(home, modules), _absolute(submission.source)
+        own, source = ModelsGlobals(home, modules), absolute(submission.source)
         with warnings.catch_warnings(record=True) as caught, ExitStack() as unless_loaded:
             warnings.simplefilter("always")
             if home is not None:
@@ -229,11 +231,6 @@ class InlineHost:
             folder, self._folder = self._folder, None
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(discard, folder)
-
-
-def _absolute(source: Source) -> Source:
-    """The same submission, when the current folder is another."""
-    return type(source)(source.path.absolute()) if isinstance(source, FileSource | FolderSource) else source
 
 
 def _modules_of(source: Source) -> list[ModuleType]:

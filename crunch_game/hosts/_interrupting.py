@@ -36,6 +36,8 @@ class ModelThread:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._thread = 0
+        self._outer: ModelThread | None = None
+        """Whose model has a game of its own, which is this one's."""
         self._before: Any = None
         """The handler that ours stands in front of; None if ours is not installed."""
         self._left: threading.Event | None = None
@@ -47,6 +49,7 @@ class ModelThread:
 
     def __enter__(self) -> Self:
         self._thread = threading.get_ident()
+        self._outer = _running.get(self._thread)
         _running[self._thread] = self
         if self.is_main:
             before = _signal.getsignal(signal.SIGINT)
@@ -57,7 +60,10 @@ class ModelThread:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        del _running[self._thread]
+        if self._outer is None:
+            del _running[self._thread]
+        else:
+            _running[self._thread], self._outer = self._outer, None
         if self._before is not None:
             _signal.signal(signal.SIGINT, self._before)
             self._before = None

@@ -55,9 +55,11 @@ class NumericThreads:
         from threadpoolctl import ThreadpoolController  # here: it takes 10 ms, and most games need no numbers
 
         self._libraries = list(map(_switch, ThreadpoolController().lib_controllers))
-        torch: Any = sys.modules.get("torch")
-        if torch is not None:
-            self._libraries.append((torch.get_num_threads, torch.set_num_threads))
+        # Two have threads of their own. Numba starts them when it is first asked, which takes a tenth of a second.
+        for name in ("torch", "numba"):
+            library: Any = sys.modules.get(name)
+            if hasattr(library, "set_num_threads"):
+                self._libraries.append((library.get_num_threads, library.set_num_threads))
 
 
 def _switch(library: Any) -> tuple[Callable[[], int], Callable[[int], None]]:

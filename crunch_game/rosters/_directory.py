@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -15,7 +16,7 @@ from crunch_game._public import public
 from crunch_game.errors import GameError
 from crunch_game.models import Submission
 from crunch_game.rosters._entries import chosen, entries_of, is_meant, reason_against
-from crunch_game.rosters._versions import digest_of, files_of
+from crunch_game.rosters._versions import GONE, digest_of, files_of
 from crunch_game.rosters.base import Roster
 
 logger = logging.getLogger("crunch_game")
@@ -54,20 +55,11 @@ class DirectoryRoster(Roster):
         Raises:
             GameError: Two submissions have the same id at the start. Later this is logged, and ignored.
         """
-        import watchfiles  # who only scans a folder needs none
-
         last = await anyio.to_thread.run_sync(self.scan)
         trouble: str | None = None
         yield last
-        # A change between the scan and the first watch is found by the next scan without a report. The timeout is short
-        # because closing the iterator waits for it.
-        changes = watchfiles.awatch(self.folder, step=50, debounce=500, rust_timeout=100, yield_on_timeout=True)
-        scanned = anyio.current_time()
-        async with aclosing(changes):
-            async for reported in changes:
-                if not reported and anyio.current_time() - scanned < _SCAN_INTERVAL:
-                    continue
-                scanned = anyio.current_time()
+        async with aclosing(self._times_to_scan()) as times:
+            async for _ in times:
                 try:
                     now = await anyio.to_thread.run_sync(self.scan)
                 except (GameError, OSError) as error:
@@ -80,6 +72,30 @@ class DirectoryRoster(Roster):
                 if now != last:
                     yield now
                     last = now
+
+    async def _times_to_scan(self) -> AsyncGenerator[None]:
+        """Yield when a change is reported, and else once an interval, whatever becomes of the reports.
+
+        They fail for good at the first name that is no UTF-8, and where the system has no watches left; a participant
+        can bring about both.
+        """
+        import watchfiles  # who only scans a folder needs none
+
+        watch = partial(watchfiles.awatch, self.folder, step=50, debounce=500, yield_on_timeout=True)
+        scanned = anyio.current_time()
+        while True:
+            # A change between a scan and a new watch is found by the next scan without a report. The timeout is short
+            # because closing the iterator waits for it.
+            try:
+                async with aclosing(watch(rust_timeout=100, ignore_permission_denied=True)) as changes:
+                    async for reported in changes:
+                        if reported or anyio.current_time() - scanned >= _SCAN_INTERVAL:
+                            scanned = anyio.current_time()
+                            yield
+            except* (OSError, RuntimeError) as errors:
+                logger.debug("changes in %s are not reported: %s", self.folder, errors.exceptions[0])
+            await anyio.sleep(_SCAN_INTERVAL)
+            yield
 
     def scan(self) -> dict[str, Submission]:
         """Return the submissions in the folder now, by model id.
@@ -114,9 +130,18 @@ class _Look:
 def _stamp(path: Path) -> _Stamp:
     """Return a value that changes whenever a file of the submission does."""
     files: list[Path] = sorted(Path(file.path) for file in files_of(path)) if path.is_dir() else [path]
+    return tuple(map(_file_stamp, files))
+
+
+def _file_stamp(file: Path) -> tuple[str, int, int, int]:
+    try:
+        status = file.stat()
+    except GONE:
+        raise
+    except OSError:  # nobody may look at it; loading the submission will say so
+        return str(file), 0, 0, 0
     # Not the modification time alone: unpacking an archive can set it, but not ctime.
-    statuses = [(str(file), file.stat()) for file in files]
-    return tuple((name, status.st_size, status.st_mtime_ns, status.st_ctime_ns) for name, status in statuses)
+    return str(file), status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _look_at(path: Path, stamp: _Stamp) -> _Look:

@@ -69,7 +69,7 @@ def is_meant(path: Path, files: Iterable[str] | None = None) -> bool:
     """
     if path.is_file():
         return is_code(path.name) or is_archive(path.name)
-    if not path.is_dir() or (path / "pyvenv.cfg").is_file():
+    if not path.is_dir() or os.access(path / "pyvenv.cfg", os.F_OK):
         return False
     inside = [file.path for file in files_of(path)] if files is None else list(files)
     return not inside or any(is_code(name) or is_archive(name) for name in inside)

@@ -7,11 +7,14 @@ import inspect
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 from crunch_game.sources import ClassSource, Source
 
 _MAX_FILE_BYTES = 1 << 32
 """Larger files are not read: a sparse one takes no space on disk, but hours to read."""
+GONE: Final = (FileNotFoundError, NotADirectoryError)
+"""Errors which say that somebody has removed what is looked at. Others are no reason to pass it over."""
 
 
 def version_of(source: Source) -> str:
@@ -29,17 +32,38 @@ def version_of(source: Source) -> str:
 
 
 def files_of(folder: str | Path) -> Iterator[os.DirEntry[str]]:
-    """Yield the files of a folder and its sub-folders, without hidden ones and bytecode."""
+    """Yield the files of a folder and its sub-folders, without hidden ones and bytecode, and what cannot be read.
+
+    Raises:
+        OSError: A folder is gone.
+    """
     waiting = [os.fspath(folder)]  # no recursion: a participant may nest folders deeper than the stack allows
     while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                if entry.name.startswith(".") or entry.name == "__pycache__":
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                elif entry.is_file():  # not a broken link or a pipe
-                    yield entry
+        for entry in _entries(waiting.pop()):
+            if entry.name.startswith(".") or entry.name == "__pycache__":
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            elif _is_file(entry):
+                yield entry
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except GONE:
+        raise
+    except OSError:  # nobody may read it, or its path is too long; loading the submission will say so
+        return []
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a file, or a link to one; not a broken link, a circle of them, or a pipe."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
 
 
 def digest_of(path: Path, files: Iterable[Path]) -> str:
@@ -67,5 +91,7 @@ def _content(file: Path) -> bytes:
                 digest.update(piece)
                 left -= len(piece)
             return digest.digest()
-    except PermissionError:
+    except GONE:
+        raise
+    except OSError:
         return b"not readable"  # loading the submission will say so

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Final
 
 from crunch_game._quantities import mebibytes
+from crunch_game.errors import CrunchGameError
 from crunch_game.sandbox._readable import is_beneath, real, unread_entries
 from crunch_game.sandbox._sandbox import Enclosure, Sandbox, enclosure
 
@@ -120,6 +121,8 @@ def _explain(error: BaseException, inside: Enclosure) -> str | None:
     starved = isinstance(error, MemoryError) or (type(error) is RuntimeError and _NO_THREAD in error.args)
     if starved and sandbox.memory is not None:
         return f"the sandbox lets a model use {mebibytes(sandbox.memory)} of memory (Sandbox(memory=...))"
+    if isinstance(error, CrunchGameError):
+        return None  # our own sentence, which says what to do
     if isinstance(error, ModuleNotFoundError) and inside.locked:
         return _unread_module(error.name)
     if isinstance(error, socket.gaierror):
@@ -179,10 +182,18 @@ def _explain_path(number: int, paths: list[str], inside: Enclosure, last: traceb
         return f"the sandbox lets a model write only in {place}; this is {path}" if _may_write(path) else None
     if last and last.filename.startswith("<frozen importlib"):
         file = Path(path)
-        return _unread_module(file.parent.name if file.stem == "__init__" else file.stem)
+        if sentence := _unread_module(file.parent.name if file.stem == "__init__" else file.stem):
+            return sentence
     if os.access(path, os.R_OK) or _may_write(path):
-        return f"the sandbox lets a model read only its own folder, and write only in {place}; this is {path}"
+        return f"the sandbox lets a model read only its own folder, and write only in {place}; this is {_led(path)}"
     return None
+
+
+def _led(path: str) -> str:
+    """The path, and where it leads, if that is elsewhere: a link in a submission leads nowhere but into it."""
+    target = _real(path)
+    is_link = target != os.path.abspath(path) and not target.startswith("/proc/")  # noqa: PTH100 - links are followed
+    return f"{path}, which leads to {target}" if is_link else path
 
 
 def _writable_place(inside: Enclosure) -> str:

@@ -45,7 +45,7 @@ _LANDLOCK: Final = "Landlock"
 _SECCOMP: Final = "seccomp"
 _LIMIT: Final = "resource limit"
 _NEVER: Final = {
-    "fill the disk with many files": "no limit counts all files of a model; give the temporary folder a quota",
+    "fill the disk with many files": "no limit counts all files of a model; give TMPDIR a quota",
     "see that a file exists, its size and times": "Landlock does not watch stat(); only contents and listings are kept",
     "start very many threads": "only a cgroup counts them (pids.max); memory limits them in passing",
     "use more memory than it may, whatever its tricks": "only a cgroup counts all of it (memory.max)",

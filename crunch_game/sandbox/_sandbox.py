@@ -47,7 +47,7 @@ class Sandbox:
     """What a model may do besides computing. By default it may do none of the following.
 
     A model can always read the interpreter, the libraries, the packages that were imported before it started, and its
-    submission; it can always write to its own temporary folder. A Sandbox is pickled for the models' processes.
+    submission; it can always write to its own working folder. A Sandbox is pickled for the models' processes.
 
     Attributes:
         read: Further paths that models may read.
@@ -108,7 +108,7 @@ class Sandbox:
 
         Args:
             readable: What only this model may read: its submission. Links are followed.
-            writable: What only this model may read and write: its temporary folder.
+            writable: What only this model may read and write: its working folder.
             submission_folders: The folders in which models' submissions are, as real paths. They are left out of
                 what every model may read.
 

@@ -112,13 +112,10 @@ class SQLStore(SQLLog, Store):
         packed = [codec.pack_prediction(prediction) for prediction in predictions]
         first, last = _bounds(packed)
         first = {model_id: at for model_id, at in first.items() if at < self._first_kept.get(model_id, math.inf)}
-        answered = codec.first_answers(packed)
-        answered = {who: at for who, at in answered.items() if at < self._first_answered.get(who, math.inf)}
         written: list[tuple[tables.Insert, Packed]] = [
             (tables.INSERT_ROW, codec.pack_rows(rows, aside, None if session is None else session.number)),
             (tables.INSERT_PREDICTION, packed),
             (tables.NOTE_FIRST, list(first.items())),
-            (tables.NOTE_FIRST_ANSWER, [(*who, at) for who, at in answered.items()]),
             (tables.NOTE_LAST, list(last.items())),
             (tables.NOTE_ROUND, _rounds_of(packed)),
             (tables.UPSERT_MODEL, [codec.pack_model(model) for model in models]),
@@ -128,8 +125,28 @@ class SQLStore(SQLLog, Store):
         with self._writing() as connection:
             for insert, records in written:
                 self._database.insert(connection, insert, records)
+            answered = self._first_answers_of(connection, packed)
+            firsts = [(*who, at) for who, at in answered.items()]
+            self._database.insert(connection, tables.NOTE_FIRST_ANSWER, firsts)
         self._first_kept |= first
         self._first_answered |= answered
+
+    def _first_answers_of(
+        self, connection: Connection, packed: Sequence[codec.PackedPrediction]
+    ) -> dict[tuple[str, str], int]:
+        """Return the first rounds that these predictions answer, if they are earlier than what is known.
+
+        They are read back: of two predictions with one identity, only the first is kept.
+        """
+        known, columns = self._first_answered, tables.predictions.c
+        new = [each[:3] for each in packed if each.pending and each.at < known.get((each.model_id, each.key), math.inf)]
+        found: dict[tuple[str, str], int] = {}
+        for some in (new[start : start + 1000] for start in range(0, len(new), 1000)):
+            is_new = tuple_(*tables.predictions.primary_key).in_(some)
+            query = select(columns.model_id, columns.key, columns.at).where(is_new, columns.value.is_not(None))
+            for model_id, key, at in connection.execute(query.where(columns.status == str(Status.OK))):
+                found[model_id, key] = min(at, found.get((model_id, key), at))
+        return found
 
     def settle(self, scores: Sequence[Score], rounds: Sequence[ScoredRound] = ()) -> None:
         """Keep scores; their predictions are no longer pending. A prediction keeps its first score."""
@@ -179,7 +196,10 @@ class SQLStore(SQLLog, Store):
         """Return every row, those set aside too, in the order in which they were saved: that of their arrival."""
         number = tables.rows.c.number
         query = select(*tables.row_columns, number).where(number > after).order_by(number)
-        return list(self._reader.each("row", _numbered, self._fetch(query), 2))
+        numbered = self._reader.each(
+            "row", lambda row: (row[-1], codec.unpack_arrival(row[:-1])), self._fetch(query), 2
+        )
+        return list(numbered)
 
     def sessions(self) -> list[Session]:
         """Return the sessions, sorted by number."""
@@ -204,7 +224,7 @@ class SQLStore(SQLLog, Store):
 
     def pending(self, until: datetime) -> list[Prediction]:
         """Return the predictions with status OK and no score that resolve at or before `until`, oldest first."""
-        query = _oldest_first(select(*tables.prediction_columns), tables.predictions).where(
+        query = tables.oldest_first(select(*tables.prediction_columns), tables.predictions).where(
             tables.is_pending,
             tables.predictions.c.resolves_at <= codec.microseconds(until),
             ~exists().where(tables.same_prediction),  # a score may be saved before its prediction
@@ -214,7 +234,7 @@ class SQLStore(SQLLog, Store):
     def unanswered(self, after: datetime | None, until: datetime) -> list[Prediction]:
         """Return the predictions whose status is not OK, and which resolve after `after` and at or before `until`."""
         columns = tables.predictions.c
-        query = _oldest_first(select(*tables.prediction_columns), tables.predictions)
+        query = tables.oldest_first(select(*tables.prediction_columns), tables.predictions)
         query = query.where(tables.is_unanswered, columns.resolves_at <= codec.microseconds(until))
         if after is not None:
             query = query.where(columns.resolves_at > codec.microseconds(after))
@@ -312,7 +332,7 @@ class SQLStore(SQLLog, Store):
         if since is not None:
             # The index on `resolves_at` serves this, whatever the number of predictions.
             query = query.where(by.c.resolves_at >= codec.microseconds(since))
-        return _oldest_first(query, by)
+        return tables.oldest_first(query, by)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -369,11 +389,6 @@ def _rounds_of(packed: Sequence[codec.PackedPrediction] | Sequence[codec.PackedS
     return sorted({(each.resolves_at, each.at, each.key) for each in packed})
 
 
-def _numbered(packed: Sequence[Any]) -> tuple[int, Arrival]:
-    *columns, number = packed
-    return number, codec.unpack_arrival(columns)
-
-
 def _told(query: Select[Any]) -> Select[Any]:
     return query.where(tables.rows.c.aside.is_(None))
 
@@ -381,9 +396,3 @@ def _told(query: Select[Any]) -> Select[Any]:
 def _open_command(url: str) -> str:
     """Return a command for the shell that opens a store."""
     return shlex.join(["python", "-c", f"import crunch_game; crunch_game.open_store({url!r}).close()"])
-
-
-def _oldest_first(query: Select[Any], table: Table) -> Select[Any]:
-    """Of one moment, by the columns that identify a record: `at`, `key` and, if there is one, `model_id`."""
-    order = dict.fromkeys([table.c.resolves_at, *table.primary_key])  # of a known round, it is of the key
-    return query.order_by(*order)

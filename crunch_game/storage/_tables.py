@@ -173,6 +173,12 @@ round_columns = [rounds.c[name] for name in PackedRound._fields]
 prediction_columns = [predictions.c[name] for name in PackedPrediction._fields]
 
 
+def oldest_first(query: sa.Select[Any], table: sa.Table) -> sa.Select[Any]:
+    """Sort records by `resolves_at`; those of one moment by the columns that identify them."""
+    order = dict.fromkeys([table.c.resolves_at, *table.primary_key])  # of a known round, it is of the key
+    return query.order_by(*order)
+
+
 class Insert(NamedTuple):
     """An insert of records, as parts of its text: SQLAlchemy would process each, which costs more than SQLite."""
 

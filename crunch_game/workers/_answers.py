@@ -19,6 +19,7 @@ _MOST_KINDS: Final = 20
 _MOST_CHARACTERS: Final = 2_000
 """Of a fault's message, its traceback, its stderr and its stdout each."""
 _OTHER_KINDS: Final = "other kinds"
+_LOAD: Final = "load"
 _NO_CALL: Final = "every call"
 """What a model was asked for that does not play: it is one fault, whatever it would have been called for."""
 
@@ -69,6 +70,9 @@ class RepeatedFault:
     stdout: str | None = None
 
     def __str__(self) -> str:
+        if self.called == _LOAD:
+            often = f" ({counted(self.count, 'time')})" if self.count > 1 else ""
+            return f"{self.model_id} could not be loaded{often}: {self.message}"
         first = "" if self.first is None else f", first at {self.first:%Y-%m-%d %H:%M:%S} UTC"
         return f"{self.model_id}: {self.called}: {self.count:,} of {counted(self.asked, 'time')}{first}: {self.message}"
 
@@ -95,7 +99,7 @@ class Answers:
         elif isinstance(event, TickPlayed):
             self._count("tick", event.at, event.round.values())
         elif isinstance(event, ModelLoadFailed):
-            self._keep(event.model_id, "load", None, event.fault)
+            self._keep(event.model_id, _LOAD, None, event.fault)
 
     def before(self, listener: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """A listener that tells this one what it hears, after it has been counted."""
@@ -164,7 +168,16 @@ def _most(of_model: Mapping[tuple[str, str], RepeatedFault]) -> tuple[int, str]:
 
 
 def told_faults(faults: Sequence[RepeatedFault], most: int = 10, most_of_one: int = 3) -> Iterator[tuple[str, str]]:
-    """The sentence of each of the first faults, and its details, but for those that were shown just before."""
+    """The sentence of each of the first faults, and its details, but for those that were shown just before.
+
+    That a model could not be loaded is said once, and not again of the calls that it missed.
+    """
+    unloaded = {fault.model_id for fault in faults if fault.called == _LOAD}
+    faults = [
+        fault
+        for fault in faults
+        if (fault.called, fault.kind) != (_NO_CALL, State.FAILED) or fault.model_id not in unloaded
+    ]
     last, of_model = "", Counter[str]()
     told = 0
     for fault in faults:
@@ -176,4 +189,4 @@ def told_faults(faults: Sequence[RepeatedFault], most: int = 10, most_of_one: in
         yield str(fault), "" if details == last else details
         last = details
     if len(faults) > told:
-        yield f"and {counted(len(faults) - told, 'kind')} of faults more", ""
+        yield f"and {counted(len(faults) - told, 'more kind')} of fault", ""

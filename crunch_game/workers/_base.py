@@ -95,7 +95,7 @@ def store_of(store: Store | None) -> Store:
     """The store, or a new one in memory."""
     given: Any = store
     if isinstance(given, str):
-        raise UsageError(f"store is {given!r}; open it: store=open_store({given!r})")
+        raise UsageError("store is text; open what it names: store=open_store(...)")  # there may be a password in it
     if isinstance(given, type):
         raise UsageError(f"store is {described(given)}; give an instance: store={given.__name__}(...)")
     return MemoryStore() if store is None else store

@@ -86,6 +86,8 @@ class GameResult:
 
     def _table(self) -> list[list[str]]:
         """Return the cells of the first board as text; the first row has the names of the columns."""
+        if not self.leaderboard:
+            return [["no model has a score"]]
         head, *rows = shown(self.leaderboard)
         shares = [self._told(standing.model_id) for standing in self.leaderboard]
         if any(share < 1 for share in shares):

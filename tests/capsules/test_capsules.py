@@ -665,6 +665,24 @@ def test_a_class_that_no_other_process_could_import_is_told_of(folder):
     assert "is defined inside a function, so no other process can import it" in reason
 
 
+def test_a_relative_folder_is_where_the_game_began_whatever_folder_is_current_when_it_is_written(
+    submit, tmp_path, monkeypatch
+):
+    """A thread writes it, while an inline model's working folder may be the current one."""
+    from crunch_game.sync import ModelRunner as Blocking
+
+    model = submit("raises", "raise ValueError")
+    for each in ("here", "elsewhere"):
+        (tmp_path / each).mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    told: list = []
+    with Blocking(BASE, [model], host="inline", policy=Policy(capsules="saved"), on_event=told.append) as runner:
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        runner.predict("BTC", 1)
+    [saved] = [event.path for event in told if isinstance(event, CapsuleSaved)]
+    assert saved.parent == tmp_path / "here" / "saved"
+
+
 # The file
 
 

@@ -213,7 +213,9 @@ def test_a_dict_key_may_come_as_text():
         (tuple[float, float], [1.0, "a"], "at [1]: Input should be a valid number, not 'a'"),
         (tuple[float, float], [1.0], "at [1]: Field required"),
         (Normal, {"std": 1.0}, "at ['mean']: Field required"),
-        (Normal, 3, "Input should be an object, not 3"),
+        (Normal, 3, "Input should be a dict, not 3"),
+        (dict[str, float], [1.0], "Input should be a dict, not [1.0]"),
+        (list[Normal], {"mean": 0.0}, "Input should be a list, not {'mean': 0.0}"),
         (Side, "sideways", "Input should be 'up' or 'down', not 'sideways'"),
         (Forecast, {"event_id": "a"}, "at ['prediction']: Field required"),
         (

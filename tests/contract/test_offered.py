@@ -23,7 +23,7 @@ class Game:
 CONTRACT = Contract(Game)
 ASYNC = (
     "which is async: the game calls it and awaits nothing, so that none of it would run; write def instead of "
-    "async def, and asyncio.run(...) around what must be awaited"
+    "async def in the methods that the game calls, and asyncio.run(...) around what must be awaited"
 )
 GENERATOR = (
     "which is a generator: the game calls it and iterates over nothing, so that none of it would run; write return "

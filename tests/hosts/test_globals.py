@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import decimal
+import logging
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from random import gauss as early
 from random import seed as early_seed
 
@@ -106,6 +108,29 @@ class Does(Base):
 
         return [float(joblib.cpu_count())]
 
+    def logs(self, value):
+        logging.getLogger("model").warning("nobody listens")
+        logging.basicConfig(filename="x.log", level=value, format="%(message)s")
+        logging.info("started")
+        logging.disable(logging.CRITICAL)
+        return [float(Path("x.log").read_text().count("started"))]
+
+    def ignores_broken_pipes(self, value):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        return [1.0]
+
+    def plays_a_game(self, value):
+        async def play():
+            random.seed(value)
+            first = random.random()
+            random.seed(value)
+            [played] = await asked(InlineHost(), [Seeds], ())
+            assert played["Seeds"].status is Status.OK
+            return [float(random.random() == first)]
+
+        return asyncio.run(play())
+
     def precision(self, value):
         return [float(decimal.getcontext().prec)]
 
@@ -190,6 +215,35 @@ async def test_what_a_model_changes_is_its_own_and_the_author_has_his(monkeypatc
     assert np.geterr() == errors
     assert os.getcwd() == str(tmp_path)  # noqa: PTH109
     assert COLOUR.get() == "blue"
+
+
+async def test_each_model_sets_up_its_own_log_and_the_authors_stays_as_it_is(monkeypatch, tmp_path, caplog):
+    class Second(Does):
+        pass
+
+    root = logging.getLogger()
+    before = root.handlers, root.handlers[:], root.level, logging.lastResort, root.manager.disable
+    for each in ("first", "second"):
+        (tmp_path / each).mkdir()
+        monkeypatch.chdir(tmp_path / each)
+        once, again = await asked(InlineHost(), [Does, Second], ("logs", logging.INFO), ("precision",))
+        assert [*(answer.value for answer in once.values())] == [[1.0], [2.0]], once  # of two classes in one folder
+        assert [answer.status for answer in again.values()] == [Status.OK, Status.OK]
+    assert (root.handlers, root.handlers[:], root.level, logging.lastResort, root.manager.disable) == before
+    assert caplog.messages == ["nobody listens"] * 4  # it had no handler yet, and so the author's got it
+
+
+async def test_a_models_handlers_of_signals_that_it_only_ignores_are_its_own_too():
+    before = signal.getsignal(signal.SIGPIPE), signal.getsignal(signal.SIGCHLD)
+    [played] = await asked(InlineHost(), [Does], ("ignores_broken_pipes",))
+    assert played["Does"].value == [1.0]
+    assert (signal.getsignal(signal.SIGPIPE), signal.getsignal(signal.SIGCHLD)) == before
+
+
+async def test_a_model_may_play_a_game_of_its_own():
+    once, again = await asked(InlineHost(), [Does, Unseeded], ("plays_a_game", 3), ("plays_a_game", 4))
+    assert [once["Does"].value, again["Does"].value] == [[1.0], [1.0]], once["Does"].error
+    assert again["Unseeded"].status is Status.OK
 
 
 async def test_numeric_libraries_have_one_thread_while_a_model_runs_and_the_authors_number_after():

@@ -192,6 +192,36 @@ async def test_links_lead_to_the_copy_and_none_of_them_shows_what_a_model_may_no
     assert (submission / "weights.json").read_text() == "[1]"
 
 
+@pytest.mark.processes
+async def test_folders_that_a_model_may_not_read_keep_it_from_nothing_else(submission):
+    for name, mode in (("shut", 0), ("listed", 0o400), ("entered", 0o100)):
+        (submission / name).mkdir()
+        (submission / name / "file").touch()
+        (submission / name).chmod(mode)
+    questions = [("names",), ("names", "shut"), ("first_byte_of", "listed/file"), ("first_byte_of", "entered/file")]
+    names, *refused, entered = await answers("sandbox", submission, *questions)
+    assert names.value == ["data", "entered", "listed", "main.py", "shut", "weights.json"], names
+    assert [each.error.kind for each in refused] == ["PermissionError", "PermissionError"]
+    assert entered.value == ""
+
+
+@pytest.mark.processes
+async def test_a_link_that_leads_out_of_the_submission_is_told_with_where_it_leads(submission, tmp_path):
+    (tmp_path / "elsewhere.csv").write_text("1")
+    (submission / "prices.csv").symlink_to("../../elsewhere.csv")
+    [where, refused] = await answers("sandbox", submission, ("where",), ("first_byte_of", "prices.csv"))
+    assert refused.error.message == (
+        "PermissionError: [Errno 13] Permission denied: 'prices.csv' (the sandbox lets a model read only its own "
+        f"folder, and write only in {where.value[0]}; this is prices.csv, which leads to {tmp_path}/elsewhere.csv)"
+    )
+
+    (tmp_path / "model.py").write_text(textwrap.dedent(MODEL))
+    (submission / "main.py").unlink()
+    (submission / "main.py").symlink_to(tmp_path / "model.py")
+    [skipped] = await answers("sandbox", submission, ("where",))
+    assert f"this is {submission}/main.py, which leads to {tmp_path}/model.py)" in skipped.error.message
+
+
 async def test_tools_folders_and_special_files_stay_away(kind, submission):
     for folder in (".git", "__pycache__", "env", "data/.cache"):
         (submission / folder).mkdir()

@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -554,3 +555,46 @@ async def test_a_runner_over_a_folder_plays_who_joins(tmp_path):
             await joined.wait()
 
         assert {i: outcome.value for i, outcome in (await runner.predict()).items()} == {"alice": 1, "bob": 2}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("host", ["inline", pytest.param("process", marks=pytest.mark.processes)])
+async def test_no_name_and_no_link_in_a_submission_ends_the_game_or_hides_the_submission(tmp_path, host, log):
+    """Of names that are no UTF-8 watchfiles makes an error; links in a circle, and ones too long, can't be followed."""
+    write(tmp_path / "alice.py", MODEL.format(1))
+
+    async with crunch_game.ModelRunner(crunch_game.TrackerBase, tmp_path, host=host, on_event=log) as runner:
+        write(tmp_path / "bob" / "main.py", MODEL.format(2))
+        (tmp_path / "bob" / "here").symlink_to("there")
+        (tmp_path / "bob" / "there").symlink_to("here")
+        (tmp_path / "bob" / "long").symlink_to("x" * 300)
+        (tmp_path / "bob" / os.fsdecode(b"\xff\xfe\n.bin")).write_text("1")
+        await log.until(events.ModelReady, "bob")
+        write(tmp_path / "carol.py", MODEL.format(3))
+        await log.until(events.ModelReady, "carol")
+        outcomes = await runner.predict()
+
+    assert {model_id: outcome.value for model_id, outcome in outcomes.items()} == {"alice": 1, "bob": 2, "carol": 3}
+
+
+AS_A_USER = """
+import ctypes, sys
+from crunch_game.rosters import DirectoryRoster
+none = (ctypes.c_uint32 * 6)()
+assert not ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(0x20080522, 0), none)  # with them, root may read everything
+print(*DirectoryRoster(sys.argv[1]).scan())
+"""
+
+
+@pytest.mark.processes
+def test_a_submission_with_a_folder_that_may_not_be_read_is_in_the_game(tmp_path):
+    write(tmp_path / "alice" / "main.py")
+    for name, mode in (("shut", 0), ("listed", 0o400), ("entered", 0o100)):
+        write(tmp_path / "alice" / name / "weights")
+        (tmp_path / "alice" / name).chmod(mode)
+    write(tmp_path / "bob" / "main.py")
+    (tmp_path / "bob").chmod(0)
+
+    found = subprocess.run([sys.executable, "-c", AS_A_USER, tmp_path], check=True, capture_output=True, text=True)
+
+    assert found.stdout == "alice bob\n"

@@ -61,7 +61,7 @@ async def test_what_can_never_be_played_is_told_when_it_loads(submit, running, l
 
     for name, (_, why) in REFUSED.items():
         assert faults[name].kind == "LoadError"
-        assert faults[name].message.startswith(f"the model that {name}.py makes, a Tracker, has a ")
+        assert faults[name].message.startswith(f"the model that {name}.py makes, of class Tracker, has a ")
         assert why in faults[name].message
 
 

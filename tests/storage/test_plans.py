@@ -86,7 +86,7 @@ def store(url: str) -> Iterator[SQLStore]:
 
 
 LEASE = Lease("predict", "t", "alpha", 1, T0, T0)
-LATER = Prediction("m01", "d1", "BTC", END, END + MINUTE, 60.0, value=1)
+LATER = Prediction("m99", "d1", "BTC", END, END + MINUTE, 60.0, value=1)
 USES: dict[str, Callable[[Store], object]] = {
     "save": lambda s: s.save(
         [Row(END, {}, END)],

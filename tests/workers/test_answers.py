@@ -100,7 +100,7 @@ def test_the_model_with_the_most_comes_first_and_its_story_is_in_order():
         ("ada", "BTC", 2, 2),
         ("bob", "tick", 1, 1),
     ]
-    assert str(faults[0]) == "ada: load: 1 of 1 time: ImportError: no"
+    assert str(faults[0]) == "ada could not be loaded: ImportError: no"
     assert faults[1].details == "in predict\nstderr:\nslow"
 
 
@@ -127,7 +127,7 @@ def test_as_text_a_traceback_is_told_once_and_there_is_an_end():
     lines = list(told_faults(answers.faults()))
     assert [details for _, details in lines] == ["in predict\nstderr:\nslow", "", "", ""]
     assert lines[0][0] == "ada: a: 1 of 1 time, first at 2024-01-01 00:00:00 UTC: no answer within 1 s"
-    assert lines[-1] == ("and 1 kind of faults more", "")
+    assert lines[-1] == ("and 1 more kind of fault", "")
 
 
 def test_one_model_does_not_fill_the_page():
@@ -136,7 +136,25 @@ def test_one_model_does_not_fill_the_page():
         RoundPlayed("a", at(0), played("predict", bob=LATE, cid=LATE)),
     )
     told = [sentence.partition(":")[0] for sentence, _ in told_faults(many.faults(), most=4)]
-    assert told == ["ada", "ada", "ada", "bob", "and 11 kinds of faults more"]
+    assert told == ["ada", "ada", "ada", "bob", "and 11 more kinds of fault"]
+
+
+def test_what_could_not_be_loaded_is_told_once():
+    failed = (Status.SKIPPED, Fault("failed", "it could not be loaded: ImportError: no"))
+    stopped = (Status.SKIPPED, Fault("stopped", "it was stopped: enough"))
+    answers = heard(
+        ModelLoadFailed("ada", "1", Fault("ImportError", "ImportError: no")),
+        *(TickPlayed(at(hour), played("tick", ada=failed, bob=stopped)) for hour in range(3)),
+    )
+
+    told = [sentence for sentence, _ in told_faults(answers.faults())]
+    again = heard(*[ModelLoadFailed("ada", "1", Fault("ImportError", "ImportError: no"))] * 2).faults()
+
+    assert [str(fault) for fault in again] == ["ada could not be loaded (2 times): ImportError: no"]
+    assert told == [
+        "ada could not be loaded: ImportError: no",
+        "bob: every call: 3 of 3 times, first at 2024-01-01 00:00:00 UTC: it was stopped: enough",
+    ]
 
 
 def test_nothing_is_shown_where_there_is_no_fault():

@@ -79,9 +79,9 @@ REFUSED_BY_BOTH: dict[str, tuple[Any, str]] = {
     "a family that is not scored": ([of("cauchy", loc=100.0)], "cauchy"),
     "a shape that is missing": ([of("t", loc=100.0)], "df"),
     "a shape that is unknown": ([of("norm", loc=100.0, skew=1.0)], "skew"),
-    "a number": (100.0, "valid array"),
-    "a density that is no list": (norm(), "valid array"),
-    "text": (["norm"], "object"),
+    "a number": (100.0, "should be a list"),
+    "a density that is no list": (norm(), "should be a list"),
+    "text": (["norm"], "should be a dict"),
     "a bool for a scale": ([norm(scale=True)], "scale"),
 }
 REFUSED_BY_CRPS = {"a mixture of other families": ([mix((1.0, of("t", df=3.0)), (1.0, norm()))], "no closed form")}

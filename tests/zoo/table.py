@@ -46,7 +46,7 @@ HUNG_UP = "it closed its connection to the game"
 USE_PLAIN = "cannot be sent; use numbers, str, list or dict instead"
 FLATTER = "use a flatter list or dict instead"
 NO_NUMBER = "Input should be a valid number, not"
-NO_DICT = "Input should be an object, not"
+NO_DICT = "Input should be a dict, not"
 INFINITE = "NaN and infinity are not allowed"
 
 
@@ -198,8 +198,14 @@ ANSWERS = (
     Specimen("answers_a_datetime", **fails(invalid(f"at ['mean']: {NO_NUMBER} '2026-01-01T00:00:00Z'"))),
     Specimen("answers_a_dataframe", **fails(unread(f"the answer cannot be read: {NO_TABLE}"))),
     Specimen("answers_booleans", **fails(invalid(f"at ['mean']: {NO_NUMBER} False; at ['scale']: {NO_NUMBER} True"))),
-    Specimen("answers_a_generator", **fails(unsendable(f"a generator {USE_PLAIN}"))),
-    Specimen("answers_with_a_coroutine", **fails(unsendable(f"a coroutine {USE_PLAIN}"))),
+    Specimen(
+        "answers_a_generator",
+        **fails(unsendable("a generator cannot be sent, for nothing of it has run; return a list instead")),
+    ),
+    Specimen(
+        "answers_with_a_coroutine",
+        **fails(unsendable("a coroutine cannot be sent, for nothing of it has run; write def instead of async def")),
+    ),
     Specimen("answers_what_reduces_to_a_command", **fails(unsendable(f"a Bomb {USE_PLAIN}"))),
     Specimen("answers_what_dumps_itself", **fails(unsendable(f"it is nested too deeply; {FLATTER}"))),
     Specimen("answers_300_deep", **fails(invalid(f"it is nested more than 100 levels deep; {FLATTER}"))),

@@ -61,8 +61,8 @@ class Process(Instance):
     """One model's process.
 
     Args:
-        folder: Where its temporary folder is made.
-        logs: Where its output is kept, or None for the temporary folder.
+        folder: Where its working folder is made.
+        logs: Where its output is kept, or None for a temporary folder.
         answer_limit: Bytes that one answer may take.
     """
 
@@ -112,7 +112,7 @@ class Process(Instance):
         return ours, descriptors
 
     def clean_up(self) -> None:
-        """Remove its temporary folder, and the logs that nobody wants. Blocks for as long as the disk takes."""
+        """Remove its working folder, and the logs that nobody wants. Blocks for as long as the disk takes."""
         discard(self.home)
         for log in (self._out, self._err):
             self._rotator.release(log, remove=not self._keep)

@@ -1,4 +1,4 @@
-"""It deletes its temporary folder."""
+"""It deletes its working folder."""
 
 import shutil
 import tempfile

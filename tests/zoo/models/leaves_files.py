@@ -1,4 +1,4 @@
-"""It leaves a thousand files in its temporary folder, and folders that nobody may enter."""
+"""It leaves a thousand files in its working folder, and folders that nobody may enter."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""It lists the temporary folders of the others."""
+"""It lists the working folders of the others."""
 
 import os
 import tempfile
