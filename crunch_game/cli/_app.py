@@ -22,6 +22,7 @@ from crunch_game.cli._check import check
 from crunch_game.cli._doctor import doctor
 from crunch_game.cli._machine import libraries
 from crunch_game.cli._node import node
+from crunch_game.cli._operations import events, model, models
 from crunch_game.cli._orchestrator import orchestrator
 from crunch_game.cli._output import AsJson
 from crunch_game.cli._printed import logging_host
@@ -107,6 +108,9 @@ def run(
 app.command()(check)
 app.command()(leaderboard)
 app.command()(copies)
+app.command()(models)
+app.command()(model)
+app.command()(events)
 app.command("replay")(replay_capsule)
 app.command("doctor")(doctor)
 app.command()(node)

@@ -15,11 +15,11 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from crunch_game._public import public
 from crunch_game._status import Status
-from crunch_game.errors import StoreError
+from crunch_game.errors import StoreError, StoreUnavailable
 from crunch_game.feeds.base import Row
 from crunch_game.storage import _codec as codec
 from crunch_game.storage import _tables as tables
-from crunch_game.storage._database import Database, Packed
+from crunch_game.storage._database import Database, Packed, is_away
 from crunch_game.storage._log import GameLog
 from crunch_game.storage._migrations import VERSION
 from crunch_game.storage._reading import Reader
@@ -354,7 +354,8 @@ class SQLStore(SQLLog, Store):
             yield
         except errors as error:
             cause = error.orig if isinstance(error, DBAPIError) and isinstance(error.orig, Exception) else error
-            raise StoreError(self._database.sentence(cause)) from error
+            kind = StoreUnavailable if is_away(cause) else StoreError
+            raise kind(self._database.sentence(cause)) from error
 
 
 def _database_of(url: str, create: bool) -> Database:
