@@ -82,7 +82,8 @@ class Deployments:
                 for name, each in model.health.strikes.items()
                 if each.failures or each.timeouts
             }
-            if strikes != here.strikes:
+            # One that was stopped by an earlier run of the worker has none now, and those for which it was stopped.
+            if strikes != here.strikes and (strikes or here.state != "stopped"):
                 self._put(here, strikes=strikes)
 
     def changed(self) -> list[DeploymentRecord]:
