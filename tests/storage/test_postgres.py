@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -13,10 +14,24 @@ import psycopg
 import pytest
 from postgres import Server
 from sqlalchemy import make_url
+from typer.testing import CliRunner
 
+from crunch_game._status import Status
+from crunch_game.cli._app import app
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
-from crunch_game.storage import ModelRecord, Prediction, Score, SQLStore, open_store
+from crunch_game.storage import (
+    DeploymentRecord,
+    EventRecord,
+    FaultRecord,
+    GameLog,
+    ModelRecord,
+    Prediction,
+    Score,
+    SQLStore,
+    as_document,
+    open_store,
+)
 from crunch_game.storage._codec import pack_model
 from crunch_game.storage._migrations import POSTGRESQL, VERSION
 from crunch_game.storage._tables import UPSERT_MODEL
@@ -303,3 +318,24 @@ def psql(postgres: Server, url: str, statements: str) -> list[tuple[object, ...]
         while cursor.nextset():
             pass
         return cursor.fetchall()
+
+
+def test_the_commands_of_another_machine_say_what_a_servers_store_has(postgres: Server) -> None:
+    url = postgres.fresh()
+    told = EventRecord(T0, "w", "ModelStopped", "ada is stopped: three timeouts", "ada", T0, {"deployment_id": "d1"})
+    fault = FaultRecord("ada", "BTC", T0, "d1", Status.TIMEOUT, "timeout", "no answer", "File main.py, line 3", exit=-9)
+    failed = prediction(status=Status.TIMEOUT, value=None, error="no answer")
+    with open_store(url) as store:
+        deployment = DeploymentRecord("ada", "d1", T0, T0, strikes={"BTC": {"failures": 0, "timeouts": 1}})
+        store.save([Row(T0, {})], [failed], [MODEL], log=GameLog([told], [fault], [deployment]))
+    asked = {
+        name: CliRunner().invoke(app, [*name.split(), "--store", url, "--json"])
+        for name in ("models", "model ada", "events")
+    }
+    assert {each.exit_code for each in asked.values()} == {0}
+    models, ada, events = (json.loads(each.stdout) for each in asked.values())
+    assert models["models"] == [{**as_document(MODEL), "deployments": [as_document(deployment)]}]
+    assert ada["strikes"] == {"BTC": {"failures": 0, "timeouts": 1}}
+    [answer] = ada["answers"]
+    assert (answer["status"], answer["fault"]["traceback"], answer["fault"]["exit"]) == ("timeout", fault.traceback, -9)
+    assert events["events"] == [{"number": 1, **as_document(told)}]
