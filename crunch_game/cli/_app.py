@@ -23,6 +23,7 @@ from crunch_game.cli._doctor import doctor
 from crunch_game.cli._export import export
 from crunch_game.cli._machine import libraries
 from crunch_game.cli._node import node
+from crunch_game.cli._operations import events, model, models
 from crunch_game.cli._orchestrator import orchestrator
 from crunch_game.cli._output import AsJson
 from crunch_game.cli._printed import logging_host
@@ -109,6 +110,9 @@ app.command()(check)
 app.command()(leaderboard)
 app.command()(copies)
 app.command()(export)
+app.command()(models)
+app.command()(model)
+app.command()(events)
 app.command("replay")(replay_capsule)
 app.command("doctor")(doctor)
 app.command()(node)
