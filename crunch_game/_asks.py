@@ -11,9 +11,10 @@ from typing import Any, Final
 from crunch_game._public import public
 from crunch_game._quantities import Duration, described, seconds
 from crunch_game._slots import Timing
-from crunch_game.contract import Contract, Method
+from crunch_game.contract import Contract, Method, Mismatch
 from crunch_game.errors import GameError
 from crunch_game.feeds.base import Row
+from crunch_game.storage import encode
 
 _DEFAULT_ROW_GRACE: Final = timedelta(seconds=5)
 _MAX_DEFAULT_WAIT: Final = timedelta(seconds=5)
@@ -179,3 +180,29 @@ def timings(
 
 def length(duration: Duration, name: str) -> timedelta:
     return timedelta(seconds=seconds(duration, name, zero=True))
+
+
+def size(given: Any, name: str) -> int:
+    """Return a number of bytes.
+
+    Raises:
+        GameError: It is none.
+    """
+    if isinstance(given, bool) or not isinstance(given, int) or given <= 0:
+        raise GameError(f"{name} is {described(given)}; give a number of bytes, for example {name}=1_000_000")
+    return given
+
+
+def check_kept(answer: Any, most: int) -> None:
+    """Check that an answer can be kept, as the JSON that it is in every store.
+
+    Raises:
+        Mismatch: JSON has no form for it, or it takes more bytes than this.
+    """
+    try:
+        text = encode(answer) or ""
+    except ValueError as error:  # without a return annotation, an answer may have a type that JSON lacks
+        raise Mismatch(f"it cannot be stored: {error}") from None
+    taken = len(text) if text.isascii() else len(text.encode())
+    if taken > most:
+        raise Mismatch(f"it takes {taken:,} bytes as JSON, and the game keeps at most {most:,}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from typing import Literal
+from typing import Any, Literal, cast, get_args
 
 from crunch_game import sync
 from crunch_game._public import public
@@ -16,6 +16,7 @@ from crunch_game.models import Submission
 from crunch_game.runner import Models
 from crunch_game.storage import MemoryStore
 from crunch_game.storage.base import Prediction, Score, Store
+from crunch_game.storage.exporting import Library, What
 from crunch_game.workers import GameResult, feed_of
 
 
@@ -38,6 +39,22 @@ class Backtest(GameResult):
     def stored_predictions(self) -> list[Prediction]:
         """Every prediction, failed ones included, oldest first."""
         return self.store.predictions()
+
+    def to_frame(self, what: str = "leaderboard", *, library: Library = "pandas") -> Any:
+        """Return a part of it as a DataFrame; docs/storage.md says what its columns are.
+
+        Args:
+            what: "leaderboard" (of every board), "models" or "faults"; or what its store has: "predictions", each with
+                its score, "scores", "rows" or "rounds".
+            library: "pandas" or "polars".
+
+        Raises:
+            UsageError: It has nothing of that name.
+            MissingExtra: The extra `tables` is not installed.
+        """
+        if what in get_args(What) and what != "models":
+            return self.store.to_frame(cast(What, what), library=library)
+        return super().to_frame(what, library=library)
 
     def __repr__(self) -> str:
         return str(self)

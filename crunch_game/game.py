@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from reprlib import repr as brief
 from typing import Any, Literal
 
-from crunch_game._asks import Ask, Predict, bind_all, length, timings
+from crunch_game._asks import Ask, Predict, bind_all, check_kept, length, size, timings
 from crunch_game._public import public
 from crunch_game._quantities import Duration, counted, described, seconds
 from crunch_game._slots import Timetable
 from crunch_game.contract import Contract, Method
+from crunch_game.encoding import check_plain
 from crunch_game.errors import ContractError, GameError
 from crunch_game.faults import describe_exception
 from crunch_game.feeds import History
@@ -78,6 +79,8 @@ class Game:
         ahead: How far after its arrival the time of a row may be; by default the longest `wait`, at least 1 s. A row
             from further ahead is set aside.
         tick_method: The method that is told the rows.
+        max_answer_bytes: How long an answer may be as JSON, which is how stores keep it; a longer one is INVALID. By
+            default 8 MiB: 1,000 paths of 288 steps take 5.5 MB.
         host: Where its models run, whatever plays them: "process", "inline", or a Host, such as
             `ProcessHost(sandbox=...)`; by default what their roster needs, else "process".
 
@@ -113,6 +116,7 @@ class Game:
         max_age: Duration | None = None,
         ahead: Duration | None = None,
         tick_method: str = "tick",
+        max_answer_bytes: int = 8 << 20,
         host: HostLike | None = None,
     ) -> None:
         if not isinstance(name, str) or not name.strip() or "/" in name:
@@ -128,6 +132,7 @@ class Game:
         self.per_model = None if per_model is None else _function(per_model, "per_model", "(model, standing)")
         self.policy = Policy() if policy is None else _made(policy, "policy", "Policy(timeout=1.0)", Policy)
         checks = (getattr(rule, "check", None) for rule in self.rules.values())
+        self.max_answer_bytes = size(max_answer_bytes, "max_answer_bytes")
         self._answer_checks = tuple(check for check in checks if callable(check))
         _check_kinds(self.asks, self.rules)
         self.boards = _boards(name, self.rules, boards, windows, rank_by, missing)
@@ -136,6 +141,7 @@ class Game:
         self.host: HostLike | None = None if host is None else checked_host(host)
         self.init_args = tuple(init_args)
         self.init_kwargs = dict(init_kwargs or {})
+        check_plain([self.init_args, self.init_kwargs], "the models' init arguments")
         self.history = _history_length(history, self.asks)
         self.warmup = self.history if warmup is None else timedelta(seconds=seconds(warmup, "warmup"))
         self.timings = timings(self.asks, wait, grace, max_age)
@@ -171,7 +177,9 @@ class Game:
         return Boards(self.boards, self.metrics, self.benchmarks)
 
     def check_answer(self, value: Any, ask: Ask, arguments: Mapping[str, Any]) -> None:
-        """Check that the rules can score an answer. None needs no check where the annotation admits it.
+        """Check that an answer can be stored, and that the rules can score it.
+
+        None needs no check where the annotation admits it.
 
         Args:
             value: The answer, as its annotation says.
@@ -179,10 +187,11 @@ class Game:
             arguments: What the model was asked.
 
         Raises:
-            ValueError: One of them cannot.
+            ValueError: It cannot be stored, takes more than `max_answer_bytes`, or one of the rules cannot score it.
         """
         if value is None and ask.method.may_abstain:
             return
+        check_kept(value, self.max_answer_bytes)
         for check in self._answer_checks:
             check(value, arguments)
 

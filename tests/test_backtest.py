@@ -266,3 +266,38 @@ def test_it_is_the_function_whatever_was_imported_before(imports):
     program = f"{imports}\nimport walk\nprint(crunch_game.backtest(walk.game(), walk.Mean, max_ticks=3).ticks)"
     run = subprocess.run([sys.executable, "-W", "error", "-c", program], cwd=GAMES, capture_output=True, text=True)
     assert (run.stdout, run.stderr) == ("3\n", "")
+
+
+def test_it_is_a_frame_of_its_leaderboard_and_of_all_that_was_played(result):
+    board = result.to_frame()
+    assert list(board["model_id"]) == [standing.model_id for standing in result.leaderboard]
+    assert list(board["rank"]) == [standing.rank for standing in result.leaderboard]
+    for window in ("short", "long"):
+        assert list(board[f"score_{window}"]) == [standing.scores[window] for standing in result.leaderboard]
+        assert list(board[f"skill_{window}"]) == [standing.skills[window] for standing in result.leaderboard]
+    assert list(result.to_frame("predictions")["answer_number"].dropna()) == [
+        each.value for each in result.stored_predictions() if each.value is not None
+    ]
+    assert len(result.to_frame("scores")) == len(result.scores)
+    assert list(result.to_frame("models")["state"]) == [model.state for model in result.models]
+    faults = result.to_frame("faults", library="polars")
+    assert faults["message"].to_list() == [fault.message for fault in result.faults] != []
+    assert faults["first"].to_list() == [fault.first for fault in result.faults]
+
+
+def test_a_frame_of_a_game_without_a_score_has_the_same_columns(result):
+    nothing = backtest(walk.game(), walk.MODELS, max_ticks=0)
+    for what in ("leaderboard", "models", "faults", "predictions", "scores", "rows", "rounds"):
+        none, some = (each.to_frame(what, library="polars") for each in (nothing, result))
+        assert none.schema == some.schema, what
+    assert len(nothing.to_frame()) == 0
+
+
+def test_a_result_says_where_the_rest_is(result):
+    played = run_game(walk.game(), walk.MODELS, host="inline", max_ticks=3)
+    assert list(played.to_frame().columns) == list(result.to_frame().columns)
+    with pytest.raises(UsageError) as caught:
+        played.to_frame("predictions")
+    assert str(caught.value) == (
+        "a result has no 'predictions'; it has leaderboard, models, faults, and its store the rest: store.to_frame()"
+    )

@@ -20,15 +20,16 @@ from crunch_game.cli import _references as references
 from crunch_game.cli._boards import copies, leaderboard
 from crunch_game.cli._check import check
 from crunch_game.cli._doctor import doctor
+from crunch_game.cli._export import export
 from crunch_game.cli._machine import libraries
 from crunch_game.cli._node import node
-from crunch_game.cli._operations import events, model, models
 from crunch_game.cli._orchestrator import orchestrator
 from crunch_game.cli._output import AsJson
 from crunch_game.cli._printed import logging_host
 from crunch_game.cli._replay import replay as replay_capsule
 from crunch_game.cli._serving import interrupted, make_logs
 from crunch_game.cli._watch import Watch
+from crunch_game.cli.asking import events, model, models
 from crunch_game.errors import ResourceError, UsageError
 from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
@@ -78,7 +79,7 @@ def demo(
     max_ticks: MaxTicks = None,
     as_json: AsJson = False,
 ) -> None:
-    """Play the demo game: five models forecast thirteen years of daily stock returns."""
+    """Play the demo game: five models, one faulty on purpose, forecast thirteen years of daily stock returns."""
     package = Path(__file__).parents[1]
     places = [parent / "examples" / "daily_density" for parent in (package, package.parent)]  # as installed; as a clone
     folder = next(filter(Path.is_dir, places), None)
@@ -108,6 +109,7 @@ def run(
 app.command()(check)
 app.command()(leaderboard)
 app.command()(copies)
+app.command()(export)
 app.command()(models)
 app.command()(model)
 app.command()(events)

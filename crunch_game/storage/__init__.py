@@ -29,5 +29,7 @@ if TYPE_CHECKING:
     from crunch_game.storage.base import ScoredRound as ScoredRound
     from crunch_game.storage.base import Session as Session
     from crunch_game.storage.base import Store as Store
+    from crunch_game.storage.exporting import Exported as Exported
+    from crunch_game.storage.exporting import export as export
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

@@ -4,17 +4,74 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
 from math import inf
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import Column, Select, Table, select
 
 from crunch_game.errors import StoreError
 from crunch_game.storage import _codec as codec
+from crunch_game.storage import _tables as tables
+from crunch_game.storage._database import Database
 from crunch_game.storage.base import KeptScore
 
 _T = TypeVar("_T")
 
 _UNREADABLE = (StoreError, ArithmeticError, LookupError, TypeError, ValueError)
 """What comes of a text that is cut, of one where a number should be, and of a number that is no time."""
+
+
+class Kind(NamedTuple):
+    """A kind of record that is read one by one.
+
+    Attributes:
+        name: What warnings call one.
+        table: Where it is kept.
+        columns: What is read of it.
+        unpack: Makes a record of these columns.
+        identity: How many of the columns, from the first, tell one record from the others.
+    """
+
+    name: str
+    table: Table
+    columns: Sequence[Column[Any]]
+    unpack: Callable[[Sequence[Any]], Any]
+    identity: int = 3
+
+    def query(
+        self,
+        database: Database,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        model_id: str | None = None,
+        key: str | None = None,
+    ) -> Select[Any]:
+        """Return the query for those that resolve at or after `since` and before `until`, oldest first.
+
+        Rows have a time instead, and come as they arrived. They are of no model and no key, and rounds of no model.
+        """
+        query, by = select(*self.columns), self.table
+        if model_id is not None and "model_id" in by.c:
+            query, by = database.of_model(self.columns, by, model_id), tables.known_rounds
+        # The index on `resolves_at` serves this, whatever the number of predictions.
+        when = by.c.time if by is tables.rows else by.c.resolves_at
+        if since is not None:
+            query = query.where(when >= codec.microseconds(since))
+        if until is not None:
+            query = query.where(when < codec.microseconds(until))
+        if key is not None and "key" in by.c:
+            query = query.where(by.c.key == key)
+        return query.order_by(by.c.number) if by is tables.rows else tables.oldest_first(query, by)
+
+
+KINDS = {
+    "rows": Kind("row", tables.rows, tables.row_columns, codec.unpack_arrival, 2),
+    "predictions": Kind("prediction", tables.predictions, tables.prediction_columns, codec.unpack_prediction),
+    "scores": Kind("score", tables.scores, list(tables.scores.c), codec.unpack_score),
+    "rounds": Kind("round", tables.rounds, tables.round_columns, codec.unpack_round, 2),
+}
 
 logger = logging.getLogger("crunch_game")
 
@@ -48,6 +105,10 @@ class Reader:
                 self._tell(what, tuple(columns[:identity]), error)
             else:
                 yield record
+
+    def records(self, kind: Kind, packed: Iterable[Sequence[Any]]) -> Iterator[Any]:
+        """Yield the records of a kind that can be read."""
+        return self.each(kind.name, kind.unpack, packed, kind.identity)
 
     def kept(self, scored: Sequence[Any], scores: Iterable[tuple[Any, ...]]) -> list[KeptScore]:
         """Return the scores of a round that can be read. There may be millions, and nearly all have no metrics."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 
 from sqlalchemy import Connection, inspect, select
@@ -66,3 +67,8 @@ def bring_up_to_date(connection: Connection, database: Database, found: int) -> 
         connection.execute(tables.schema_version.update().values(version=VERSION))
     for name, query in database.views.items():
         connection.exec_driver_sql(f"CREATE VIEW {name} AS {query}")
+
+
+def open_command(url: str) -> str:
+    """Return a command for the shell that opens a store, and so brings it up to date."""
+    return shlex.join(["python", "-c", f"import crunch_game; crunch_game.open_store({url!r}).close()"])

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, Table, delete, exists, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, exists, select, tuple_, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from crunch_game._public import public
@@ -22,8 +21,8 @@ from crunch_game.storage import _tables as tables
 from crunch_game.storage._database import Database, Packed, is_away
 from crunch_game.storage._log import GameLog
 from crunch_game.storage._migrations import VERSION
-from crunch_game.storage._reading import Reader
-from crunch_game.storage._schema import bring_up_to_date, version_of
+from crunch_game.storage._reading import KINDS, Reader
+from crunch_game.storage._schema import bring_up_to_date, open_command, version_of
 from crunch_game.storage._values import decode_object
 from crunch_game.storage.base import (
     Arrival,
@@ -39,7 +38,7 @@ from crunch_game.storage.base import (
 from crunch_game.storage.logged import SQLLog, inserts
 
 _STREAMED = {"yield_per": 200}
-"""So many rounds are read together."""
+"""So many records are read together."""
 
 
 @public
@@ -86,7 +85,7 @@ class SQLStore(SQLLog, Store):
             raise StoreError(
                 f"{database.name} was written by an earlier version of crunch_game (its schema is {found}, this version"
                 f" reads {VERSION}), and only its game brings it up to date; start that, or run: "
-                f"{_open_command(database.url)}"
+                f"{open_command(database.url)}"
                 if found
                 else f"{database.name} is empty; the game that writes it must be started first"
             )
@@ -110,14 +109,14 @@ class SQLStore(SQLLog, Store):
         """Keep rows and predictions that are new; a model's record, and a session's, replaces the one before."""
         # Packed before the transaction begins: it holds the lock of the file, and packing may fail.
         packed = [codec.pack_prediction(prediction) for prediction in predictions]
-        first, last = _bounds(packed)
+        first, last = tables.bounds_of(packed)
         first = {model_id: at for model_id, at in first.items() if at < self._first_kept.get(model_id, math.inf)}
         written: list[tuple[tables.Insert, Packed]] = [
             (tables.INSERT_ROW, codec.pack_rows(rows, aside, None if session is None else session.number)),
             (tables.INSERT_PREDICTION, packed),
             (tables.NOTE_FIRST, list(first.items())),
             (tables.NOTE_LAST, list(last.items())),
-            (tables.NOTE_ROUND, _rounds_of(packed)),
+            (tables.NOTE_ROUND, tables.rounds_of(packed)),
             (tables.UPSERT_MODEL, [codec.pack_model(model) for model in models]),
             (tables.UPSERT_SESSION, [] if session is None else [codec.pack_session(session)]),
             *inserts(log),
@@ -156,7 +155,7 @@ class SQLStore(SQLLog, Store):
             return
         with self._writing() as connection:
             self._database.insert(connection, tables.UPSERT_ROUND, packed_rounds)
-            self._database.insert(connection, tables.NOTE_ROUND, _rounds_of(packed))
+            self._database.insert(connection, tables.NOTE_ROUND, tables.rounds_of(packed))
             # "Pending" is kept in a column of its own, so that a partial index finds what is to be scored among all
             # predictions of a year.
             self._database.insert(connection, tables.INSERT_SCORE, packed)
@@ -242,17 +241,40 @@ class SQLStore(SQLLog, Store):
 
     def predictions(self, since: datetime | None = None, *, model_id: str | None = None) -> list[Prediction]:
         """Return all predictions, or those of one model, that resolve at or after `since`, oldest first."""
-        query = self._resolving(tables.prediction_columns, tables.predictions, since, model_id)
-        return list(self._reader.each("prediction", codec.unpack_prediction, self._fetch(query)))
+        return list(
+            self._reader.records(
+                kind := KINDS["predictions"], self._fetch(kind.query(self._database, since, model_id=model_id))
+            )
+        )
 
     def scores(self, since: datetime | None = None, *, model_id: str | None = None) -> list[Score]:
         """Return all scores, or those of one model, that resolve at or after `since`, oldest first."""
-        query = self._resolving(list(tables.scores.c), tables.scores, since, model_id)
-        return list(self._reader.each("score", codec.unpack_score, self._fetch(query)))
+        return list(
+            self._reader.records(
+                kind := KINDS["scores"], self._fetch(kind.query(self._database, since, model_id=model_id))
+            )
+        )
+
+    def stream(
+        self,
+        what: str,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        model_id: str | None = None,
+        key: str | None = None,
+    ) -> Iterator[Any]:
+        """Yield the records of one kind, as the database gives them: few are in memory at once."""
+        if what not in KINDS:
+            yield from super().stream(what, since, until, model_id=model_id, key=key)
+            return
+        query = (kind := KINDS[what]).query(self._database, since, until, model_id=model_id, key=key)
+        with self._reading() as connection, connection.execute(query, execution_options=_STREAMED) as found:
+            yield from self._reader.records(kind, found)
 
     def rounds(self, since: datetime | None = None) -> Iterator[tuple[ScoredRound, list[KeptScore]]]:
         """Yield the scored rounds that resolve at or after `since`, oldest first, each with its scores."""
-        query = self._resolving(tables.round_columns, tables.rounds, since)
+        query = KINDS["rounds"].query(self._database, since)
         with self._reading() as connection, connection.execute(query, execution_options=_STREAMED) as found:
             for some in found.partitions():
                 for packed, scores in zip(some, self._database.scores_of(connection, some), strict=True):
@@ -323,17 +345,6 @@ class SQLStore(SQLLog, Store):
         with self._reading() as connection:
             return connection.execute(query).all()
 
-    def _resolving(
-        self, columns: list[Column[Any]], table: Table, since: datetime | None, model_id: str | None = None
-    ) -> Select[Any]:
-        query, by = select(*columns), table
-        if model_id is not None:
-            query, by = self._database.of_model(columns, table, model_id), tables.known_rounds
-        if since is not None:
-            # The index on `resolves_at` serves this, whatever the number of predictions.
-            query = query.where(by.c.resolves_at >= codec.microseconds(since))
-        return tables.oldest_first(query, by)
-
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         with self._errors(), self._database.reading() as connection:
@@ -376,24 +387,5 @@ def _database_of(url: str, create: bool) -> Database:
     )
 
 
-def _bounds(packed: Sequence[codec.PackedPrediction]) -> tuple[dict[str, int], dict[str, int]]:
-    """Return the first round of each model, and the last of each key, among these predictions."""
-    first: dict[str, int] = {}
-    last: dict[str, int] = {}
-    for at, key, model_id, *_ in packed:
-        first[model_id] = min(at, first.get(model_id, at))
-        last[key] = max(at, last.get(key, at))
-    return first, last
-
-
-def _rounds_of(packed: Sequence[codec.PackedPrediction] | Sequence[codec.PackedScore]) -> list[tuple[int, int, str]]:
-    return sorted({(each.resolves_at, each.at, each.key) for each in packed})
-
-
 def _told(query: Select[Any]) -> Select[Any]:
     return query.where(tables.rows.c.aside.is_(None))
-
-
-def _open_command(url: str) -> str:
-    """Return a command for the shell that opens a store."""
-    return shlex.join(["python", "-c", f"import crunch_game; crunch_game.open_store({url!r}).close()"])

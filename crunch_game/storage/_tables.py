@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -227,3 +228,18 @@ NOTE_FIRST = _bound(first_rounds, least=True)
 NOTE_FIRST_ANSWER = _bound(first_answers, least=True)
 NOTE_LAST = _bound(last_rounds, least=False)
 NOTE_ROUND = Insert("known_rounds", ("resolves_at", "at", "key"))
+
+
+def bounds_of(packed: Sequence[PackedPrediction]) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the first round of each model, and the last of each key, among these predictions."""
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    for at, key, model_id, *_ in packed:
+        first[model_id] = min(at, first.get(model_id, at))
+        last[key] = max(at, last.get(key, at))
+    return first, last
+
+
+def rounds_of(packed: Sequence[PackedPrediction] | Sequence[PackedScore]) -> list[tuple[int, int, str]]:
+    """Return the columns of the known rounds of these records."""
+    return sorted({(each.resolves_at, each.at, each.key) for each in packed})

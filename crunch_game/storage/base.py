@@ -14,6 +14,7 @@ from crunch_game._public import public, record
 from crunch_game._status import Status
 from crunch_game.feeds.base import Row
 from crunch_game.storage._log import GameLog, KeepsLog
+from crunch_game.storage.exporting import Streams
 
 __all__ = ["Arrival", "KeptScore", "Lease", "ModelRecord", "Prediction", "Score", "ScoredRound", "Session", "Store"]
 
@@ -195,7 +196,7 @@ _at = attrgetter("at")
 
 
 @public
-class Store(KeepsLog, Protocol):
+class Store(KeepsLog, Streams, Protocol):
     """Keeps a game. Implement this to keep it somewhere else. Methods may be called from any thread.
 
     What has an implementation here makes its answer of everything that the others have: a store that can be asked

@@ -25,8 +25,10 @@ from crunch_game.hosts.base import Host
 from crunch_game.ranking import Standing, legend, shown
 from crunch_game.runner import Models
 from crunch_game.storage.base import ModelRecord, Score, Store
+from crunch_game.storage.exporting import Library
 from crunch_game.workers._answers import Answered, Answers, RepeatedFault, told_faults
 from crunch_game.workers._base import Listener, Standings, beside, feed_of, safely, store_of
+from crunch_game.workers._frames import result_frame
 from crunch_game.workers._lease import leased
 from crunch_game.workers._predict import PredictWorker
 from crunch_game.workers._score import ScoreWorker
@@ -60,6 +62,7 @@ class GameResult:
         interrupted: Whether it was ended by hand before its feed was.
         boards: The standings on every board at the end, by its name.
         legend: What skill compares with on the first board, and is a share of; None where that is by the mean.
+        windows: The names of every board's windows, by its name.
     """
 
     ticks: int = 0
@@ -77,6 +80,20 @@ class GameResult:
     interrupted: bool = False
     boards: Mapping[str, Sequence[Standing]] = field(default_factory=dict)
     legend: str | None = None
+    windows: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def to_frame(self, what: str = "leaderboard", *, library: Library = "pandas") -> Any:
+        """Return a part of the result as a DataFrame; docs/storage.md says what its columns are.
+
+        Args:
+            what: "leaderboard" (of every board), "models" or "faults".
+            library: "pandas" or "polars".
+
+        Raises:
+            UsageError: It has nothing of that name.
+            MissingExtra: The extra `tables` is not installed.
+        """
+        return result_frame(what, self.boards, self.windows, self.models, self.faults, library)
 
     def __str__(self) -> str:
         rows = self._table()
@@ -184,6 +201,7 @@ def _result(
         answered=answers.of_models(),
         faults=answers.faults(),
         legend=legend(worker.game.boards[0], worker.game.metrics),
+        windows={board.name: list(board.windows) for board in worker.game.boards},
     )
 
 

@@ -21,7 +21,7 @@ from crunch_game.models import Model
 from crunch_game.outcomes import Fault, Outcome, Round, Status
 from crunch_game.policy import State, is_field_fault
 from crunch_game.runner import MethodCall, ModelRunner, PerModel, Selection
-from crunch_game.storage import FaultRecord, encode
+from crunch_game.storage import FaultRecord
 from crunch_game.storage.base import ModelRecord, Prediction, Session, Store
 from crunch_game.workers._base import Listener
 from crunch_game.workers._eventlog import EventLog, fault_of_call
@@ -315,12 +315,6 @@ class Executor:
         self, ask: Ask, call: MethodCall, at: datetime, asked_at: datetime, outcome: Outcome, nobodys: bool
     ) -> Prediction:
         """What is stored of an outcome; `nobodys` if the game is at fault for those that failed."""
-        status, value = outcome.status, outcome.value
-        error = None if outcome.error is None else outcome.error.message
-        try:
-            encode(value)
-        except ValueError as reason:  # without a return annotation, an answer may have a type that JSON lacks
-            status, value, error = Status.INVALID, None, f"the answer cannot be stored: {reason}"
         model = self._runner.models.get(outcome.model_id)
         extra = call.per_model(model) if call.per_model is not None and model is not None else {}
         seen = self.history.latest
@@ -332,13 +326,13 @@ class Executor:
             resolves_at=at + timedelta(seconds=ask.horizon),
             horizon=ask.horizon,
             arguments={**call.kwargs, **extra},
-            status=status,
-            value=value,
-            error=error,
+            status=outcome.status,
+            value=outcome.value,
+            error=None if outcome.error is None else outcome.error.message,
             elapsed=outcome.elapsed,
             asked_at=asked_at,
             seen=None if seen is None else seen.time,
-            excused=outcome.excused or (nobodys and status is not Status.OK),
+            excused=outcome.excused or (nobodys and outcome.status is not Status.OK),
         )
 
 

@@ -92,11 +92,14 @@ def test_two_models_of_one_name(run, models):
     wrong(run(), f"{models}/last.py and {models}/last would both be the model 'last'; rename one")
 
 
+STORES = 'write "sqlite:///game.db", "postgresql://user@host/database", or "memory:" to keep nothing'
+
+
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("pg://x", """'pg://x' names no store; write "sqlite:///game.db", or "memory:" to keep nothing"""),
-        ("game.db", """'game.db' names no store; write "sqlite:///game.db", or "memory:" to keep nothing"""),
+        ("pg://x", f"'pg://x' names no store; {STORES}"),
+        ("game.db", f"'game.db' names no store; {STORES}"),
         ("sqlite:///no/such/x.db", "the folder no/such does not exist; create it, or choose another place for x.db"),
     ],
 )

@@ -28,6 +28,7 @@ from crunch_game.storage import (
     Store,
 )
 from crunch_game.storage._log import KeepsLog
+from crunch_game.storage.exporting import Streams
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -121,6 +122,11 @@ USES: dict[str, Callable[[Store], object]] = {
     "predictions of one model, ever": lambda s: s.predictions(model_id="m07"),
     "scores": lambda s: s.scores(NEAR_THE_END),
     "scores of one model": lambda s: s.scores(END - 60 * MINUTE, model_id="m07"),
+    "stream": lambda s: [
+        list(s.stream(what, NEAR_THE_END, END, key="BTC")) for what in ("predictions", "scores", "rounds")
+    ],
+    "stream of rows": lambda s: list(s.stream("rows", NEAR_THE_END, END)),
+    "stream of one model": lambda s: list(s.stream("predictions", END - 60 * MINUTE, END, model_id="m07", key="BTC")),
     "rounds": lambda s: list(s.rounds(END - 10 * MINUTE)),
     "past_rounds": lambda s: next(iter(s.past_rounds("BTC", T0 + 20 * MINUTE, least=0))),
     "excused": lambda s: s.excused(NEAR_THE_END),
@@ -137,10 +143,11 @@ USES: dict[str, Callable[[Store], object]] = {
 def test_every_method_of_a_store_is_looked_at() -> None:
     methods = {
         name
-        for name, value in {**vars(KeepsLog), **vars(Store)}.items()
+        for each in (KeepsLog, Store, Streams)
+        for name, value in vars(each).items()
         if callable(value) and not name.startswith("_")
     }
-    assert {name.partition(" ")[0].rstrip(",") for name in USES} == methods - {"close"}
+    assert {name.partition(" ")[0].rstrip(",") for name in USES} == methods - {"close", "to_frame"}
 
 
 def test_no_query_reads_a_whole_table(store: SQLStore, url: str) -> None:

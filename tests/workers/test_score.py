@@ -252,7 +252,8 @@ async def test_an_answer_that_cannot_be_stored_is_invalid_and_stops_nothing(stor
     assert result.ticks == 40
     odd = [p for p in store.predictions() if p.model_id == "Tuples"]
     assert {p.status for p in odd} == {Status.INVALID}
-    assert all(p.value is None and p.error.startswith("the answer cannot be stored: ") for p in odd)
+    assert all(p.value is None and p.error.startswith(odd[0].error) for p in odd)
+    assert odd[0].error.startswith("the answer does not fit predict's contract: it cannot be stored: ")
     assert {standing.model_id for standing in result.leaderboard} == {"Plain"}
 
 

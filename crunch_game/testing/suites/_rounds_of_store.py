@@ -44,6 +44,27 @@ class RoundsOfStore:
         assert (store.pending(T0), store.first_rounds(), store.last_rounds()) == ([], {}, {})
         assert (store.arrivals(), store.sessions(), store.lease("predict")) == ([], [], None)
 
+    def test_a_stream_has_what_the_lists_have_and_nothing_else(self, store: Store) -> None:
+        times = [T0 + n * HOUR for n in range(3)]
+        records = [prediction(who, at, key) for at in times for key in ("BTC", "ETH") for who in ("a", "b")]
+        rows = [Row(at, {"n": n}, at) for n, at in enumerate(times)]
+        store.save(rows, records, [ModelRecord("b", "B", "d1", "ready"), ModelRecord("a", "A", "d1", "ready")])
+        store.settle([score(each) for each in records[2:]], [scored_round(each) for each in records[::2]])
+        rounds = [scored for scored, _ in store.rounds()]
+        assert list(store.stream("predictions")) == records
+        assert list(store.stream("scores")) == store.scores() == [score(each) for each in records[2:]]
+        assert list(store.stream("rows")) == [arrival for _, arrival in store.arrivals()]
+        assert list(store.stream("rounds")) == rounds
+        assert list(store.stream("models")) == store.models()
+        since, until = T0 + 2 * HOUR, T0 + 3 * HOUR  # the second hour's resolve then
+        assert list(store.stream("predictions", since, until)) == records[4:8]
+        assert list(store.stream("predictions", since, model_id="b", key="ETH")) == [records[7], records[11]]
+        assert list(store.stream("scores", since, until, model_id="a")) == [score(records[4]), score(records[6])]
+        assert list(store.stream("rounds", since, until, key="BTC")) == rounds[2:3]
+        assert [each.row for each in store.stream("rows", T0 + HOUR, since + BLINK)] == rows[1:]
+        assert [each.row for each in store.stream("rows", until=T0 + HOUR)] == rows[:1]
+        assert [each.model_id for each in store.stream("models", model_id="b")] == ["b"]
+
     def test_a_repeated_write_changes_nothing(self, store: Store) -> None:
         first, again = prediction(value=[1]), prediction(value=[2], status=Status.RAISED)
         store.save([Row(T0, {"a": 1})], [first, again])

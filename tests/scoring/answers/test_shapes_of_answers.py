@@ -116,7 +116,7 @@ def test_named_categories_get_the_authors_order() -> None:
         (Annotated[Samples, Len(2, 3)], [1.0] * 4, "List should have at most 3 items"),
         (Paths, [[]], "at [0]: List should have at least 1 item"),
         (Paths, [[1.0], [1.0, 2.0]], "all paths must have equally many steps, got 1 and 2"),
-        (Paths, [1.0], "at [0]: Input should be a valid"),
+        (Paths, [1.0], "at [0]: Input should be a list, not 1.0"),
         (Annotated[Paths, PathLength(2)], [[1.0]], "a path must have 2 steps, got 1"),
         (Annotated[Paths, Len(2, 2), PathLength(1)], [[1.0]], "at least 2"),
         (Point, True, f"a point must be a number {RANGE}, not True"),
