@@ -23,13 +23,13 @@ from crunch_game.cli._doctor import doctor
 from crunch_game.cli._export import export
 from crunch_game.cli._machine import libraries
 from crunch_game.cli._node import node
-from crunch_game.cli._operations import events, model, models
 from crunch_game.cli._orchestrator import orchestrator
 from crunch_game.cli._output import AsJson
 from crunch_game.cli._printed import logging_host
 from crunch_game.cli._replay import replay as replay_capsule
 from crunch_game.cli._serving import interrupted, make_logs
 from crunch_game.cli._watch import Watch
+from crunch_game.cli.asking import events, model, models
 from crunch_game.errors import ResourceError, UsageError
 from crunch_game.feeds.base import Feed
 from crunch_game.game import Game

@@ -14,12 +14,10 @@ import psycopg
 import pytest
 from postgres import Server
 from sqlalchemy import make_url
-from typer.testing import CliRunner
 
-from crunch_game._status import Status
-from crunch_game.cli._app import app
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
+from crunch_game.outcomes import Status
 from crunch_game.storage import (
     DeploymentRecord,
     EventRecord,
@@ -328,12 +326,11 @@ def test_the_commands_of_another_machine_say_what_a_servers_store_has(postgres: 
     with open_store(url) as store:
         deployment = DeploymentRecord("ada", "d1", T0, T0, strikes={"BTC": {"failures": 0, "timeouts": 1}})
         store.save([Row(T0, {})], [failed], [MODEL], log=GameLog([told], [fault], [deployment]))
-    asked = {
-        name: CliRunner().invoke(app, [*name.split(), "--store", url, "--json"])
-        for name in ("models", "model ada", "events")
-    }
-    assert {each.exit_code for each in asked.values()} == {0}
-    models, ada, events = (json.loads(each.stdout) for each in asked.values())
+    program = Path(sys.executable).parent / "crunch-game"
+    models, ada, events = (
+        json.loads(subprocess.run([program, *asked, "--store", url, "--json"], capture_output=True, check=True).stdout)
+        for asked in (["models"], ["model", "ada"], ["events"])
+    )
     assert models["models"] == [{**as_document(MODEL), "deployments": [as_document(deployment)]}]
     assert ada["strikes"] == {"BTC": {"failures": 0, "timeouts": 1}}
     [answer] = ada["answers"]

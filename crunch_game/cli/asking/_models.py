@@ -1,12 +1,9 @@
-"""`crunch-game models`, `model` and `events`: what the store of a running game says of what happened, from anywhere."""
+"""`crunch-game models` and `model`: what the store of a game says of its models, and of what happened to one."""
 
 from __future__ import annotations
 
-import os
-import sys
-import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from textwrap import indent
 from typing import Annotated, Any, Final
@@ -14,18 +11,16 @@ from typing import Annotated, Any, Final
 import typer
 from rich.table import Table
 
-from crunch_game import events as told
-from crunch_game._quantities import counted, seconds
+from crunch_game._quantities import counted
 from crunch_game.cli import _output as output
 from crunch_game.cli._boards import StoreUrl
 from crunch_game.cli._output import AsJson, escape, screen
-from crunch_game.errors import StoreUnavailable, UsageError
-from crunch_game.storage import DeploymentRecord, EventRecord, ModelRecord, Store, as_document, open_store
+from crunch_game.cli.asking._shown import event_line, line, minute, plain_table, time_of
+from crunch_game.errors import UsageError
+from crunch_game.storage import DeploymentRecord, ModelRecord, Store, as_document, open_store
 
-_POLL_SECONDS: Final = 0.5
 _SHOWN_ANSWERS: Final = 10
 _SHOWN_FAULTS: Final = 5
-_TROUBLE: Final = {kind.__name__ for kind in told.TROUBLE}
 _COLORS: Final = {"ready": "green", "busy": "yellow", "stopped": "red", "failed": "red"}
 
 ModelId = Annotated[str, typer.Argument(metavar="ID", help="The model's id.")]
@@ -54,7 +49,7 @@ def models(store: StoreUrl, as_json: AsJson = False) -> None:
     if not records:
         screen.print("the store has no models yet; they come with the first row")
         return
-    table = _table()
+    table = plain_table()
     for name, side in _MODEL_COLUMNS.items():
         table.add_column(name, justify=side, overflow="fold")  # type: ignore[arg-type]
     for each in records:
@@ -87,7 +82,7 @@ def _model_row(record: ModelRecord, deployment: DeploymentRecord | None) -> list
     if deployment is None:  # the store keeps none
         return [*known, "-", "-", "-"]
     struck = sum(each["failures"] + each["timeouts"] for each in deployment.strikes.values())
-    return [*known, _minute(deployment.ready), str(deployment.restarts), str(struck)]
+    return [*known, minute(deployment.ready), str(deployment.restarts), str(struck)]
 
 
 # One model.
@@ -107,7 +102,7 @@ def model(
             raise UsageError(_unknown(model_id, opened, store))
         newest = opened.last_row()
         end = datetime.now(UTC) if newest is None else newest.time
-        start, stop = _time(since, end, "--since"), None if until is None else _time(until, end, "--until")
+        start, stop = time_of(since, end, "--since"), None if until is None else time_of(until, end, "--until")
         if stop is not None and stop <= start:
             raise UsageError(f"--until {until} is not after --since {since}; give a later time")
         document = _happened(opened, record, start, stop)
@@ -213,24 +208,24 @@ def _show_model(document: Mapping[str, Any], since: str) -> None:
     screen.print(f"[bold]{escape(document['model_id'])}[/] is [{color}]{escape(document['state'])}[/]{escape(reason)}")
     for key, each in document["strikes"].items():
         counts = [counted(count, name.rstrip("s")) for name, count in each.items() if count]
-        _line(f"strikes: {' and '.join(counts)} of {key} in a row")
+        line(f"strikes: {' and '.join(counts)} of {key} in a row")
     for each in document["deployments"]:
-        _line(_deployment(each))
+        line(_deployment(each))
     start, stop = document["since"], document["until"]
-    _line(f"\nfrom {_minute(start)} to {_minute(stop) if stop else 'now'} on the game's clock (--since {since}):")
+    line(f"\nfrom {minute(start)} to {minute(stop) if stop else 'now'} on the game's clock (--since {since}):")
     if document["rows"] is not None:
-        _line(f"rows told: {_statuses(document['rows'])}")
+        line(f"rows told: {_statuses(document['rows'])}")
     for key, each in document["asked"].items():
         mean = "" if each["mean"] is None else f"; mean score {each['mean']:.5g} of {each['scored']:,}"
-        _line(f"{key}: {_statuses(each['statuses'])}{mean}")
+        line(f"{key}: {_statuses(each['statuses'])}{mean}")
     _show_faults(document)
     if document["answers"]:
         screen.print(_answers(document["answers"][-_SHOWN_ANSWERS:]))
         hidden = len(document["answers"]) - _SHOWN_ANSWERS
         if hidden > 0:
-            _line(f"{counted(hidden, 'answer')} before these: --json has all")
+            line(f"{counted(hidden, 'answer')} before these: --json has all")
     for each in document["events"]:
-        _line(_event(each))
+        line(event_line(each))
 
 
 def _show_faults(document: Mapping[str, Any]) -> None:
@@ -239,11 +234,11 @@ def _show_faults(document: Mapping[str, Any]) -> None:
     faults = [{**each, **each["fault"]} for each in failed] + list(document["tick_faults"])
     faults.sort(key=lambda each: str(each["at"]))
     if len(faults) > _SHOWN_FAULTS:
-        _line(f"{counted(len(faults), 'fault')}; the last {_SHOWN_FAULTS} (--json has all):")
+        line(f"{counted(len(faults), 'fault')}; the last {_SHOWN_FAULTS} (--json has all):")
     last = ""
     for each in faults[-_SHOWN_FAULTS:]:
         screen.print(
-            escape(f"{_minute(each['at'])}  {each['key']}: {each['status']}: {each['message']}"),
+            escape(f"{minute(each['at'])}  {each['key']}: {each['status']}: {each['message']}"),
             style="red",
             soft_wrap=True,
         )
@@ -256,7 +251,7 @@ def _show_faults(document: Mapping[str, Any]) -> None:
 
 
 def _answers(answers: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table()
+    table = plain_table()
     for name in ("slot", "asked for", "status"):
         table.add_column(name, overflow="fold")
     for name in ("ms", "score"):
@@ -265,117 +260,19 @@ def _answers(answers: Sequence[Mapping[str, Any]]) -> Table:
         value = None if each["score"] is None else each["score"]["value"]
         why = "" if each["score"] is None else each["score"]["reason"] or ""
         score = f"{value:.5g}" if value is not None else why
-        cells = _minute(each["at"]), each["key"], each["status"], f"{1000 * each['elapsed']:.1f}", score
+        cells = minute(each["at"]), each["key"], each["status"], f"{1000 * each['elapsed']:.1f}", score
         table.add_row(*map(escape, cells))
     return table
 
 
 def _deployment(document: Mapping[str, Any]) -> str:
-    parts = [f"deployment {document['deployment_id']}: joined {_minute(document['joined'])}"]
-    parts += [f"ready {_minute(document['ready'])}"] if document["ready"] else []
+    parts = [f"deployment {document['deployment_id']}: joined {minute(document['joined'])}"]
+    parts += [f"ready {minute(document['ready'])}"] if document["ready"] else []
     parts += [f"restarted {counted(document['restarts'], 'time')}"] if document["restarts"] else []
     if document["ended"]:
-        parts.append(f"{document['state']} {_minute(document['ended'])}")
+        parts.append(f"{document['state']} {minute(document['ended'])}")
     return ", ".join(parts) + (f": {document['reason']}" if document["reason"] else "")
 
 
 def _statuses(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {status}" for status, count in counts.items()) or "none"
-
-
-# Events.
-
-
-def events(
-    store: StoreUrl,
-    follow: Annotated[
-        bool, typer.Option("--follow", help="Go on with what happens from now on, until Ctrl-C.")
-    ] = False,
-    since: Annotated[str | None, typer.Option("--since", help='How far back ("1d"), or a time, UTC.')] = None,
-    model_id: Annotated[str | None, typer.Option("--model", help="Only what is about this model.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Also that each row was told, each round played.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on stdout; with --follow, one on each line.")
-    ] = False,
-) -> None:
-    """Show what happened in a game that is, or was, played: the last 50 events, or those since a time."""
-    start = None if since is None else _time(since, datetime.now(UTC), "--since")
-    which: dict[str, Any] = {"model_id": model_id, "each_time": everything}
-    with open_store(store, create=False) as opened:
-        if not opened.keeps_log:
-            raise UsageError(f"the store {store} keeps no events")
-        found = opened.events(since=start, last=50 if start is None else None, **which)
-        if as_json and not follow:
-            shown = [{"number": number, **as_document(event)} for number, event in found]
-            output.print_json({"game": (opened.noted("game") or {}).get("name"), "events": shown})
-            return
-        try:
-            _print_events(found, as_json=as_json)
-            if follow:
-                newest = opened.events(last=1)
-                for more in _following(opened, max([number for number, _ in [*found, *newest]], default=0), which):
-                    _print_events(more, as_json=as_json)
-        except BrokenPipeError:  # whoever read this has enough, as `head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
-        except KeyboardInterrupt:
-            raise typer.Exit(130) from None
-
-
-def _following(store: Store, after: int, which: Mapping[str, Any]) -> Iterator[list[tuple[int, EventRecord]]]:
-    """Yield what is new, for good. A store that cannot be read for a while is told of once."""
-    is_away = False
-    while True:
-        try:
-            found = store.events(after, **which)
-        except StoreUnavailable as error:
-            if not is_away:
-                output.warn(f"{error}; it is tried again")
-            is_away, found = True, []
-        else:
-            is_away = False
-        if found:
-            after = found[-1][0]
-            yield found
-        time.sleep(_POLL_SECONDS)
-
-
-def _print_events(found: Sequence[tuple[int, EventRecord]], *, as_json: bool) -> None:
-    for number, event in found:
-        if as_json:
-            output.print_line({"number": number, **as_document(event)})
-        else:
-            style = "yellow" if event.kind in _TROUBLE else None
-            screen.print(escape(_event(as_document(event))), style=style, soft_wrap=True)
-
-
-def _event(document: Mapping[str, Any]) -> str:
-    return f"{str(document['moment'])[:19].replace('T', ' ')}  {document['text']}"
-
-
-# Times.
-
-
-def _time(given: str, end: datetime, option: str) -> datetime:
-    """The time that a duration before `end` is, or a date or time, which is UTC unless it says otherwise."""
-    try:
-        time = datetime.fromisoformat(given)
-    except ValueError:
-        pass
-    else:
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    if not given[:1].isdigit():
-        raise UsageError(f'{option} {given!r} is neither a duration ("1d", "90s") nor a time ("2024-03-05 12:00")')
-    return end - timedelta(seconds=seconds(given, option))
-
-
-def _minute(time: datetime | str | None) -> str:
-    """A time for people, UTC; it may be a document's."""
-    return "-" if time is None else str(time)[:16].replace("T", " ")
-
-
-def _table() -> Table:
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-
-
-def _line(text: str) -> None:
-    screen.print(escape(text), soft_wrap=True)
