@@ -189,6 +189,47 @@ def test_a_kill_loses_no_event_of_what_the_store_has(tmp_path):
         assert len({each.writer for _, each in store.events()}) == 2
 
 
+KILLED_WRITING = """
+import os, signal, sys
+import walk
+from sqlalchemy import Engine, event
+from crunch_game import open_store
+from crunch_game.sync import run_game
+
+def die(*args):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+for n, path in enumerate(sys.argv[1:]):
+    pid = os.fork()  # which is cheaper than to import all of this once for each
+    if pid == 0:
+        with open_store(f"sqlite:///{path}") as store:
+            left = 60 + n
+            for moment in ("before_cursor_execute", "commit"):
+                event.listen(Engine, moment, die)
+            run_game(walk.game(), walk.MODELS, store=store, host="inline")
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+@pytest.mark.processes
+def test_a_kill_before_any_statement_leaves_a_round_with_its_events_or_neither(tmp_path):
+    """So many statements in a row that several writes of a round, and what is between them, are among them."""
+    paths = [tmp_path / f"{n}.db" for n in range(60)]
+    command = [sys.executable, "-c", KILLED_WRITING, *map(str, paths)]
+    ended = subprocess.run(command, cwd=Path(walk.__file__).parent, capture_output=True, text=True, check=True)
+    assert {int(line) for line in ended.stdout.split()} == {-signal.SIGKILL}
+    rounds = Counter[int]()
+    for path in paths:
+        with open_store(f"sqlite:///{path}") as store:
+            assert_events_are_of_what_was_played(store)
+            rounds[kept(store)["RoundPlayed"]] += 1
+    assert len(rounds) > 3
+
+
 async def test_what_happened_last_is_kept_when_a_game_is_ended_by_a_fault_of_its_feed(store):
     class Broken(ReplayFeed):
         async def rows(self, since=None, on_event=None):
