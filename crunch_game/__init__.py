@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from crunch_game.errors import NoModelFound as NoModelFound
     from crunch_game.errors import ResourceError as ResourceError
     from crunch_game.errors import StoreError as StoreError
+    from crunch_game.errors import StoreUnavailable as StoreUnavailable
     from crunch_game.errors import UnknownModel as UnknownModel
     from crunch_game.errors import UsageError as UsageError
     from crunch_game.events import CapsuleLost as CapsuleLost
