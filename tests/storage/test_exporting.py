@@ -9,6 +9,7 @@ import resource
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -291,6 +292,21 @@ def test_wrong_questions_get_a_sentence(ask: Callable[[Store], object], sentence
     with pytest.raises(UsageError) as raised:
         ask(fill(MemoryStore()))
     assert str(raised.value) == sentence
+
+
+class Elsewhere(MemoryStore):
+    """A store of somebody's own, whose times are of his zone."""
+
+    def stream(self, what: str, *args: Any, **of: Any) -> Iterator[Any]:
+        zone = timezone(5 * HOUR)
+        for each in super().stream(what, *args, **of):
+            yield replace(each, at=each.at.astimezone(zone), resolves_at=each.resolves_at.astimezone(zone))
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_times_are_of_utc_whatever_zone_a_store_gives(tmp_path: Path, kind: str) -> None:
+    found = read(export(fill(Elsewhere()), tmp_path / f"a.{kind}").path)
+    assert [each["at"] for each in found] == [written(at, f".{kind}") for at in PREDICTIONS["at"]]
 
 
 class Cut(MemoryStore):
