@@ -109,6 +109,13 @@ def measures(sizes: Sizes) -> list[Measure]:
             "storage-many",
             {"floor": ("benchmarks.storage:many", saved), "ours": ("benchmarks.storage:postgres", saved)},
         ),
+        Measure(
+            "eventlog",
+            {
+                "floor": ("benchmarks.eventlog:without", {"models": sizes.models, "rounds": sizes.rounds}),
+                "ours": ("benchmarks.eventlog:kept", {"models": sizes.models, "rounds": sizes.rounds}),
+            },
+        ),
         Measure("backtest", {"floor": ("benchmarks.inline:floor", inline), "ours": ("benchmarks.inline:ours", inline)}),
         *(_scoring(count, sizes) for count in sizes.components),
         Measure(
@@ -209,6 +216,15 @@ def rows(sizes: Sizes) -> list[Row]:
             "ms",
             None,
             2.5,
+        ),
+        *(
+            Row(f"{what}, {models} models, with its events (floor: without)", "eventlog", metric, unit, None, most)
+            for what, metric, unit, most in (
+                ("a row told, three predictions asked for, stored", "row_ms", "ms", None),
+                ("the same, 90th percentile", "row_p90_ms", "ms", None),
+                ("the same, coordinator CPU", "cpu_ms", "ms", 1.1),
+                ("the same, on the disk", "row_kib", "KiB", None),
+            )
         ),
         Row("backtest: one call inline, checked", "backtest", "call_us", "µs", 25),
         Row("backtest: the same with keeping, scoring and ranking", "backtest", "whole_us", "µs"),

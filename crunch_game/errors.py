@@ -17,6 +17,7 @@ CrunchGameError
  ├── ResourceError           the machine does not give what is needed: a port, a key, open files, Linux
  ├── CapsuleError            a file is no fault capsule, or it cannot be played again here
  ├── StoreError              a store cannot be opened, read or written
+ │    └── StoreUnavailable   its database does not do it for now: it is locked, full, or out of reach
  ├── FeedError               a feed's data cannot be read
  └── MissingExtra            a library of an optional extra is not installed
 """
@@ -46,6 +47,7 @@ __all__ = [
     "NoModelFound",
     "ResourceError",
     "StoreError",
+    "StoreUnavailable",
     "UnknownModel",
     "UsageError",
 ]
@@ -139,6 +141,10 @@ class CapsuleError(CrunchGameError):
 
 class StoreError(CrunchGameError):
     """A store cannot be opened, read or written."""
+
+
+class StoreUnavailable(StoreError):
+    """A store's database does not read or write for now: it is locked, full, or out of reach."""
 
 
 class FeedError(CrunchGameError):

@@ -22,7 +22,8 @@ _MAX_CHARACTERS: Final = 8_000
 _MAX_FRAMES: Final = 15
 """Frames that are shown of each end of a traceback."""
 _MAX_CAUSES: Final = 5
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""With those that change the direction of what follows: at a terminal a model's text would turn ours around."""
 _PICKLED: Final = re.compile(r"^Can't get attribute '([\w.]{1,100})' on <module '__main__'")
 _PICKLED_CURE: Final = (
     "; it was pickled by a script that defined {0} itself: import {0} in main.py, or define it in a module of its own, "
@@ -80,7 +81,7 @@ def is_foreign(file: str) -> bool:
 
 def printable(text: str) -> str:
     """Escape control characters, and lone surrogates, which cannot be encoded."""
-    text = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text.replace("\r\n", "\n"))
+    text = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text.replace("\r\n", "\n"))
     return text.encode(errors="backslashreplace").decode()
 
 

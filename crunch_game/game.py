@@ -14,6 +14,7 @@ from crunch_game._public import public
 from crunch_game._quantities import Duration, counted, described, seconds
 from crunch_game._slots import Timetable
 from crunch_game.contract import Contract, Method
+from crunch_game.encoding import check_plain
 from crunch_game.errors import ContractError, GameError
 from crunch_game.faults import describe_exception
 from crunch_game.feeds import History
@@ -140,6 +141,7 @@ class Game:
         self.host: HostLike | None = None if host is None else checked_host(host)
         self.init_args = tuple(init_args)
         self.init_kwargs = dict(init_kwargs or {})
+        check_plain([self.init_args, self.init_kwargs], "the models' init arguments")
         self.history = _history_length(history, self.asks)
         self.warmup = self.history if warmup is None else timedelta(seconds=seconds(warmup, "warmup"))
         self.timings = timings(self.asks, wait, grace, max_age)

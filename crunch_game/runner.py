@@ -22,6 +22,7 @@ from crunch_game._public import public
 from crunch_game._quantities import described
 from crunch_game._rounds import MethodCall, PerModel
 from crunch_game.contract import Contract
+from crunch_game.encoding import check_plain
 from crunch_game.errors import GameError, UsageError
 from crunch_game.hosts import give_back, host_of, take
 from crunch_game.hosts.base import Call, Host, Setup
@@ -88,6 +89,7 @@ class ModelRunner:
         self.policy = policy or Policy()
         self._roster = roster_of(models)
         self._host = host_of(host or self._roster.host() or "process")
+        check_plain([*init_args, dict(init_kwargs or {})], "the models' init arguments")
         self._setup = Setup(self.contract, loader or AutoLoader(), init_args, dict(init_kwargs or {}))
         self._on_event = on_event
         self._ready_timeout = ready_timeout

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import stat
 import sys
 from dataclasses import dataclass
 from functools import reduce
@@ -27,10 +28,12 @@ __all__ = [
     "Source",
     "SourceLike",
     "absolute",
+    "check_name",
     "entry_of",
     "host_and_port",
     "is_archive",
     "is_code",
+    "is_folder",
     "may_have_model",
     "place_of",
     "resolve",
@@ -63,8 +66,9 @@ class _PathSource:
 
     @property
     def place(self) -> Path | None:
-        """The file or folder, with its links followed; None if it is gone."""
-        return self.path.resolve() if self.path.exists() else None
+        """The file or folder, with its links followed; None if it is gone, or if they lead nowhere."""
+        # Path's own resolve and exists raise errors for links in a circle, and for where nobody may look.
+        return Path(os.path.realpath(self.path)) if os.access(self.path, os.F_OK) else None
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -135,9 +139,9 @@ def source_of(given: SourceLike) -> Source:
     if not isinstance(anything, str | os.PathLike):
         raise LoadError(f"{described(anything)} is not where a model comes from; {_instead(anything)}")
     path = Path(given)
-    if path.is_dir():
+    if is_folder(path):
         return FolderSource(path)
-    if path.exists() or not isinstance(given, str):
+    if os.access(path, os.F_OK) or not isinstance(given, str):
         return FileSource(path)
     address = host_and_port(given)
     if address is not None and address[1] > 0:
@@ -196,13 +200,21 @@ def entry_of(path: Path) -> Path:
     Raises:
         LoadError: There is no such file, or none in the folder; the message says what to change.
     """
-    path = path.resolve()
-    if path.is_file():
+    given, path = path, Path(os.path.realpath(path))
+    check_name(path)
+    try:
+        kind = path.stat().st_mode
+    except FileNotFoundError:
+        kind = 0
+    except OSError as error:
+        raise LoadError(f"{given.name} cannot be looked at: {error}") from None
+    if stat.S_ISREG(kind):
         if path.suffix != ".py":
             raise LoadError(_no_entry_file(path.name))
         return path
-    if not path.is_dir():
-        raise LoadError(f"there is no submission at {path}")
+    if not stat.S_ISDIR(kind):
+        leads = f", to which the link {given.name} leads" if given.is_symlink() else ""
+        raise LoadError(f"there is no submission at {path}{leads}")
     try:
         entry = _entry_in(path)
         why = "" if entry is not None else _no_entry_in(path)
@@ -211,6 +223,26 @@ def entry_of(path: Path) -> Path:
     if entry is None:
         raise LoadError(f"the folder {path.name} {why}")
     return entry
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder, or a link to one, as far as one may look."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def check_name(path: Path) -> None:
+    """Check that a submission can be named: in messages, in a store, in what another process is told.
+
+    Raises:
+        LoadError: A name in its path is no UTF-8.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise LoadError(f"a name in its path is no UTF-8, {str(path)!a}; rename it") from None
 
 
 def _entry_in(folder: Path) -> Path | None:

@@ -67,6 +67,35 @@ def test_the_page_for_participants_shows_what_check_says(tmp_path: Path) -> None
     assert marks.sub("", done.stdout.replace(f"{tmp_path}/", "")) == marks.sub("", said)
 
 
+def as_anywhere(shown: str) -> str:
+    """What a command shows, but for what differs from run to run: when it was, how long a call took, white space."""
+    shown = re.sub(r"\b202\d-\d\d-\d\d \d\d:\d\d(:\d\d)?", "NOW", shown)
+    shown = re.sub(r"(?m)^(2000-\S+ \S+ .*?)(ok|raised) +\d+\.\d\b", r"\1\2", shown)
+    return "\n".join(" ".join(line.split()) for line in shown.splitlines() if line.strip())
+
+
+@pytest.mark.processes
+def test_the_page_about_operations_shows_what_the_commands_say(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    program = str(Path(sys.executable).parent / "crunch-game")
+    run([program, "demo", "--max-ticks", "30", "--store", "sqlite:///demo.db"], tmp_path)
+
+    def said(command: str) -> str:
+        arguments = [program, *command.split()[1:]]
+        environment = {**os.environ, "COLUMNS": "80"}
+        return subprocess.run(
+            arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=True
+        ).stdout
+
+    shown = re.findall(r"^```text\n\$ (.*?)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert [command.split()[1] for command, _ in shown] == ["models", "model"]
+    for command, text in shown:
+        assert as_anywhere(said(command)) == as_anywhere(text)
+    [fault] = re.findall(r"^```text\n(2000.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    week = re.sub(r'"[^"]*daily_density/models', '"daily_density/models', said(f"{shown[1][0]}".replace("2d", "7d")))
+    assert as_anywhere(fault) in as_anywhere(week)
+
+
 def test_the_page_about_runners_has_every_field_of_the_policy() -> None:
     page = (ROOT / "docs" / "runner.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| `(.+?)` \|", page, re.MULTILINE)

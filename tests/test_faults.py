@@ -304,6 +304,7 @@ def test_leaving_is_told_with_what_was_said(value, text):
 
 
 def test_control_characters_are_escaped():
+    assert describe_exception(ValueError("a\u202eb\u2066c\x9b")) == "ValueError: a\\u202eb\\u2066c\\x9b"
     assert describe_exception(ValueError("a\x00b\x1b[31m\r\nc\td")) == "ValueError: a\\x00b\\x1b[31m\nc\td"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -251,6 +251,14 @@ def test_a_tracker_is_a_class_its_name_or_a_contract():
 
 
 # What is wrong, word for word.
+
+
+@pytest.mark.parametrize("given", [{"init_args": [date(2026, 1, 1)]}, {"init_kwargs": {"since": date(2026, 1, 1)}}])
+def test_a_game_whose_models_would_be_made_with_something_else_than_it_gives(given):
+    assert refused(ContractError, **given) == (
+        "the models' init arguments hold a date, which models would get as a str; give plain values, arrays or "
+        "DataFrames, and have the model make of them what it needs"
+    )
 
 
 def test_a_game_without_predict():

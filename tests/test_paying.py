@@ -168,6 +168,7 @@ ROUNDS = [(3600, (0, 60, 120)), (86400, (0,))]
 
 
 @pytest.mark.processes
+@pytest.mark.timeout(300)  # its own evaluator takes its time, and more where much else goes on
 @pytest.mark.parametrize(("horizon", "rounds"), ROUNDS)
 def test_the_price_is_scored_as_crunch_synth_does_but_for_the_error_of_its_grid(matched, horizon, rounds):
     crunch = example("synth_crunch")

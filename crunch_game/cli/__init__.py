@@ -8,7 +8,7 @@ __all__ = ["main"]
 
 
 def main() -> NoReturn:
-    """Run a command, and exit with 0, 1 for a finding, 2 for wrong usage, or 130 for Ctrl-C."""
+    """Run a command; exit with 0, 1 for a finding, 2 for wrong usage, 3 for a database that is away, 130 for Ctrl-C."""
     try:
         from crunch_game.cli._app import app
     except KeyboardInterrupt:

@@ -29,6 +29,7 @@ from crunch_game.cli._printed import logging_host
 from crunch_game.cli._replay import replay as replay_capsule
 from crunch_game.cli._serving import interrupted, make_logs
 from crunch_game.cli._watch import Watch
+from crunch_game.cli.asking import events, model, models
 from crunch_game.errors import ResourceError, UsageError
 from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
@@ -78,7 +79,7 @@ def demo(
     max_ticks: MaxTicks = None,
     as_json: AsJson = False,
 ) -> None:
-    """Play the demo game: five models forecast thirteen years of daily stock returns."""
+    """Play the demo game: five models, one faulty on purpose, forecast thirteen years of daily stock returns."""
     package = Path(__file__).parents[1]
     places = [parent / "examples" / "daily_density" for parent in (package, package.parent)]  # as installed; as a clone
     folder = next(filter(Path.is_dir, places), None)
@@ -109,6 +110,9 @@ app.command()(check)
 app.command()(leaderboard)
 app.command()(copies)
 app.command()(export)
+app.command()(models)
+app.command()(model)
+app.command()(events)
 app.command("replay")(replay_capsule)
 app.command("doctor")(doctor)
 app.command()(node)

@@ -72,8 +72,9 @@ def check(
 ) -> None:
     """Load a submission, or each of a folder, play a few rounds, and say what is wrong with it.
 
-    It runs as the game's models do: in a process of its own, unless the game says otherwise. Exit code 1 if any cannot
-    play well.
+    It runs as the game's models do: in a process of its own, unless the game says otherwise.
+
+    Exit code 1 if any cannot play well.
     """
     described = game_at(game)
     if not submission.exists():

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
-from crunch_game.errors import CrunchGameError
+from crunch_game.errors import CrunchGameError, StoreUnavailable
 from crunch_game.faults import describe_exception
 from crunch_game.ranking import Standing, shown
 
@@ -30,7 +30,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdou
 
 
 class Commands(TyperGroup):
-    """Commands that exit with 0, 1 for a finding, or 2 for wrong usage, which is explained in a sentence.
+    """Commands that exit with 0, 1 for a finding, 2 for wrong usage, which is explained in a sentence, or 3.
+
+    3 is for a database that does not read or write for now, though nothing is wrong with what was asked.
 
     With `--json`, stdout gets exactly one document, even of an error. Whatever else is printed goes to stderr.
     """
@@ -45,7 +47,7 @@ class Commands(TyperGroup):
                 options["standalone_mode"] = options.get("standalone_mode", True) and not as_json
                 sys.exit(super().main(args, *positional, **options) or 0)
         except CrunchGameError as error:
-            _fail(str(error), as_json=as_json)
+            _fail(str(error), as_json=as_json, code=3 if isinstance(error, StoreUnavailable) else 2)
         except _UsageError as error:
             _fail(error.format_message(), as_json=as_json)
         except Exception as error:
@@ -64,6 +66,13 @@ def print_json(document: Mapping[str, Any]) -> None:
     (_stdout.get() or sys.stdout).write(json.dumps(document, indent=2, default=to_text) + "\n")
 
 
+def print_line(document: Mapping[str, Any]) -> None:
+    """Write the document to stdout as one line, at once."""
+    stdout = _stdout.get() or sys.stdout
+    stdout.write(json.dumps(document) + "\n")
+    stdout.flush()
+
+
 @contextmanager
 def _only_documents() -> Iterator[None]:
     """Reserve stdout for `print_json`. What an author's code prints goes to stderr."""
@@ -79,13 +88,13 @@ _stdout: ContextVar[TextIO | None] = ContextVar("stdout", default=None)
 _UsageError: Any = typer.BadParameter.__base__  # in click or in typer, which depends on typer's version
 
 
-def _fail(message: str, *, as_json: bool) -> NoReturn:
-    """Print an error, and exit with 2."""
+def _fail(message: str, *, as_json: bool, code: int = 2) -> NoReturn:
+    """Print an error, and exit with the code."""
     if as_json:
         print_json({"error": message})
     else:
         _stderr.print(f"[red]error:[/] {escape(message)}")
-    sys.exit(2)
+    sys.exit(code)
 
 
 def warn(message: str) -> None:

@@ -22,13 +22,15 @@ class Printed:
 
     Attributes:
         text: The last lines.
-        lines: How many there are in all.
+        lines: How many there are in all, or in the file if that is not whole.
         file: Where all are; None where the text is all.
+        whole: Whether everything is in the file: of what is longer than the log may be only the last is kept.
     """
 
     text: str
     lines: int
     file: Path | None
+    whole: bool = True
 
 
 def logging_host(game: Game, logs: Path) -> ProcessHost | None:
@@ -53,11 +55,13 @@ def _read(log: Path) -> Iterator[Printed]:
     raw = b"".join(file.read_bytes() for file in (older, log) if file.exists())
     whole, text = last_lines(raw, _EVERYTHING, _EVERYTHING), last_lines(raw)
     if whole is not None and text is not None:
-        yield Printed(text, whole.count("\n") + 1, None if text == whole else log)
+        yield Printed(text, whole.count("\n") + 1, None if text == whole else log, not older.exists())
 
 
 def heading(stream: str, printed: Printed) -> str:
     """Return the sentence above the text."""
     if printed.file is None:
         return f"it wrote {counted(printed.lines, 'line')} to {stream}:"
+    if not printed.whole:
+        return f"the last of what it wrote to {stream} (the last {counted(printed.lines, 'line')}: {printed.file}):"
     return f"the last of {counted(printed.lines, 'line')} that it wrote to {stream} (all: {printed.file}):"

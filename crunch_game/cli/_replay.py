@@ -33,8 +33,9 @@ OtherCode = Annotated[
 def replay(capsule: CapsuleFile, debug: Debug = False, code: OtherCode = None, as_json: AsJson = False) -> None:
     """Play a failing call again. Exit code 1 if it fails as it did in the game, 0 if it does not.
 
-    This runs the participant's code: in the sandbox that it had in the game, where it had one; else, with --pdb, and
-    where an answer broke the contract, in this process and with your rights.
+    This runs the participant's code, in the sandbox that it had in the game.
+
+    Where it had none, with --pdb, and where an answer broke the contract, it runs with your rights.
     """
     if debug and as_json:
         raise typer.BadParameter("--pdb talks with you, and --json is for programs; use one of them")

@@ -69,6 +69,11 @@ _INSTEAD: Final[Mapping[str, str]] = {
     "pyarrow.Table": "pandas.DataFrame",
     "collections.Iterable": "list",
     "collections.Iterator": "list",
+    "collections.Collection": "list",
+    "collections.Container": "list",
+    "collections.ChainMap": "dict",
+    "numpy.datetime64": "datetime.datetime",
+    "zoneinfo.ZoneInfo": "str",
     "collections.Generator": "list",
     "collections.deque": "list",
     "collections.defaultdict": "dict",
@@ -157,11 +162,24 @@ class _Keepers:
     def _items(self, args: tuple[Any, ...]) -> Keep | None:
         if not args:
             return None
+        self._check_key(args[0], args[0])
         key, value = (self.of(each).keep for each in args)
         if key is None and value is None:
             return None
         key, value = key or _same, value or _same
         return lambda given: {key(name): value(each) for name, each in given.items()}
+
+    def _check_key(self, annotation: Any, part: Any) -> None:
+        """Check that no part of a key is sent as a dict, which could not be read as one."""
+        bare = _bare(part)
+        parts = _hints(bare).values() if hasattr(bare, "_fields") else typing.get_args(bare)
+        for each in parts if typing.get_origin(bare) is not typing.Literal else ():
+            if each is not ...:
+                self._check_key(annotation, each)
+        if dict in self.of(part).arrive_as:
+            whole = "" if part is annotation else f" in {shown(annotation)}"
+            why = "is sent as a dict, which can be no key; use a NamedTuple, a tuple or a str"
+            raise Unkept(f"{shown(part)}{whole} {why}")
 
     def _tuple(self, args: tuple[Any, ...]) -> Keep:
         if len(args) == 2 and args[1] is ...:
@@ -196,8 +214,11 @@ class _Keepers:
         if any(self.of(each).keep is not None for each in args):
             raise Unkept(f"{shown(cls)} has type parameters that are lost; use one without")
         is_typed_dict = issubclass(cls, dict) and hasattr(cls, "__total__")  # typing's, and typing_extensions' too
-        if is_typed_dict or dataclasses.is_dataclass(cls):
-            return self._of_fields(cls, _dict if is_typed_dict else _instance, _hints(cls))
+        if is_typed_dict:
+            return self._of_fields(cls, _dict, _hints(cls))
+        if dataclasses.is_dataclass(cls):
+            hints = _hints(cls)  # with those of class variables and of what is only for making one
+            return self._of_fields(cls, _instance, {each.name: hints[each.name] for each in dataclasses.fields(cls)})
         if issubclass(cls, msgspec.Struct) and not hasattr(cls, "__post_init__"):
             return _Restoring((dict, list), functools.partial(msgspec.convert, type=cls))
         if pydantic is not None and issubclass(cls, pydantic.BaseModel):

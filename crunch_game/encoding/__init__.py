@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from crunch_game.encoding._values import SentTable as SentTable
     from crunch_game.encoding._values import Undecodable as Undecodable
     from crunch_game.encoding._values import Unsendable as Unsendable
+    from crunch_game.encoding._values import check_plain as check_plain
     from crunch_game.encoding._values import decode as decode
     from crunch_game.encoding._values import decode_answer as decode_answer
     from crunch_game.encoding._values import dropped as dropped

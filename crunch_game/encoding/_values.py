@@ -75,6 +75,37 @@ def sendable(what: str) -> Iterator[None]:
         raise ContractError(f"{what} cannot be sent: {error}") from None
 
 
+def check_plain(value: Any, what: str) -> None:
+    """Check that a value which no annotation describes arrives as what it is; a tuple may arrive as a list.
+
+    Raises:
+        ContractError: Part of it cannot be sent, or arrives as another type. Its sentence begins with `what`.
+    """
+    with sendable(what):
+        for part in _leaves(value):
+            arrived = decode(encode(part))
+            is_scalar = hasattr(part, "dtype") and isinstance(arrived, int | float)  # of numpy
+            if not (is_scalar or isinstance(part, type(arrived))):
+                raise ContractError(
+                    f"{what} hold a {type(part).__name__}, which models would get as a {type(arrived).__name__}; give "
+                    "plain values, arrays or DataFrames, and have the model make of them what it needs"
+                )
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """The parts of a value that are neither list, tuple nor dict, and the keys of dicts."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            yield from part
+            waiting += part.values()
+        elif isinstance(part, list) or (isinstance(part, tuple) and not hasattr(part, "_fields")):
+            waiting += part
+        else:
+            yield part
+
+
 def unsendable(error: Exception) -> Unsendable:
     """Explain one of the ENCODING_ERRORS to the participant."""
     if isinstance(error, Unsendable):

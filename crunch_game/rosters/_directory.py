@@ -18,6 +18,7 @@ from crunch_game.models import Submission
 from crunch_game.rosters._entries import chosen, entries_of, is_meant, reason_against
 from crunch_game.rosters._versions import GONE, digest_of, files_of
 from crunch_game.rosters.base import Roster
+from crunch_game.sources import is_folder
 
 logger = logging.getLogger("crunch_game")
 
@@ -32,9 +33,9 @@ class DirectoryRoster(Roster):
     """Each `.py` file, and each sub-folder with a `main.py` or one package, is a submission.
 
     What else is meant as one fails to load, and says what to change: a folder that has other Python files, notebooks or
-    archives in it, or nothing, and a notebook or archive itself. So it is until its contents change. Other files and
-    names that start with "." or "_" are ignored. A model's id is its folder's name or its file's stem. Its deployment
-    id is a hash of the contents, so that a changed submission is redeployed.
+    archives in it, or nothing, a notebook or archive itself, and a link that leads nowhere. So it is until its contents
+    change. Other files and names that start with "." or "_" are ignored. A model's id is its folder's name or its
+    file's stem. Its deployment id is a hash of the contents, so that a changed submission is redeployed.
 
     Args:
         folder: The folder.
@@ -129,13 +130,13 @@ class _Look:
 
 def _stamp(path: Path) -> _Stamp:
     """Return a value that changes whenever a file of the submission does."""
-    files: list[Path] = sorted(Path(file.path) for file in files_of(path)) if path.is_dir() else [path]
+    files: list[Path] = sorted(Path(file.path) for file in files_of(path)) if is_folder(path) else [path]
     return tuple(map(_file_stamp, files))
 
 
 def _file_stamp(file: Path) -> tuple[str, int, int, int]:
     try:
-        status = file.stat()
+        status = file.stat() if file.exists() else file.lstat()
     except GONE:
         raise
     except OSError:  # nobody may look at it; loading the submission will say so

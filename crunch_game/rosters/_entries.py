@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from crunch_game._public import public
 from crunch_game.errors import GameError, LoadError
 from crunch_game.rosters._versions import files_of
-from crunch_game.sources import entry_of, is_archive, is_code
+from crunch_game.sources import entry_of, is_archive, is_code, is_folder
 
 Found = tuple[str, Path, str | None]
 """A submission's model id, its path, and why it cannot be run; None if it can."""
@@ -21,7 +22,8 @@ def submissions_in(folder: str | os.PathLike[str]) -> list[Found]:
     """The submissions at a path: the one that it is, or those that lie in it.
 
     A folder without a main.py or package of its own that holds two or more which can be run is a folder of
-    submissions. Where it holds one, its author meant it as a submission, and is told what to change.
+    submissions. Where it holds one, it may be meant as a submission or as a folder of them: the reason says what to
+    change in the first case, and what to give in the second.
 
     Args:
         folder: A folder of submissions, or a submission.
@@ -32,12 +34,15 @@ def submissions_in(folder: str | os.PathLike[str]) -> list[Found]:
     """
     path = Path(folder).absolute()
     why_not = reason_against(path)
-    if why_not is None or not path.is_dir():
+    if why_not is None or not is_folder(path):
         return [(id_of(path), path, why_not)]
     with suppress(OSError):
         found = chosen((each, reason_against(each)) for each in entries_of(path) if is_meant(each))
-        if sum(why is None for *_, why in found) > 1:
+        playable = [each.name for _, each, why in found if why is None]
+        if len(playable) > 1:
             return found
+        if playable:
+            why_not += f"; or, if {playable[0]} is the whole submission, give {path.name}/{playable[0]}"
     return [(id_of(path), path, why_not)]
 
 
@@ -60,28 +65,36 @@ def entries_of(folder: Path) -> list[Path]:
 def is_meant(path: Path, files: Iterable[str] | None = None) -> bool:
     """Whether somebody who puts this in a folder of submissions means it as one.
 
-    That is a Python file, a notebook or an archive, and a folder that has any of these in it or nothing at all. Texts,
-    weights and data are not, nor is an environment.
+    That is a Python file, a notebook or an archive, a folder that has any of these in it or nothing at all, and a link
+    that leads nowhere. Texts, weights and data are not, nor is an environment.
 
     Args:
         path: A file or a folder.
         files: The paths of the folder's files, if they are known.
     """
-    if path.is_file():
+    try:
+        kind = path.stat().st_mode
+    except OSError:
+        return path.is_symlink()  # it leads nowhere, or where nobody may look
+    if stat.S_ISREG(kind):
         return is_code(path.name) or is_archive(path.name)
-    if not path.is_dir() or os.access(path / "pyvenv.cfg", os.F_OK):
+    if not stat.S_ISDIR(kind) or os.access(path / "pyvenv.cfg", os.F_OK):
         return False
     inside = [file.path for file in files_of(path)] if files is None else list(files)
     return not inside or any(is_code(name) or is_archive(name) for name in inside)
 
 
 def id_of(path: Path) -> str:
-    """The model id of a submission: its folder's name, or its file's up to what says of which kind it is."""
-    if path.is_dir():
-        return path.name
-    if path.suffix == ".py":
-        return path.stem
-    return path.name.removesuffix(path.suffix).removesuffix(".tar").removesuffix(".py") or path.name
+    """The model id of a submission: its folder's name, or its file's up to what says of which kind it is.
+
+    Of a name that is no UTF-8, which no store takes, the odd bytes are written as `\\xff`.
+    """
+    name = path.name
+    if not is_folder(path):
+        name = path.stem
+        if path.suffix != ".py":
+            name = name.removesuffix(".tar").removesuffix(".py") or path.name
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def chosen(found: Iterable[tuple[Path, str | None]]) -> list[Found]:

@@ -9,8 +9,8 @@ import os
 import re
 import socket
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
 from types import FrameType
 from typing import Final
 
@@ -185,7 +185,7 @@ def _explain_path(number: int, paths: list[str], inside: Enclosure, last: traceb
         if sentence := _unread_module(file.parent.name if file.stem == "__init__" else file.stem):
             return sentence
     if os.access(path, os.R_OK) or _may_write(path):
-        return f"the sandbox lets a model read only its own folder, and write only in {place}; this is {_led(path)}"
+        return f"the sandbox lets a model read only its submission, and write only in {place}; this is {_led(path)}"
     return None
 
 
@@ -197,12 +197,14 @@ def _led(path: str) -> str:
 
 
 def _writable_place(inside: Enclosure) -> str:
-    """Where this model may write: its working folder, or else its temporary one."""
+    """Where this model may write, as a sentence has it: its working folder, or else its temporary one."""
     try:
         own = Path.cwd().as_posix()
     except OSError:  # it has removed it
         own = ""
-    places = (own, os.environ.get("TMPDIR", ""), *reversed(inside.writable))
+    if own and _is_among(own, inside.writable):
+        return f"{own}, where relative paths lead"
+    places = (os.environ.get("TMPDIR", ""), *reversed(inside.writable))
     return next(place for place in places if place and _is_among(place, inside.writable))
 
 
@@ -223,7 +225,7 @@ def _path_in_play(error: BaseException) -> str | None:
     for (frame, _), summary in reversed(calls):
         call = _call(summary)
         for argument in [*call.args, *(each.value for each in call.keywords)] if call else ():
-            for value in _values(argument, frame):
+            for value in (*_values(argument, frame), _composed(argument, frame)):
                 if isinstance(value, str | os.PathLike) and "/" in (path := os.fspath(value)) and "://" not in path:
                     return os.fsdecode(path)
     return None
@@ -243,6 +245,41 @@ def _values(argument: ast.expr, frame: FrameType) -> tuple[object, ...]:
             [*found] = _values(inner, frame)
             return tuple(value for each in found if isinstance(each, list | tuple) for value in each)
     return ()
+
+
+def _composed(argument: ast.expr, frame: FrameType) -> str | None:
+    """The path that an expression such as `Path(__file__).parent / "cache.db"` comes to."""
+    match argument:
+        case ast.BinOp(left, ast.Div(), right):
+            return _joined([left, right], frame)
+        case ast.BinOp(left, ast.Add(), right):
+            return _joined([left, right], frame, "".join)
+        case ast.JoinedStr(parts):
+            return _joined(
+                [part.value if isinstance(part, ast.FormattedValue) else part for part in parts], frame, "".join
+            )
+        case ast.Attribute(inner, "parent") | ast.Call(ast.Attribute(_, "dirname"), [inner]):
+            whole = _composed(inner, frame)
+            return whole and os.path.dirname(whole)  # noqa: PTH120 - the text of a path, not the place
+        case ast.Call(ast.Attribute(inner, "resolve" | "absolute" | "as_posix" | "expanduser"), []):
+            return _composed(inner, frame)
+        case ast.Call(ast.Attribute(inner, "joinpath"), parts):
+            return _joined([inner, *parts], frame)
+        case ast.Call(ast.Name("str" | "Path" | "join" | "fspath" | "abspath"), parts):
+            return _joined(parts, frame)
+        case ast.Call(ast.Attribute(_, "Path" | "join" | "fspath" | "abspath" | "realpath"), parts):
+            return _joined(parts, frame)
+    known = [os.fspath(value) for value in _values(argument, frame) if isinstance(value, str | PurePath)]
+    return known[0] if known else None
+
+
+def _joined(
+    parts: Sequence[ast.expr],
+    frame: FrameType,
+    join: Callable[[Sequence[str]], str] = lambda texts: os.path.join(*texts),  # noqa: PTH118 - it stays text
+) -> str | None:
+    texts = [text for part in parts if (text := _composed(part, frame)) is not None]
+    return join(texts) if texts and len(texts) == len(parts) else None
 
 
 def _is_among(path: str, roots: Iterable[str]) -> bool:

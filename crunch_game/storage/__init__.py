@@ -12,6 +12,10 @@ from crunch_game._public import lazy_face
 if TYPE_CHECKING:
     from crunch_game.storage._documents import as_document as as_document
     from crunch_game.storage._documents import from_document as from_document
+    from crunch_game.storage._log import DeploymentRecord as DeploymentRecord
+    from crunch_game.storage._log import EventRecord as EventRecord
+    from crunch_game.storage._log import FaultRecord as FaultRecord
+    from crunch_game.storage._log import GameLog as GameLog
     from crunch_game.storage._memory import MemoryStore as MemoryStore
     from crunch_game.storage._open import open_store as open_store
     from crunch_game.storage._sql import SQLStore as SQLStore

@@ -159,7 +159,7 @@ def pack_rows(
 def _pack_row(row: Row, session: int | None, aside: str | None) -> PackedRow:
     arrived = UNKNOWN if row.arrived is None else microseconds(row.arrived)
     data = _json(row.data, f"the row of {row.time.isoformat()}")
-    return PackedRow(microseconds(row.time), arrived, session, _prose(aside), data)
+    return PackedRow(microseconds(row.time), arrived, session, prose(aside), data)
 
 
 def pack_prediction(prediction: Prediction) -> PackedPrediction:
@@ -167,15 +167,15 @@ def pack_prediction(prediction: Prediction) -> PackedPrediction:
     who = _who(prediction)
     return PackedPrediction(
         microseconds(prediction.at),
-        _name(prediction.key),
-        _name(prediction.model_id),
+        name(prediction.key),
+        name(prediction.model_id),
         microseconds(prediction.resolves_at),
-        _name(prediction.deployment_id),
+        name(prediction.deployment_id),
         _finite(prediction.horizon, who, "horizon"),
         _json(prediction.arguments, who, "the arguments"),
         str(prediction.status),
         _json(prediction.value, who, "the answer"),
-        _prose(prediction.error),
+        prose(prediction.error),
         _finite(prediction.elapsed, who, "elapsed"),
         int(prediction.status == Status.OK),
         _microseconds_if_any(prediction.asked_at),
@@ -199,12 +199,12 @@ def pack_score(score: Score) -> PackedScore:
     who = _who(score)
     return PackedScore(
         microseconds(score.at),
-        _name(score.key),
-        _name(score.model_id),
+        name(score.key),
+        name(score.model_id),
         microseconds(score.resolves_at),
         None if score.value is None else _finite(score.value, who, "the score"),
         _json(score.outcome, who, "the outcome"),
-        _prose(score.reason),
+        prose(score.reason),
         score.kind,
         _json(dict(score.metrics), who, "the scores by metric") if score.metrics else None,
     )
@@ -215,7 +215,7 @@ def pack_round(scored: ScoredRound) -> PackedRound:
     who = f"the round of {scored.key} at {scored.at.isoformat()}"
     return PackedRound(
         microseconds(scored.at),
-        _name(scored.key),
+        name(scored.key),
         microseconds(scored.resolves_at),
         _finite(scored.horizon, who, "horizon"),
         _json(dict(scored.arguments), who, "the arguments"),
@@ -227,11 +227,11 @@ def pack_round(scored: ScoredRound) -> PackedRound:
 def pack_model(model: ModelRecord) -> PackedModel:
     """Return the columns of a model."""
     return PackedModel(
-        _name(model.model_id),
-        _prose(model.name) or "",
-        _name(model.deployment_id),
+        name(model.model_id),
+        prose(model.name) or "",
+        name(model.deployment_id),
         str(model.state),
-        _prose(model.reason),
+        prose(model.reason),
     )
 
 
@@ -248,9 +248,9 @@ def pack_session(session: Session) -> PackedSession:
 def pack_lease(lease: Lease) -> PackedLease:
     """Return the columns of a lease."""
     return PackedLease(
-        _name(lease.kind),
-        _name(lease.token),
-        _prose(lease.host) or "",
+        name(lease.kind),
+        name(lease.token),
+        prose(lease.host) or "",
         lease.pid,
         microseconds(lease.since),
         microseconds(lease.beat),
@@ -372,7 +372,7 @@ def _finite(value: Any, who: str, what: str) -> float:
     return number
 
 
-def _name(text: str) -> str:
+def name(text: str) -> str:
     """Return an identifier, or refuse one that cannot be encoded: changed, it could equal another one."""
     if "\0" in text:  # PostgreSQL keeps none
         raise StoreError(f"{text!r} holds a NUL character and cannot be kept as a name")
@@ -385,7 +385,7 @@ def _name(text: str) -> str:
     return text
 
 
-def _prose(text: str | None) -> str | None:
+def prose(text: str | None) -> str | None:
     """Return a text for people. A participant may have written it, so it is repaired rather than refused."""
     if text is None:
         return None

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Connection, Select, Table
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from crunch_game.storage._tables import Insert
 
@@ -15,6 +16,12 @@ PATIENCE = 30.0
 
 Packed = Sequence[tuple[Any, ...]]
 """Records as columns."""
+
+
+def is_away(error: Exception) -> bool:
+    """Whether a database does not read or write for now, though nothing is wrong with what was asked: see PEP 249."""
+    operational = any(cls.__name__ == "OperationalError" for cls in type(error).__mro__)
+    return operational or isinstance(error, NoConnectionFree)
 
 
 class Database(Protocol):

@@ -11,7 +11,9 @@ from crunch_game._public import public
 from crunch_game._status import Status
 from crunch_game.feeds.base import Row
 from crunch_game.storage import _codec as codec
+from crunch_game.storage._log import DeploymentRecord, EventRecord, FaultRecord
 from crunch_game.storage.base import Arrival, Lease, ModelRecord, Prediction, Score, ScoredRound, Session
+from crunch_game.storage.logged import cleaned
 
 _T = TypeVar("_T")
 
@@ -26,6 +28,7 @@ _CLEANED: dict[type, Callable[[Any], Any]] = {
     Arrival: lambda arrival: codec.unpack_arrival(
         codec.pack_rows([], [(arrival.row, arrival.aside)], arrival.session)[0]
     ),
+    **dict.fromkeys((EventRecord, FaultRecord, DeploymentRecord), cleaned),
 }
 
 
@@ -34,7 +37,8 @@ def as_document(record: Any) -> dict[str, Any]:
     """Return a record of a store as a dict of what JSON has, NaN included; times are texts, UTC to the microsecond.
 
     Args:
-        record: A Row, Arrival, Prediction, Score, ScoredRound, ModelRecord, Session or Lease.
+        record: A Row, Arrival, Prediction, Score, ScoredRound, ModelRecord, Session, Lease, EventRecord, FaultRecord or
+            DeploymentRecord.
 
     Raises:
         StoreError: It has a time without zone, a value that JSON has no form for, a name that not every store can keep,

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import takewhile
 from operator import itemgetter
-from typing import Any
+from typing import Any, ClassVar
 
 from crunch_game._public import public
 from crunch_game._status import Status
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
 from crunch_game.storage import _codec as codec
+from crunch_game.storage._log import DeploymentRecord, EventRecord, FaultRecord, GameLog
 from crunch_game.storage._values import decode_object
 from crunch_game.storage.base import (
     Arrival,
@@ -28,6 +29,7 @@ from crunch_game.storage.base import (
     Session,
     Store,
 )
+from crunch_game.storage.logged import MemoryLog, pack_log
 
 _Identity = tuple[int, str, str]
 """at, key, model_id: `packed[:3]` of predictions and scores. Records of one moment are sorted by it."""
@@ -73,6 +75,8 @@ class MemoryStore(Store):
     Values are kept as JSON text, so that changes to a value that was saved, or returned, do not change the store.
     """
 
+    keeps_log: ClassVar[bool] = True
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._closed = False
@@ -97,6 +101,7 @@ class MemoryStore(Store):
         """Of each key `resolves_at` and `at` of its rounds, sorted."""
         self._notes: dict[str, str] = {}
         self._last_rounds: dict[str, int] = {}
+        self._log = MemoryLog()
 
     def save(
         self,
@@ -106,6 +111,7 @@ class MemoryStore(Store):
         *,
         aside: Sequence[tuple[Row, str]] = (),
         session: Session | None = None,
+        log: GameLog | None = None,
     ) -> None:
         """Keep rows and predictions that are new; a model's record, and a session's, replaces the one before."""
         # Packed before anything is kept: if one record cannot be, none is.
@@ -113,6 +119,7 @@ class MemoryStore(Store):
         new_sessions = [] if session is None else [codec.pack_session(session)]
         new_predictions = [codec.pack_prediction(prediction) for prediction in predictions]
         new_models = [codec.pack_model(model) for model in models]
+        new_log = pack_log(log)
         with self._open():
             for row in new_rows:
                 self._keep_row(row)
@@ -120,6 +127,7 @@ class MemoryStore(Store):
                 self._keep_prediction(prediction)
             self._models.update((model.model_id, model) for model in new_models)
             self._sessions.update((each.number, each) for each in new_sessions)
+            self._log.keep(new_log)
 
     def _keep_row(self, row: codec.PackedRow) -> None:
         if row.time not in self._numbers:
@@ -334,6 +342,21 @@ class MemoryStore(Store):
                 for number in self._numbers.pop(time):
                     del self._rows[number]
             del self._row_times[:end]
+
+    def events(self, after: int = 0, **which: Any) -> list[tuple[int, EventRecord]]:
+        """Return the events that were kept, in the order in which they were saved, each with its number."""
+        with self._open():
+            return self._log.events(after, **which)
+
+    def faults(self, since: datetime | None = None, *, model_id: str | None = None) -> list[FaultRecord]:
+        """Return the faults of all models, or of one, whose `at` is `since` or later."""
+        with self._open():
+            return self._log.faults(since, model_id=model_id)
+
+    def deployments(self, model_id: str | None = None) -> list[DeploymentRecord]:
+        """Return the deployments of all models, or of one, sorted by model and by when they joined."""
+        with self._open():
+            return self._log.deployments(model_id)
 
     def close(self) -> None:
         """Close the store. It cannot be used afterwards."""

@@ -51,9 +51,38 @@ _FROM_3 = (
     "CREATE INDEX scores_without_value ON scores (resolves_at) WHERE value IS NULL",
 )
 
-SQLITE = {1: _FROM_1, 2: _FROM_2, 3: _FROM_3}
+# What happened: events in their order, faults of calls, and deployments.
+_LOG = (
+    "CREATE TABLE events ({number}, moment BIGINT NOT NULL, writer {name} NOT NULL, kind {name} NOT NULL,"
+    " text TEXT NOT NULL, model_id {name}, seen BIGINT, details TEXT{key}, UNIQUE (moment, writer))",
+    "CREATE INDEX seldom_events ON events (number) WHERE (kind NOT IN ('TickPlayed', 'RoundPlayed'))",
+    "CREATE INDEX seldom_moments ON events (moment) WHERE (kind NOT IN ('TickPlayed', 'RoundPlayed'))",
+    "CREATE INDEX events_of_model ON events (model_id, number) WHERE model_id IS NOT NULL",
+    'CREATE TABLE faults (at BIGINT NOT NULL, "key" {name} NOT NULL, model_id {name} NOT NULL,'
+    " deployment_id VARCHAR NOT NULL, status VARCHAR NOT NULL, kind TEXT NOT NULL, message TEXT NOT NULL,"
+    ' traceback TEXT, stdout TEXT, stderr TEXT, exit BIGINT, PRIMARY KEY (at, "key", model_id))',
+    'CREATE INDEX faults_of_model ON faults (model_id, at, "key")',
+    "CREATE TABLE deployments (model_id {name} NOT NULL, deployment_id {name} NOT NULL, joined BIGINT NOT NULL,"
+    " ready BIGINT, ended BIGINT, state VARCHAR NOT NULL, reason TEXT, restarts INTEGER NOT NULL, strikes TEXT,"
+    " PRIMARY KEY (model_id, deployment_id, joined))",
+)
+
+
+def _log(**words: str) -> tuple[str, ...]:
+    """Return the tables of logs in the words of a database."""
+    return tuple(statement.format(**words) for statement in _LOG)
+
+
+SQLITE = {
+    1: _FROM_1,
+    2: _FROM_2,
+    3: _FROM_3,
+    4: _log(number="number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", key="", name="VARCHAR"),
+}
 """By the version that they lead on from."""
-POSTGRESQL: dict[int, tuple[str, ...]] = {}
+POSTGRESQL: dict[int, tuple[str, ...]] = {
+    4: _log(number="number BIGSERIAL NOT NULL", key=", PRIMARY KEY (number)", name='VARCHAR COLLATE "C"'),
+}
 """Its first version is 4."""
 
 VERSION = max(SQLITE) + 1

@@ -14,11 +14,12 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from crunch_game._public import public
 from crunch_game._status import Status
-from crunch_game.errors import StoreError
+from crunch_game.errors import StoreError, StoreUnavailable
 from crunch_game.feeds.base import Row
 from crunch_game.storage import _codec as codec
 from crunch_game.storage import _tables as tables
-from crunch_game.storage._database import Database
+from crunch_game.storage._database import Database, Packed, is_away
+from crunch_game.storage._log import GameLog
 from crunch_game.storage._migrations import VERSION
 from crunch_game.storage._reading import KINDS, Reader
 from crunch_game.storage._schema import bring_up_to_date, open_command, version_of
@@ -34,13 +35,14 @@ from crunch_game.storage.base import (
     Session,
     Store,
 )
+from crunch_game.storage.logged import SQLLog, inserts
 
 _STREAMED = {"yield_per": 200}
 """So many records are read together."""
 
 
 @public
-class SQLStore(Store):
+class SQLStore(SQLLog, Store):
     """A store in a SQLite file or a PostgreSQL database, which several processes may use at once.
 
     Every `save` and `settle` is one transaction, which is on the disk when it returns: what was accepted survives the
@@ -102,13 +104,14 @@ class SQLStore(Store):
         *,
         aside: Sequence[tuple[Row, str]] = (),
         session: Session | None = None,
+        log: GameLog | None = None,
     ) -> None:
         """Keep rows and predictions that are new; a model's record, and a session's, replaces the one before."""
         # Packed before the transaction begins: it holds the lock of the file, and packing may fail.
         packed = [codec.pack_prediction(prediction) for prediction in predictions]
         first, last = tables.bounds_of(packed)
         first = {model_id: at for model_id, at in first.items() if at < self._first_kept.get(model_id, math.inf)}
-        written = (
+        written: list[tuple[tables.Insert, Packed]] = [
             (tables.INSERT_ROW, codec.pack_rows(rows, aside, None if session is None else session.number)),
             (tables.INSERT_PREDICTION, packed),
             (tables.NOTE_FIRST, list(first.items())),
@@ -116,7 +119,8 @@ class SQLStore(Store):
             (tables.NOTE_ROUND, tables.rounds_of(packed)),
             (tables.UPSERT_MODEL, [codec.pack_model(model) for model in models]),
             (tables.UPSERT_SESSION, [] if session is None else [codec.pack_session(session)]),
-        )
+            *inserts(log),
+        ]
         with self._writing() as connection:
             for insert, records in written:
                 self._database.insert(connection, insert, records)
@@ -361,7 +365,8 @@ class SQLStore(Store):
             yield
         except errors as error:
             cause = error.orig if isinstance(error, DBAPIError) and isinstance(error.orig, Exception) else error
-            raise StoreError(self._database.sentence(cause)) from error
+            kind = StoreUnavailable if is_away(cause) else StoreError
+            raise kind(self._database.sentence(cause)) from error
 
 
 def _database_of(url: str, create: bool) -> Database:

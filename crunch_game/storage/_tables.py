@@ -19,16 +19,16 @@ from crunch_game.storage._codec import (
 
 metadata = sa.MetaData()
 
-_Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 """SQLite gives numbers by itself to a column of this very type only."""
-_Name = sa.String().with_variant(sa.String(collation="C"), "postgresql")
+Name = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 """What records are sorted by: by code points, as Python does and SQLite, whatever the language of the database is."""
 
 schema_version = sa.Table("schema_version", metadata, sa.Column("version", sa.Integer, primary_key=True))
 rows = sa.Table(
     "rows",
     metadata,
-    sa.Column("number", _Number, primary_key=True),
+    sa.Column("number", Number, primary_key=True),
     sa.Column("time", sa.BigInteger, nullable=False),
     sa.Column("arrived", sa.BigInteger, nullable=False),
     sa.Column("session", sa.Integer),
@@ -40,7 +40,7 @@ rows = sa.Table(
 models = sa.Table(
     "models",
     metadata,
-    sa.Column("model_id", _Name, primary_key=True),
+    sa.Column("model_id", Name, primary_key=True),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("deployment_id", sa.String, nullable=False),
     sa.Column("state", sa.String, nullable=False),
@@ -48,19 +48,19 @@ models = sa.Table(
 )
 
 
-def _identity() -> list[sa.Column[Any]]:
+def identity_columns() -> list[sa.Column[Any]]:
     """Return the columns that identify a prediction. `at` is first, so that new ones go to the end of the index."""
     return [
         sa.Column("at", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("key", _Name, primary_key=True),
-        sa.Column("model_id", _Name, primary_key=True),
+        sa.Column("key", Name, primary_key=True),
+        sa.Column("model_id", Name, primary_key=True),
     ]
 
 
 predictions = sa.Table(
     "predictions",
     metadata,
-    *_identity(),
+    *identity_columns(),
     sa.Column("resolves_at", sa.BigInteger, nullable=False, index=True),
     sa.Column("deployment_id", sa.String, nullable=False),
     sa.Column("horizon", sa.Float, nullable=False),
@@ -77,7 +77,7 @@ predictions = sa.Table(
 scores = sa.Table(
     "scores",
     metadata,
-    *_identity(),
+    *identity_columns(),
     sa.Column("resolves_at", sa.BigInteger, nullable=False, index=True),
     sa.Column("value", sa.Float),
     sa.Column("outcome", sa.Text),
@@ -89,7 +89,7 @@ rounds = sa.Table(
     "rounds",
     metadata,
     sa.Column("at", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("key", _Name, primary_key=True),
+    sa.Column("key", Name, primary_key=True),
     sa.Column("resolves_at", sa.BigInteger, nullable=False, index=True),
     sa.Column("horizon", sa.Float, nullable=False),
     sa.Column("arguments", sa.Text),
@@ -100,26 +100,26 @@ rounds = sa.Table(
 first_answers = sa.Table(
     "first_answers",
     metadata,
-    sa.Column("model_id", _Name, primary_key=True),
-    sa.Column("key", _Name, primary_key=True),
+    sa.Column("model_id", Name, primary_key=True),
+    sa.Column("key", Name, primary_key=True),
     sa.Column("at", sa.BigInteger, nullable=False),
 )
 first_rounds = sa.Table(
     "first_rounds",
     metadata,
-    sa.Column("model_id", _Name, primary_key=True),
+    sa.Column("model_id", Name, primary_key=True),
     sa.Column("at", sa.BigInteger, nullable=False),
 )
 last_rounds = sa.Table(
     "last_rounds",
     metadata,
-    sa.Column("key", _Name, primary_key=True),
+    sa.Column("key", Name, primary_key=True),
     sa.Column("at", sa.BigInteger, nullable=False),
 )
 notes = sa.Table(
     "notes",
     metadata,
-    sa.Column("name", _Name, primary_key=True),
+    sa.Column("name", Name, primary_key=True),
     sa.Column("document", sa.Text, nullable=False),
 )
 sessions = sa.Table(
@@ -133,7 +133,7 @@ sessions = sa.Table(
 leases = sa.Table(
     "leases",
     metadata,
-    sa.Column("kind", _Name, primary_key=True),
+    sa.Column("kind", Name, primary_key=True),
     sa.Column("token", sa.String, nullable=False),
     sa.Column("host", sa.Text, nullable=False),
     sa.Column("pid", sa.Integer, nullable=False),
@@ -147,7 +147,7 @@ known_rounds = sa.Table(
     metadata,
     sa.Column("resolves_at", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("at", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("key", _Name, primary_key=True),
+    sa.Column("key", Name, primary_key=True),
 )
 """Every round of which there is a prediction or a score.
 
@@ -174,6 +174,12 @@ round_columns = [rounds.c[name] for name in PackedRound._fields]
 prediction_columns = [predictions.c[name] for name in PackedPrediction._fields]
 
 
+def oldest_first(query: sa.Select[Any], table: sa.Table) -> sa.Select[Any]:
+    """Sort records by `resolves_at`; those of one moment by the columns that identify them."""
+    order = dict.fromkeys([table.c.resolves_at, *table.primary_key])  # of a known round, it is of the key
+    return query.order_by(*order)
+
+
 class Insert(NamedTuple):
     """An insert of records, as parts of its text: SQLAlchemy would process each, which costs more than SQLite."""
 
@@ -193,7 +199,7 @@ class Insert(NamedTuple):
         return f"INSERT INTO {self.table} ({self.names}) VALUES ({marks}) ON CONFLICT {self.conflict}"
 
 
-def _upsert(table: sa.Table, *columns: str) -> Insert:
+def upsert(table: sa.Table, *columns: str) -> Insert:
     """Insert a record, or replace the one that has the same primary key."""
     replaced = ", ".join(f'"{name}" = excluded."{name}"' for name in columns if name not in table.primary_key)
     return Insert(table.name, columns, f"({_key_of(table)}) DO UPDATE SET {replaced}")
@@ -213,11 +219,11 @@ def _key_of(table: sa.Table) -> str:
 INSERT_ROW = Insert("rows", PackedRow._fields)  # the database gives the number
 INSERT_PREDICTION = Insert("predictions", PackedPrediction._fields)
 INSERT_SCORE = Insert("scores", PackedScore._fields)
-UPSERT_MODEL = _upsert(models, *PackedModel._fields)
-UPSERT_SESSION = _upsert(sessions, *PackedSession._fields)
-UPSERT_LEASE = _upsert(leases, *PackedLease._fields)
-UPSERT_NOTE = _upsert(notes, "name", "document")
-UPSERT_ROUND = _upsert(rounds, *PackedRound._fields)
+UPSERT_MODEL = upsert(models, *PackedModel._fields)
+UPSERT_SESSION = upsert(sessions, *PackedSession._fields)
+UPSERT_LEASE = upsert(leases, *PackedLease._fields)
+UPSERT_NOTE = upsert(notes, "name", "document")
+UPSERT_ROUND = upsert(rounds, *PackedRound._fields)
 NOTE_FIRST = _bound(first_rounds, least=True)
 NOTE_FIRST_ANSWER = _bound(first_answers, least=True)
 NOTE_LAST = _bound(last_rounds, least=False)
@@ -237,9 +243,3 @@ def bounds_of(packed: Sequence[PackedPrediction]) -> tuple[dict[str, int], dict[
 def rounds_of(packed: Sequence[PackedPrediction] | Sequence[PackedScore]) -> list[tuple[int, int, str]]:
     """Return the columns of the known rounds of these records."""
     return sorted({(each.resolves_at, each.at, each.key) for each in packed})
-
-
-def oldest_first(query: sa.Select[Any], table: sa.Table) -> sa.Select[Any]:
-    """Order by `resolves_at`, and those of one moment by what identifies a record: `at`, `key`, `model_id` if any."""
-    order = dict.fromkeys([table.c.resolves_at, *table.primary_key])  # of a known round, it is of the key
-    return query.order_by(*order)

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, Self, TypeAlias
 from crunch_game._public import public, record
 from crunch_game._status import Status
 from crunch_game.feeds.base import Row
+from crunch_game.storage._log import GameLog, KeepsLog
 from crunch_game.storage.exporting import Streams
 
 __all__ = ["Arrival", "KeptScore", "Lease", "ModelRecord", "Prediction", "Score", "ScoredRound", "Session", "Store"]
@@ -195,7 +196,7 @@ _at = attrgetter("at")
 
 
 @public
-class Store(Streams, Protocol):
+class Store(KeepsLog, Streams, Protocol):
     """Keeps a game. Implement this to keep it somewhere else. Methods may be called from any thread.
 
     What has an implementation here makes its answer of everything that the others have: a store that can be asked
@@ -215,6 +216,7 @@ class Store(Streams, Protocol):
         *,
         aside: Sequence[tuple[Row, str]] = (),
         session: Session | None = None,
+        log: GameLog | None = None,
     ) -> None:
         """Keep rows and predictions that are new; a model's record, and a session's, replaces the one before.
 
@@ -227,6 +229,7 @@ class Store(Streams, Protocol):
             aside: Rows that nobody is told, each with the reason; in the order of their arrival. They are kept among
                 `rows`, by when they arrived.
             session: The one that all of this happened in; None in a replay.
+            log: What happened; a deployment's record replaces the one before. Given to stores that say `keeps_log`.
         """
         ...
 

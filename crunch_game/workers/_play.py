@@ -6,6 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from textwrap import indent
@@ -16,6 +17,7 @@ from anyio.to_thread import run_sync as in_thread
 
 from crunch_game._public import public
 from crunch_game._quantities import counted
+from crunch_game.errors import CrunchGameError
 from crunch_game.events import PredictionsSetAside, RoundsMissed
 from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
@@ -209,13 +211,16 @@ async def _play_and_score(
     """Run both workers until the feed ends, and return every board's standings then."""
     async with leased(store, "score") as hold:
         scoring.assure = hold.assure
-        if live:
-            async with beside(scoring.run):
+        try:
+            if live:
+                async with beside(scoring.run):
+                    await worker.run()
+            else:
+                await scoring.after_row()  # a run before this one may have ended between a row and its scores
                 await worker.run()
-        else:
-            await scoring.after_row()  # a run before this one may have ended between a row and its scores
-            await worker.run()
-        return await scoring.after_row(last=True)
+            return await scoring.after_row(last=True)
+        finally:
+            await scoring.save_log()
 
 
 class _Scoring:
@@ -223,7 +228,7 @@ class _Scoring:
 
     def __init__(self, worker: ScoreWorker, on_event: Listener | None, *, lockstep: bool) -> None:
         self._worker = worker
-        self._tell = safely(on_event)
+        self._tell = worker.log.before(safely(on_event))
         self.assure: Callable[[], None] = lambda: None
         self.scored = 0
         self.set_aside: Counter[str] = Counter()
@@ -268,6 +273,11 @@ class _Scoring:
         while True:
             await self.after_row()
             await anyio.sleep(_STANDINGS_INTERVAL)
+
+    async def save_log(self) -> None:
+        """Keep what was told last, however the game ended: that is raised, and not what comes of this write."""
+        with anyio.CancelScope(shield=True), suppress(CrunchGameError):
+            await in_thread(self._worker.save_log)
 
     def _count(self, scores: Sequence[Score]) -> None:
         """Count new scores, and report each reason for setting predictions aside once."""

@@ -13,6 +13,7 @@ from anyio.to_thread import run_sync as in_thread
 
 from crunch_game._public import public
 from crunch_game._slots import Step, Timetable
+from crunch_game.errors import CrunchGameError
 from crunch_game.events import RoundsMissed
 from crunch_game.feeds import cleaned
 from crunch_game.feeds.base import Feed, Row
@@ -27,6 +28,8 @@ from crunch_game.storage.base import Arrival, Store
 from crunch_game.workers._arriving import closing
 from crunch_game.workers._base import Listener, claim, feed_of, roster_and_host, safely
 from crunch_game.workers._clock import Clock, WallClock
+from crunch_game.workers._deployments import Deployments
+from crunch_game.workers._eventlog import EventLog
 from crunch_game.workers._hooks import Hooks
 from crunch_game.workers._lease import leased
 from crunch_game.workers._live import Live
@@ -84,6 +87,8 @@ class PredictWorker:
         if self.feed.live:
             game.check_load()
         roster, place = roster_and_host(game, models, host)
+        self._clock = _clock_of(clock)
+        self._log = EventLog(store, self._clock.now, lambda: self._newest)
         self.runner = ModelRunner(
             game.contract,
             roster,
@@ -92,18 +97,17 @@ class PredictWorker:
             loader=game.loader,
             init_args=game.init_args,
             init_kwargs=game.init_kwargs,
-            on_event=on_event,
+            on_event=self._log.before(on_event or safely(None)),
             # A live game does not wait for slow models. A replay does: its result must not depend on their speed.
             ready_timeout=_READY_TIMEOUT if self.feed.live else game.policy.setup_timeout,
         )
         self._store = store
         # A market closes every night: what history has no rows for, it misses, and the result says how often.
-        self._tell = safely(on_event, unlogged=() if self.feed.live else (RoundsMissed,))
+        self._tell = self._log.before(safely(on_event, unlogged=() if self.feed.live else (RoundsMissed,)))
         self._after_row = after_row
         self._max_ticks = math.inf if max_ticks is None else max_ticks
-        self._clock = _clock_of(clock)
         self._hooks = Hooks(game, self._tell, standing_of)
-        self._steps = Executor(game, self.runner, store, self._hooks, self._tell)
+        self._steps = Executor(game, self.runner, store, self._hooks, self._tell, self._log)
         self.runner.on_join(self._steps.introduce)
         self._stopping = False
         self._wake: Callable[[Callable[[], None]], None] | None = None
@@ -165,16 +169,23 @@ class PredictWorker:
             self._hooks.is_first = not told
             if self._over:
                 return
-            with self._idling():
-                async with self.runner:
-                    self._idle = None
-                    self.running = True
-                    await self._stop_again()
-                    await self._play(decided)
-                    await self._steps.save((), self._clock.now())
+            try:
+                with self._idling():
+                    async with self.runner:
+                        self._idle = None
+                        self.running = True
+                        await self._stop_again()
+                        await self._play(decided)
+                        await self._steps.save((), self._clock.now())
+            finally:
+                # Whatever ended the game is the last that is to be known of it; it is raised, and not this write's.
+                with anyio.CancelScope(shield=True), suppress(CrunchGameError):
+                    await self._steps.save_log()
 
     def _known(self) -> tuple[list[Row], datetime | None]:
         """What the store knows: the rows that were told, and the last slot that was played."""
+        if getattr(self._store, "keeps_log", False):
+            self._log.deployments = Deployments(self._store.deployments())
         newest = self._store.last_row()
         told = told_of(arrival for _, arrival in self._store.arrivals())
         if newest is not None and self.game.history is not None:
@@ -192,6 +203,7 @@ class PredictWorker:
             same = model is not None and model.deployment_id == record.deployment_id
             if record.state == State.STOPPED and same:
                 await self.runner.stop(record.model_id, record.reason or "it was stopped", report=False)
+                self._log.deployments.stay_stopped(record.model_id, record.deployment_id)
 
     @property
     def _over(self) -> bool:

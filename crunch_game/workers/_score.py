@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import anyio
@@ -18,6 +19,7 @@ from crunch_game.game import Game
 from crunch_game.ranking import Standing, legend
 from crunch_game.storage.base import Prediction, Score, ScoredRound, Store
 from crunch_game.workers._base import Listener, safely
+from crunch_game.workers._eventlog import EventLog
 from crunch_game.workers._lease import leased
 from crunch_game.workers.settling import (
     NEWCOMER,
@@ -51,6 +53,7 @@ class ScoreWorker:
 
     Attributes:
         newest: The time of the newest row that it has looked at.
+        log: What it tells, and keeps with its next step.
 
     Raises:
         MissingExtra: The game's scorer needs a library that is not installed.
@@ -67,7 +70,8 @@ class ScoreWorker:
     ) -> None:
         self._game = game
         self._store = store
-        self._tell = safely(on_event)
+        self.log = EventLog(store, partial(datetime.now, UTC), lambda: self.newest)
+        self._tell = self.log.before(safely(on_event))
         self._judge = Judge(timeout)
         self._truth = History()
         """The rows that have arrived, corrections in the place of what they correct."""
@@ -129,7 +133,13 @@ class ScoreWorker:
                 self._truth.forget(row.time - self._game.history)
         scores = self._settle(known)
         self._count_unanswered()
+        self.save_log()
         return scores
+
+    def save_log(self) -> None:
+        """Keep what was told since the last step."""
+        if log := self.log.take():
+            self._store.save(log=log)
 
     def _count_unanswered(self) -> None:
         """Tell the boards of rounds in which nobody has answered, and that are due: they count for the coverage.

@@ -21,8 +21,10 @@ from crunch_game.models import Model
 from crunch_game.outcomes import Fault, Outcome, Round, Status
 from crunch_game.policy import State, is_field_fault
 from crunch_game.runner import MethodCall, ModelRunner, PerModel, Selection
+from crunch_game.storage import FaultRecord
 from crunch_game.storage.base import ModelRecord, Prediction, Session, Store
 from crunch_game.workers._base import Listener
+from crunch_game.workers._eventlog import EventLog, fault_of_call
 from crunch_game.workers._hooks import Extras, Hooks
 from crunch_game.workers._recorded import Recorded
 
@@ -39,6 +41,7 @@ class Executor:
         store: Where all of it is kept.
         hooks: The author's functions.
         tell: Called with events.
+        log: What of these is to be kept.
 
     Attributes:
         assure: Called before each write, on its thread: it raises if another worker has this one's place.
@@ -48,12 +51,15 @@ class Executor:
         ticks, rounds, predictions, missed, late: Counts, as in `GameResult`.
     """
 
-    def __init__(self, game: Game, runner: ModelRunner, store: Store, hooks: Hooks, tell: Listener) -> None:
+    def __init__(
+        self, game: Game, runner: ModelRunner, store: Store, hooks: Hooks, tell: Listener, log: EventLog
+    ) -> None:
         self._game = game
         self._runner = runner
         self._store = store
         self._hooks = hooks
         self._tell = tell
+        self._log = log
         self.assure: Callable[[], None] = lambda: None
         self.history = History()
         self.recorded: Recorded | None = None
@@ -63,6 +69,7 @@ class Executor:
         """The row's time from which on it is looked again whether rows can be forgotten."""
         self._rows: list[Row] = []
         self._aside: list[tuple[Row, str]] = []
+        self._faults: list[FaultRecord] = []
         self._kept: dict[datetime, Row] = {}
         """The last rows that came too late, the latest last."""
         self._known: dict[str, ModelRecord] = {}
@@ -109,20 +116,35 @@ class Executor:
         if self.session is not None:
             self.session = replace(self.session, heartbeat=max(now, self.session.heartbeat))
         if not (self._rows or self._aside or predictions or models or self.session):
+            await self.save_log()
             return
+        self._log.look(self._runner.models)
         rows, self._rows = self._rows, []
         aside, self._aside = self._aside, []
+        faults, self._faults = self._faults, []
         session = self.session
 
-        # An author's own store, for replays, may know nothing of these two.
-        live: dict[str, Any] = {"aside": aside, "session": session} if aside or session is not None else {}
+        # An author's own store, for replays, may know nothing of these two, and any that it keeps a log.
+        more: dict[str, Any] = {"aside": aside, "session": session} if aside or session is not None else {}
 
         def save() -> None:
             self.assure()
-            self._store.save(rows, predictions, models, **live)
+            if log := self._log.take(faults):
+                more["log"] = log
+            self._store.save(rows, predictions, models, **more)
 
         await in_thread(save)
         self.predictions += len(predictions)
+
+    async def save_log(self) -> None:
+        """Store what happened since the last write, where nothing was played."""
+
+        def save() -> None:
+            if log := self._log.take():
+                self.assure()
+                self._store.save(log=log)
+
+        await in_thread(save)
 
     def _changed_models(self) -> list[ModelRecord]:
         """The records that are not as they were stored: those of models that have left, too."""
@@ -190,6 +212,8 @@ class Executor:
             self._hooks.failed("tick", at, error)
         else:
             self._tell(TickPlayed(at, told))
+            for outcome in told.values():
+                self._faults += fault_of_call(outcome, "tick", at)
 
     async def introduce(self, model: Model, runner: ModelRunner) -> None:
         """Tell a fresh instance the rows that it missed, the current one included."""
@@ -254,7 +278,10 @@ class Executor:
             outcomes = [*played.values(), *self._not_asked(ask, failed)]
             nobodys = is_field_fault((outcome.status.kind for outcome in played.values()), self._game.policy)
             made = [self._prediction(ask, call, slot.at, asked_at, outcome, nobodys) for outcome in outcomes]
-            predictions += made if record is None else [*map(record.deployed, made), *record.skipped(ask.key)]
+            made = made if record is None else [*map(record.deployed, made)]
+            for outcome, prediction in zip(outcomes, made, strict=True):
+                self._faults += fault_of_call(outcome, ask.key, slot.at, prediction)
+            predictions += made if record is None else [*made, *record.skipped(ask.key)]
         if self.session is not None:
             self.session = replace(self.session, committed=max(slot.at, self.session.committed or slot.at))
         await self.save(predictions, now)

@@ -152,7 +152,7 @@ def test_what_it_printed_when_it_failed(checked):
 def test_what_is_printed_while_it_is_loaded_is_told_though_it_cannot_be(checked):
     ended = checked("broken", "", "--json", whole="print('before')\nraise ValueError('no')\n")
     assert ended.code == 1
-    assert ended.document["printed"] == {"stdout": {"text": "before", "lines": 1, "file": None}}
+    assert ended.document["printed"] == {"stdout": {"text": "before", "lines": 1, "file": None, "whole": True}}
 
 
 def test_who_prints_much_is_told_how_much_and_where_all_is(checked):
@@ -162,6 +162,15 @@ def test_who_prints_much_is_told_how_much_and_where_all_is(checked):
     whole = Path(found[2]).read_text().splitlines()
     assert len(whole) == int(found[1]) == 100
     assert ended.stdout.splitlines()[1:-1] == [f"line {n}" for n in range(90, 100)]
+    shutil.rmtree(Path(found[2]).parent)
+
+
+def test_who_prints_more_than_a_log_holds_is_told_that_it_is_not_all(checked):
+    ended = checked("flooding", "[print('x' * 999) for n in range(5_000)]; return 1.0", "--rounds", "1")
+    assert ended.code == 0
+    found = re.match(r"the last of what it wrote to stdout \(the last ([\d,]+) lines: (.*)\):\n", ended.stdout)
+    assert 0 < int(found[1].replace(",", "")) < 5_000
+    assert Path(found[2]).is_file()
     shutil.rmtree(Path(found[2]).parent)
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple, NewType, Optional, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NewType, Optional, TypeVar
 
 import msgspec
 import numpy as np
@@ -63,6 +63,25 @@ class Doubled:
 
     def __post_init__(self) -> None:
         self.amount *= 2
+
+
+@dataclasses.dataclass(kw_only=True)
+class Scaled:
+    """Made of what it does not keep, and with what all of them share."""
+
+    most: ClassVar[int] = 9
+    scale: dataclasses.InitVar[int]
+    amount: int
+    days: list[dt.date] = dataclasses.field(init=False)
+
+    def __post_init__(self, scale: int) -> None:
+        self.amount *= scale
+        self.days = [dt.date(2026, 1, scale)]
+
+
+class Traded(NamedTuple):
+    trade: Trade
+    day: dt.date
 
 
 class Bar(NamedTuple):
@@ -203,11 +222,14 @@ def test_what_is_given_equals_what_was_sent_in_type_too(pair):
     ("annotation", "value"),
     [
         (Doubled, Doubled(2, 3, [Doubled(1)])),
+        (Scaled, Scaled(scale=2, amount=3)),
         (Quote, Quote(at=NAIVE, which=Side.BUY, days={dt.date(2026, 1, 1)}, more=1)),
         (Sides, Sides([Side.BUY])),
         (list[Quote], [Quote(at=NAIVE)]),
         (Packed, Packed(dt.date(2026, 1, 1))),
         (Trade | None, None),
+        (dict[tuple[str, Side] | int, int], {("a", Side.BUY): 1, 2: 3}),
+        (dict[frozenset[int], int], {frozenset({1, 2}): 1}),
         (dict[Bar, int], {Bar(dt.date(2026, 1, 1)): 1}),
         (dict[float, str], {0.5: "a", 1.0: "b"}),
         (int | dt.date, 5),
@@ -278,6 +300,7 @@ class Ranges(enum.Enum):
 HERE = __name__
 TABLES = "numpy.ndarray or pandas.DataFrame"
 ALIKE = "look alike when they are sent; use one of them, or a dataclass with a field for each"
+NO_KEY = "is sent as a dict, which can be no key; use a NamedTuple, a tuple or a str"
 PLAIN = "a dataclass of plain values, or dict"
 
 
@@ -300,6 +323,9 @@ PLAIN = "a dataclass of plain values, or dict"
         (Secret, f"{HERE}.Secret has private attributes or serializers, which are lost; use one without"),
         (Serialized, f"{HERE}.Serialized has private attributes or serializers, which are lost; use one without"),
         (Hidden, f"{HERE}.Hidden has fields that are excluded when it is sent; use one without"),
+        (dict[Trade, int], f"{HERE}.Trade {NO_KEY}"),
+        (dict[tuple[int, Trade | None], int], f"{HERE}.Trade in tuple[int, {HERE}.Trade | None] {NO_KEY}"),
+        (list[dict[Traded, int]], f"{HERE}.Trade in {HERE}.Traded {NO_KEY}"),
         (Ranges, f"{HERE}.Ranges has members that are no plain values; use str or int for each"),
     ],
 )

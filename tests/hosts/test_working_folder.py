@@ -211,8 +211,9 @@ async def test_a_link_that_leads_out_of_the_submission_is_told_with_where_it_lea
     (submission / "prices.csv").symlink_to("../../elsewhere.csv")
     [where, refused] = await answers("sandbox", submission, ("where",), ("first_byte_of", "prices.csv"))
     assert refused.error.message == (
-        "PermissionError: [Errno 13] Permission denied: 'prices.csv' (the sandbox lets a model read only its own "
-        f"folder, and write only in {where.value[0]}; this is prices.csv, which leads to {tmp_path}/elsewhere.csv)"
+        "PermissionError: [Errno 13] Permission denied: 'prices.csv' (the sandbox lets a model read only its "
+        f"submission, and write only in {where.value[0]}, where relative paths lead; this is prices.csv, which leads "
+        f"to {tmp_path}/elsewhere.csv)"
     )
 
     (tmp_path / "model.py").write_text(textwrap.dedent(MODEL))

@@ -97,7 +97,6 @@ def test_other_things_are_not(tmp_path):
     write(tmp_path / "venv" / "lib" / "tool.py")
     (tmp_path / "folder.py").mkdir()
     write(tmp_path / "folder.py" / "notes.txt")
-    (tmp_path / "gone.py").symlink_to(tmp_path / "nowhere.py")
     os.mkfifo(tmp_path / "pipe.py")
 
     assert DirectoryRoster(tmp_path).scan() == {}
@@ -219,11 +218,32 @@ def test_what_is_neither_a_submission_nor_a_folder_of_them_is_told(tmp_path):
         [path] = [path for path in tmp_path.iterdir() if path.name.partition(".")[0] == model_id]
         if model_id == "lea":
             continue  # its two packages may be two submissions
-        assert submissions_in(path) == [(model_id, path, why_not)]
+        [(found_id, found, told)] = submissions_in(path)
+        assert (found_id, found) == (model_id, path)
+        assert told.partition("; or, if ")[0] == why_not
     for nothing in (tmp_path / "nobody", write(tmp_path / "joe.txt")):
         [(_, path, why_not)] = submissions_in(nothing)
         assert path == nothing
         assert why_not
+
+
+@pytest.mark.parametrize(
+    ("name", "why_not"),
+    [
+        ("steady.py", "rename steady.py to main.py; or, if steady.py is the whole submission, give models/steady.py"),
+        (
+            "bob/main.py",
+            "move what is in models/bob up into models; or, if bob is the whole submission, give models/bob",
+        ),
+    ],
+)
+def test_a_folder_with_one_submission_may_be_a_folder_of_them(tmp_path, name, why_not):
+    """Nothing but the author knows; so he is told what to do in either case, whatever lies beside it."""
+    write(tmp_path / "models" / name)
+    write(tmp_path / "models" / "README.md")
+
+    told = f"the folder models has no main.py; {why_not}"
+    assert submissions_in(tmp_path / "models") == [("models", tmp_path / "models", told)]
 
 
 def test_the_folder_that_one_stands_in_has_its_name(tmp_path, monkeypatch):
@@ -577,6 +597,37 @@ async def test_no_name_and_no_link_in_a_submission_ends_the_game_or_hides_the_su
     assert {model_id: outcome.value for model_id, outcome in outcomes.items()} == {"alice": 1, "bob": 2, "carol": 3}
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("host", ["inline", pytest.param("process", marks=pytest.mark.processes)])
+async def test_links_that_lead_nowhere_and_names_that_are_no_text_are_told_and_play_once_they_are_mended(
+    tmp_path, host, log
+):
+    models = tmp_path / "models"
+    write(models / "alice.py", MODEL.format(1))
+    write(models / "eve.py", MODEL.format(4))
+    (models / "bob").symlink_to(tmp_path / "gone")
+    (models / "carol.py").symlink_to("carol.py")
+    odd = write(models / os.fsdecode(b"d\xffn.py"), MODEL.format(2))
+    told = {
+        "bob": f"there is no submission at {tmp_path}/gone, to which the link bob leads",
+        "carol": f"carol.py cannot be looked at: [Errno 40] Too many levels of symbolic links: '{models}/carol.py'",
+        "d\\xffn": f"a name in its path is no UTF-8, '{models}/d\\udcffn.py'; rename it",
+    }
+
+    async with crunch_game.ModelRunner(crunch_game.TrackerBase, models, host=host, on_event=log) as runner:
+        for model_id in told:
+            await log.until(events.ModelLoadFailed, model_id)
+        assert {each.model_id: each.fault.message for each in log.of(events.ModelLoadFailed)} == told
+        assert [submission[2] for submission in submissions_in(models)] == [None, *told.values(), None]
+
+        write(tmp_path / "gone" / "main.py", MODEL.format(3))
+        odd.rename(models / "dan.py")
+        for model_id in ("bob", "dan"):
+            await log.until(events.ModelReady, model_id)
+        answers = {i: outcome.value for i, outcome in (await runner.predict()).items() if outcome.value is not None}
+        assert answers == {"alice": 1, "bob": 3, "dan": 2, "eve": 4}
+
+
 AS_A_USER = """
 import ctypes, sys
 from crunch_game.rosters import DirectoryRoster
@@ -594,7 +645,9 @@ def test_a_submission_with_a_folder_that_may_not_be_read_is_in_the_game(tmp_path
         (tmp_path / "alice" / name).chmod(mode)
     write(tmp_path / "bob" / "main.py")
     (tmp_path / "bob").chmod(0)
+    write(tmp_path / "shut" / "model.py").parent.chmod(0)
+    (tmp_path / "carol.py").symlink_to("shut/model.py")
 
     found = subprocess.run([sys.executable, "-c", AS_A_USER, tmp_path], check=True, capture_output=True, text=True)
 
-    assert found.stdout == "alice bob\n"
+    assert found.stdout == "alice bob carol shut\n"

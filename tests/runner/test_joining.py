@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import time
+from collections import defaultdict, namedtuple
+from dataclasses import make_dataclass
+from decimal import Decimal
+from enum import Enum
 
 import anyio
+import numpy as np
 import pytest
 
-from crunch_game import Contract, ContractError, Policy, Status, Submission, UsageError
+from crunch_game import Contract, ContractError, ModelRunner, Policy, Status, Submission, TrackerBase, UsageError
 from crunch_game.events import (
     ModelJoined,
     ModelLeft,
@@ -647,6 +653,38 @@ async def test_arguments_that_no_model_can_be_made_with_are_the_authors_error(su
     with pytest.raises(ContractError, match="the models' init arguments cannot be sent: a object cannot be sent"):
         async with running([submit("a")], init_args=(object(),)):
             raise AssertionError
+
+
+RICH = {
+    "date": (dt.date(2026, 1, 1), "str"),
+    "datetime": (dt.datetime(2026, 1, 1), "str"),  # noqa: DTZ001 - that is the point
+    "timedelta": (dt.timedelta(1), "str"),
+    "set": ({1}, "list"),
+    "Decimal": (Decimal("1.1"), "str"),
+    "Window": (namedtuple("Window", "first last")(1, 2), "list"),
+    "Config": (make_dataclass("Config", ["scale"])(1.0), "dict"),
+    "Side": (Enum("Side", {"BUY": "buy"}).BUY, "str"),
+}
+
+
+@pytest.mark.parametrize("kind", RICH)
+def test_init_arguments_that_would_arrive_as_something_else_are_refused(kind):
+    """No annotation says what they are; a model that got a dict for a dataclass would find out in its constructor."""
+    value, arrived = RICH[kind]
+    told = f"the models' init arguments hold a {kind}, which models would get as a {arrived}; give plain values"
+    for given in (value, {"a": [value]}, {value: 1} if kind not in ("set", "Config") else (value,)):
+        with pytest.raises(ContractError, match=f"^{told}"):
+            ModelRunner(TrackerBase, [], init_args=[given])
+        with pytest.raises(ContractError, match=f"^{told}"):
+            ModelRunner(TrackerBase, [], init_kwargs={"given": given})
+
+
+def test_plain_init_arguments_are_taken():
+    with pytest.raises(ContractError, match="hold a tuple, which models would get as a list"):
+        ModelRunner(TrackerBase, [], init_args=[{(1, 2): 3}])
+    plain = [None, True, 2**63, 1.5, "x", b"x", (1, [2]), {1: {"a": (3,)}}, dt.datetime(2026, 1, 1, tzinfo=dt.UTC)]
+    arrays = [np.arange(3), np.float32(1), np.int64(2), np.bool_(True), defaultdict(int, a=1)]
+    ModelRunner(TrackerBase, [], init_args=[*plain, *arrays])
 
 
 @HOSTS

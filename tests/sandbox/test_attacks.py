@@ -106,7 +106,7 @@ BARRIERS = {
     "shared_memory": "the sandbox limits memory, and refuses the kinds that no limit counts",
     "large_file": "the sandbox lets a file have 1 MiB (Sandbox(file_size=...))",
     "many_descriptors": "the sandbox lets a model have 128 open files (Sandbox(descriptors=...))",
-    "read_a_rival": "the sandbox lets a model read only its own folder, and write only in /*",
+    "read_a_rival": "the sandbox lets a model read only its submission, and write only in /*",
     "write_own_submission": "the sandbox lets a model write only in /*",
     "hard_link_in": "the sandbox lets a model move and link files only in /*",
 }

@@ -359,7 +359,7 @@ def told(ground: Path, attempts: list[str], *, sandbox: str = "") -> list[str]:
 
 
 HELP = """
-import ctypes, multiprocessing, pathlib, sqlite3, subprocess
+import ctypes, multiprocessing, os, pathlib, sqlite3, subprocess
 import duckdb, joblib.externals.loky, lightgbm, polars, sqlalchemy
 
 own = str(pathlib.Path(__file__).parent)
@@ -386,7 +386,7 @@ def wrapped(attempt):
 def in_its_base(self):
     sqlite3.connect(self.database)
 """
-READS = "the sandbox lets a model read only its own folder, and write only in {ground}/own; this is {ground}/"
+READS = "the sandbox lets a model read only its submission, and write only in {ground}/own; this is {ground}/"
 NO_NETWORK = "the sandbox allows no network; a game that needs it says Sandbox(network=True)"
 NO_PROCESSES = "the sandbox allows no processes and no programs; a game that needs them says Sandbox(processes=True)"
 NOT_SHARED = (
@@ -395,6 +395,17 @@ NOT_SHARED = (
 REFUSED = {
     "sqlite3.connect(beside)": READS + "beside/new",
     "sqlite3.connect(database=beside)": READS + "beside/new",
+    **dict.fromkeys(
+        (
+            "sqlite3.connect(pathlib.Path(beside).parent / 'new')",
+            "sqlite3.connect(str(pathlib.Path(ground) / 'beside' / 'new'))",
+            "sqlite3.connect(os.path.join(os.path.dirname(beside), 'new'))",
+            "sqlite3.connect(pathlib.Path(__file__).resolve().parent.parent.joinpath('beside', 'new'))",
+            "sqlite3.connect(f'{ground}/beside/new')",
+            "sqlite3.connect(ground + '/beside/' + 'new')",
+        ),
+        READS + "beside/new",
+    ),
     "in_its_base(Kept())": None,  # an attribute of its class, which only running code would tell
     "sqlalchemy.create_engine('sqlite:///' + beside).connect()": READS + "beside/new",
     "duckdb.connect(beside)": READS + "beside/new",
@@ -413,6 +424,9 @@ REFUSED = {
 NOT_REFUSED = [
     "sqlite3.connect(own + '/nowhere/new')",
     "sqlite3.connect(ground + '/nowhere/new')",
+    "sqlite3.connect(pathlib.Path(own) / 'nowhere' / 'new')",
+    "sqlite3.connect(pathlib.Path(own, *['nowhere', 'new']))",
+    "sqlite3.connect(pathlib.Path(own).parent / ''.join(['nowhere', '/new']))",
     "sqlite3.connect(own + '/base').execute('select * from missing')",
     "duckdb.sql(f\"select * from read_csv('{own}/missing.csv')\")",
     "duckdb.connect(own + '/attempts.py')",

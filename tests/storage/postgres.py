@@ -10,12 +10,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import pwd
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -124,39 +124,49 @@ def _running(folder: Path, programs: Path, options: Sequence[str]) -> Iterator[N
         shutil.chown(folder, user)
     data, log = folder / "data", folder / "log"
 
-    def start(program: str, *arguments: str | Path) -> subprocess.Popen[bytes]:
+    def start(*command: str | Path) -> subprocess.Popen[bytes]:
         with log.open("ab") as output:  # no pipe, which would be full at some time
-            groups = None if user is None else []
             return subprocess.Popen(
-                [programs / program, *arguments],
+                command,
                 user=user,
-                extra_groups=groups,
+                extra_groups=None if user is None else [],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
-                stdout=output,
+                stdout=subprocess.PIPE,
                 stderr=output,
             )
 
-    made = start("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync").wait()
-    assert made == 0, log.read_text(errors="replace")
+    how = ("-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+    making = start(programs / "initdb", "-D", data, *how)
+    making.communicate()
+    assert making.returncode == 0, log.read_text(errors="replace")
     # The tests of refusals: one user needs a password.
     (data / "pg_hba.conf").write_text("local all careful scram-sha-256\nlocal all all trust\n")
-    # Its shared memory is in its folder: others' tests look for what is left in /dev/shm.
-    memory = ("-c", "dynamic_shared_memory_type=mmap")
-    running = start("postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", *memory, *options)
+    # By a shell that ends at once: other tests look for what is left in /dev/shm, and among this process's children.
+    shell = ("sh", "-c", '"$0" "$@" >&2 & echo $!')
+    settings = ("-c", "listen_addresses=", "-c", "dynamic_shared_memory_type=mmap", *options)
+    starting = start(*shell, programs / "postgres", "-D", data, "-k", folder, *settings)
+    server = os.pidfd_open(int(starting.communicate()[0]))
     try:
         while True:
             try:
                 psycopg.connect(host=str(folder), user="postgres", dbname="postgres").close()
                 break
             except psycopg.OperationalError:
-                assert running.poll() is None, log.read_text(errors="replace")
-                time.sleep(0.02)  # it tells nobody else when it is ready
+                assert not _has_ended(server, 0.02), log.read_text(
+                    errors="replace"
+                )  # it tells nobody else when it is ready
         yield
     finally:
         # By itself, and not by pg_ctl: no process may be started when the last test, whichever that is, is torn down.
-        running.send_signal(signal.SIGQUIT)
-        running.wait()
+        signal.pidfd_send_signal(server, signal.SIGQUIT)
+        assert _has_ended(server, 60)
+        os.close(server)
+
+
+def _has_ended(process: int, seconds: float) -> bool:
+    """Whether the process of a pidfd ends within this time."""
+    return bool(select.select([process], [], [], seconds)[0])
 
 
 def _ordinary_user() -> str:

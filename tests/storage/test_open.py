@@ -13,6 +13,7 @@ import pytest
 import crunch_game.storage
 from crunch_game.errors import StoreError
 from crunch_game.storage import MemoryStore, ModelRecord, SQLStore, open_store
+from crunch_game.storage._migrations import VERSION
 
 MODEL = ModelRecord("ada", "Ada", "d1", "ready")
 
@@ -115,11 +116,11 @@ def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
 def test_a_later_versions_file_is_left_alone(tmp_path: Path, create: bool) -> None:
     path = tmp_path / "game.db"
     open_store(f"sqlite:///{path}").close()
-    change(path, "UPDATE schema_version SET version = 7")
+    change(path, "UPDATE schema_version SET version = 77")
     before = path.read_bytes()
     assert refused(f"sqlite:///{path}", create=create) == (
-        f"{path} was written by a later version of crunch_game (its schema is 7, this version knows those up to 4); "
-        "update crunch_game, or choose another file"
+        f"{path} was written by a later version of crunch_game (its schema is 77, this version knows those up to"
+        f" {VERSION}); update crunch_game, or choose another file"
     )
     assert path.read_bytes() == before
 

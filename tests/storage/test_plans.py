@@ -13,7 +13,21 @@ from sqlalchemy import event
 
 from crunch_game.feeds.base import Row
 from crunch_game.outcomes import Status
-from crunch_game.storage import Lease, ModelRecord, Prediction, Score, ScoredRound, Session, SQLStore, Store
+from crunch_game.storage import (
+    DeploymentRecord,
+    EventRecord,
+    FaultRecord,
+    GameLog,
+    Lease,
+    ModelRecord,
+    Prediction,
+    Score,
+    ScoredRound,
+    Session,
+    SQLStore,
+    Store,
+)
+from crunch_game.storage._log import KeepsLog
 from crunch_game.storage.exporting import Streams
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
@@ -22,7 +36,7 @@ ROUNDS, MODELS = 600, 40
 END = T0 + (ROUNDS + 1) * MINUTE
 NEAR_THE_END = END - 5 * MINUTE
 
-BIG = {"rows", "predictions", "scores", "rounds", "known_rounds"}
+BIG = {"rows", "predictions", "scores", "rounds", "known_rounds", "events", "faults"}
 """The tables that grow with time."""
 SMALL = {"scores_without_value"}
 """The indexes that have but what is asked for."""
@@ -46,6 +60,16 @@ def score_of(each: Prediction, n: int) -> Score:
     return Score(each.model_id, each.key, each.at, each.resolves_at, value, reason=reason)
 
 
+def log_of(n: int) -> GameLog:
+    """Of one minute: a row was told, a round was played, and a model failed in it; every tenth was started again."""
+    at = T0 + n * MINUTE
+    told = [EventRecord(at, "w", "TickPlayed", ""), EventRecord(at + MINUTE / 2, "w", "RoundPlayed", "")]
+    who = f"m{n % MODELS:02}"
+    fault = FaultRecord(who, "BTC", at, "d1", Status.RAISED, "ValueError", "no", "a traceback, of some length" * 20)
+    restarted = [] if n % 10 else [EventRecord(at + MINUTE / 3, "w", "ModelRestarted", "", who)]
+    return GameLog([*told, *restarted], [fault])
+
+
 @pytest.fixture
 def store(url: str) -> Iterator[SQLStore]:
     """A store of a game that has been played for long; all but the last rounds are scored."""
@@ -54,6 +78,8 @@ def store(url: str) -> Iterator[SQLStore]:
             some = range(first, first + 100)
             new = [asked(n, model) for n in some for model in range(MODELS)]
             opened.save([Row(T0 + n * MINUTE, {"BTC": 1.0}, T0 + n * MINUTE) for n in some], new)
+            for n in some:
+                opened.save(log=log_of(n))
             settled = [each for each in new if each.at < T0 + (ROUNDS - 5) * MINUTE]
             scores = [score_of(each, (each.at - T0) // MINUTE) for each in settled if each.status is Status.OK]
             opened.settle(scores, [ScoredRound("BTC", at, at + MINUTE, 60.0) for at in {each.at for each in settled}])
@@ -64,8 +90,22 @@ LEASE = Lease("predict", "t", "alpha", 1, T0, T0)
 LATER = Prediction("m99", "d1", "BTC", END, END + MINUTE, 60.0, value=1)
 USES: dict[str, Callable[[Store], object]] = {
     "save": lambda s: s.save(
-        [Row(END, {}, END)], [LATER], [ModelRecord("m01", "", "", "")], session=Session(1, END, END)
+        [Row(END, {}, END)],
+        [LATER],
+        [ModelRecord("m01", "", "", "")],
+        session=Session(1, END, END),
+        log=GameLog(log_of(ROUNDS).events, log_of(ROUNDS).faults, [DeploymentRecord("m01", "d1", T0)]),
     ),
+    "events": lambda s: s.events(2 * ROUNDS),
+    "events, since": lambda s: s.events(since=NEAR_THE_END),
+    "events, the last": lambda s: s.events(last=1),
+    "events of note": lambda s: s.events(2 * ROUNDS, each_time=False),
+    "events of note, since": lambda s: s.events(since=NEAR_THE_END, each_time=False),
+    "events of one model": lambda s: s.events(model_id="m10"),
+    "events of one model, since": lambda s: s.events(since=NEAR_THE_END, model_id="m10", each_time=False),
+    "faults": lambda s: s.faults(NEAR_THE_END),
+    "faults of one model": lambda s: s.faults(model_id="m10"),
+    "deployments": lambda s: s.deployments(),
     "settle": lambda s: s.settle([score_of(asked(ROUNDS - 1, 3), 1)], [ScoredRound("BTC", END, END, 60.0)]),
     "reopen": lambda s: s.reopen("no price"),
     "last_row": lambda s: s.last_row(),
@@ -103,7 +143,7 @@ USES: dict[str, Callable[[Store], object]] = {
 def test_every_method_of_a_store_is_looked_at() -> None:
     methods = {
         name
-        for each in (Store, Streams)
+        for each in (KeepsLog, Store, Streams)
         for name, value in vars(each).items()
         if callable(value) and not name.startswith("_")
     }

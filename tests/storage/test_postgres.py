@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -15,7 +17,19 @@ from sqlalchemy import make_url
 
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
-from crunch_game.storage import ModelRecord, Prediction, Score, SQLStore, open_store
+from crunch_game.outcomes import Status
+from crunch_game.storage import (
+    DeploymentRecord,
+    EventRecord,
+    FaultRecord,
+    GameLog,
+    ModelRecord,
+    Prediction,
+    Score,
+    SQLStore,
+    as_document,
+    open_store,
+)
 from crunch_game.storage._codec import pack_model
 from crunch_game.storage._migrations import POSTGRESQL, VERSION
 from crunch_game.storage._tables import UPSERT_MODEL
@@ -25,6 +39,7 @@ pytestmark = pytest.mark.processes
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 HOUR, BLINK = timedelta(hours=1), timedelta(microseconds=1)
+SCHEMAS = Path(__file__).parent / "schemas"
 MODEL = ModelRecord("ada", "Ada", "d1", "ready")
 
 
@@ -116,6 +131,37 @@ def test_a_later_versions_tables_are_left_alone(postgres: Server) -> None:
 
 def test_every_version_since_the_first_leads_on() -> None:
     assert sorted(POSTGRESQL) == list(range(4, VERSION))
+
+
+@pytest.mark.parametrize("version", range(4, VERSION))
+def test_every_version_becomes_what_a_new_schema_is(postgres: Server, version: int) -> None:
+    old, new = postgres.fresh(), postgres.fresh()
+    postgres.sql(f"CREATE SCHEMA {make_url(old).query['schema']}")
+    for statement in (SCHEMAS / f"{version}.postgresql.sql").read_text(encoding="utf-8").split(";\n")[:-1]:
+        postgres.sql(statement, url=old)
+    with open_store(old) as store:
+        assert [model.model_id for model in store.models()] == ["ada", "bob"]
+        assert store.noted("game") == {"name": "walk"}
+        assert (store.events(), store.faults(), store.deployments()) == ([], [], [])
+    open_store(new).close()
+    assert tables_of(postgres, old) == tables_of(postgres, new)
+
+
+def tables_of(postgres: Server, url: str) -> list[object]:
+    """All columns, indices and views of a schema."""
+    schema = make_url(url).query["schema"]
+    found = [
+        *postgres.sql(
+            "SELECT table_name, column_name, data_type, is_nullable, collation_name,"
+            f" replace(column_default, '{schema}.', '') FROM information_schema.columns"
+            f" WHERE table_schema = '{schema}' ORDER BY table_name, ordinal_position"
+        ),
+        *postgres.sql(f"SELECT replace(indexdef, '{schema}.', '') FROM pg_indexes WHERE schemaname = '{schema}'"),
+        *postgres.sql(
+            f"SELECT viewname, replace(definition, '{schema}.', '') FROM pg_views WHERE schemaname = '{schema}'"
+        ),
+    ]
+    return sorted(found, key=repr)
 
 
 def test_a_user_that_may_not_create_tables_is_told(postgres: Server) -> None:
@@ -270,3 +316,23 @@ def psql(postgres: Server, url: str, statements: str) -> list[tuple[object, ...]
         while cursor.nextset():
             pass
         return cursor.fetchall()
+
+
+def test_the_commands_of_another_machine_say_what_a_servers_store_has(postgres: Server) -> None:
+    url = postgres.fresh()
+    told = EventRecord(T0, "w", "ModelStopped", "ada is stopped: three timeouts", "ada", T0, {"deployment_id": "d1"})
+    fault = FaultRecord("ada", "BTC", T0, "d1", Status.TIMEOUT, "timeout", "no answer", "File main.py, line 3", exit=-9)
+    failed = prediction(status=Status.TIMEOUT, value=None, error="no answer")
+    with open_store(url) as store:
+        deployment = DeploymentRecord("ada", "d1", T0, T0, strikes={"BTC": {"failures": 0, "timeouts": 1}})
+        store.save([Row(T0, {})], [failed], [MODEL], log=GameLog([told], [fault], [deployment]))
+    program = Path(sys.executable).parent / "crunch-game"
+    models, ada, events = (
+        json.loads(subprocess.run([program, *asked, "--store", url, "--json"], capture_output=True, check=True).stdout)
+        for asked in (["models"], ["model", "ada"], ["events"])
+    )
+    assert models["models"] == [{**as_document(MODEL), "deployments": [as_document(deployment)]}]
+    assert ada["strikes"] == {"BTC": {"failures": 0, "timeouts": 1}}
+    [answer] = ada["answers"]
+    assert (answer["status"], answer["fault"]["traceback"], answer["fault"]["exit"]) == ("timeout", fault.traceback, -9)
+    assert events["events"] == [{"number": 1, **as_document(told)}]

@@ -160,7 +160,7 @@ def test_a_kill_before_any_statement_of_a_migration_leaves_the_old_store_whole(
     tmp_path: Path, old_file: OldFile
 ) -> None:
     before = contents(old_file(tmp_path / "old.db"))
-    paths = [tmp_path / f"{n}.db" for n in range(40)]
+    paths = [tmp_path / f"{n}.db" for n in range(60)]
     for path in paths:
         shutil.copy(tmp_path / "old.db", path)
     children = subprocess.run(

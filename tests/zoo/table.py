@@ -36,8 +36,8 @@ SIGNALS = "lets a model signal only itself, and what it has started"
 OTHERS = "keeps a model away from other processes"
 NETWORK = "allows no network; a game that needs it says Sandbox(network=True)"
 PROCESSES = "allows no processes and no programs; a game that needs them says Sandbox(processes=True)"
-READS = "lets a model read only its own folder, and write only in {any}; this is {any}"
-WRITES = "lets a model write only in {any}; this is {any}"
+READS = "lets a model read only its submission, and write only in {any}, where relative paths lead; this is {any}"
+WRITES = "lets a model write only in {any}, where relative paths lead; this is {any}"
 SHARES = "gives models no memory that others could see; a game that needs it says Sandbox(write=['/dev/shm'])"
 PROCESSOR_TIME = "gives a model's process 1 s of processor time (Sandbox(cpu=...))"
 EXIT = "something in it called os._exit, or native code called exit"
@@ -46,6 +46,8 @@ HUNG_UP = "it closed its connection to the game"
 USE_PLAIN = "cannot be sent; use numbers, str, list or dict instead"
 FLATTER = "use a flatter list or dict instead"
 NO_NUMBER = "Input should be a valid number, not"
+UNRUN = "cannot be sent, for nothing of it has run"
+REFUSED = "the model that {}.py makes, of class Model, has a predict,"
 NO_DICT = "Input should be a dict, not"
 INFINITE = "NaN and infinity are not allowed"
 
@@ -128,6 +130,11 @@ LOADING = (
     Specimen("hangs_in_import", **hangs_while_loading()),
     Specimen("hangs_in_init", **hangs_while_loading()),
     Specimen("raises_in_init", **fails_to_load("raises_in_init.py: Model() raised KeyError: 'weights'")),
+    Specimen(
+        "is_async",
+        **fails_to_load(f"{REFUSED.format('is_async')} which is async: the game calls it and awaits nothing{{any}}"),
+    ),
+    Specimen("is_a_generator", **fails_to_load(f"{REFUSED.format('is_a_generator')} which is a generator: {{any}}")),
     Specimen("interrupts_in_import", **fails_to_load("KeyboardInterrupt")),
     Specimen("quits_in_import", **fails_to_load("quits_in_import.py: importing it raised SystemExit: nothing to do")),
     Specimen("exits_in_import", **fails_to_load(f"its process ended while it was loading: exit code 3; {EXIT}")),
@@ -198,14 +205,8 @@ ANSWERS = (
     Specimen("answers_a_datetime", **fails(invalid(f"at ['mean']: {NO_NUMBER} '2026-01-01T00:00:00Z'"))),
     Specimen("answers_a_dataframe", **fails(unread(f"the answer cannot be read: {NO_TABLE}"))),
     Specimen("answers_booleans", **fails(invalid(f"at ['mean']: {NO_NUMBER} False; at ['scale']: {NO_NUMBER} True"))),
-    Specimen(
-        "answers_a_generator",
-        **fails(unsendable("a generator cannot be sent, for nothing of it has run; return a list instead")),
-    ),
-    Specimen(
-        "answers_with_a_coroutine",
-        **fails(unsendable("a coroutine cannot be sent, for nothing of it has run; write def instead of async def")),
-    ),
+    Specimen("answers_a_generator", **fails(unsendable(f"a generator {UNRUN}; return a list instead"))),
+    Specimen("answers_with_a_coroutine", **fails(unsendable(f"a coroutine {UNRUN}; write def instead of async def"))),
     Specimen("answers_what_reduces_to_a_command", **fails(unsendable(f"a Bomb {USE_PLAIN}"))),
     Specimen("answers_what_dumps_itself", **fails(unsendable(f"it is nested too deeply; {FLATTER}"))),
     Specimen("answers_300_deep", **fails(invalid(f"it is nested more than 100 levels deep; {FLATTER}"))),

@@ -18,7 +18,7 @@ import msgspec
 
 from crunch_game._public import public
 from crunch_game.encoding import encode, sendable
-from crunch_game.errors import ContractError, GameError, ResourceError, UsageError
+from crunch_game.errors import ContractError, GameError, LoadError, ResourceError, UsageError
 from crunch_game.hosts._folders import discard
 from crunch_game.hosts._tables import TableReader
 from crunch_game.hosts.base import Asked, Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
@@ -37,7 +37,7 @@ from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
 from crunch_game.policy import Trigger
 from crunch_game.sandbox import Sandbox
-from crunch_game.sources import ClassSource, FileSource, FolderSource, Source
+from crunch_game.sources import ClassSource, FileSource, FolderSource, Source, check_name
 
 _SANDBOX: Final = Sandbox()
 _LOADS_PER_PROCESSOR: Final = 2
@@ -377,7 +377,12 @@ def _reference(source: Source, place: Path | None) -> str:
             except ContractError as error:
                 raise LoadFailure(Fault("LoadError", str(error))) from None
         case FileSource(path) | FolderSource(path):
-            return str(place or path.resolve())
+            path = place or path.absolute()
+            try:
+                check_name(path)
+            except LoadError as error:
+                raise LoadFailure(Fault("LoadError", str(error))) from None
+            return str(path)
         case _:
             return str(source)
 

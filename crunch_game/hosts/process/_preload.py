@@ -71,10 +71,11 @@ def _text(submission: Submission) -> str:
     files = sorted(entry.parent.glob("*.py")) if isinstance(submission.source, FolderSource) else [entry]
     left, texts = _MAX_SOURCE_BYTES, []
     for file in files:
-        if left <= 0 or not file.is_file():  # the coordinator would wait for ever for a named pipe
-            continue
-        with suppress(OSError), file.open("rb") as stream:
-            text = stream.read(left)
+        with suppress(OSError):
+            if left <= 0 or not file.is_file():  # the coordinator would wait for ever for a named pipe
+                continue
+            with file.open("rb") as stream:
+                text = stream.read(left)
             left -= len(text)
             texts.append(text.decode(errors="replace"))
     return "\n".join(texts)

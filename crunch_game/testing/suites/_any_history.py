@@ -229,7 +229,7 @@ class AnyHistory(RuleBasedStateMachine):
 
 def check_any_history(places: Callable[[], Callable[[], Store]], *, lasts: bool) -> None:
     """Play histories, each with a store at a new place."""
-    examples = max(settings().max_examples // 4, 5)
+    examples = max(settings().max_examples // 8, 5)
     slow = [HealthCheck.too_slow]  # how long a store takes is not what is tested
     how = settings(max_examples=examples, stateful_step_count=15, deadline=None, suppress_health_check=slow)
 

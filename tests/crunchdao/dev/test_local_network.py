@@ -120,6 +120,10 @@ async def test_a_model_that_dies_plays_again_with_a_fresh_instance_and_its_histo
         died = (await runner.call("measure", 3))["alice"]
         if died.status is Status.SKIPPED:  # its recovery, which the orchestrator tells of, was here before the answer
             assert died.error.message.endswith(" s: its node is being recovered")
+        elif (
+            died.status is Status.UNREACHABLE
+        ):  # so was the end of its connection, with what the orchestrator said of it
+            assert died.error.message.endswith(EXIT_3)
         else:
             assert (died.status, died.error.message) == (Status.RAISED, "its process ended during measure: " + EXIT_3)
         await log.until(events.ModelReady, "alice", count=2)

@@ -109,7 +109,8 @@ async def test_a_model_is_in_the_sandbox_unless_its_author_says_otherwise(submis
     async with ModelRunner(TrackerBase, [submissions / "model"], policy=Policy(timeout=20)) as runner:
         refused = (await runner.predict("read", "/etc/passwd"))["model"]
     assert re.search(
-        r"\(the sandbox lets a model read only its own folder, and write only in /\S+; this is /etc/passwd\)$",
+        r"\(the sandbox lets a model read only its submission, and write only in /\S+, where relative paths lead; "
+        r"this is /etc/passwd\)$",
         refused.error.message,
     )
 
@@ -186,7 +187,7 @@ async def test_submissions_inside_the_games_package_are_kept_from_each_other(pac
         await seen(lambda: runner.models.get("late") and runner.models["late"].state == "ready")
         for rival in ("bob.py", "late.py", other, "__pycache__/bob.pyc"):
             refused = await asked("reads", str(models / rival))
-            assert "(the sandbox lets a model read only its own folder, and write" in refused.error.message, refused
+            assert "(the sandbox lets a model read only its submission, and write" in refused.error.message, refused
             assert refused.error.message.endswith(f"; this is {models / rival})"), refused
         assert (await asked("imports", "sharing.tools")).value == "for all"
         assert (await asked("imports", "sharing.models._common")).value == "in common"
