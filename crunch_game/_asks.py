@@ -11,7 +11,7 @@ from typing import Any, Final
 from crunch_game._public import public
 from crunch_game._quantities import Duration, described, seconds
 from crunch_game._slots import Timing
-from crunch_game.contract import Contract, Method, Mismatch
+from crunch_game.contract import Contract, Method
 from crunch_game.errors import GameError
 from crunch_game.feeds.base import Row
 from crunch_game.storage import encode
@@ -199,6 +199,8 @@ def check_kept(answer: Any, most: int) -> None:
     Raises:
         Mismatch: JSON has no form for it, or it takes more bytes than this.
     """
+    from crunch_game.contract import Mismatch  # here, since it needs pydantic, and a game is described without it
+
     try:
         text = encode(answer) or ""
     except ValueError as error:  # without a return annotation, an answer may have a type that JSON lacks

@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import re
+import resource
 import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -68,7 +71,7 @@ def fill(store: Store) -> Store:
             score_of(ADA, 0.125, outcome=[1.5, 2.0]),
             score_of(BOB, outcome=3, metrics={"a": 0.5, "b": None}),
             score_of(CY, 2.0, outcome=3, absent=True),
-            score_of(asked("gone"), None, reason="no price"),  # a score whose prediction is not there
+            score_of(asked("aaa"), None, reason="no price"),  # a score whose prediction is not there
         ],
         [ScoredRound("BTC", T0, T0 + HOUR, 3600.0, {"asset": "BTC"}, 2, {"score": {"entry": 0.5}})],
     )
@@ -114,11 +117,11 @@ PREDICTIONS: dict[str, list[Any]] = {
 }
 OTHERS: dict[str, dict[str, list[Any]]] = {
     "scores": {
-        "model_id": ["ada", "bob", "cy", "gone"],
+        "model_id": ["aaa", "ada", "bob", "cy"],
         "at": [T0] * 4,
-        "score": [0.125, 0.5, 2.0, None],
-        "score_kind": [None, None, "absent", "aside"],
-        "score_reason": [None, None, None, "no price"],
+        "score": [None, 0.125, 0.5, 2.0],
+        "score_kind": ["aside", None, None, "absent"],
+        "score_reason": ["no price", None, None, None],
     },
     "rows": {
         "time": [T0, T0 + HOUR, T0 + 2 * HOUR],
@@ -291,6 +294,21 @@ def test_wrong_questions_get_a_sentence(ask: Callable[[Store], object], sentence
     assert str(raised.value) == sentence
 
 
+class Elsewhere(MemoryStore):
+    """A store of somebody's own, whose times are of his zone."""
+
+    def stream(self, what: str, *args: Any, **of: Any) -> Iterator[Any]:
+        zone = timezone(5 * HOUR)
+        for each in super().stream(what, *args, **of):
+            yield replace(each, at=each.at.astimezone(zone), resolves_at=each.resolves_at.astimezone(zone))
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_times_are_of_utc_whatever_zone_a_store_gives(tmp_path: Path, kind: str) -> None:
+    found = read(export(fill(Elsewhere()), tmp_path / f"a.{kind}").path)
+    assert [each["at"] for each in found] == [written(at, f".{kind}") for at in PREDICTIONS["at"]]
+
+
 class Cut(MemoryStore):
     """A store whose database goes away after the first record."""
 
@@ -332,6 +350,29 @@ def test_a_file_that_cannot_be_written_is_the_machines_fault(tmp_path: Path) -> 
     assert str(raised.value) == (
         f"{path} cannot be written: No such file or directory; make room, or choose another place"
     )
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """No file of this process grows beyond this: as on a full disk, but for the number of the error."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_on_a_full_disk_the_file_from_before_stays_and_nothing_else(tmp_path: Path, kind: str) -> None:
+    path, store = tmp_path / f"a.{kind}", fill(MemoryStore())
+    export(store, path)
+    before = path.read_bytes()
+    with pytest.raises(ResourceError) as raised, files_of_at_most(100):
+        export(store, path)
+    assert str(raised.value) == f"{path} cannot be written: File too large; make room, or choose another place"
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_without_the_extra_one_sentence_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
