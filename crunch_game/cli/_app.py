@@ -20,7 +20,6 @@ from crunch_game.cli import _references as references
 from crunch_game.cli._boards import copies, leaderboard
 from crunch_game.cli._check import check
 from crunch_game.cli._doctor import doctor
-from crunch_game.cli._export import export
 from crunch_game.cli._machine import libraries
 from crunch_game.cli._node import node
 from crunch_game.cli._orchestrator import orchestrator
@@ -29,7 +28,7 @@ from crunch_game.cli._printed import logging_host
 from crunch_game.cli._replay import replay as replay_capsule
 from crunch_game.cli._serving import interrupted, make_logs
 from crunch_game.cli._watch import Watch
-from crunch_game.cli.asking import events, model, models
+from crunch_game.cli.asking import events, export, model, models
 from crunch_game.errors import ResourceError, UsageError
 from crunch_game.feeds.base import Feed
 from crunch_game.game import Game

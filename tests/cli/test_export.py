@@ -81,7 +81,7 @@ def test_times_models_and_keys_choose(command, kept):
         (["--model", "meen"], "the store has no model 'meen'; it has Last; Mean"),
         (["--key", "XRP"], f"the store has no key 'XRP'; it has {BTC}; {ETH}"),
         (["--what", "boards"], "a store has no 'boards'; it has predictions, scores, rows, rounds, models"),
-        (["--since", "soon"], "--since 'soon' is no time; write 2024-01-31, 2024-01-31T12:00 or 7d"),
+        (["--since", "soon"], '--since \'soon\' is neither a duration ("1d", "90s") nor a time ("2024-03-05 12:00")'),
         (
             ["--since", "2024-02-01", "--until", "2024-01-01"],
             "nothing is between --since 2024-02-01 and --until 2024-01-01",

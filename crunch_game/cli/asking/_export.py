@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, cast, get_args
 
@@ -11,12 +11,13 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from crunch_game._quantities import counted, seconds
+from crunch_game._quantities import counted
 from crunch_game.cli import _output as output
 from crunch_game.cli._output import AsJson
-from crunch_game.errors import GameError, UsageError
-from crunch_game.storage import Store, open_store
+from crunch_game.cli.asking._shown import time_of
+from crunch_game.errors import UsageError
 from crunch_game.storage import export as export_to
+from crunch_game.storage import open_store
 from crunch_game.storage.exporting import FORMATS, What
 
 _WHATS = get_args(What)
@@ -47,7 +48,12 @@ def export(
     with open_store(store, create=False) as opened:
         _check_known("model", model, [each.model_id for each in opened.models()])
         _check_known("key", key, opened.last_rounds())
-        start, end = _time(opened, since, "--since"), _time(opened, until, "--until")
+        newest = opened.last_row()
+        now = datetime.now(UTC) if newest is None else newest.time
+        start, end = (
+            None if text is None else time_of(text, now, option)
+            for text, option in ((since, "--since"), (until, "--until"))
+        )
         if start is not None and end is not None and end <= start:
             raise UsageError(f"nothing is between --since {since} and --until {until}")
         console = Console(stderr=True)
@@ -76,23 +82,3 @@ def _check_known(what: str, given: str | None, known: list[str] | dict[str, date
         named, more = sorted(known)[:_MOST_NAMED], len(known) - _MOST_NAMED
         listed = "; ".join([*named, *([f"and {more:,} more"] if more > 0 else [])])
         raise UsageError(f"the store has no {what} {given!r}; it has {listed or 'none yet'}")
-
-
-def _time(store: Store, text: str | None, option: str) -> datetime | None:
-    """The time of what somebody typed."""
-    if text is None:
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        pass
-    else:
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time
-    try:
-        before = timedelta(seconds=seconds(text))
-    except GameError:
-        raise UsageError(f"{option} {text!r} is no time; write 2024-01-31, 2024-01-31T12:00 or 7d") from None
-    newest = store.last_row()
-    if newest is None:
-        raise UsageError(f"{option} {text} is counted from the newest row, and the store has none; write a date")
-    return newest.time - before
