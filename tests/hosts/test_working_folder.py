@@ -249,12 +249,14 @@ def many(folder: Path, number: int) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("linked", [True, False])
 def test_a_submission_of_too_many_files_is_told_so(linked, tmp_path):
     with pytest.raises(LoadError, match=r"^the submission has more than 10,000 files, and each model works in a copy"):
         fill(str(many(tmp_path / "home", 0)), str(many(tmp_path / "model", 10_001)), linked=linked)
 
 
+@pytest.mark.slow
 def test_a_sub_folder_of_too_many_files_is_a_link_where_the_submission_is_protected(tmp_path):
     model, home = many(tmp_path / "model", 3), many(tmp_path / "home", 0)
     many(model / "data", 10_000)
