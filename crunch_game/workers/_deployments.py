@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final
 
 from crunch_game.events import (
@@ -32,10 +33,11 @@ class Deployments:
     def __init__(self, known: Iterable[DeploymentRecord] = ()) -> None:
         self._kept = {_identity(each): each for each in known}
         """As the store has them."""
-        self._now = dict(self._kept)
+        self._put_since: dict[tuple[str, str, datetime], DeploymentRecord] = {}
+        """Those that may differ from what the store has: it may have thousands, and few change from row to row."""
         self._current: dict[tuple[str, str], DeploymentRecord] = {}
         """Of each model and version the record that is not over, or was last so."""
-        for each in self._now.values():
+        for each in self._kept.values():
             self._current[each.model_id, each.deployment_id] = each
         self._before = dict(self._current)
 
@@ -87,10 +89,11 @@ class Deployments:
                 self._put(here, strikes=strikes)
 
     def changed(self) -> list[DeploymentRecord]:
-        """Return the records that are not as they were kept."""
-        changed = [each for identity, each in self._now.items() if self._kept.get(identity) != each]
-        self._kept.update((_identity(each), each) for each in changed)
-        return changed
+        """Return the records that are not as they were kept, in the order in which they joined."""
+        changed = {identity: each for identity, each in self._put_since.items() if self._kept.get(identity) != each}
+        self._put_since.clear()
+        self._kept |= changed
+        return sorted(changed.values(), key=attrgetter("joined"))
 
     def _here(self, model_id: str, deployment_id: str, moment: datetime) -> DeploymentRecord:
         """Return the record that is not over; a new one if there is none."""
@@ -102,7 +105,7 @@ class Deployments:
 
     def _put(self, record: DeploymentRecord, **changes: Any) -> None:
         record = replace(record, **changes)
-        self._now[_identity(record)] = self._current[record.model_id, record.deployment_id] = record
+        self._put_since[_identity(record)] = self._current[record.model_id, record.deployment_id] = record
 
     def _of(self, model_id: str) -> Iterator[DeploymentRecord]:
         yield from [each for each in self._current.values() if each.model_id == model_id and each.state not in _GONE]
