@@ -52,7 +52,7 @@ class NumericThreads:
             os.environ.pop(_PROCESSORS, None)
 
     def _look(self) -> None:
-        from threadpoolctl import ThreadpoolController  # here: it takes 10 ms, and most games need no numbers
+        from threadpoolctl import ThreadpoolController  # here: it takes 10 ms, and only models inline need it
 
         self._libraries = list(map(_switch, ThreadpoolController().lib_controllers))
         # Two have threads of their own. Numba starts them when it is first asked, which takes a tenth of a second.
