@@ -51,7 +51,7 @@ class Callee:
         """
         function = getattr(self._model, method, None)
         if not callable(function):
-            raise NotOffered(f"the model, a {type(self._model).__name__}, has no method {method}", self)
+            raise NotOffered(f"the model, of class {type(self._model).__name__}, has no method {method}", self)
         fit: Fit
         if self._lenient:
             promised = self._contract.methods.get(method)

@@ -43,7 +43,7 @@ def test_a_method_that_the_model_lacks_is_told():
     for method in ("tick", "predict"):
         with pytest.raises(NotOffered) as caught:
             Callee(Bare(), Contract(Game)).call(method, [], {})
-        assert str(caught.value) == f"the model, a Bare, has no method {method}"
+        assert str(caught.value) == f"the model, of class Bare, has no method {method}"
 
 
 def test_what_the_model_raises_comes_through():

@@ -233,7 +233,7 @@ async def test_a_method_that_a_factorys_model_lacks_is_unsupported_and_no_strike
         for number in range(3):
             asked = (await runner.call("measure", 1))["duck"]
             assert asked.status is Status.UNSUPPORTED
-            assert asked.error.message == "the model, a Duck, has no method measure"
+            assert asked.error.message == "the model, of class Duck, has no method measure"
             assert (await runner.predict(number))["duck"].value == number
 
 

@@ -215,8 +215,8 @@ async def test_a_call_before_setup_fails_with_the_precondition(serve):
     [
         ("", "INVALID_ARGUMENT", "methodName cannot be empty"),
         ("__init__", "INVALID_ARGUMENT", "the method __init__ is private to the model"),
-        ("confess", "BAD_IMPLEMENTATION", "the model, a Mine, has no method confess"),
-        ("level", "BAD_IMPLEMENTATION", "the model, a Mine, has no method level"),
+        ("confess", "BAD_IMPLEMENTATION", "the model, of class Mine, has no method confess"),
+        ("level", "BAD_IMPLEMENTATION", "the model, of class Mine, has no method level"),
     ],
 )
 async def test_a_method_that_is_not_there_is_said_to_be(serve, method, code, message):
