@@ -25,13 +25,13 @@ def leaderboard(store: StoreUrl, as_json: AsJson = False) -> None:
     with open_store(store, create=False) as opened:
         kept = opened.noted("leaderboard")
     if kept is None:
-        raise UsageError(f"the store {store} has no leaderboard yet; one comes with the first score")
+        raise UsageError("the store has no leaderboard yet; one comes with the first score")
     if as_json:
         output.print_json(kept)
         return
     title = f"{kept['game']}, as of {kept['at'][:19].replace('T', ' ')} UTC"
     if "boards" not in kept:
-        raise UsageError(f"the store {store} was last scored by an earlier version; start its game to have its boards")
+        raise UsageError("the store was last scored by an earlier version; start its game to have its boards")
     for table in output.boards(kept["boards"], title):
         output.screen.print(table)
 

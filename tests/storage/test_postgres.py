@@ -336,3 +336,28 @@ def test_the_commands_of_another_machine_say_what_a_servers_store_has(postgres: 
     [answer] = ada["answers"]
     assert (answer["status"], answer["fault"]["traceback"], answer["fault"]["exit"]) == ("timeout", fault.traceback, -9)
     assert events["events"] == [{"number": 1, **as_document(told)}]
+
+
+def test_no_command_says_a_password(postgres: Server, tmp_path: Path) -> None:
+    url = make_url(postgres.fresh())
+    with open_store(url.render_as_string(hide_password=False)) as store:
+        store.save([Row(T0, {})], models=[MODEL])
+    secret = url.set(password="opensesame").render_as_string(hide_password=False)  # nobody is asked for it here
+    program = Path(sys.executable).parent / "crunch-game"
+    for asked in (
+        ["leaderboard"],
+        ["model", "nobody"],
+        ["events", "--since", "soon"],
+        ["copies"],
+        ["models"],
+        ["model"],
+    ):
+        for more in ([], ["--json"]):
+            ended = subprocess.run(
+                [program, *asked, "--store", secret, *more], capture_output=True, check=False, text=True
+            )
+            assert ended.returncode in (0, 2), (asked, ended.stderr)
+            assert "opensesame" not in ended.stdout + ended.stderr, asked
+    exported = [program, "export", secret, "--out", str(tmp_path / "it.csv"), "--model", "nobody"]
+    ended = subprocess.run(exported, capture_output=True, check=False, text=True)
+    assert "opensesame" not in ended.stdout + ended.stderr

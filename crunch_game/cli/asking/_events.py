@@ -40,7 +40,7 @@ def events(
     which: dict[str, Any] = {"model_id": model_id, "each_time": everything}
     with open_store(store, create=False) as opened:
         if not opened.keeps_log:
-            raise UsageError(f"the store {store} keeps no events")
+            raise UsageError("the store keeps no events")
         found = opened.events(since=start, last=50 if start is None else None, **which)
         if as_json and not follow:
             shown = [{"number": number, **as_document(event)} for number, event in found]

@@ -99,7 +99,7 @@ def model(
     with open_store(store, create=False) as opened:
         record = next((each for each in opened.models() if each.model_id == model_id), None)
         if record is None:
-            raise UsageError(_unknown(model_id, opened, store))
+            raise UsageError(_unknown(model_id, opened))
         newest = opened.last_row()
         end = datetime.now(UTC) if newest is None else newest.time
         start, stop = time_of(since, end, "--since"), None if until is None else time_of(until, end, "--until")
@@ -112,10 +112,10 @@ def model(
         _show_model(document, since)
 
 
-def _unknown(model_id: str, store: Store, url: str) -> str:
+def _unknown(model_id: str, store: Store) -> str:
     known = [each.model_id for each in store.models()]
     shown = ", ".join(known[:20]) + (f" and {len(known) - 20} more" if len(known) > 20 else "")
-    return f"the store {url} has no model {model_id!r}; it has {shown or 'no model at all'}"
+    return f"the store has no model {model_id!r}; it has {shown or 'no model at all'}"
 
 
 def _happened(store: Store, record: ModelRecord, start: datetime, stop: datetime | None) -> dict[str, Any]:
