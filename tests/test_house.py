@@ -43,7 +43,7 @@ ONLY_IN = {
     "rich": ("cli",),
     "watchfiles": ("rosters._directory",),
     "sqlalchemy": ("storage",),
-    "psycopg": ("storage._postgres",),
+    "psycopg": ("storage.sql._postgres",),
     "pytest": ("testing.suites",),
     "hypothesis": ("testing.suites",),
     "scoringrules": ("scoring",),

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from crunch_game.storage._log import GameLog as GameLog
     from crunch_game.storage._memory import MemoryStore as MemoryStore
     from crunch_game.storage._open import open_store as open_store
-    from crunch_game.storage._sql import SQLStore as SQLStore
     from crunch_game.storage._values import encode as encode
     from crunch_game.storage.base import Arrival as Arrival
     from crunch_game.storage.base import KeptScore as KeptScore
@@ -31,5 +30,6 @@ if TYPE_CHECKING:
     from crunch_game.storage.base import Store as Store
     from crunch_game.storage.exporting import Exported as Exported
     from crunch_game.storage.exporting import export as export
+    from crunch_game.storage.sql import SQLStore as SQLStore
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

@@ -26,6 +26,6 @@ def open_store(url: str, *, create: bool = True) -> Store:
         from crunch_game.storage._memory import MemoryStore
 
         return MemoryStore()
-    from crunch_game.storage._sql import SQLStore
+    from crunch_game.storage.sql import SQLStore
 
     return SQLStore(url, create=create)

@@ -25,16 +25,20 @@ from crunch_game.policy import State
 from crunch_game.ranking import Standing
 from crunch_game.runner import ModelRunner, Models
 from crunch_game.storage.base import Arrival, Store
-from crunch_game.workers._arriving import closing
 from crunch_game.workers._base import Listener, claim, feed_of, roster_and_host, safely
-from crunch_game.workers._clock import Clock, WallClock
 from crunch_game.workers._deployments import Deployments
 from crunch_game.workers._eventlog import EventLog
-from crunch_game.workers._hooks import Hooks
 from crunch_game.workers._lease import leased
-from crunch_game.workers._live import Live
-from crunch_game.workers._recorded import Recorded, recorded_steps
-from crunch_game.workers._steps import Executor
+from crunch_game.workers.predicting import (
+    Clock,
+    Executor,
+    Hooks,
+    Live,
+    Recorded,
+    WallClock,
+    closing,
+    recorded_steps,
+)
 
 _READY_TIMEOUT: Final = 5.0
 

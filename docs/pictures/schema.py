@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Column, Table
 
-from crunch_game.storage._sql import tables
+from crunch_game.storage.sql._store import tables
 
 HERE = Path(__file__).parent
 LOOKS = {"": ("#1f2328", "#57606a", "#d0d7de"), "-dark": ("#e6edf3", "#9198a1", "#3d444d")}

@@ -13,7 +13,7 @@ import pytest
 import crunch_game.storage
 from crunch_game.errors import StoreError
 from crunch_game.storage import MemoryStore, ModelRecord, SQLStore, open_store
-from crunch_game.storage._migrations import VERSION
+from crunch_game.storage.sql._migrations import VERSION
 
 MODEL = ModelRecord("ada", "Ada", "d1", "ready")
 
@@ -144,7 +144,7 @@ def test_a_table_that_is_gone_is_a_sentence(tmp_path: Path, use: Callable[[SQLSt
 
 
 def test_a_file_locked_for_too_long_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crunch_game.storage._sqlite.PATIENCE", 0.05)
+    monkeypatch.setattr("crunch_game.storage.sql._sqlite.PATIENCE", 0.05)
     path = tmp_path / "game.db"
     with SQLStore(f"sqlite:///{path}") as store:
         other = sqlite3.connect(path)
@@ -159,7 +159,7 @@ def test_a_file_locked_for_too_long_is_a_sentence(tmp_path: Path, monkeypatch: p
 
 
 def test_a_new_file_locked_for_too_long_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crunch_game.storage._sqlite.PATIENCE", 0.05)
+    monkeypatch.setattr("crunch_game.storage.sql._sqlite.PATIENCE", 0.05)
     path = tmp_path / "game.db"
     other = sqlite3.connect(path)
     other.execute("BEGIN IMMEDIATE")

@@ -31,9 +31,9 @@ from crunch_game.storage import (
     open_store,
 )
 from crunch_game.storage._codec import pack_model
-from crunch_game.storage._migrations import POSTGRESQL, VERSION
-from crunch_game.storage._tables import UPSERT_MODEL
 from crunch_game.storage.base import Session
+from crunch_game.storage.sql._migrations import POSTGRESQL, VERSION
+from crunch_game.storage.sql._tables import UPSERT_MODEL
 
 pytestmark = pytest.mark.processes
 
@@ -211,7 +211,9 @@ def until_waiting(postgres: Server) -> None:
 
 
 def test_a_lock_held_for_too_long_is_a_sentence(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crunch_game.storage._postgres._SETTINGS", "SELECT set_config('lock_timeout', '50ms', false)")
+    monkeypatch.setattr(
+        "crunch_game.storage.sql._postgres._SETTINGS", "SELECT set_config('lock_timeout', '50ms', false)"
+    )
     url = postgres.fresh()
     with SQLStore(url) as one, SQLStore(url) as other:
         with one._writing(), pytest.raises(StoreError) as caught:

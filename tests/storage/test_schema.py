@@ -19,8 +19,8 @@ from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
 from crunch_game.outcomes import Status
 from crunch_game.storage import ModelRecord, Prediction, Store, open_store
-from crunch_game.storage._migrations import VERSION
 from crunch_game.storage.base import Arrival, Lease, Session
+from crunch_game.storage.sql._migrations import VERSION
 
 OldFile = Callable[..., Path]
 SECOND = timedelta(seconds=1)

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from crunch_game.storage._sql import tables
+from crunch_game.storage.sql._store import tables
 
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 

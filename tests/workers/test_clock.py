@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crunch_game.workers._clock import WallClock
+from crunch_game.workers.predicting._clock import WallClock
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -17,12 +17,7 @@ from crunch_game._status import Status
 from crunch_game.errors import StoreError, StoreUnavailable
 from crunch_game.feeds.base import Row
 from crunch_game.storage import _codec as codec
-from crunch_game.storage import _tables as tables
-from crunch_game.storage._database import Database, Packed, is_away
 from crunch_game.storage._log import GameLog
-from crunch_game.storage._migrations import VERSION
-from crunch_game.storage._reading import KINDS, Reader
-from crunch_game.storage._schema import bring_up_to_date, open_command, version_of
 from crunch_game.storage._values import decode_object
 from crunch_game.storage.base import (
     Arrival,
@@ -35,7 +30,12 @@ from crunch_game.storage.base import (
     Session,
     Store,
 )
-from crunch_game.storage.logged import SQLLog, inserts
+from crunch_game.storage.sql import _tables as tables
+from crunch_game.storage.sql._database import Database, Packed, is_away
+from crunch_game.storage.sql._log import SQLLog, inserts
+from crunch_game.storage.sql._migrations import VERSION
+from crunch_game.storage.sql._reading import KINDS, Reader
+from crunch_game.storage.sql._schema import bring_up_to_date, open_command, version_of
 
 _STREAMED = {"yield_per": 200}
 """So many records are read together."""
@@ -373,11 +373,11 @@ def _database_of(url: str, create: bool) -> Database:
     # Each is imported when it is used: sqlite3 may be missing from a Python, and psycopg is an extra.
     scheme = url.partition(":")[0].partition("+")[0]
     if scheme == "sqlite":
-        from crunch_game.storage._sqlite import SQLite
+        from crunch_game.storage.sql._sqlite import SQLite
 
         return SQLite(url, create=create)
     if scheme in ("postgresql", "postgres"):
-        from crunch_game.storage._postgres import PostgreSQL
+        from crunch_game.storage.sql._postgres import PostgreSQL
 
         return PostgreSQL(url)
     shown = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)

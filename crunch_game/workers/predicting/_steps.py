@@ -25,8 +25,8 @@ from crunch_game.storage import FaultRecord
 from crunch_game.storage.base import ModelRecord, Prediction, Session, Store
 from crunch_game.workers._base import Listener
 from crunch_game.workers._eventlog import EventLog, fault_of_call
-from crunch_game.workers._hooks import Extras, Hooks
-from crunch_game.workers._recorded import Recorded
+from crunch_game.workers.predicting._hooks import Extras, Hooks
+from crunch_game.workers.predicting._recorded import Recorded
 
 _MAX_KEPT: Final = 1_000
 """Late rows that are known again when they are repeated."""

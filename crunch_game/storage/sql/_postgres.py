@@ -26,10 +26,10 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from crunch_game.errors import MissingExtra, StoreError
-from crunch_game.storage._database import PATIENCE, Database, Packed
-from crunch_game.storage._migrations import POSTGRESQL
-from crunch_game.storage._schema import readable_views
-from crunch_game.storage._tables import Insert, known_rounds
+from crunch_game.storage.sql._database import PATIENCE, Database, Packed
+from crunch_game.storage.sql._migrations import POSTGRESQL
+from crunch_game.storage.sql._schema import readable_views
+from crunch_game.storage.sql._tables import Insert, known_rounds
 
 try:
     import psycopg

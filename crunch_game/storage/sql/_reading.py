@@ -12,9 +12,9 @@ from sqlalchemy import Column, Select, Table, select
 
 from crunch_game.errors import StoreError
 from crunch_game.storage import _codec as codec
-from crunch_game.storage import _tables as tables
-from crunch_game.storage._database import Database
 from crunch_game.storage.base import KeptScore
+from crunch_game.storage.sql import _tables as tables
+from crunch_game.storage.sql._database import Database
 
 _T = TypeVar("_T")
 

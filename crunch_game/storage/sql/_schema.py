@@ -8,9 +8,9 @@ from collections.abc import Callable
 from sqlalchemy import Connection, inspect, select
 
 from crunch_game.errors import StoreError
-from crunch_game.storage import _tables as tables
-from crunch_game.storage._database import Database
-from crunch_game.storage._migrations import VERSION
+from crunch_game.storage.sql import _tables as tables
+from crunch_game.storage.sql._database import Database
+from crunch_game.storage.sql._migrations import VERSION
 
 
 def readable_views(time: Callable[[str], str]) -> dict[str, str]:

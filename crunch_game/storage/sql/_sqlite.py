@@ -24,10 +24,10 @@ from sqlalchemy import (
 )
 
 from crunch_game.errors import StoreError
-from crunch_game.storage._database import PATIENCE, Database, Packed
-from crunch_game.storage._migrations import SQLITE
-from crunch_game.storage._schema import readable_views
-from crunch_game.storage._tables import Insert, known_rounds
+from crunch_game.storage.sql._database import PATIENCE, Database, Packed
+from crunch_game.storage.sql._migrations import SQLITE
+from crunch_game.storage.sql._schema import readable_views
+from crunch_game.storage.sql._tables import Insert, known_rounds
 
 _PREFIX = "sqlite:///"
 _END_PENDING = 'UPDATE predictions SET pending = 0 WHERE at = ? AND "key" = ? AND model_id = ?'

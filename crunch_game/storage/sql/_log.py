@@ -11,9 +11,7 @@ import sqlalchemy as sa
 
 from crunch_game.storage import _codec as codec
 from crunch_game.storage._log import DeploymentRecord, EventRecord, FaultRecord, GameLog, KeepsLog
-from crunch_game.storage._reading import Reader
-from crunch_game.storage._tables import Insert, Name, Number, identity_columns, metadata, upsert
-from crunch_game.storage.logged._packing import (
+from crunch_game.storage.logged import (
     PackedDeployment,
     PackedEvent,
     PackedFault,
@@ -22,6 +20,8 @@ from crunch_game.storage.logged._packing import (
     unpack_event,
     unpack_fault,
 )
+from crunch_game.storage.sql._reading import Reader
+from crunch_game.storage.sql._tables import Insert, Name, Number, identity_columns, metadata, upsert
 
 events = sa.Table(
     "events",

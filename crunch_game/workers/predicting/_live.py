@@ -17,10 +17,10 @@ from crunch_game.events import ClockSet, RowsSlow
 from crunch_game.feeds import Standstill
 from crunch_game.feeds.base import Feed, Row
 from crunch_game.storage.base import Session, Store
-from crunch_game.workers._arriving import Arriving
 from crunch_game.workers._base import Listener, beside
-from crunch_game.workers._clock import Clock
-from crunch_game.workers._steps import Executor
+from crunch_game.workers.predicting._arriving import Arriving
+from crunch_game.workers.predicting._clock import Clock
+from crunch_game.workers.predicting._steps import Executor
 
 _HEARTBEAT: Final = timedelta(seconds=5)
 """How often an idle session says that it is alive, and looks at the wall clock."""

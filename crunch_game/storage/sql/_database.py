@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from sqlalchemy import ColumnElement, Connection, Select, Table
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-from crunch_game.storage._tables import Insert
+from crunch_game.storage.sql._tables import Insert
 
 PATIENCE = 30.0
 """Seconds that a process waits for another one to end its transaction."""
