@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -284,7 +286,8 @@ class Pushed:
     def push(self, value: float) -> None:
         self._send.send_nowait(Row(datetime.now(UTC), {"BTC": value}))
 
-    def end(self) -> None:
+    def close(self) -> None:
+        """End the game."""
         self._send.close()
 
     async def rows(self, since=None, on_event=None):
@@ -310,11 +313,18 @@ async def test_who_follows_the_events_of_a_running_game_is_told_them_as_they_com
     game = walk.game(
         feed=feed, policy=Policy(timeout=10), predictions=[Predict(every="row", horizon="1h", asset="BTC")]
     )
-    with open_store(url) as store:
+
+    async def next_of_a_model(follower: subprocess.Popen[str]) -> dict[str, Any]:
+        """The next event that is about a model; on a machine that hung meanwhile the feed has stood still, too."""
+        while (told := json.loads(await in_thread(follower.stdout.readline)))["model_id"] is None:
+            pass
+        return told
+
+    with open_store(url) as store, closing(feed):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(partial(run_game, game, [Bad, walk.Mean], store=store, host="inline", on_event=log))
             follower = start("events", "--store", url, "--follow", "--json")
-            lines = [json.loads(await in_thread(follower.stdout.readline)) for _ in range(4)]
+            lines = [await next_of_a_model(follower) for _ in range(4)]
             assert [(each["kind"], each["model_id"]) for each in lines] == [
                 ("ModelJoined", "Bad"), ("ModelJoined", "Mean"), ("ModelReady", "Bad"), ("ModelReady", "Mean"),
             ]  # fmt: skip
@@ -322,10 +332,10 @@ async def test_who_follows_the_events_of_a_running_game_is_told_them_as_they_com
                 feed.push(float(n))
                 await log.until(RoundPlayed, count=n + 1)
             await log.until(ModelStopped)
-            stopped = json.loads(await in_thread(follower.stdout.readline))
+            stopped = await next_of_a_model(follower)
             assert (stopped["kind"], stopped["model_id"]) == ("ModelStopped", "Bad")
             assert stopped["number"] > lines[-1]["number"]
             follower.send_signal(signal.SIGINT)
             assert await in_thread(follower.wait) == 130
             assert follower.stderr.read() == ""
-            feed.end()
+            feed.close()
