@@ -14,8 +14,8 @@ export PYTHONDONTWRITEBYTECODE :=
 EXTRAS := scoring
 # More than there are processors: most tests wait for processes, sockets and budgets, and can do so together.
 PYTEST_ARGS ?= -n 5 --dist worksteal
-# What starts no process waits for little, and each worker first imports all tests.
-QUICK_ARGS ?= -n 3 --dist worksteal
+# Each worker first imports all tests: more of them cost more than what they wait for together.
+QUICK_ARGS ?= -n 5 --dist worksteal
 
 # uv installs in seconds what pip installs in half a minute. Where it cannot be had, or has no index, pip does it.
 install = $(BIN)/python -m uv pip install --quiet --python $(BIN)/python --constraint constraints.txt $(1) 2>/dev/null \

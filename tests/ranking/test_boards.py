@@ -10,6 +10,7 @@ from fractions import Fraction
 from statistics import median
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -299,6 +300,7 @@ def test_whatever_comes_in_whatever_order_it_is_what_the_rules_say(
     assert boards.standings(now) == plain.standings(now, {})
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(of_all())
 def test_asked_at_any_moment_between_it_is_the_same(drawn: tuple[random.Random, Metric, bool, int]) -> None:

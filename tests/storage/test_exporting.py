@@ -389,6 +389,7 @@ def test_without_the_extra_one_sentence_says_what_to_install(tmp_path: Path, mon
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
 def test_few_records_are_in_memory_at_once(url: str, tmp_path: Path, kind: str) -> None:
     """Answers of 100 kB: one batch, of 16 MiB of text, is a small part of them."""

@@ -170,6 +170,7 @@ def test_no_query_reads_a_whole_table(store: SQLStore, url: str) -> None:
     assert store.predictions(model_id="m07") == [asked(n, 7) for n in range(ROUNDS)]
 
 
+@pytest.mark.slow
 def test_a_query_that_reads_a_whole_table_is_found(store: SQLStore, url: str) -> None:
     explain = Explainer(store) if url.startswith("sqlite") else PostgresExplainer(store)
     for statement in (

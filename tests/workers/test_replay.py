@@ -170,6 +170,7 @@ class Mortal(MemoryStore):
         self._write(super().settle, scores, rounds)
 
 
+@pytest.mark.slow
 def test_killed_between_any_two_writes_the_union_is_an_uninterrupted_run(played):
     game = walk.game(feed=ReplayFeed(walk.rows(14)))
     whole = Mortal()

@@ -410,6 +410,7 @@ async def test_a_worker_that_is_started_again_knows_what_was_asked_in_vain(store
     assert again.standings(again.newest) == result.leaderboard
 
 
+@pytest.mark.slow
 def test_the_thread_that_scores_ends_with_its_worker():
     def threads() -> list[threading.Thread]:
         return [thread for thread in threading.enumerate() if thread.name == "crunch_game judge"]

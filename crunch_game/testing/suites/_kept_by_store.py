@@ -57,7 +57,7 @@ class KeptByStore:
         """Though several write: a number is never seen before a smaller one."""
         if not self.shared:
             pytest.skip("this store is one process's")
-        writers, each = 3, 25
+        writers, each = 3, 10
 
         def write(number: int) -> None:
             with opener() as store:

@@ -297,6 +297,7 @@ async def test_the_exceptions_text_that_is_on_the_wire_is_kept(on_nodes, message
         assert runner.models["alice"].health.strikes == {"predict": Strikes(failures=1)}
 
 
+@pytest.mark.slow
 async def test_an_answer_may_have_up_to_64_mib(on_nodes):
     class Long(Tracker):
         def anything(self, size):
@@ -667,6 +668,7 @@ async def test_a_connection_that_stays_lost_stops_the_model(on_nodes, log):
         assert [outcome.status for outcome in played.values()] == [Status.SKIPPED, Status.OK]
 
 
+@pytest.mark.slow
 async def test_when_most_of_the_field_is_lost_nobody_is_stopped(on_nodes, log, seen):
     """It is the coordinator's own network then."""
     policy = Policy(timeout=5, unreachable_timeout=3)
