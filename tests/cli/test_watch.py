@@ -7,7 +7,7 @@ import walk
 
 from crunch_game import LoopBlocked, RoundsMissed
 from crunch_game.cli._output import screen
-from crunch_game.cli._watch import Watch
+from crunch_game.cli.playing import Watch
 
 
 @pytest.mark.parametrize("event", [LoopBlocked(0.4), RoundsMissed("predict", walk.rows()[0].time, 2)], ids=type)
