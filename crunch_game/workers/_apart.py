@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from anyio.to_thread import run_sync as in_thread
 
+from crunch_game.events import RoundsMissed
 from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
 from crunch_game.hosts.base import Host
@@ -14,7 +15,7 @@ from crunch_game.ranking import Standing, legend
 from crunch_game.runner import Models
 from crunch_game.storage.base import Store
 from crunch_game.workers._answers import Answers
-from crunch_game.workers._base import Listener, claim, safely
+from crunch_game.workers._base import Listener, claim, feed_of, safely
 from crunch_game.workers._lease import leased
 from crunch_game.workers._play import GameResult
 from crunch_game.workers._predict import PredictWorker
@@ -42,15 +43,9 @@ async def predict_game(
         UsageError: The store is another game's, or another worker plays on it.
     """
     answers = Answers()
-    worker = PredictWorker(
-        game,
-        models,
-        store,
-        feed=feed,
-        host=host,
-        on_event=answers.before(on_event or safely(None)),
-        max_ticks=max_ticks,
-    )
+    unlogged = () if feed_of(game, feed).live else (RoundsMissed,)
+    hear = answers.before(on_event or safely(None, unlogged=unlogged))
+    worker = PredictWorker(game, models, store, feed=feed, host=host, on_event=hear, max_ticks=max_ticks)
     if on_start is not None:
         on_start(worker)
     await worker.run()
