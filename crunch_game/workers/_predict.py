@@ -37,6 +37,7 @@ from crunch_game.workers.predicting import (
     Notices,
     Recorded,
     WallClock,
+    Warmup,
     closing,
     recorded_steps,
 )
@@ -116,7 +117,7 @@ class PredictWorker:
         self._notices = Notices(store, ranked=game.per_model is not None and standing_of is None)
         self._hooks = Hooks(game, self._tell, standing_of or self._notices.standing_of)
         self._steps = Executor(game, self.runner, store, self._hooks, self._tell, self._log)
-        self.runner.on_join(self._steps.introduce)
+        self.runner.on_join(Warmup(game, self._hooks, self._steps.history).introduce)
         self._stopping = False
         self._wake: Callable[[Callable[[], None]], None] | None = None
         self._idle: anyio.CancelScope | None = None

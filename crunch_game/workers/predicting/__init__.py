@@ -17,5 +17,6 @@ if TYPE_CHECKING:
     from crunch_game.workers.predicting._recorded import Recorded as Recorded
     from crunch_game.workers.predicting._recorded import recorded_steps as recorded_steps
     from crunch_game.workers.predicting._steps import Executor as Executor
+    from crunch_game.workers.predicting._warmup import Warmup as Warmup
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)
