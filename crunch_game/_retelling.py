@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from crunch_game._rounds import Enact, MethodCall, Tally, checked
 from crunch_game.contract import Contract
@@ -34,7 +35,8 @@ def retelling(calls: Sequence[MethodCall], contract: Contract, policy: Policy, h
     """
     prepared = [checked(each, (), contract, policy)[0] for each in calls]
     # What a capsule is made of is each call and what came of it.
-    together = isinstance(host, TellingHost) and prepared[0].method.silent and policy.capsules is None
+    method = prepared[0].method
+    together = (method.silent or method.returns is Any) and policy.capsules is None
     return Retelling(calls, host.telling(prepared) if together and isinstance(host, TellingHost) else None)
 
 
@@ -50,19 +52,19 @@ async def tell(telling: Telling, player: Player, host: TellingHost, policy: Poli
             return False
         told = await host.tell(telling, instance)
         before, done = done, max(done, told.done or 0)
-        failed = told.reply
-        if failed is None or done > before + 1:  # those before the last one went well
+        last = told.reply
+        if last is None or done > before + 1:  # those before the last one went well
             tally.end(instance, Reply(ANSWERED, None, None, 0.0))
             enact(*tally.settle())
-            if failed is None:
+            if last is None:
                 continue
             tally = Tally(first, policy)
             if tally.begin(player, time.monotonic()) is not None:
                 return False
-        tally.end(instance, failed)
-        if failed.trigger is Trigger.DEADLINE and told.is_free:
+        tally.end(instance, last)
+        if last.trigger is Trigger.DEADLINE and told.is_free:
             player.take(Trigger.LATE, time.monotonic())
         enact(*tally.settle())
-        if failed.trigger is Trigger.UNSUPPORTED:
+        if last.trigger is Trigger.UNSUPPORTED:
             return True  # nor would it take the rest
     return True

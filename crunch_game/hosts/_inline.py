@@ -212,7 +212,7 @@ class InlineHost:
             while done < len(telling.calls) and reply is None and time.monotonic() - began < _TURN_SECONDS:
                 made = self._reply(instance, telling.calls[done], telling.written[done], None)
                 done += 1
-                reply = None if made.trigger is ANSWERED else made
+                reply = None if made.trigger is ANSWERED and made.value is None else made
         instance.told = telling, done
         return ToldSoFar(done, reply, is_free=True)
 

@@ -187,7 +187,7 @@ class BatchHost(Host, Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Telling:
-    """Calls of a method that returns nothing, to be made of one model or of many, in their order.
+    """Calls of a method that need not return anything, to be made of one model or of many, in their order.
 
     Attributes:
         calls: The calls; all with one budget.
@@ -203,7 +203,7 @@ class ToldSoFar(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         done: How many of its calls are over; None if it did not say.
-        reply: What came of the last of them, unless that went well; or why the instance did not answer.
+        reply: What came of the last of them, unless nothing was returned; or why the instance did not answer.
         is_free: Whether it is free for the next call, though that one took longer than its budget.
     """
 
@@ -227,7 +227,7 @@ class TellingHost(Host, Protocol):
     async def tell(self, telling: Telling, instance: Instance) -> ToldSoFar:
         """Have the instance make the calls, or go on with those that it has left, for a moment.
 
-        It stops at a call that fails or takes longer than its budget, so that what came of each is known.
+        It stops at a call that takes longer than its budget, fails, or returns something: so it is known of each.
         """
         ...
 

@@ -45,16 +45,16 @@ _UNREADABLE: Final = (msgspec.MsgspecError, ValueError)  # ValueError: its text 
 
 
 class _GotTo(msgspec.Struct, array_like=True):
-    """How far it says that it has got, how long the last call took, and why that failed, if so."""
+    """How far it says that it has got, how long the last call took, and what there is to say of that."""
 
     done: int
     elapsed: float
     kind: int | None = None
-    refusal: msgspec.Raw = msgspec.Raw(b"\xc0")
+    body: msgspec.Raw = msgspec.Raw(b"\xc0")
 
 
 _told = msgspec.msgpack.Decoder(_GotTo)
-_REFUSALS: Final = (framing.FAULT, framing.UNSUPPORTED, framing.UNSENDABLE)
+_SAID: Final = (None, framing.VALUE, framing.FAULT, framing.UNSUPPORTED, framing.UNSENDABLE)
 
 
 @dataclass
@@ -186,19 +186,15 @@ class Process(Instance):
             said = _told.decode(what.body)
         except _UNREADABLE:
             said = _GotTo(-1, 0.0)
-        if not 0 < said.done <= len(telling.calls) or said.kind not in (None, *_REFUSALS):
+        if not 0 < said.done <= len(telling.calls) or said.kind not in _SAID:
             fault = Fault("invalid", "it answered with something else than how far it has got")
-            return ToldSoFar(None, Reply(Trigger.INVALID, None, fault, elapsed))
-        if said.kind is not None:
-            return ToldSoFar(
-                said.done, self.reply(framing.Frame(said.kind, what.call, said.refusal), said.elapsed, call)
-            )
+            return ToldSoFar(len(telling.calls), Reply(Trigger.INVALID, None, fault, elapsed))
         if said.elapsed > call.timeout:
-            text = f"answered after {said.elapsed:.3g} s; the budget is {call.timeout:g} s"
-            return ToldSoFar(
-                said.done, Reply(Trigger.DEADLINE, None, Fault("timeout", text), said.elapsed), is_free=True
-            )
-        return ToldSoFar(said.done, None)
+            late = Fault("timeout", f"answered after {said.elapsed:.3g} s; the budget is {call.timeout:g} s")
+            return ToldSoFar(said.done, Reply(Trigger.DEADLINE, None, late, said.elapsed), is_free=True)
+        if said.kind is None:
+            return ToldSoFar(said.done, None)
+        return ToldSoFar(said.done, self.reply(framing.Frame(said.kind, what.call, said.body), said.elapsed, call))
 
     def _fault(self, frame: framing.Frame) -> Fault:
         kind, message, traceback = fault_in(frame)

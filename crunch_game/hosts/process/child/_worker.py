@@ -129,9 +129,8 @@ class Worker:
         if setup is not None:
             answer_limit = self._set_up(setup, channel)
             if self._callee is not None:
-                answer_calls(
-                    inbox, self._callee, answer_limit, self._refusal, Listener(self._callee, self._refusal).go_on
-                )
+                listener = Listener(self._callee, answer_limit, self._refusal)
+                answer_calls(inbox, self._callee, answer_limit, self._refusal, listener.go_on)
             inbox.receive()  # what could not be loaded has nothing to answer; it waits to be ended
 
     def _set_up(self, payload: memoryview, channel: socket.socket) -> int:

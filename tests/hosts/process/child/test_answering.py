@@ -62,7 +62,7 @@ class Desk:
 
     def _work(self) -> None:
         callee = Callee(self.model, Contract(Game))
-        answer_calls(Inbox(self.theirs), callee, LIMIT, _refusal, Listener(callee, _refusal).go_on)
+        answer_calls(Inbox(self.theirs), callee, LIMIT, _refusal, Listener(callee, LIMIT, _refusal).go_on)
 
     def send(self, frame: bytes) -> framing.Frame:
         self.ours.sendall(frame)
