@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+import anyio
 
 from crunch_game._rounds import Enact, MethodCall, Tally, checked
 from crunch_game.contract import Contract
 from crunch_game.hosts.base import Host, Reply, Telling, TellingHost
-from crunch_game.lineup import Player
+from crunch_game.lineup import Player, until_quiet
 from crunch_game.policy import ANSWERED, Policy, Trigger
+
+_LONG_SECONDS: Final = 0.1
+"""After which one that is told keeps nobody waiting."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,17 +47,54 @@ def retelling(calls: Sequence[MethodCall], contract: Contract, policy: Policy, h
     return Retelling(calls, host.telling(prepared) if together and isinstance(host, TellingHost) else None)
 
 
-async def tell(telling: Telling, player: Player, host: TellingHost, policy: Policy, enact: Enact) -> bool:
+class Pace:
+    """Lets as few be told at once as there are processors, in the order that they came, and between rounds.
+
+    Who takes long does not keep the others: it may hang.
+    """
+
+    def __init__(self) -> None:
+        self._most = os.cpu_count() or 1
+        self._door = anyio.Lock()
+        self._since: dict[object, float] = {}
+        self._over = anyio.Event()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a turn, and have it."""
+        async with self._door:
+            await until_quiet()
+            while (seconds := self._wait()) > 0.0:
+                self._over = anyio.Event()
+                with anyio.move_on_after(seconds):
+                    await self._over.wait()
+            mine = object()
+            self._since[mine] = time.monotonic()
+        try:
+            yield
+        finally:
+            del self._since[mine]
+            self._over.set()
+
+    def _wait(self) -> float:
+        """Seconds until another one may begin, though nobody ends."""
+        now = time.monotonic()
+        ends = sorted(end for since in self._since.values() if (end := since + _LONG_SECONDS) > now)
+        return 0.0 if len(ends) < self._most else ends[-self._most] - now
+
+
+async def tell(telling: Telling, player: Player, host: TellingHost, policy: Policy, enact: Enact, pace: Pace) -> bool:
     """Make the calls of one player, in their order. Each has its budget, and counts, as any other does.
 
     Returns whether it has got to the end; it has not if it cannot be called any more.
     """
     first, done = telling.calls[0], 0
     while done < len(telling.calls):
-        tally, instance = Tally(first, policy), player.instance
-        if tally.begin(player, time.monotonic()) is not None or instance is None:
-            return False
-        told = await host.tell(telling, instance)
+        async with pace.turn():
+            tally, instance = Tally(first, policy), player.instance
+            if tally.begin(player, time.monotonic()) is not None or instance is None:
+                return False
+            told = await host.tell(telling, instance)
         before, done = done, max(done, told.done or 0)
         last = told.reply
         if last is None or done > before + 1:  # those before the last one went well

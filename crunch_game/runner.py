@@ -20,7 +20,7 @@ from crunch_game import events
 from crunch_game._importing import alias_main
 from crunch_game._public import public
 from crunch_game._quantities import described
-from crunch_game._retelling import Retelling, retelling, tell
+from crunch_game._retelling import Pace, Retelling, retelling, tell
 from crunch_game._rounds import MethodCall, PerModel
 from crunch_game.contract import Contract
 from crunch_game.encoding import check_plain
@@ -105,7 +105,7 @@ class ModelRunner:
             raise UsageError("a ModelRunner is entered once; make another one")
         self._host = take(self._host)
         alias_main()
-        self._tasks = anyio.create_task_group()
+        self._pace, self._tasks = Pace(), anyio.create_task_group()
         await self._tasks.__aenter__()
         observers: list[Observer] = []
         if self.policy.capsules is not None:
@@ -280,7 +280,7 @@ class ModelRunner:
         """
         for player in self._selected([model_id]):
             if told.telling is not None and isinstance(self._host, TellingHost):
-                return await tell(told.telling, player, self._host, self.policy, self._entered.enact)
+                return await tell(told.telling, player, self._host, self.policy, self._entered.enact, self._pace)
         for each in told.calls:
             [played] = await self.batch([each], models=[model_id])
             if all(outcome.status is Status.SKIPPED for outcome in played.values()):

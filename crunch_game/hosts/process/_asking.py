@@ -17,7 +17,7 @@ from crunch_game.hosts.process._shared import MAX_SENT_BYTES, Shared
 from crunch_game.hosts.process.child import CallBody, TellBody
 from crunch_game.hosts.process.engine import Engine, Exchange, Gone, Link, Result, Results
 
-TURN_SECONDS: Final = 0.1
+TURN_SECONDS: Final = 0.02
 """How long a model makes the calls of a Telling before it says how far it has got."""
 _NOTHING: Final = b"\xc0"
 _serials = itertools.count(1)
