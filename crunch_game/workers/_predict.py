@@ -36,6 +36,7 @@ from crunch_game.workers.predicting import (
     Live,
     Notices,
     Recorded,
+    Requests,
     WallClock,
     Warmup,
     closing,
@@ -114,9 +115,11 @@ class PredictWorker:
         self._tell = self._log.before(safely(on_event, unlogged=() if self.feed.live else (RoundsMissed,)))
         self._after_row = after_row
         self._max_ticks = math.inf if max_ticks is None else max_ticks
-        self._notices = Notices(store, ranked=game.per_model is not None and standing_of is None)
+        ranked = game.per_model is not None and standing_of is None
+        self._notices = Notices(store, ranked=ranked, requests=lambda: self._requests.look())
         self._hooks = Hooks(game, self._tell, standing_of or self._notices.standing_of)
         self._steps = Executor(game, self.runner, store, self._hooks, self._tell, self._log)
+        self._requests = Requests(store, self.runner, self._steps.save_models)
         self.runner.on_join(Warmup(game, self._hooks, self._steps.history).introduce)
         self._stopping = False
         self._wake: Callable[[Callable[[], None]], None] | None = None
@@ -184,6 +187,7 @@ class PredictWorker:
                         self._idle = None
                         self.running = True
                         await self._stop_again()
+                        await self._requests.look(starting=True)
                         await self._notices.look()
                         async with beside(self._notices.run):
                             await self._play(decided)
@@ -207,12 +211,13 @@ class PredictWorker:
         return told, max(played, default=None)
 
     async def _stop_again(self) -> None:
-        """A model that was stopped before a restart stays stopped until it has a new deployment."""
+        """A model that was stopped before a restart stays stopped until it has a new deployment, or is readmitted."""
+        readmitted = await self._requests.readmitted()
         for record in await in_thread(self._store.models):
             self._steps.know(record)
             model = self.runner.models.get(record.model_id)
             same = model is not None and model.deployment_id == record.deployment_id
-            if record.state == State.STOPPED and same:
+            if record.state == State.STOPPED and same and record.model_id not in readmitted:
                 await self.runner.stop(record.model_id, record.reason or "it was stopped", report=False)
                 self._log.deployments.stay_stopped(record.model_id, record.deployment_id)
 

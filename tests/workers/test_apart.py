@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
 import pytest
 import walk
+from virtual import Killed
 
-from crunch_game import MemoryStore, Predict, PredictWorker, ReplayFeed, ScoreWorker, run_game
+from crunch_game import MemoryStore, Predict, PredictWorker, ReplayFeed, ScoreWorker, Status, run_game
 from crunch_game.errors import StoreError
 from crunch_game.ranking import noted_standings
-from crunch_game.workers.predicting import _notices
+from crunch_game.workers.predicting import HANDLED, _notices
 
 pytestmark = pytest.mark.anyio
 
@@ -125,8 +127,8 @@ async def test_a_models_standing_reaches_it_though_another_process_scores(monkey
         "Bad": [0] * before + [2] * (rounds - before),
     }
     assert 0 < before < rounds, "it is told what was noted last, though the store cannot be read since"
-    assert [record.getMessage() for record in caplog.records if "standings" in record.getMessage()] == [
-        "the standings cannot be read for now, so models keep those that they had: the server is gone"
+    assert [record.getMessage() for record in caplog.records if "others leave" in record.getMessage()] == [
+        "what others leave in the store cannot be read for now: the server is gone"
     ]
 
     store.is_away = False
@@ -136,3 +138,125 @@ async def test_a_models_standing_reaches_it_though_another_process_scores(monkey
     assert all(set(each[rounds:]) == {rank} for each, rank in zip(ranks(store).values(), (2, 1), strict=True)), (
         "known before its first round"
     )
+
+
+# What people ask for, by the store.
+
+
+class Asked(MemoryStore):
+    """A store that keeps corrections, and of which the worker is killed before it notes that one was carried out."""
+
+    keeps_corrections = True
+    kills = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked: list[SimpleNamespace] = []
+
+    def ask(self, verb: str, model_id: str, reason: str = "") -> None:
+        self._asked.append(SimpleNamespace(verb=verb, model_id=model_id, reason=reason))
+
+    def corrections(self, after: int = 0) -> list[tuple[int, SimpleNamespace]]:
+        return list(enumerate(self._asked, 1))[after:]
+
+    def note(self, name, document):
+        if self.kills and name == HANDLED:
+            raise Killed
+        super().note(name, document)
+
+    @property
+    def handled(self) -> int:
+        return (self.noted(HANDLED) or {}).get("number", 0)
+
+    def state(self, model_id: str) -> tuple[str, str | None]:
+        [found] = [each for each in self.models() if each.model_id == model_id]
+        return found.state, found.reason
+
+
+def playing(store: Asked, halt: Any = None, *, ticks: int | None = None) -> PredictWorker:
+    feed = ReplayFeed(walk.rows(20)) if halt is None else Halting(halt)
+    return PredictWorker(
+        walk.game(predictions=BTC), ["walk:Last", "walk:Mean"], store, feed=feed, host="inline", max_ticks=ticks
+    )
+
+
+def absent(store: MemoryStore, model_id: str) -> list[int]:
+    """In which rows' rounds a model was not asked."""
+    numbers = {row.time: number for number, row in enumerate(walk.rows(20), 1)}
+    return sorted(
+        numbers[each.at] for each in store.predictions() if each.model_id == model_id and each.status is Status.SKIPPED
+    )
+
+
+async def test_what_is_asked_of_a_running_worker_is_done_once(monkeypatch, caplog):
+    monkeypatch.setattr(_notices, "_INTERVAL", 0.01)
+    store = Asked()
+
+    async def ask() -> None:
+        store.ask("stop", "Last", "it copies")
+        store.ask("void", "Last", "not this worker's")
+        store.ask("stop", "Nobody", "who?")
+        await until(lambda: store.handled == 3)
+
+    worker = playing(store, ask, ticks=12)
+    await worker.run()
+    assert store.state("Last") == ("stopped", "it copies")
+    assert absent(store, "Last") == list(range(10, 13))
+    assert absent(store, "Mean") == []
+    assert "there is no model 'Nobody' in the game; there is Last, Mean" in caplog.text
+
+    await playing(store, ticks=2).run()  # until rows 13 and 14
+    assert absent(store, "Last") == list(range(10, 15)), "a restart changes nothing"
+    store.ask("readmit", "Last")
+    await playing(store, ticks=2).run()
+    assert absent(store, "Last") == list(range(10, 15)), "asked while no worker ran, done at the start"
+    assert (store.handled, store.state("Last")[0]) == (4, "ready")
+    store.ask("stop", "Mean", "it is enough")
+    await playing(store, ticks=1).run()
+    assert absent(store, "Mean") == [17], "before the first round"
+    assert store.state("Mean") == ("stopped", "it is enough")
+
+
+async def test_the_newest_request_counts_and_a_model_is_readmitted_while_the_game_runs(monkeypatch):
+    monkeypatch.setattr(_notices, "_INTERVAL", 0.01)
+    store = Asked()
+    store.ask("stop", "Last", "by mistake")
+    store.ask("readmit", "Last")
+    store.ask("stop", "Mean", "for a while")
+
+    async def ask() -> None:
+        store.ask("readmit", "Mean")
+        await until(lambda: store.handled == 4 and worker.runner.models["Mean"].state == "ready")
+
+    worker = playing(store, ask)
+    await worker.run()
+    assert absent(store, "Last") == []
+    assert absent(store, "Mean") == list(range(1, 10))
+    whole = MemoryStore()
+    await run_game(
+        walk.game(), walk.MODELS[:1], store=whole, host="inline", feed=ReplayFeed(walk.rows(20)), max_ticks=20
+    )
+    known = {each.at: each.value for each in whole.predictions() if each.key == store.predictions()[0].key}
+    assert all(
+        each.value == known[each.at]
+        for each in store.predictions()
+        if each.model_id == "Mean" and each.status is Status.OK
+    ), "it knows the rows that it missed"
+
+
+@pytest.mark.parametrize("verb", ["stop", "readmit"])
+async def test_a_kill_before_it_is_noted_forgets_nothing_and_does_nothing_twice(verb):
+    store = Asked()
+    if verb == "readmit":
+        store.ask("stop", "Last", "first")
+        await playing(store, ticks=2).run()
+    store.ask(verb, "Last", "asked")
+    store.kills = True
+    with pytest.raises(Killed):
+        await playing(store, ticks=4).run()
+    store.kills = False
+    before = store.handled
+    await playing(store, ticks=3).run()
+    assert store.handled == before + 1
+    assert store.state("Last")[0] == ("stopped" if verb == "stop" else "ready")
+    assert absent(store, "Last") == ([1, 2, 3] if verb == "stop" else [1, 2])

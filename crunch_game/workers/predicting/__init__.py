@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from crunch_game.workers.predicting._notices import Notices as Notices
     from crunch_game.workers.predicting._recorded import Recorded as Recorded
     from crunch_game.workers.predicting._recorded import recorded_steps as recorded_steps
+    from crunch_game.workers.predicting._requests import HANDLED as HANDLED
+    from crunch_game.workers.predicting._requests import Requests as Requests
     from crunch_game.workers.predicting._steps import Executor as Executor
     from crunch_game.workers.predicting._warmup import Warmup as Warmup
 else:

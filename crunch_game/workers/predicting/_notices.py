@@ -1,9 +1,9 @@
-"""What others leave in the store for the worker that asks models: the score worker its standings."""
+"""What others leave in the store for the worker that asks models: a score worker its standings, people requests."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import anyio
@@ -19,18 +19,20 @@ logger = logging.getLogger("crunch_game")
 
 
 class Notices:
-    """Looks into the store about once a second, on a thread: no round waits for it.
+    """Looks into the store about once a second, beside the rounds: none waits for it.
 
     A store that cannot be read for a while is told of once; what was read last stays.
 
     Args:
         store: Where it is left.
         ranked: Whether standings are wanted.
+        requests: Carries out what people ask for.
     """
 
-    def __init__(self, store: Store, *, ranked: bool) -> None:
+    def __init__(self, store: Store, *, ranked: bool, requests: Callable[[], Awaitable[object]]) -> None:
         self._store = store
         self._ranked = ranked
+        self._requests = requests
         self._standings: Mapping[str, Standing] = {}
         self._is_away = False
 
@@ -40,24 +42,25 @@ class Notices:
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
-        while self._ranked:
+        while True:
             await anyio.sleep(_INTERVAL)
             await self.look()
 
     async def look(self) -> None:
         """Look once."""
-        if self._ranked:
-            await in_thread(self._read)
-
-    def _read(self) -> None:
         try:
-            document = self._store.noted("leaderboard")
-            if document is not None:
-                first = noted_standings(document.get("leaderboard", ()))
-                self._standings = {standing.model_id: standing for standing in first}
+            await self._requests()
+            if self._ranked:
+                await in_thread(self._read)
         except Exception as error:  # noqa: BLE001 - the store may be an author's own, and the game goes on
             if not self._is_away:
-                logger.warning("the standings cannot be read for now, so models keep those that they had: %s", error)
+                logger.warning("what others leave in the store cannot be read for now: %s", error)
             self._is_away = True
         else:
             self._is_away = False
+
+    def _read(self) -> None:
+        document = self._store.noted("leaderboard")
+        if document is not None:
+            first = noted_standings(document.get("leaderboard", ()))
+            self._standings = {standing.model_id: standing for standing in first}

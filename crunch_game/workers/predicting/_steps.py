@@ -135,6 +135,25 @@ class Executor:
         await in_thread(save)
         self.predictions += len(predictions)
 
+    async def save_models(self) -> None:
+        """Store the models' states only: what waits for its slot is left to that one's transaction."""
+        before = dict(self._known)
+        models = self._changed_models()
+
+        def save() -> None:
+            self.assure()
+            self._store.save(models=models)
+
+        try:
+            if models:
+                await in_thread(save)
+        except BaseException:
+            for model in models:  # they are still to be stored
+                self._known.pop(model.model_id, None)
+                if model.model_id in before:
+                    self._known[model.model_id] = before[model.model_id]
+            raise
+
     async def save_log(self) -> None:
         """Store what happened since the last write, where nothing was played."""
 
