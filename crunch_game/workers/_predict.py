@@ -36,9 +36,9 @@ from crunch_game.workers.predicting import (
     Live,
     Notices,
     Recorded,
-    Requests,
     WallClock,
     Warmup,
+    Wishes,
     closing,
     recorded_steps,
 )
@@ -116,10 +116,10 @@ class PredictWorker:
         self._after_row = after_row
         self._max_ticks = math.inf if max_ticks is None else max_ticks
         ranked = game.per_model is not None and standing_of is None
-        self._notices = Notices(store, ranked=ranked, requests=lambda: self._requests.look())
+        self._notices = Notices(store, ranked=ranked, wishes=lambda: self._wishes.look())
         self._hooks = Hooks(game, self._tell, standing_of or self._notices.standing_of)
         self._steps = Executor(game, self.runner, store, self._hooks, self._tell, self._log)
-        self._requests = Requests(store, self.runner, self._steps.save_models)
+        self._wishes = Wishes(store, self.runner, self._steps.save_models)
         self.runner.on_join(Warmup(game, self._hooks, self._steps.history).introduce)
         self._stopping = False
         self._wake: Callable[[Callable[[], None]], None] | None = None
@@ -187,7 +187,7 @@ class PredictWorker:
                         self._idle = None
                         self.running = True
                         await self._stop_again()
-                        await self._requests.look(starting=True)
+                        await self._wishes.look(starting=True)
                         await self._notices.look()
                         async with beside(self._notices.run):
                             await self._play(decided)
@@ -212,7 +212,7 @@ class PredictWorker:
 
     async def _stop_again(self) -> None:
         """A model that was stopped before a restart stays stopped until it has a new deployment, or is readmitted."""
-        readmitted = await self._requests.readmitted()
+        readmitted = await self._wishes.readmitted()
         for record in await in_thread(self._store.models):
             self._steps.know(record)
             model = self.runner.models.get(record.model_id)

@@ -26,13 +26,13 @@ class Notices:
     Args:
         store: Where it is left.
         ranked: Whether standings are wanted.
-        requests: Carries out what people ask for.
+        wishes: Carries out what people ask for.
     """
 
-    def __init__(self, store: Store, *, ranked: bool, requests: Callable[[], Awaitable[object]]) -> None:
+    def __init__(self, store: Store, *, ranked: bool, wishes: Callable[[], Awaitable[object]]) -> None:
         self._store = store
         self._ranked = ranked
-        self._requests = requests
+        self._wishes = wishes
         self._standings: Mapping[str, Standing] = {}
         self._is_away = False
 
@@ -49,7 +49,7 @@ class Notices:
     async def look(self) -> None:
         """Look once."""
         try:
-            await self._requests()
+            await self._wishes()
             if self._ranked:
                 await in_thread(self._read)
         except Exception as error:  # noqa: BLE001 - the store may be an author's own, and the game goes on

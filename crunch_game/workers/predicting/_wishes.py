@@ -19,7 +19,7 @@ _VERBS: Final = ("stop", "readmit")
 logger = logging.getLogger("crunch_game")
 
 
-class Requests:
+class Wishes:
     """Carries out the corrections of a store that concern who plays: of each model the newest, once.
 
     That one was carried out is noted after the models' states are kept: so a kill in between forgets none, and what is
