@@ -19,6 +19,8 @@ from crunch_game.policy import ANSWERED, Policy, Trigger
 
 _LONG_SECONDS: Final = 0.1
 """After which one that is told keeps nobody waiting."""
+_ROUND_SECONDS: Final = 0.25
+"""How long the end of a round is waited for: it may be that of one hanging model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +65,7 @@ class Pace:
     async def turn(self) -> AsyncIterator[None]:
         """Wait for a turn, and have it."""
         async with self._door:
-            await until_quiet()
+            await until_quiet(_ROUND_SECONDS)
             while (seconds := self._wait()) > 0.0:
                 self._over = anyio.Event()
                 with anyio.move_on_after(seconds):

@@ -7,7 +7,7 @@ import pytest
 
 from crunch_game import _retelling
 from crunch_game._retelling import Pace
-from crunch_game.lineup import _quiet, playing
+from crunch_game.lineup import playing
 
 pytestmark = pytest.mark.anyio
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 def pace(monkeypatch) -> Pace:
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     monkeypatch.setattr(_retelling, "_LONG_SECONDS", 1e6)
-    monkeypatch.setattr(_quiet, "_MOST", 1e6)
+    monkeypatch.setattr(_retelling, "_ROUND_SECONDS", 1e6)
     return Pace()
 
 
@@ -75,7 +75,7 @@ async def test_nobody_is_told_while_a_round_is_played_but_for_one_that_does_not_
             while told.begun != [0]:  # noqa: ASYNC110 - a look at the rounds takes a moment
                 await anyio.sleep(0.002)
             with playing():
-                monkeypatch.setattr(_quiet, "_MOST", 0.01)
+                monkeypatch.setattr(_retelling, "_ROUND_SECONDS", 0.01)
                 tasks.start_soon(told, 1)
                 while told.begun != [0, 1]:  # noqa: ASYNC110
                     await anyio.sleep(0.002)

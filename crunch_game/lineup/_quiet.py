@@ -18,8 +18,6 @@ _ItemT = TypeVar("_ItemT")
 
 _LOOK = 0.002
 """Seconds between two looks whether a round is over."""
-_MOST = 0.25
-"""Seconds that nobody waits longer for the end of a round: it may be that of one hanging model."""
 _PATIENCE = 10.0
 """So many times as long as a piece of work took, the next one waits at most: rounds may leave no time between them."""
 
@@ -55,8 +53,8 @@ def between_rounds(pieces: Iterable[_ItemT]) -> Iterator[_ItemT]:
         yield piece
 
 
-async def until_quiet() -> None:
-    """Wait until no round is being played in this process; not for long, if it does not end."""
-    deadline = time.monotonic() + _MOST
+async def until_quiet(most: float) -> None:
+    """Wait until no round is being played in this process, at most so many seconds."""
+    deadline = time.monotonic() + most
     while not _quiet.is_set() and time.monotonic() < deadline:  # noqa: ASYNC110 - an event of threads
         await anyio.sleep(_LOOK)
