@@ -13,18 +13,32 @@ from typing import Any, Protocol, Self
 from crunch_game._public import public
 from crunch_game._status import Status
 from crunch_game.feeds.base import Row
+from crunch_game.storage._corrections import Correction, FormerScore, KeepsCorrections, PublishedBoard
 from crunch_game.storage._log import GameLog, KeepsLog
 from crunch_game.storage._records import Arrival, KeptScore, Lease, ModelRecord, Prediction, Score, ScoredRound, Session
 from crunch_game.storage.exporting import Streams
 
-__all__ = ["Arrival", "KeptScore", "Lease", "ModelRecord", "Prediction", "Score", "ScoredRound", "Session", "Store"]
+__all__ = [
+    "Arrival",
+    "Correction",
+    "FormerScore",
+    "KeptScore",
+    "Lease",
+    "ModelRecord",
+    "Prediction",
+    "PublishedBoard",
+    "Score",
+    "ScoredRound",
+    "Session",
+    "Store",
+]
 
 _at = attrgetter("at")
 _round = attrgetter("resolves_at", "at", "key")
 
 
 @public
-class Store(KeepsLog, Streams, Protocol):
+class Store(KeepsLog, KeepsCorrections, Streams, Protocol):
     """Keeps a game. Implement this to keep it somewhere else. Methods may be called from any thread.
 
     What has an implementation here makes its answer of everything that the others have: a store that can be asked

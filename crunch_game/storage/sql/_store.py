@@ -30,6 +30,7 @@ from crunch_game.storage.base import (
 )
 from crunch_game.storage.sql import _tables as tables
 from crunch_game.storage.sql._backlog import SQLBacklog
+from crunch_game.storage.sql._corrections import SQLCorrections
 from crunch_game.storage.sql._database import Database, Packed, is_away
 from crunch_game.storage.sql._log import SQLLog, inserts
 from crunch_game.storage.sql._migrations import VERSION
@@ -41,7 +42,7 @@ _STREAMED = {"yield_per": 200}
 
 
 @public
-class SQLStore(SQLLog, SQLBacklog):
+class SQLStore(SQLLog, SQLCorrections, SQLBacklog):
     """A store in a SQLite file or a PostgreSQL database, which several processes may use at once.
 
     Every `save` and `settle` is one transaction, which is on the disk when it returns: what was accepted survives the
@@ -162,7 +163,7 @@ class SQLStore(SQLLog, SQLBacklog):
 
     def reopen(self, reason: str | None = None) -> int:
         """Forget the scores of predictions that were set aside, so that they are pending again; returns how many."""
-        aside: list[ColumnElement[bool]] = [tables.has_no_value, tables.is_no_absence]
+        aside: list[ColumnElement[bool]] = [tables.was_set_aside]
         if reason is not None:
             aside.append(tables.scores.c.reason == reason)
         identities = select(*tables.scores.primary_key).where(*aside)
