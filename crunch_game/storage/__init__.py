@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 from crunch_game._public import lazy_face
 
 if TYPE_CHECKING:
+    from crunch_game.storage._corrections import Correction as Correction
+    from crunch_game.storage._corrections import FormerScore as FormerScore
+    from crunch_game.storage._corrections import PublishedBoard as PublishedBoard
     from crunch_game.storage._documents import as_document as as_document
     from crunch_game.storage._documents import from_document as from_document
     from crunch_game.storage._log import DeploymentRecord as DeploymentRecord

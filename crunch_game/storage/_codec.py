@@ -17,6 +17,8 @@ from crunch_game._status import Status
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
 from crunch_game.storage._values import decode, decode_object, encode, finite
+from crunch_game.storage._values import name as name
+from crunch_game.storage._values import prose as prose
 from crunch_game.storage.base import Arrival, KeptScore, Lease, ModelRecord, Prediction, Score, ScoredRound, Session
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -61,7 +63,8 @@ class PackedPrediction(NamedTuple):
 class PackedScore(NamedTuple):
     """A score. The first three columns identify the prediction.
 
-    `kind` says what a score is that is not an answer's own: "unscorable", "absent" or, if it was set aside, "aside".
+    `kind` says what a score is that is not an answer's own: "unscorable", "absent", "aside" if it was set aside, or
+    "void" or "retracted" if it was corrected.
     """
 
     at: int
@@ -85,6 +88,7 @@ class PackedRound(NamedTuple):
     arguments: str | None
     answers: int
     facts: str | None
+    void: str | None
 
 
 class PackedModel(NamedTuple):
@@ -139,11 +143,13 @@ def moment(time: int) -> datetime:
     return _EPOCH + timedelta(microseconds=time)
 
 
-def _microseconds_if_any(time: datetime | None) -> int | None:
+def microseconds_if_any(time: datetime | None) -> int | None:
+    """Return the microseconds since 1970 UTC of a time that may be missing."""
     return None if time is None else microseconds(time)
 
 
-def _moment_if_any(time: int | None) -> datetime | None:
+def moment_if_any(time: int | None) -> datetime | None:
+    """Return the time of microseconds that may be missing."""
     return None if time is None else moment(time)
 
 
@@ -178,8 +184,8 @@ def pack_prediction(prediction: Prediction) -> PackedPrediction:
         prose(prediction.error),
         _finite(prediction.elapsed, who, "elapsed"),
         int(prediction.status == Status.OK),
-        _microseconds_if_any(prediction.asked_at),
-        _microseconds_if_any(prediction.seen),
+        microseconds_if_any(prediction.asked_at),
+        microseconds_if_any(prediction.seen),
         int(prediction.excused),
     )
 
@@ -221,6 +227,7 @@ def pack_round(scored: ScoredRound) -> PackedRound:
         _json(dict(scored.arguments), who, "the arguments"),
         scored.answers,
         _json({name: dict(facts) for name, facts in scored.facts.items()}, who, "the facts"),
+        prose(scored.void),
     )
 
 
@@ -241,7 +248,7 @@ def pack_session(session: Session) -> PackedSession:
         session.number,
         microseconds(session.started),
         microseconds(session.heartbeat),
-        _microseconds_if_any(session.committed),
+        microseconds_if_any(session.committed),
     )
 
 
@@ -291,8 +298,8 @@ def unpack_prediction(packed: Sequence[Any]) -> Prediction:
         decode(value),
         error,
         finite(elapsed),
-        _moment_if_any(asked_at),
-        _moment_if_any(seen),
+        moment_if_any(asked_at),
+        moment_if_any(seen),
         bool(excused),
     )
 
@@ -311,6 +318,7 @@ def unpack_score(packed: Sequence[Any]) -> Score:
         kind == "unscorable",
         kind == "absent",
         decode_object(metrics or "{}"),
+        kind if kind in ("void", "retracted") else None,
     )
 
 
@@ -327,7 +335,7 @@ def unpack_kept(packed: Sequence[Any]) -> KeptScore:
 
 def unpack_round(packed: Sequence[Any]) -> ScoredRound:
     """Return the scored round of these columns."""
-    at, key, resolves_at, horizon, arguments, answers, facts = packed
+    at, key, resolves_at, horizon, arguments, answers, facts, void = packed
     return ScoredRound(
         key,
         moment(at),
@@ -336,13 +344,14 @@ def unpack_round(packed: Sequence[Any]) -> ScoredRound:
         decode_object(arguments or "{}"),
         answers,
         decode_object(facts or "{}"),
+        void,
     )
 
 
 def unpack_session(packed: Sequence[Any]) -> Session:
     """Return the session of these columns."""
     number, started, heartbeat, committed = packed
-    return Session(number, moment(started), moment(heartbeat), _moment_if_any(committed))
+    return Session(number, moment(started), moment(heartbeat), moment_if_any(committed))
 
 
 def unpack_lease(packed: Sequence[Any]) -> Lease:
@@ -370,25 +379,3 @@ def _finite(value: Any, who: str, what: str) -> float:
     if not math.isfinite(number):
         raise StoreError(f"{who}: {what} must be a finite number, got {value!r}")
     return number
-
-
-def name(text: str) -> str:
-    """Return an identifier, or refuse one that cannot be encoded: changed, it could equal another one."""
-    if "\0" in text:  # PostgreSQL keeps none
-        raise StoreError(f"{text!r} holds a NUL character and cannot be kept as a name")
-    # isascii is a flag of the string, so that nearly all names cost nothing.
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise StoreError(f"{text!r} holds half a character and cannot be kept as a name") from None
-    return text
-
-
-def prose(text: str | None) -> str | None:
-    """Return a text for people. A participant may have written it, so it is repaired rather than refused."""
-    if text is None:
-        return None
-    if not text.isascii():
-        text = text.encode(errors="backslashreplace").decode()
-    return text.replace("\0", "\\x00") if "\0" in text else text

@@ -11,8 +11,10 @@ from crunch_game._public import public
 from crunch_game._status import Status
 from crunch_game.feeds.base import Row
 from crunch_game.storage import _codec as codec
+from crunch_game.storage._corrections import Correction, FormerScore, PublishedBoard
 from crunch_game.storage._log import DeploymentRecord, EventRecord, FaultRecord
 from crunch_game.storage.base import Arrival, Lease, ModelRecord, Prediction, Score, ScoredRound, Session
+from crunch_game.storage.corrected import cleaned as cleaned_correction
 from crunch_game.storage.logged import cleaned
 
 _T = TypeVar("_T")
@@ -29,6 +31,7 @@ _CLEANED: dict[type, Callable[[Any], Any]] = {
         codec.pack_rows([], [(arrival.row, arrival.aside)], arrival.session)[0]
     ),
     **dict.fromkeys((EventRecord, FaultRecord, DeploymentRecord), cleaned),
+    **dict.fromkeys((Correction, FormerScore, PublishedBoard), cleaned_correction),
 }
 
 
@@ -37,8 +40,8 @@ def as_document(record: Any) -> dict[str, Any]:
     """Return a record of a store as a dict of what JSON has, NaN included; times are texts, UTC to the microsecond.
 
     Args:
-        record: A Row, Arrival, Prediction, Score, ScoredRound, ModelRecord, Session, Lease, EventRecord, FaultRecord or
-            DeploymentRecord.
+        record: A Row, Arrival, Prediction, Score, ScoredRound, ModelRecord, Session, Lease, EventRecord, FaultRecord,
+            DeploymentRecord, Correction, FormerScore or PublishedBoard.
 
     Raises:
         StoreError: It has a time without zone, a value that JSON has no form for, a name that not every store can keep,
@@ -63,7 +66,7 @@ def from_document(kind: type[_T], document: Mapping[str, Any]) -> _T:
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, Row):
+    if isinstance(value, Row | Score):
         return as_document(value)
     return str(value) if isinstance(value, Status) else value
 
@@ -73,4 +76,6 @@ def _typed(annotation: str, value: Any) -> Any:
         return datetime.fromisoformat(value)
     if annotation == "Row":
         return from_document(Row, value)
+    if annotation == "Score | None" and value is not None:
+        return from_document(Score, value)
     return Status(value) if annotation == "Status" else value

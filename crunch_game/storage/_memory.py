@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import takewhile
+from itertools import groupby, takewhile
 from operator import itemgetter
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
 from crunch_game.storage import _codec as codec
 from crunch_game.storage._log import DeploymentRecord, EventRecord, FaultRecord, GameLog
+from crunch_game.storage._timeline import Identity, Timeline
 from crunch_game.storage._values import decode_object
 from crunch_game.storage.base import (
     Arrival,
@@ -29,47 +30,12 @@ from crunch_game.storage.base import (
     Session,
     Store,
 )
+from crunch_game.storage.corrected import CorrectedInMemory, MemoryCorrections
 from crunch_game.storage.logged import MemoryLog, pack_log
-
-_Identity = tuple[int, str, str]
-"""at, key, model_id: `packed[:3]` of predictions and scores. Records of one moment are sorted by it."""
-
-
-class _Timeline:
-    """Identities sorted by a time. Adding and removing one is cheap."""
-
-    def __init__(self) -> None:
-        self._moments: list[int] = []
-        self._members: dict[int, set[_Identity]] = {}
-
-    def add(self, when: int, identity: _Identity) -> None:
-        if when not in self._members:
-            self._members[when] = set()
-            insort(self._moments, when)
-        self._members[when].add(identity)
-
-    def discard(self, when: int, identity: _Identity) -> None:
-        members = self._members.get(when, set())
-        members.discard(identity)
-        if when in self._members and not members:
-            del self._members[when]
-            del self._moments[bisect_left(self._moments, when)]
-
-    def since(self, when: int | None) -> Iterator[_Identity]:
-        start = 0 if when is None else bisect_left(self._moments, when)
-        return self._ordered(self._moments[start:])
-
-    def until(self, when: int, after: int | None = None) -> Iterator[_Identity]:
-        start = 0 if after is None else bisect_right(self._moments, after)
-        return self._ordered(self._moments[start : bisect_right(self._moments, when)])
-
-    def _ordered(self, moments: Iterable[int]) -> Iterator[_Identity]:
-        for when in moments:
-            yield from sorted(self._members[when])
 
 
 @public
-class MemoryStore(Store):
+class MemoryStore(CorrectedInMemory, Store):
     """A store that ends with the process. Otherwise it behaves exactly like SQLStore.
 
     Values are kept as JSON text, so that changes to a value that was saved, or returned, do not change the store.
@@ -88,10 +54,10 @@ class MemoryStore(Store):
         self._sessions: dict[int, codec.PackedSession] = {}
         self._leases: dict[str, codec.PackedLease] = {}
         self._models: dict[str, codec.PackedModel] = {}
-        self._predictions: dict[_Identity, codec.PackedPrediction] = {}
-        self._scores: dict[_Identity, codec.PackedScore] = {}
-        self._predicted, self._scored, self._pending = _Timeline(), _Timeline(), _Timeline()
-        self._unanswered = _Timeline()
+        self._predictions: dict[Identity, codec.PackedPrediction] = {}
+        self._scores: dict[Identity, codec.PackedScore] = {}
+        self._predicted, self._scored, self._pending = Timeline(), Timeline(), Timeline()
+        self._unanswered = Timeline()
         self._first_rounds: dict[str, int] = {}
         self._scores_of: defaultdict[tuple[int, str], set[str]] = defaultdict(set)
         """Who has a score in each round."""
@@ -102,6 +68,7 @@ class MemoryStore(Store):
         self._notes: dict[str, str] = {}
         self._last_rounds: dict[str, int] = {}
         self._log = MemoryLog()
+        self._corrections = MemoryCorrections()
 
     def save(
         self,
@@ -161,22 +128,37 @@ class MemoryStore(Store):
         packed_rounds = [codec.pack_round(scored) for scored in rounds]
         with self._open():
             for scored in packed_rounds:
-                before, times = self._rounds.get(scored[:2]), self._round_times.setdefault(scored.key, [])
-                if before is not None and before.resolves_at != scored.resolves_at:
-                    times.remove((before.resolves_at, before.at))
-                if before is None or before.resolves_at != scored.resolves_at:
-                    insort(times, (scored.resolves_at, scored.at))
-                self._rounds[scored[:2]] = scored
+                self._keep_round(scored)
             for score in packed:
-                identity = score[:3]
-                if identity in self._scores:
-                    continue
-                self._scores[identity] = score
-                self._scores_of[identity[:2]].add(identity[2])
-                self._scored.add(score.resolves_at, identity)
-                prediction = self._predictions.get(identity)
-                if prediction is not None:
-                    self._pending.discard(prediction.resolves_at, identity)
+                if score[:3] not in self._scores:
+                    self._keep_score(score)
+
+    def _keep_round(self, scored: codec.PackedRound) -> None:
+        before, times = self._rounds.get(scored[:2]), self._round_times.setdefault(scored.key, [])
+        if before is not None and before.resolves_at != scored.resolves_at:
+            times.remove((before.resolves_at, before.at))
+        if before is None or before.resolves_at != scored.resolves_at:
+            insort(times, (scored.resolves_at, scored.at))
+        self._rounds[scored[:2]] = scored
+
+    def _keep_score(self, score: codec.PackedScore) -> None:
+        identity = score[:3]
+        self._scores[identity] = score
+        self._scores_of[identity[:2]].add(identity[2])
+        self._scored.add(score.resolves_at, identity)
+        prediction = self._predictions.get(identity)
+        if prediction is not None:
+            self._pending.discard(prediction.resolves_at, identity)
+
+    def _drop_score(self, identity: Identity) -> None:
+        score = self._scores.pop(identity, None)
+        if score is None:
+            return
+        self._scores_of[identity[:2]].discard(identity[2])
+        self._scored.discard(score.resolves_at, identity)
+        prediction = self._predictions.get(identity)
+        if prediction is not None and prediction.pending:
+            self._pending.add(prediction.resolves_at, identity)
 
     def reopen(self, reason: str | None = None) -> int:
         """Forget the scores of predictions that were set aside, so that they are pending again; returns how many."""
@@ -184,16 +166,13 @@ class MemoryStore(Store):
             aside = [
                 each
                 for each in self._scores.values()
-                if each.value is None and (each.reason or each.kind != "absent") and reason in (None, each.reason)
+                if each.value is None
+                and each.kind not in ("void", "retracted")
+                and (each.reason or each.kind != "absent")
+                and reason in (None, each.reason)
             ]
             for score in aside:
-                identity = score[:3]
-                del self._scores[identity]
-                self._scores_of[identity[:2]].discard(identity[2])
-                self._scored.discard(score.resolves_at, identity)
-                prediction = self._predictions.get(identity)
-                if prediction is not None and prediction.pending:
-                    self._pending.add(prediction.resolves_at, identity)
+                self._drop_score(score[:3])
             return len(aside)
 
     def last_row(self) -> Row | None:
@@ -248,6 +227,21 @@ class MemoryStore(Store):
         with self._open():
             due = self._pending.until(codec.microseconds(until))
             return [codec.unpack_prediction(self._predictions[identity]) for identity in due]
+
+    def due(self, after: datetime | None, until: datetime) -> Iterator[list[Prediction]]:
+        """Yield the pending predictions of each round that resolves after `after` and at or before `until`."""
+        with self._open():
+            start = None if after is None else codec.microseconds(after)
+            found = [*self._pending.until(codec.microseconds(until), start)]
+        for _, identities in groupby(found, itemgetter(0, 1)):
+            with self._open():
+                packed = [self._predictions[identity] for identity in identities]
+            yield [codec.unpack_prediction(each) for each in packed]
+
+    def pending_count(self, until: datetime) -> int:
+        """Return how many predictions are pending that resolve at or before `until`."""
+        with self._open():
+            return self._pending.count(codec.microseconds(until))
 
     def unanswered(self, after: datetime | None, until: datetime) -> list[Prediction]:
         """Return the predictions whose status is not OK, and which resolve after `after` and at or before `until`."""

@@ -50,7 +50,7 @@ class Prediction:
     excused: bool = False
 
 
-ScoreKind: TypeAlias = Literal["unscorable", "absent", "aside"]
+ScoreKind: TypeAlias = Literal["unscorable", "absent", "aside", "void", "retracted"]
 
 
 @record
@@ -67,6 +67,8 @@ class Score:
         absent: Whether there was no answer, and `value` is what the rule gives for that.
         metrics: The score by each metric, where the game has several: None where that metric's rule could not score
             this answer, and no entry where it could score none of the round.
+        corrected: "void" if its round counts for nobody since it was corrected; "retracted" if the answer counts as
+            an absence, and `value` is what the rule gives for that. None if it is neither.
     """
 
     model_id: str
@@ -79,10 +81,13 @@ class Score:
     unscorable: bool = False
     absent: bool = False
     metrics: Mapping[str, float | None] = field(default_factory=dict)
+    corrected: Literal["void", "retracted"] | None = None
 
     @property
     def kind(self) -> ScoreKind | None:
         """What it is if it is not an answer's own score."""
+        if self.corrected:
+            return self.corrected
         if self.absent:
             return "absent"
         if self.unscorable:
@@ -102,6 +107,7 @@ class ScoredRound:
         arguments: Those that all models were given.
         answers: How many answers it has, those that the rule could not score included.
         facts: What was made of its scores, by metric: see `crunch_game.ranking`. Of types that JSON has.
+        void: Why it counts for nobody, if it was voided.
     """
 
     key: str
@@ -111,6 +117,7 @@ class ScoredRound:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     answers: int = 0
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    void: str | None = None
 
 
 KeptScore: TypeAlias = tuple[str, float | None, ScoreKind | None, Mapping[str, float | None] | None]

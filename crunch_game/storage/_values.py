@@ -92,3 +92,25 @@ def _plain(value: Any) -> Any:
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_plain)
 _DECODER = msgspec.json.Decoder()
+
+
+def name(text: str) -> str:
+    """Return an identifier, or refuse one that cannot be encoded: changed, it could equal another one."""
+    if "\0" in text:  # PostgreSQL keeps none
+        raise StoreError(f"{text!r} holds a NUL character and cannot be kept as a name")
+    # isascii is a flag of the string, so that nearly all names cost nothing.
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise StoreError(f"{text!r} holds half a character and cannot be kept as a name") from None
+    return text
+
+
+def prose(text: str | None) -> str | None:
+    """Return a text for people. A participant may have written it, so it is repaired rather than refused."""
+    if text is None:
+        return None
+    if not text.isascii():
+        text = text.encode(errors="backslashreplace").decode()
+    return text.replace("\0", "\\x00") if "\0" in text else text

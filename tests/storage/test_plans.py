@@ -14,6 +14,7 @@ from sqlalchemy import event
 from crunch_game.feeds.base import Row
 from crunch_game.outcomes import Status
 from crunch_game.storage import (
+    Correction,
     DeploymentRecord,
     EventRecord,
     FaultRecord,
@@ -21,12 +22,14 @@ from crunch_game.storage import (
     Lease,
     ModelRecord,
     Prediction,
+    PublishedBoard,
     Score,
     ScoredRound,
     Session,
     SQLStore,
     Store,
 )
+from crunch_game.storage._corrections import KeepsCorrections
 from crunch_game.storage._log import KeepsLog
 from crunch_game.storage.exporting import Streams
 
@@ -36,11 +39,11 @@ ROUNDS, MODELS = 600, 40
 END = T0 + (ROUNDS + 1) * MINUTE
 NEAR_THE_END = END - 5 * MINUTE
 
-BIG = {"rows", "predictions", "scores", "rounds", "known_rounds", "events", "faults"}
+BIG = {"rows", "predictions", "scores", "rounds", "known_rounds", "events", "faults", "former_scores", "published"}
 """The tables that grow with time."""
 SMALL = {"scores_without_value"}
 """The indexes that have but what is asked for."""
-ALL_IS_ASKED_FOR = {("predictions of one model, ever", "known_rounds")}
+ALL_IS_ASKED_FOR = {("predictions of one model, ever", "known_rounds"), ("former_scores", "former_scores")}
 
 
 def asked(n: int, model: int) -> Prediction:
@@ -58,6 +61,13 @@ def score_of(each: Prediction, n: int) -> Score:
     aside = n % 100 == 0
     value, reason = (None, "no price") if aside else (0.5, None)
     return Score(each.model_id, each.key, each.at, each.resolves_at, value, reason=reason)
+
+
+FACTS = {f"metric {n}": {"entry": 0.5, "answers": 38, "usual": 0.25, "unit": 0.25, "absence": -2.0} for n in range(9)}
+
+
+def round_of(at: datetime) -> ScoredRound:
+    return ScoredRound("BTC", at, at + MINUTE, 60.0, {"asset": "BTC"}, 38, FACTS)
 
 
 def log_of(n: int) -> GameLog:
@@ -82,7 +92,12 @@ def store(url: str) -> Iterator[SQLStore]:
                 opened.save(log=log_of(n))
             settled = [each for each in new if each.at < T0 + (ROUNDS - 5) * MINUTE]
             scores = [score_of(each, (each.at - T0) // MINUTE) for each in settled if each.status is Status.OK]
-            opened.settle(scores, [ScoredRound("BTC", at, at + MINUTE, 60.0) for at in {each.at for each in settled}])
+            opened.settle(scores, [round_of(at) for at in {each.at for each in settled}])
+            opened.amend(1, [(score, score) for score in scores])
+            for n in some:
+                opened.publish(
+                    [PublishedBoard(T0 + n * MINUTE, "main", T0 + n * MINUTE, {"leaderboard": ["ada"] * 40})]
+                )
         yield opened
 
 
@@ -136,6 +151,21 @@ USES: dict[str, Callable[[Store], object]] = {
     "models": lambda s: s.models(),
     "note": lambda s: s.note("game", {"name": "walk"}),
     "noted": lambda s: s.noted("game"),
+    "correct": lambda s: s.correct(Correction(T0, "w", "void", "ada", "it is odd")),
+    "corrections": lambda s: s.corrections(1),
+    "amend": lambda s: s.amend(
+        1,
+        [(score_of(asked(20, 1), 20), None), *((None, score_of(asked(30, model), 30)) for model in range(MODELS))],
+        [round_of(T0 + 30 * MINUTE)],
+        note=("carried", {"number": 1}),
+    ),
+    "former_scores": lambda s: s.former_scores(1),
+    "former_scores of one model": lambda s: s.former_scores(1, model_id="m10"),
+    "publish": lambda s: s.publish([PublishedBoard(END, "main", END, {})]),
+    "published": lambda s: [s.published(), s.published(NEAR_THE_END), s.published(at=NEAR_THE_END)],
+    "arriving": lambda s: list(s.arriving(ROUNDS - 5)),
+    "due": lambda s: list(s.due(NEAR_THE_END, END)),
+    "pending_count": lambda s: s.pending_count(END),
     "forget_rows": lambda s: s.forget_rows(T0 + MINUTE),
 }
 
@@ -143,7 +173,7 @@ USES: dict[str, Callable[[Store], object]] = {
 def test_every_method_of_a_store_is_looked_at() -> None:
     methods = {
         name
-        for each in (KeepsLog, Store, Streams)
+        for each in (KeepsLog, KeepsCorrections, Store, Streams)
         for name, value in vars(each).items()
         if callable(value) and not name.startswith("_")
     }

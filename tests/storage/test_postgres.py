@@ -142,7 +142,8 @@ def test_every_version_becomes_what_a_new_schema_is(postgres: Server, version: i
     with open_store(old) as store:
         assert [model.model_id for model in store.models()] == ["ada", "bob"]
         assert store.noted("game") == {"name": "walk"}
-        assert (store.events(), store.faults(), store.deployments()) == ([], [], [])
+        log = [*store.events(), *store.faults(), *store.deployments()]
+        assert len(log) == (0 if version == 4 else 3)
     open_store(new).close()
     assert tables_of(postgres, old) == tables_of(postgres, new)
 

@@ -5,6 +5,8 @@ Once released, a migration is never changed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 _FROM_1 = (
     # How rows arrived. A table's primary key cannot be changed, so they move to a new one.
     "ALTER TABLE rows RENAME TO rows_1",
@@ -68,21 +70,38 @@ _LOG = (
 )
 
 
-def _log(**words: str) -> tuple[str, ...]:
-    """Return the tables of logs in the words of a database."""
-    return tuple(statement.format(**words) for statement in _LOG)
+# What is corrected, what that replaced, and boards as they were published.
+_CORRECTIONS = (
+    "ALTER TABLE rounds ADD COLUMN void TEXT",
+    "CREATE TABLE corrections ({number}, moment BIGINT NOT NULL, writer {name} NOT NULL, verb {name} NOT NULL,"
+    ' "by" TEXT NOT NULL, reason TEXT NOT NULL, model_id {name}, "key" {name}, since BIGINT, until BIGINT{key},'
+    " UNIQUE (moment, writer))",
+    'CREATE TABLE former_scores (number BIGINT NOT NULL, at BIGINT NOT NULL, "key" {name} NOT NULL,'
+    " model_id {name} NOT NULL, resolves_at BIGINT NOT NULL, existed INTEGER NOT NULL, value FLOAT, outcome TEXT,"
+    ' reason TEXT, kind VARCHAR, metrics TEXT, PRIMARY KEY (number, at, "key", model_id))',
+    "CREATE INDEX ix_former_scores_resolves_at ON former_scores (resolves_at)",
+    'CREATE INDEX former_scores_of_model ON former_scores (model_id, number, at, "key")',
+    "CREATE TABLE published (moment BIGINT NOT NULL, board {name} NOT NULL, at BIGINT NOT NULL,"
+    " document TEXT NOT NULL, correction BIGINT NOT NULL, PRIMARY KEY (moment, board))",
+    "CREATE INDEX published_of_time ON published (at, moment)",
+)
 
 
-SQLITE = {
-    1: _FROM_1,
-    2: _FROM_2,
-    3: _FROM_3,
-    4: _log(number="number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", key="", name="VARCHAR"),
+def _in(statements: Sequence[str], words: Mapping[str, str]) -> tuple[str, ...]:
+    """Return statements in the words of a database."""
+    return tuple(statement.format(**words) for statement in statements)
+
+
+_SQLITE = {"number": "number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "key": "", "name": "VARCHAR"}
+_POSTGRESQL = {
+    "number": "number BIGSERIAL NOT NULL",
+    "key": ", PRIMARY KEY (number)",
+    "name": 'VARCHAR COLLATE "C"',
 }
+
+SQLITE = {1: _FROM_1, 2: _FROM_2, 3: _FROM_3, 4: _in(_LOG, _SQLITE), 5: _in(_CORRECTIONS, _SQLITE)}
 """By the version that they lead on from."""
-POSTGRESQL: dict[int, tuple[str, ...]] = {
-    4: _log(number="number BIGSERIAL NOT NULL", key=", PRIMARY KEY (number)", name='VARCHAR COLLATE "C"'),
-}
+POSTGRESQL = {4: _in(_LOG, _POSTGRESQL), 5: _in(_CORRECTIONS, _POSTGRESQL)}
 """Its first version is 4."""
 
 VERSION = max(SQLITE) + 1

@@ -95,6 +95,7 @@ rounds = sa.Table(
     sa.Column("arguments", sa.Text),
     sa.Column("answers", sa.Integer, nullable=False),
     sa.Column("facts", sa.Text),
+    sa.Column("void", sa.Text),
     sa.Index("rounds_of_key", "key", "resolves_at", "at"),
 )
 first_answers = sa.Table(
@@ -166,7 +167,10 @@ has_no_value = scores.c.value.is_(None)
 sa.Index("scores_without_value", scores.c.resolves_at, sqlite_where=has_no_value, postgresql_where=has_no_value)
 
 # An absentee whom the first metric does not score has no value either, and nothing to be scored once more.
-is_no_absence = sa.or_(scores.c.kind.is_distinct_from("absent"), scores.c.reason.is_not(None))
+_kind = sa.func.coalesce(scores.c.kind, "")
+was_set_aside = sa.and_(
+    _kind.not_in(("void", "retracted")), sa.or_(_kind != "absent", scores.c.reason.is_not(None)), has_no_value
+)
 
 same_prediction = sa.and_(*(scores.c[name] == predictions.c[name] for name in ("at", "key", "model_id")))
 row_columns = [rows.c[name] for name in PackedRow._fields]
@@ -219,6 +223,7 @@ def _key_of(table: sa.Table) -> str:
 INSERT_ROW = Insert("rows", PackedRow._fields)  # the database gives the number
 INSERT_PREDICTION = Insert("predictions", PackedPrediction._fields)
 INSERT_SCORE = Insert("scores", PackedScore._fields)
+UPSERT_SCORE = upsert(scores, *PackedScore._fields)
 UPSERT_MODEL = upsert(models, *PackedModel._fields)
 UPSERT_SESSION = upsert(sessions, *PackedSession._fields)
 UPSERT_LEASE = upsert(leases, *PackedLease._fields)
