@@ -47,6 +47,14 @@ COMMANDS: Final = {
         "asking:events",
         "Show what happened in a game that is, or was, played: the last 50 events, or those since a time.",
     ),
+    "stop": (
+        "correcting:stop",
+        "Take a model out of a game, until it has new code or is readmitted; exit code 1 if it is not done in time.",
+    ),
+    "readmit": (
+        "correcting:readmit",
+        "Let a model that was stopped play again, with clean strikes; exit code 1 if it is not done in time.",
+    ),
     "replay": (
         "_replay:replay",
         "Play a failing call again. Exit code 1 if it fails as it did in the game, 0 if it does not.",

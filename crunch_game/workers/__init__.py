@@ -24,5 +24,6 @@ if TYPE_CHECKING:
     from crunch_game.workers._predict import PredictWorker as PredictWorker
     from crunch_game.workers._score import ScoreWorker as ScoreWorker
     from crunch_game.workers._scoring import Scoring as Scoring
+    from crunch_game.workers.predicting import HANDLED as HANDLED
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

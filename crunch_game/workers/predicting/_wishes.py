@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from anyio.to_thread import run_sync as in_thread
 
 from crunch_game.errors import UnknownModel
 from crunch_game.runner import ModelRunner
-from crunch_game.storage.base import Store
+from crunch_game.storage.base import Correction, Store
 
 HANDLED: Final = "handled by predict"
 """The note that says which correction the worker has carried out last, as `{"number": 7}`."""
@@ -32,8 +32,8 @@ class Wishes:
     """
 
     def __init__(self, store: Store, runner: ModelRunner, keep: Callable[[], Awaitable[object]]) -> None:
-        self._store: Any = store
-        self._keeps: bool = getattr(store, "keeps_corrections", False)
+        self._store = store
+        self._keeps: bool = getattr(store, "keeps_corrections", False)  # an author's own, for replays, may not say
         self._runner = runner
         self._keep = keep
         self._done: int | None = None
@@ -73,16 +73,16 @@ class Wishes:
         except UnknownModel as error:
             logger.warning("somebody has asked to %s a model: %s", verb, error)
 
-    def _new(self) -> Sequence[tuple[int, Any]]:
+    def _new(self) -> Sequence[tuple[int, Correction]]:
         """Those that are not carried out."""
         if not self._keeps:
             return ()
         if self._done is None:
             self._done = self._noted = int((self._store.noted(HANDLED) or {}).get("number", 0))
-        found: Sequence[tuple[int, Any]] = self._store.corrections(self._done)
-        return found
+        return self._store.corrections(self._done)
 
 
-def _newest(corrections: Sequence[tuple[int, Any]]) -> Mapping[str, tuple[str, str]]:
+def _newest(corrections: Sequence[tuple[int, Correction]]) -> Mapping[str, tuple[str, str]]:
     """What was asked of each model last, and why."""
-    return {each.model_id: (each.verb, each.reason) for _, each in corrections if each.verb in _VERBS}
+    asked = (each for _, each in corrections if each.verb in _VERBS)
+    return {each.model_id: (each.verb, each.reason) for each in asked if each.model_id is not None}
