@@ -22,7 +22,9 @@ HONEST = {"constant_normal", "ewma_volatility", "empirical_mixture", "momentum"}
 
 def test_the_demo_as_json_has_the_documented_shape(installed, tmp_path):
     ended = installed("demo", "--json", "--max-ticks", 60, "--store", f"sqlite:///{tmp_path}/demo.db")
-    assert (ended.code, ended.stderr) == (0, "")
+    # A machine that does much else holds the event loop up, and whoever plays is told so.
+    told = [line for line in ended.stderr.splitlines() if not line.startswith("the event loop was blocked for ")]
+    assert (ended.code, told) == (0, [])
     document = ended.document
     assert (document["ticks"], document["rounds"], document["predictions"]) == (60, 180, 900)
     assert (document["missed"], document["late"]) == (75, 0), "three assets, on the 25 days that markets were closed"
