@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from types import SimpleNamespace
+from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import anyio
 import pytest
@@ -14,6 +15,7 @@ from virtual import Killed
 from crunch_game import MemoryStore, Predict, PredictWorker, ReplayFeed, ScoreWorker, Status, run_game
 from crunch_game.errors import StoreError
 from crunch_game.ranking import noted_standings
+from crunch_game.storage import Correction
 from crunch_game.workers.predicting import HANDLED, _notices
 
 pytestmark = pytest.mark.anyio
@@ -144,20 +146,12 @@ async def test_a_models_standing_reaches_it_though_another_process_scores(monkey
 
 
 class Asked(MemoryStore):
-    """A store that keeps corrections, and of which the worker is killed before it notes that one was carried out."""
+    """A store of which the worker is killed before it notes that one was carried out."""
 
-    keeps_corrections = True
     kills = False
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._asked: list[SimpleNamespace] = []
-
     def ask(self, verb: str, model_id: str, reason: str = "") -> None:
-        self._asked.append(SimpleNamespace(verb=verb, model_id=model_id, reason=reason))
-
-    def corrections(self, after: int = 0) -> list[tuple[int, SimpleNamespace]]:
-        return list(enumerate(self._asked, 1))[after:]
+        self.correct(Correction(datetime.now(UTC), uuid4().hex, verb, "ada@here", reason, model_id))
 
     def note(self, name, document):
         if self.kills and name == HANDLED:
