@@ -22,7 +22,7 @@ from benchmarks.floor import Children, Tracker
 from crunch_game import Game, MemoryStore, Predict, PredictWorker, ReplayFeed, Row
 from crunch_game.events import ModelReady, RoundPlayed, RoundsMissed
 
-__all__ = ["beside", "floor", "told"]
+__all__ = ["EverySecond", "beside", "floor", "told"]
 
 _AT_ONCE = 512
 _NOW_ROWS = 3
@@ -91,7 +91,7 @@ def _measured(busy: float, seconds: float, models: int, rows: int) -> dict[str, 
     return {"cpu_us": busy / (models * rows) * 1e6, "told_s": seconds}
 
 
-class _EverySecond:
+class EverySecond:
     """A live feed: a row each second, for so long."""
 
     live = True
@@ -142,7 +142,7 @@ async def _beside(folder: Path, joining: Path, models: int, rows: int, seconds: 
                 for source in sorted(joining.iterdir()):
                     source.rename(folder / source.name)
 
-    worker = PredictWorker(_game("1s"), folder, store, feed=_EverySecond(seconds), on_event=hear)
+    worker = PredictWorker(_game("1s"), folder, store, feed=EverySecond(seconds), on_event=hear)
     await worker.run()
     if len(ready) != models:
         raise RuntimeError(f"{len(ready)} of {models} models were ready in time")

@@ -15,6 +15,7 @@ from crunch_game._public import public
 from crunch_game.events import HookFailed
 from crunch_game.faults import describe_exception
 from crunch_game.game import Game
+from crunch_game.lineup import between_rounds
 from crunch_game.ranking import Standing, legend
 from crunch_game.storage import encode
 from crunch_game.storage.base import Prediction, Score, ScoredRound, Store
@@ -34,7 +35,7 @@ from crunch_game.workers.settling import (
     settled,
 )
 
-_AT_ONCE: Final = 5_000
+_AT_ONCE: Final = 2_000
 """So many answers, in whole rounds, are scored together and kept in one transaction."""
 _BLINK: Final = timedelta(microseconds=1)
 """Of the times that a store keeps."""
@@ -122,7 +123,7 @@ class ScoreWorker:
         self._boards.load()
         known: list[DueRound] = []
         answers = 0
-        for due in self._backlog.known(now):
+        for due in between_rounds(self._backlog.known(now)):
             known.append(due)
             answers += due.size
             if answers >= _AT_ONCE:
@@ -180,7 +181,7 @@ class ScoreWorker:
             if self._wants_newcomers:
                 rounds[-1] = replace(rounds[-1], absences={**absent, NEWCOMER: newcomer(rounds[-1])})
         by_metric = {metric: scored(rule, rounds, self._judge) for metric, rule in self._game.rules.items()}
-        for number, (due, answered) in enumerate(zip(scorable, rounds, strict=True)):
+        for number, (due, answered) in between_rounds(enumerate(zip(scorable, rounds, strict=True))):
             values = {metric: found[number] for metric, found in by_metric.items()}
             kept = before.get((due.at, due.key), {})
             new = [each for each in settled(answered, values) if each.model_id not in kept]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -21,6 +21,8 @@ from crunch_game.workers._score import ScoreWorker
 
 _STANDINGS_INTERVAL = 0.5
 """Seconds between two `Standings` that listeners are told."""
+_AT_A_TIME = 2.0
+"""Seconds for which is scored before standings are made, and told: of a long game these take a while, too."""
 _MAX_REASONS = 20
 """Reasons that are counted one by one: they may contain values, and then each is another one."""
 _OTHERS = "other reasons"
@@ -60,31 +62,41 @@ class Scoring:
         return self._by_id.get(model_id)
 
     async def after_row(self, now: datetime | None = None, *, last: bool = False) -> Mapping[str, Sequence[Standing]]:
-        """Score what the rows up to `now`, or all, resolve; the standings, if they are due, as at the end."""
-        show = last or time.monotonic() - self._shown > _STANDINGS_INTERVAL
-        scores: list[Score]
-        standings: Standings | None
-        scores, standings = await in_thread(self._step, now, show or self._lockstep)
-        self._count(scores)
-        if standings is None:
-            return {}
-        self._by_id = {standing.model_id: standing for standing in standings.standings}
-        if show:
-            self._shown = time.monotonic()
-            self._tell(standings)
-        return standings.boards
+        """Score what the rows up to `now`, or all, resolve; the standings, if they are due, as at the end.
 
-    def _step(self, now: datetime | None, rank: bool) -> tuple[list[Score], Standings | None]:
-        self.assure()
-        scores = self._worker.step(now)
+        If much is due, standings are told meanwhile, too. `stop` ends it after what is in hand.
+        """
+        steps = self._worker.steps(now)
+        while True:
+            show = last or time.monotonic() - self._shown > _STANDINGS_INTERVAL
+            scores, standings, is_over = await in_thread(self._step, steps, show or self._lockstep)
+            self._count(scores)
+            if standings is not None:
+                self._by_id = {standing.model_id: standing for standing in standings.standings}
+                if show:
+                    self._shown = time.monotonic()
+                    self._tell(standings)
+            if is_over or self._stopping.is_set():
+                return {} if standings is None else standings.boards
+
+    def _step(self, steps: Iterator[list[Score]], rank: bool) -> tuple[list[Score], Standings | None, bool]:
+        """Score for some seconds; the scores, the standings, if they are wanted, and whether all is scored."""
+        until = time.monotonic() + _AT_A_TIME
+        scores: list[Score] = []
+        is_over = False
+        while not is_over and time.monotonic() < until and not self._stopping.is_set():
+            self.assure()
+            some = next(steps, None)
+            is_over = some is None
+            scores += some or ()
         newest = self._worker.newest
         if not rank or newest is None:
-            return scores, None
+            return scores, None, is_over
         boards = self._worker.all_standings(newest)
-        return scores, Standings(newest, next(iter(boards.values())), boards)
+        return scores, Standings(newest, next(iter(boards.values())), boards), is_over
 
     async def run(self) -> None:
-        """Score repeatedly, until cancelled, or until `stop`: then it ends with the step that it is at."""
+        """Score repeatedly, until cancelled, or until `stop`: then it ends with what is in hand."""
         while not self._stopping.is_set():
             await self.after_row()
             with anyio.move_on_after(_STANDINGS_INTERVAL):

@@ -15,8 +15,8 @@ from crunch_game.storage.base import Arrival, Prediction, Store
 from crunch_game.storage.sql import _tables as tables
 from crunch_game.storage.sql._reading import Reader
 
-_ROWS = 2_000
-_PREDICTIONS = 4_000
+_ROWS = 1_000
+_PREDICTIONS = 1_000
 """So many records are read together, each page in a transaction of its own: none is open while they are scored."""
 
 _round = attrgetter("resolves_at", "at", "key")

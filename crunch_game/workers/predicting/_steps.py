@@ -17,6 +17,7 @@ from crunch_game.events import RoundLate, RoundPlayed, RoundsMissed, TickPlayed
 from crunch_game.feeds import History
 from crunch_game.feeds.base import Row, RowDropped, RowKept
 from crunch_game.game import Game
+from crunch_game.lineup import playing
 from crunch_game.outcomes import Fault, Outcome, Round, Status
 from crunch_game.policy import State, is_field_fault
 from crunch_game.runner import MethodCall, ModelRunner, PerModel, Selection
@@ -96,7 +97,8 @@ class Executor:
                 case Tell(row):
                     await self._tell_row(row)
                 case Play():
-                    await self._play(step, now())
+                    with playing():  # until it is stored
+                        await self._play(step, now())
                 case Miss(key, at, count, reason):
                     self.missed += count
                     self._tell(RoundsMissed(key, at, count, reason))
@@ -201,7 +203,7 @@ class Executor:
         Then it is left be for a while: what waits for a scorer may be much, and is not to be read with every row.
         """
         assert self._game.history is not None
-        if any(prediction.at < before for prediction in self._store.pending(now)):
+        if any(answers[0].at < before for answers in self._store.due(None, now)):
             self._forget_from = now + self._game.history / 10
         else:
             self._store.forget_rows(before)

@@ -10,13 +10,14 @@ from typing import Final
 from crunch_game.feeds import History
 from crunch_game.feeds.base import Row
 from crunch_game.game import Game
+from crunch_game.lineup import between_rounds
 from crunch_game.storage.base import Prediction, Store
 from crunch_game.workers.settling._due import DueRound, DueRounds
 from crunch_game.workers.settling._judge import Judge
 
-_ROWS: Final = 2_000
+_ROWS: Final = 1_000
 """So many rows are looked at before the store is asked once more for the predictions that they resolve."""
-_ANSWERS: Final = 2_000
+_ANSWERS: Final = 1_000
 """So many answers, in whole rounds, are resolved at once."""
 _BLINK: Final = timedelta(microseconds=1)
 """Of the times that a store keeps."""
@@ -113,9 +114,10 @@ class Backlog:
             return None
         after, self._read_until = self._read_until, None  # until all of this is done
         if after is not None and self._store.pending_count(after) == self.due.size + self._uncounted:
-            return _Pending(self._store.due(after, until))
+            return _Pending(between_rounds(self._store.due(after, until)))
         # The first time, or some were saved late: all are read, and those that are known of are passed over.
-        return _Pending(self._store.due(None, until), self._store.pending_count(until))
+        count = self._store.pending_count(until)
+        return _Pending(between_rounds(self._store.due(None, until)), count)
 
     def _resolved_by(self, row: Row, pending: _Pending) -> Iterator[DueRound]:
         yield from self.due.ask_again(self._resolve, row.time, self._pending_at)
