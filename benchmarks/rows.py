@@ -48,10 +48,15 @@ class Sizes:
     components: Sequence[int] = (1, 2, 5)
     board_models: int = 1000
     board_rounds: int = 2016
+    told_rows: int = 10_000
+    joining_rows: int = 100_000
+    joining_seconds: float = 60.0
 
 
 FULL = Sizes()
-TINY = Sizes(2, 2, 2, (3,), 2, 2, 2, 10, 2, 10, 2, 2, 3, 1, 0.2, 1, 5, 3, (2,), 2, 3, 2, 20, 5, (2,), 2, 12)
+TINY = Sizes(
+    2, 2, 2, (3,), 2, 2, 2, 10, 2, 10, 2, 2, 3, 1, 0.2, 1, 5, 3, (2,), 2, 3, 2, 20, 5, (2,), 2, 12, 20, 20, 12.0
+)
 """For tests: everything runs, and no number means anything."""
 
 
@@ -123,6 +128,27 @@ def measures(sizes: Sizes) -> list[Measure]:
         ),
         Measure("start", {"floor": ("benchmarks.start:selected", board), "ours": ("benchmarks.start:loaded", board)}),
         Measure("start-beside", {"ours": ("benchmarks.start:beside", {**board, "players": sizes.models})}),
+        Measure(
+            "warmup",
+            {
+                "floor": ("benchmarks.warmup:floor", {"models": sizes.models, "rows": sizes.told_rows}),
+                "ours": ("benchmarks.warmup:told", {"models": sizes.models, "rows": sizes.told_rows}),
+            },
+        ),
+        Measure(
+            "warmup-beside",
+            {
+                "ours": (
+                    "benchmarks.warmup:beside",
+                    {
+                        "models": sizes.models,
+                        "rows": sizes.joining_rows,
+                        "players": sizes.receivers,
+                        "seconds": sizes.joining_seconds,
+                    },
+                )
+            },
+        ),
         Measure("spinners", {"ours": ("benchmarks.spinners:spinners", spinning)}),
         Measure("demo", {"ours": ("benchmarks.demo:demo", demo)}),
         *(_network(count, sizes.node_rounds) for count in sizes.nodes),
@@ -255,6 +281,16 @@ def rows(sizes: Sizes) -> list[Row]:
             "ms",
         ),
         Row("the same while the board is loaded in its process", "start-beside", "loading_ms", "ms"),
+        Row(f"{sizes.told_rows:,} rows told to {models} fresh models", "warmup", "told_s", "s"),
+        Row("the same, coordinator CPU for each row and model", "warmup", "cpu_us", "µs", 10),
+        Row(
+            f"{models} models join a live game, {sizes.joining_rows:,} rows each: until all play",
+            "warmup-beside",
+            "joined_s",
+            "s",
+        ),
+        Row("the same: of its rounds, one a second, played in time", "warmup-beside", "in_time", "%"),
+        Row("the same: a round of who plays, 90th percentile", "warmup-beside", "round_p90_ms", "ms"),
         Row(
             f"{sizes.spinning} of {models} spin: the slowest call, of its budget",
             "spinners",

@@ -183,7 +183,7 @@ class _Played:
 
     def __init__(self, call: Call, players: Players, policy: Policy, observers: Iterable[Observer]) -> None:
         self.call = call
-        self.tally = _Tally(call, policy)
+        self.tally = Tally(call, policy)
         self.skipped: list[Outcome] = []
         self.asked: dict[Instance, Mapping[str, Any] | None] = {}
         self._followers = [follow for observer in observers if (follow := observer.follow(call, players)) is not None]
@@ -216,7 +216,7 @@ class _Ended(NamedTuple):
     fault: Fault | None
 
 
-class _Tally:
+class Tally:
     """What is known of one round while it goes on, and what follows from it in the end."""
 
     def __init__(self, call: Call, policy: Policy) -> None:

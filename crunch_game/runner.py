@@ -20,21 +20,22 @@ from crunch_game import events
 from crunch_game._importing import alias_main
 from crunch_game._public import public
 from crunch_game._quantities import described
+from crunch_game._retelling import Pace, Retelling, retelling, tell
 from crunch_game._rounds import MethodCall, PerModel
 from crunch_game.contract import Contract
 from crunch_game.encoding import check_plain
 from crunch_game.errors import GameError, UsageError
 from crunch_game.hosts import give_back, host_of, take
-from crunch_game.hosts.base import Call, Host, Setup
+from crunch_game.hosts.base import Call, Host, Setup, TellingHost
 from crunch_game.lineup import Fresh, Lineup, Observer, Player
 from crunch_game.loading import AutoLoader, Loader
 from crunch_game.models import Model, Submission
-from crunch_game.outcomes import Outcome, Round
+from crunch_game.outcomes import Outcome, Round, Status
 from crunch_game.policy import Cause, Policy
 from crunch_game.rosters.base import Roster
 from crunch_game.sources import SourceLike
 
-__all__ = ["JoinHook", "MethodCall", "ModelRunner", "Models", "PerModel", "Selection"]
+__all__ = ["JoinHook", "MethodCall", "ModelRunner", "Models", "PerModel", "Retelling", "Selection"]
 
 logger = logging.getLogger("crunch_game")
 
@@ -104,7 +105,7 @@ class ModelRunner:
             raise UsageError("a ModelRunner is entered once; make another one")
         self._host = take(self._host)
         alias_main()
-        self._tasks = anyio.create_task_group()
+        self._pace, self._tasks = Pace(), anyio.create_task_group()
         await self._tasks.__aenter__()
         observers: list[Observer] = []
         if self.policy.capsules is not None:
@@ -263,6 +264,28 @@ class ModelRunner:
         prepared = [self._prepare(each, selected) for each in calls]
         asked, players = [call for call, _ in prepared], [own for _, own in prepared]
         return await rounds.play_together(asked, players, self._host, self.policy, lineup.observers, lineup.enact)
+
+    def retelling(self, calls: Sequence[MethodCall]) -> Retelling:
+        """Prepare calls for `tell`, once for all models. They are of one method, which returns nothing; at least one.
+
+        Raises:
+            ContractError: As `call`, of any of them.
+        """
+        return retelling(calls, self.contract, self.policy, self._host)
+
+    async def tell(self, told: Retelling, model_id: str) -> bool:
+        """Make the calls of one model, in their order, for an `on_join`: as `call` would, but many are sent at once.
+
+        Returns whether it has got to the end; it has not if it failed meanwhile, was stopped, or left.
+        """
+        for player in self._selected([model_id]):
+            if told.telling is not None and isinstance(self._host, TellingHost):
+                return await tell(told.telling, player, self._host, self.policy, self._entered.enact, self._pace)
+        for each in told.calls:
+            [played] = await self.batch([each], models=[model_id])
+            if all(outcome.status is Status.SKIPPED for outcome in played.values()):
+                return False
+        return True
 
     async def stream(
         self,

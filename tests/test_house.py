@@ -30,7 +30,7 @@ FLOORS = [
     {"game", "_asks", "_slots"},
     {"hosts", "rosters"},
     {"crunchdao"},
-    {"lineup", "_rounds", "capsules", "runner"},
+    {"lineup", "_rounds", "_retelling", "capsules", "runner"},
     {"workers", "_backtest", "sync", "testing"},
     {"cli"},
 ]

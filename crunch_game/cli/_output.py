@@ -21,7 +21,7 @@ from typer.core import TyperGroup
 
 from crunch_game.errors import CrunchGameError, StoreUnavailable
 from crunch_game.faults import describe_exception
-from crunch_game.ranking import Standing, shown
+from crunch_game.ranking import Standing, noted_standings, shown
 
 screen = Console(highlight=False)
 _stderr = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -125,6 +125,6 @@ def _board(standings: Sequence[Standing], rank_by: str, title: str, *, by_key: b
 def boards(document: Mapping[str, Mapping[str, Any]], title: str) -> Iterator[Group]:
     """Yield every board of a game, from the document that its store has."""
     for name, each in document.items():
-        standings = [Standing(**{**standing, "marks": tuple(standing["marks"])}) for standing in each["leaderboard"]]
+        standings = noted_standings(each["leaderboard"])
         heading = title if len(document) == 1 else f"{title}: {name}"
         yield board(standings, rank_by=each["rank_by"], title=heading, legend=each.get("legend"))

@@ -83,6 +83,11 @@ class History:
         first = bisect_left(self._times, _aware(start))
         return self._rows[first : bisect_right(self._times, _aware(end))]
 
+    def after(self, time: datetime, most: int) -> list[Row]:
+        """Return the first rows later than `time`, at most so many."""
+        first = bisect_right(self._times, _aware(time))
+        return self._rows[first : first + most]
+
     def forget(self, before: datetime) -> None:
         """Drop the rows that no lookup of a time from `before` on can return.
 

@@ -26,7 +26,7 @@ from crunch_game.hosts._calling import Callee
 from crunch_game.hosts._folders import discard, fill
 from crunch_game.hosts._globals import AuthorsGlobals, ModelsGlobals
 from crunch_game.hosts._interrupting import Interrupted, ModelThread
-from crunch_game.hosts.base import Asked, Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
+from crunch_game.hosts.base import Asked, Call, Instance, Loaded, LoadFailure, Reply, Setup, Telling, ToldSoFar, Watcher
 from crunch_game.loading import make_model
 from crunch_game.models import Submission
 from crunch_game.outcomes import Fault
@@ -34,6 +34,10 @@ from crunch_game.policy import ANSWERED, Trigger
 from crunch_game.sources import ClassSource, FolderSource, Source, absolute
 
 _NOT_MAIN: Final = "signal only works in main thread"
+
+
+_TURN_SECONDS: Final = 0.01
+"""How long one model is told of a history before the event loop is everybody's again."""
 
 
 class _Inline(Instance):
@@ -45,6 +49,8 @@ class _Inline(Instance):
         self.scope = scope
         self.globals = own
         self.folder = folder
+        self.told: tuple[Telling | None, int] = (None, 0)
+        """What it was told last, and how far it got."""
 
 
 @public
@@ -183,6 +189,32 @@ class InlineHost:
                     for late, reply in replies:
                         if reply.trigger is Trigger.DEADLINE:
                             self._watcher.happened(late, Trigger.LATE, None)
+
+    def telling(self, calls: Sequence[Call]) -> Telling:
+        """Encode the calls, once for all models.
+
+        Raises:
+            ContractError: The arguments of one cannot be sent.
+        """
+        first = calls[0].method
+        with sendable(f"the arguments of {first.owner}.{first.name}"):
+            return Telling(calls, [encode((call.args, call.kwargs)) for call in calls])
+
+    async def tell(self, telling: Telling, instance: Instance) -> ToldSoFar:
+        """Make the calls that are left, for a moment in which nobody else gets the event loop."""
+        assert isinstance(instance, _Inline)
+        await anyio.lowlevel.checkpoint()
+        before, done = instance.told
+        done = done if before is telling else 0
+        began = time.monotonic()
+        reply: Reply | None = None
+        with self._thread, self._authors:
+            while done < len(telling.calls) and reply is None and time.monotonic() - began < _TURN_SECONDS:
+                made = self._reply(instance, telling.calls[done], telling.written[done], None)
+                done += 1
+                reply = None if made.trigger is ANSWERED and made.value is None else made
+        instance.told = telling, done
+        return ToldSoFar(done, reply, is_free=True)
 
     def _reply(self, instance: Instance, call: Call, body: bytes, extra: bytes | None) -> Reply:
         assert isinstance(instance, _Inline)

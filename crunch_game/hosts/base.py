@@ -25,6 +25,9 @@ __all__ = [
     "Reply",
     "ReusableHost",
     "Setup",
+    "Telling",
+    "TellingHost",
+    "ToldSoFar",
     "Watcher",
 ]
 
@@ -180,6 +183,53 @@ class BatchHost(Host, Protocol):
         Raises:
             ContractError: The arguments of one cannot be sent. None was asked.
         """
+
+
+@dataclass(frozen=True, eq=False)
+class Telling:
+    """Calls of a method that need not return anything, to be made of one model or of many, in their order.
+
+    Attributes:
+        calls: The calls; all with one budget.
+        written: What the host that will make them has made of all of them, once.
+    """
+
+    calls: Sequence[Call]
+    written: Any
+
+
+class ToldSoFar(msgspec.Struct, frozen=True, gc=False):
+    """How far an instance has got with a Telling.
+
+    Attributes:
+        done: How many of its calls are over; None if it did not say.
+        reply: What came of the last of them, unless nothing was returned; or why the instance did not answer.
+        is_free: Whether it is free for the next call, though that one took longer than its budget.
+    """
+
+    done: int | None
+    reply: Reply | None
+    is_free: bool = False
+
+
+@runtime_checkable
+class TellingHost(Host, Protocol):
+    """A host to which many calls that return nothing are cheaper together: a fresh instance is told a whole history."""
+
+    def telling(self, calls: Sequence[Call]) -> Telling:
+        """Write the calls down, once for all instances.
+
+        Raises:
+            ContractError: The arguments of one cannot be sent.
+        """
+        ...
+
+    async def tell(self, telling: Telling, instance: Instance) -> ToldSoFar:
+        """Have the instance make the calls, or go on with those that it has left, for a moment.
+
+        It stops at a call that takes longer than its budget, fails, or returns something: so it is known of each.
+        """
+        ...
 
 
 @runtime_checkable

@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from crunch_game.lineup._lineup import Lineup
 from crunch_game.lineup._observing import News, Observer
-from crunch_game.lineup._quiet import between_rounds, playing
+from crunch_game.lineup._quiet import between_rounds, playing, until_quiet
 from crunch_game.lineup._seats import Fresh, Player, Seat, Verdict
 
-__all__ = ["Fresh", "Lineup", "News", "Observer", "Player", "Seat", "Verdict", "between_rounds", "playing"]
+__all__ = [
+    "Fresh",
+    "Lineup",
+    "News",
+    "Observer",
+    "Player",
+    "Seat",
+    "Verdict",
+    "between_rounds",
+    "playing",
+    "until_quiet",
+]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from crunch_game.ranking._shown import legend as legend
     from crunch_game.ranking._shown import shown as shown
     from crunch_game.ranking._standing import Standing as Standing
+    from crunch_game.ranking._standing import noted_standings as noted_standings
     from crunch_game.ranking.copies import Copy as Copy
     from crunch_game.ranking.copies import find_copies as find_copies
 else:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
+from typing import Any
 
 from crunch_game._public import record
 
@@ -44,3 +45,12 @@ class Standing:
     marks: tuple[str, ...] = ()
     payable: bool = False
     board: str = ""
+
+
+def noted_standings(noted: Iterable[Mapping[str, Any]]) -> list[Standing]:
+    """The standings of a board from the document that its store has: what `asdict` made of them, as JSON has it.
+
+    Raises:
+        TypeError, KeyError: It is no such document.
+    """
+    return [Standing(**{**each, "marks": tuple(each["marks"])}) for each in noted]

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from crunch_game.workers._answers import Answered as Answered
     from crunch_game.workers._answers import RepeatedFault as RepeatedFault
     from crunch_game.workers._answers import told_faults as told_faults
+    from crunch_game.workers._apart import predict_game as predict_game
+    from crunch_game.workers._apart import score_game as score_game
     from crunch_game.workers._base import Standings as Standings
     from crunch_game.workers._base import beside as beside
     from crunch_game.workers._base import claim as claim
@@ -21,5 +23,6 @@ if TYPE_CHECKING:
     from crunch_game.workers._play import run_game as run_game
     from crunch_game.workers._predict import PredictWorker as PredictWorker
     from crunch_game.workers._score import ScoreWorker as ScoreWorker
+    from crunch_game.workers._scoring import Scoring as Scoring
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

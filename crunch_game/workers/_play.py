@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from textwrap import indent
 from typing import Any, Literal
 
-import anyio
 from anyio.to_thread import run_sync as in_thread
 
 from crunch_game._public import public
 from crunch_game._quantities import counted
-from crunch_game.errors import CrunchGameError
-from crunch_game.events import PredictionsSetAside, RoundsMissed
+from crunch_game.events import RoundsMissed
 from crunch_game.feeds.base import Feed
 from crunch_game.game import Game
 from crunch_game.hosts.base import Host
 from crunch_game.ranking import Standing, legend, shown
 from crunch_game.runner import Models
-from crunch_game.storage.base import ModelRecord, Score, Store
+from crunch_game.storage.base import ModelRecord, Store
 from crunch_game.storage.exporting import Library
 from crunch_game.workers._answers import Answered, Answers, RepeatedFault, told_faults
-from crunch_game.workers._base import Listener, Standings, beside, feed_of, safely, store_of
+from crunch_game.workers._base import Listener, beside, feed_of, safely, store_of
 from crunch_game.workers._frames import result_frame
 from crunch_game.workers._lease import leased
 from crunch_game.workers._predict import PredictWorker
 from crunch_game.workers._score import ScoreWorker
-
-_STANDINGS_INTERVAL = 0.5
-"""Seconds between two `Standings` that listeners are told."""
-_MAX_REASONS = 20
-"""Reasons that are counted one by one: they may contain values, and then each is another one."""
-_OTHERS = "other reasons"
+from crunch_game.workers._scoring import Scoring
 
 
 @public
@@ -160,7 +148,7 @@ async def run_game(
     answers = Answers()
     on_event = answers.before(on_event or safely(None, unlogged=() if live else (RoundsMissed,)))
     scorer = ScoreWorker(game, store, on_event=on_event)
-    scoring = _Scoring(scorer, on_event, lockstep=game.per_model is not None)
+    scoring = Scoring(scorer, on_event, lockstep=game.per_model is not None)
     worker = PredictWorker(
         game,
         models,
@@ -180,7 +168,7 @@ async def run_game(
 
 def _result(
     worker: PredictWorker,
-    scoring: _Scoring,
+    scoring: Scoring,
     answers: Answers,
     boards: Mapping[str, Sequence[Standing]],
     records: Sequence[ModelRecord],
@@ -206,7 +194,7 @@ def _result(
 
 
 async def _play_and_score(
-    worker: PredictWorker, scoring: _Scoring, store: Store, *, live: bool
+    worker: PredictWorker, scoring: Scoring, store: Store, *, live: bool
 ) -> Mapping[str, Sequence[Standing]]:
     """Run both workers until the feed ends, and return every board's standings then."""
     async with leased(store, "score") as hold:
@@ -221,74 +209,3 @@ async def _play_and_score(
             return await scoring.after_row(last=True)
         finally:
             await scoring.save_log()
-
-
-class _Scoring:
-    """A ScoreWorker on a thread, beside a PredictWorker on the event loop."""
-
-    def __init__(self, worker: ScoreWorker, on_event: Listener | None, *, lockstep: bool) -> None:
-        self._worker = worker
-        self._tell = worker.log.before(safely(on_event))
-        self.assure: Callable[[], None] = lambda: None
-        self.scored = 0
-        self.set_aside: Counter[str] = Counter()
-        self._lockstep = lockstep
-        self._by_id: Mapping[str, Standing] = {}
-        self._shown = -math.inf
-
-    @property
-    def waiting(self) -> int:
-        """How many predictions are due, and have no known outcome."""
-        return self._worker.waiting
-
-    def standing_of(self, model_id: str) -> Standing | None:
-        return self._by_id.get(model_id)
-
-    async def after_row(self, now: datetime | None = None, *, last: bool = False) -> Mapping[str, Sequence[Standing]]:
-        """Score what the rows up to `now`, or all, resolve; the standings, if they are due, as at the end."""
-        show = last or time.monotonic() - self._shown > _STANDINGS_INTERVAL
-        scores: list[Score]
-        standings: Standings | None
-        scores, standings = await in_thread(self._step, now, show or self._lockstep)
-        self._count(scores)
-        if standings is None:
-            return {}
-        self._by_id = {standing.model_id: standing for standing in standings.standings}
-        if show:
-            self._shown = time.monotonic()
-            self._tell(standings)
-        return standings.boards
-
-    def _step(self, now: datetime | None, rank: bool) -> tuple[list[Score], Standings | None]:
-        self.assure()
-        scores = self._worker.step(now)
-        newest = self._worker.newest
-        if not rank or newest is None:
-            return scores, None
-        boards = self._worker.all_standings(newest)
-        return scores, Standings(newest, next(iter(boards.values())), boards)
-
-    async def run(self) -> None:
-        """Score repeatedly, until cancelled."""
-        while True:
-            await self.after_row()
-            await anyio.sleep(_STANDINGS_INTERVAL)
-
-    async def save_log(self) -> None:
-        """Keep what was told last, however the game ended: that is raised, and not what comes of this write."""
-        with anyio.CancelScope(shield=True), suppress(CrunchGameError):
-            await in_thread(self._worker.save_log)
-
-    def _count(self, scores: Sequence[Score]) -> None:
-        """Count new scores, and report each reason for setting predictions aside once."""
-        # A game that sets aside thousands of predictions for one reason must not log thousands of lines.
-        aside = Counter(score.reason for score in scores if score.reason is not None)
-        self.scored += len(scores) - aside.total()
-        for reason, count in aside.items():
-            if reason in self.set_aside:
-                self.set_aside[reason] += count
-            elif len(self.set_aside) < _MAX_REASONS:
-                self.set_aside[reason] = count
-                self._tell(PredictionsSetAside(count, reason))
-            else:
-                self.set_aside[_OTHERS] += count

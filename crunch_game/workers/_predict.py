@@ -25,7 +25,7 @@ from crunch_game.policy import State
 from crunch_game.ranking import Standing
 from crunch_game.runner import ModelRunner, Models
 from crunch_game.storage.base import Arrival, Store
-from crunch_game.workers._base import Listener, claim, feed_of, roster_and_host, safely
+from crunch_game.workers._base import Listener, beside, claim, feed_of, roster_and_host, safely
 from crunch_game.workers._deployments import Deployments
 from crunch_game.workers._eventlog import EventLog
 from crunch_game.workers._lease import leased
@@ -34,8 +34,11 @@ from crunch_game.workers.predicting import (
     Executor,
     Hooks,
     Live,
+    Notices,
     Recorded,
     WallClock,
+    Warmup,
+    Wishes,
     closing,
     recorded_steps,
 )
@@ -59,7 +62,9 @@ class PredictWorker:
         host: Replaces the game's own, and the one that a roster needs; "process" is the game's, if it states one.
         on_event: Called with the events of the runner, the feed and the worker.
         after_row: Awaited with the newest row's time, whenever a row and what follows from it are stored.
-        standing_of: Returns a model's standing, for `Game.per_model`.
+        standing_of: Returns a model's standing, for `Game.per_model`. Unless given it is what a ScoreWorker, in this
+            process or another, has noted in the store; it is looked for about once a second, so not by every row of a
+            replay.
         max_ticks: Stop after this many rows.
         clock: The wall clock, UTC, or a Clock; used only with a live feed.
 
@@ -82,7 +87,7 @@ class PredictWorker:
         host: Host | Literal["process", "inline"] | None = None,
         on_event: Listener | None = None,
         after_row: Callable[[datetime], Awaitable[Any]] | None = None,
-        standing_of: Callable[[str], Standing | None] = lambda model_id: None,
+        standing_of: Callable[[str], Standing | None] | None = None,
         max_ticks: int | None = None,
         clock: Clock | Callable[[], datetime] | None = None,
     ) -> None:
@@ -110,9 +115,12 @@ class PredictWorker:
         self._tell = self._log.before(safely(on_event, unlogged=() if self.feed.live else (RoundsMissed,)))
         self._after_row = after_row
         self._max_ticks = math.inf if max_ticks is None else max_ticks
-        self._hooks = Hooks(game, self._tell, standing_of)
+        ranked = game.per_model is not None and standing_of is None
+        self._notices = Notices(store, ranked=ranked, wishes=lambda: self._wishes.look())
+        self._hooks = Hooks(game, self._tell, standing_of or self._notices.standing_of)
         self._steps = Executor(game, self.runner, store, self._hooks, self._tell, self._log)
-        self.runner.on_join(self._steps.introduce)
+        self._wishes = Wishes(store, self.runner, self._steps.save_models)
+        self.runner.on_join(Warmup(game, self._hooks, self._steps.history).introduce)
         self._stopping = False
         self._wake: Callable[[Callable[[], None]], None] | None = None
         self._idle: anyio.CancelScope | None = None
@@ -179,7 +187,10 @@ class PredictWorker:
                         self._idle = None
                         self.running = True
                         await self._stop_again()
-                        await self._play(decided)
+                        await self._wishes.look(starting=True)
+                        await self._notices.look()
+                        async with beside(self._notices.run):
+                            await self._play(decided)
                         await self._steps.save((), self._clock.now())
             finally:
                 # Whatever ended the game is the last that is to be known of it; it is raised, and not this write's.
@@ -200,12 +211,13 @@ class PredictWorker:
         return told, max(played, default=None)
 
     async def _stop_again(self) -> None:
-        """A model that was stopped before a restart stays stopped until it has a new deployment."""
+        """A model that was stopped before a restart stays stopped until it has a new deployment, or is readmitted."""
+        readmitted = await self._wishes.readmitted()
         for record in await in_thread(self._store.models):
             self._steps.know(record)
             model = self.runner.models.get(record.model_id)
             same = model is not None and model.deployment_id == record.deployment_id
-            if record.state == State.STOPPED and same:
+            if record.state == State.STOPPED and same and record.model_id not in readmitted:
                 await self.runner.stop(record.model_id, record.reason or "it was stopped", report=False)
                 self._log.deployments.stay_stopped(record.model_id, record.deployment_id)
 

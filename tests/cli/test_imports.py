@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import walk
 
+from crunch_game.cli._app import COMMANDS, command_of
+
 pytestmark = pytest.mark.processes
 
 GAMES = Path(walk.__file__).parent
@@ -97,9 +99,24 @@ def test_an_import_takes_no_more_than_it_needs(taken, statement, libraries):
     assert taken("-c", statement) <= libraries
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["node", "--help"]])
-def test_a_question_takes_nothing_heavy(taken, arguments):
-    assert taken(*arguments) <= {"pydantic", "pygments"}, "the second is what rich writes help with"
+@pytest.mark.parametrize(
+    ("arguments", "libraries"),
+    [
+        (["--version"], set()),
+        (["--help"], set()),
+        (["run", "--help"], {"pydantic"}),
+        (["score", "--help"], {"pydantic"}),
+        (["node", "--help"], {"pydantic"}),
+    ],
+)
+def test_a_question_takes_nothing_heavy(taken, arguments, libraries):
+    assert taken(*arguments) <= libraries | {"pygments"}, "that is what rich writes help with"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_each_says_of_itself(name):
+    assert (command_of(name).help or "").startswith(COMMANDS[name][1])
+    assert COMMANDS[name][1].endswith(".")
 
 
 def test_each_command_takes_what_it_calls(taken, game, models, csv):
@@ -111,6 +128,11 @@ def test_each_command_takes_what_it_calls(taken, game, models, csv):
         "check a folder": (["check", models, "--game", path], set()),
         "run without a database": ([*run, "memory:"], {"watchfiles"}),
         "run with a database": ([*run, url], {"watchfiles", "sqlalchemy"}),
+        "predict": (
+            ["predict", path, "--models", models, "--replay", csv, "--store", url],
+            {"watchfiles", "sqlalchemy"},
+        ),
+        "score": (["score", path, "--once", "--store", url], {"sqlalchemy"}),
         "leaderboard": (["leaderboard", "--store", url], {"sqlalchemy"}),
         "copies": (["copies", "--store", url], {"sqlalchemy"}),
     }

@@ -13,8 +13,9 @@ from crunch_game.encoding import ENCODING_ERRORS, Unsendable, encoder, unsendabl
 MAX_FRAME: Final = 64 * 1024 * 1024
 """Bytes of one frame, in either direction."""
 
-# To the model. The body of a SHARED call is in a file, whose descriptor is sent with the frame.
-SETUP, CALL, SHARED, CALLS = 1, 2, 8, 9
+# To the model. The body of a SHARED call is in a file, whose descriptor is sent with the frame. Of TELL, which is many
+# calls, there is one answer: how far the model has got.
+SETUP, CALL, SHARED, CALLS, TELL = 1, 2, 8, 9, 11
 # From the model. It gives back what is left of CALLS when one of them has taken longer than its budget.
 READY, VALUE, FAULT, UNSUPPORTED, UNSENDABLE, GIVEN_BACK = 3, 4, 5, 6, 7, 10
 

@@ -17,13 +17,13 @@ import anyio
 import msgspec
 
 from crunch_game._public import public
-from crunch_game.encoding import encode, sendable
+from crunch_game.encoding import encode
 from crunch_game.errors import ContractError, GameError, LoadError, ResourceError, UsageError
 from crunch_game.hosts._folders import discard
 from crunch_game.hosts._tables import TableReader
-from crunch_game.hosts.base import Asked, Call, Instance, Loaded, LoadFailure, Reply, Setup, Watcher
+from crunch_game.hosts.base import Asked, Call, Instance, Loaded, LoadFailure, Reply, Setup, Telling, ToldSoFar, Watcher
 from crunch_game.hosts.process import _framing as framing
-from crunch_game.hosts.process._asking import Asking, frames_together
+from crunch_game.hosts.process._asking import Asking, asked_to_go_on, frames_together, init_arguments, written_down
 from crunch_game.hosts.process._descriptors import allow_descriptors
 from crunch_game.hosts.process._launcher import ForkServer, boot_of, reference_of
 from crunch_game.hosts.process._lifeline import Lifeline
@@ -144,7 +144,7 @@ class ProcessHost:
             self._logs.mkdir(parents=True, exist_ok=True)
         self._reviving = anyio.Lock()
         self._loading = anyio.Semaphore(_LOADS_PER_PROCESSOR * (os.cpu_count() or 1))
-        self._init = _init_arguments((list(setup.init_args), dict(setup.init_kwargs)), "the models' init arguments")
+        self._init = init_arguments((list(setup.init_args), dict(setup.init_kwargs)), "the models' init arguments")
         preload = self._preload
         if preload == "auto":
             preload = with_lazy_imports(await anyio.to_thread.run_sync(libraries_of, submissions))
@@ -172,7 +172,7 @@ class ProcessHost:
         reference = _reference(submission.source, place)
         if folder := _submission_folder(submission.source, place):
             self._submission_folders.add(folder)
-        sent = self._init if init is None else _init_arguments(init, "the model's init arguments")
+        sent = self._init if init is None else init_arguments(init, "the model's init arguments")
         while True:
             self._engine.check()
             async with self._loading:
@@ -253,6 +253,20 @@ class ProcessHost:
         async with aclosing(self._taken(askings)) as batches:
             async for batch in batches:
                 yield batch
+
+    def telling(self, calls: Sequence[Call]) -> Telling:
+        """Encode the calls, once for all processes; ContractError if the arguments of one cannot be sent."""
+        return written_down(calls)
+
+    async def tell(self, telling: Telling, instance: Instance) -> ToldSoFar:
+        """Write all that is to be told in one frame, and take the one answer.
+
+        Raises:
+            CrunchGameError: The engine has failed.
+        """
+        assert isinstance(instance, Process)
+        what, seconds = await asked_to_go_on(self._engine, telling, instance.link, self._notice)
+        return instance.told(what, seconds, telling)
 
     async def _taken(self, askings: Sequence[Asking]) -> AsyncGenerator[tuple[int, Sequence[tuple[Instance, Reply]]]]:
         """What comes of calls that were handed to the engine, each with its number."""
@@ -359,13 +373,6 @@ class ProcessHost:
         process.ended.set()
         if not told:
             self._watcher.happened(process, Trigger.DIED, process.death(gone))
-
-
-def _init_arguments(init: tuple[list[Any], dict[str, Any]], what: str) -> bytes:
-    with sendable(what):
-        encoded = encode(init)
-        framing.check_length(len(encoded))
-        return encoded
 
 
 def _reference(source: Source, place: Path | None) -> str:

@@ -19,7 +19,7 @@ from crunch_game.encoding import Undecodable, Unsendable, decode_answer, sent_ta
 from crunch_game.faults import shortened
 from crunch_game.hosts._folders import discard
 from crunch_game.hosts._turns import Missed
-from crunch_game.hosts.base import Call, Instance, LoadFailure, Reply, Setup
+from crunch_game.hosts.base import Call, Instance, LoadFailure, Reply, Setup, Telling, ToldSoFar
 from crunch_game.hosts.process import _framing as framing
 from crunch_game.hosts.process._logs import LogRotator, file_name
 from crunch_game.hosts.process.child import FAILED
@@ -42,6 +42,19 @@ _KINDS: Final = {framing.UNSUPPORTED: "unsupported", framing.UNSENDABLE: "invali
 _faults = msgspec.msgpack.Decoder(tuple[str, str, str | None])
 _warnings = msgspec.msgpack.Decoder(list[str])
 _UNREADABLE: Final = (msgspec.MsgspecError, ValueError)  # ValueError: its text is no UTF-8
+
+
+class _GotTo(msgspec.Struct, array_like=True):
+    """How far it says that it has got, how long the last call took, and what there is to say of that."""
+
+    done: int
+    elapsed: float
+    kind: int | None = None
+    body: msgspec.Raw = msgspec.Raw(b"\xc0")
+
+
+_told = msgspec.msgpack.Decoder(_GotTo)
+_SAID: Final = (None, framing.VALUE, framing.FAULT, framing.UNSUPPORTED, framing.UNSENDABLE)
 
 
 @dataclass
@@ -163,6 +176,25 @@ class Process(Instance):
             text = f"its process ended before the call reached it (it was busy with {what.busy_with})"
             return Reply(Trigger.DROPPED, None, Fault("died", text, exit=what.exit), elapsed)
         return Reply(Trigger.DIED, None, self.death(what, f"during {what.busy_with}"), elapsed)
+
+    def told(self, what: framing.Frame | Missed[Exchange] | Gone, elapsed: float, telling: Telling) -> ToldSoFar:
+        """How far the process has got with calls that it is told."""
+        call = telling.calls[0]
+        if not isinstance(what, framing.Frame) or what.kind != framing.VALUE:
+            return ToldSoFar(None, self.reply(what, elapsed, call))
+        try:
+            said = _told.decode(what.body)
+        except _UNREADABLE:
+            said = _GotTo(-1, 0.0)
+        if not 0 < said.done <= len(telling.calls) or said.kind not in _SAID:
+            fault = Fault("invalid", "it answered with something else than how far it has got")
+            return ToldSoFar(len(telling.calls), Reply(Trigger.INVALID, None, fault, elapsed))
+        if said.elapsed > call.timeout:
+            late = Fault("timeout", f"answered after {said.elapsed:.3g} s; the budget is {call.timeout:g} s")
+            return ToldSoFar(said.done, Reply(Trigger.DEADLINE, None, late, said.elapsed), is_free=True)
+        if said.kind is None:
+            return ToldSoFar(said.done, None)
+        return ToldSoFar(said.done, self.reply(framing.Frame(said.kind, what.call, said.body), said.elapsed, call))
 
     def _fault(self, frame: framing.Frame) -> Fault:
         kind, message, traceback = fault_in(frame)

@@ -17,7 +17,6 @@ from crunch_game.events import RoundLate, RoundPlayed, RoundsMissed, TickPlayed
 from crunch_game.feeds import History
 from crunch_game.feeds.base import Row, RowDropped, RowKept
 from crunch_game.game import Game
-from crunch_game.models import Model
 from crunch_game.outcomes import Fault, Outcome, Round, Status
 from crunch_game.policy import State, is_field_fault
 from crunch_game.runner import MethodCall, ModelRunner, PerModel, Selection
@@ -136,6 +135,25 @@ class Executor:
         await in_thread(save)
         self.predictions += len(predictions)
 
+    async def save_models(self) -> None:
+        """Store the models' states only: what waits for its slot is left to that one's transaction."""
+        before = dict(self._known)
+        models = self._changed_models()
+
+        def save() -> None:
+            self.assure()
+            self._store.save(models=models)
+
+        try:
+            if models:
+                await in_thread(save)
+        except BaseException:
+            for model in models:  # they are still to be stored
+                self._known.pop(model.model_id, None)
+                if model.model_id in before:
+                    self._known[model.model_id] = before[model.model_id]
+            raise
+
     async def save_log(self) -> None:
         """Store what happened since the last write, where nothing was played."""
 
@@ -214,33 +232,6 @@ class Executor:
             self._tell(TickPlayed(at, told))
             for outcome in told.values():
                 self._faults += fault_of_call(outcome, "tick", at)
-
-    async def introduce(self, model: Model, runner: ModelRunner) -> None:
-        """Tell a fresh instance the rows that it missed, the current one included."""
-        latest = self.history.latest
-        if latest is None or self._game.tick is None:
-            return
-        since = datetime.min.replace(tzinfo=UTC) if self._game.warmup is None else latest.time - self._game.warmup
-        done: datetime | None = None
-        while rows := [row for row in self.history.between(done or since, latest.time) if row.time != done]:
-            for row in rows:
-                done = row.time
-                arguments = self._hooks.tick_arguments(row)
-                if arguments is None:
-                    continue
-                extras = self._hooks.extras(self._game.tick_method, [model], row.time, arguments)
-                if extras is not None and extras.failed:
-                    continue
-                try:
-                    told = await runner.call(
-                        self._game.tick_method, *arguments, models=[model.id], per_model=_given(extras)
-                    )
-                except ContractError:  # those who were there were not told either
-                    continue
-                # It was stopped or has left meanwhile.
-                if all(outcome.status is Status.SKIPPED for outcome in told.values()):
-                    return
-            latest = self.history.latest or latest
 
     # Slots.
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from crunch_game.hosts.process.child._output import FATAL_PREFIX as FATAL_PREFIX
     from crunch_game.hosts.process.child._output import NOTE_PREFIX as NOTE_PREFIX
     from crunch_game.hosts.process.child._reaper import is_exiting as is_exiting
+    from crunch_game.hosts.process.child._telling import TellBody as TellBody
     from crunch_game.hosts.process.child._worker import DESCRIPTORS as DESCRIPTORS
     from crunch_game.hosts.process.child._worker import FAILED as FAILED
     from crunch_game.hosts.process.child._worker import SetupBody as SetupBody

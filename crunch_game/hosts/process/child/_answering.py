@@ -25,6 +25,9 @@ _length: Final = framing.LENGTH.unpack_from
 
 Refusal = tuple[str, str, str | None]
 """Why there is no answer: the fault's kind, message and traceback."""
+Refuse = Callable[[BaseException], tuple[int, Refusal]]
+Tell = Callable[[int, bytes], bytearray]
+"""Given the id of a frame that asks for many calls, and its body."""
 
 
 class CallBody(msgspec.Struct, array_like=True):
@@ -97,25 +100,22 @@ def _descriptor_in(ancillary: list[tuple[int, int, bytes]]) -> int:
     return array("i", ancillary[0][2])[0]
 
 
-def answer_calls(
-    inbox: Inbox, callee: Callee, max_answer_bytes: int, refusal: Callable[[BaseException], tuple[int, Refusal]]
-) -> None:
+def answer_calls(inbox: Inbox, callee: Callee, max_answer_bytes: int, refusal: Refuse, tell: Tell) -> None:
     """Answer one call after the other until the channel closes.
 
     All of it stands here, under local names. Where a hundred processes take turns on a processor, a call costs what
     memory it touches, and each function more, and each name that is looked up elsewhere, is more of it.
 
     Args:
-        inbox: Where calls come from; answers go back through its channel.
-        callee: The model.
+        inbox, callee: Where calls come from, and answers go to; and the model.
         max_answer_bytes: What one answer may take.
         refusal: The frame's kind and body for what the model raised, or for an answer that cannot be sent.
+        tell: Makes many calls; returns the frame of their one answer.
     """
     receive, send, view, views = inbox.channel.recvmsg_into, inbox.channel.sendall, inbox.view, [inbox.view]
     read, write, value_kind, reply, fitted = _read_call, framing.frame_into, framing.VALUE, bytearray(), callee.fitted
-    ancillary_bytes, head, length, clock = _ANCILLARY_BYTES, _HEAD_BYTES, _length, monotonic
+    ancillary_bytes, head, length, clock, began, budget = _ANCILLARY_BYTES, _HEAD_BYTES, _length, monotonic, 0.0, 0.0
     ahead: list[_Ahead] = []
-    began = budget = 0.0
     call: Any
     body: Any
     while True:
@@ -128,6 +128,10 @@ def answer_calls(
                 return
             call = read(payload)
             number, body, extra = call.call, call.body, call.extra
+            if type(body) is bytes and call.kind == framing.TELL:
+                send(tell(number, body))
+                payload = call = body = None
+                continue
             if type(body) is bytes:
                 ahead = _in_reverse(body, extra)
                 number, budget, body, extra = ahead.pop()

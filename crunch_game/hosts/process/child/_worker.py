@@ -27,6 +27,7 @@ from crunch_game.hosts.process import _lifeline as lifeline
 from crunch_game.hosts.process.child import _output as output
 from crunch_game.hosts.process.child._answering import Inbox, Refusal, answer_calls
 from crunch_game.hosts.process.child._reaper import become_subreaper
+from crunch_game.hosts.process.child._telling import Listener
 from crunch_game.loading import Loader, make_model
 from crunch_game.sandbox import Sandbox, barrier_of, enclosure
 from crunch_game.sources import resolve
@@ -128,7 +129,8 @@ class Worker:
         if setup is not None:
             answer_limit = self._set_up(setup, channel)
             if self._callee is not None:
-                answer_calls(inbox, self._callee, answer_limit, self._refusal)
+                listener = Listener(self._callee, answer_limit, self._refusal)
+                answer_calls(inbox, self._callee, answer_limit, self._refusal, listener.go_on)
             inbox.receive()  # what could not be loaded has nothing to answer; it waits to be ended
 
     def _set_up(self, payload: memoryview, channel: socket.socket) -> int:

@@ -20,6 +20,7 @@ from crunch_game.hosts.process import _framing as framing
 from crunch_game.hosts.process._shared import Shared
 from crunch_game.hosts.process.child import CallBody
 from crunch_game.hosts.process.child._answering import Inbox, answer_calls
+from crunch_game.hosts.process.child._telling import Listener
 
 LIMIT = 10_000
 
@@ -60,7 +61,8 @@ class Desk:
         self._thread.start()
 
     def _work(self) -> None:
-        answer_calls(Inbox(self.theirs), Callee(self.model, Contract(Game)), LIMIT, _refusal)
+        callee = Callee(self.model, Contract(Game))
+        answer_calls(Inbox(self.theirs), callee, LIMIT, _refusal, Listener(callee, LIMIT, _refusal).go_on)
 
     def send(self, frame: bytes) -> framing.Frame:
         self.ours.sendall(frame)

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from crunch_game import events
+from crunch_game._quantities import counted
 from crunch_game.cli._output import screen
 from crunch_game.feeds.base import FEED_TROUBLE
 from crunch_game.game import Game
@@ -34,13 +35,15 @@ class Watch:
         game: The game.
         total: How many rows will be played; None if that is not known.
         live: Whether they come as they happen. What history has no rows for is no news, nor is a slow computer.
+        ranked: Whether the game is scored here too, so that ranks are known.
 
     Attributes:
         live: The context in which the table is shown.
     """
 
-    def __init__(self, game: Game, total: int | None, *, live: bool) -> None:
+    def __init__(self, game: Game, total: int | None, *, live: bool, ranked: bool = True) -> None:
         self._game = game
+        self._ranked = ranked
         self._unprinted = () if live else (events.RoundsMissed, events.LoopBlocked)
         self._worker: PredictWorker | None = None
         self._standings: Mapping[str, Standing] = {}
@@ -72,6 +75,8 @@ class Watch:
                     screen.print(f"[{color}]{escape(str(event))}[/]")
 
     def _render(self) -> Group:
+        if self._worker is not None and not self._ranked:
+            self._progress.update(self._bar, description=f"{self._game.name}: {_counts(self._worker)}")
         if self._worker is not None:
             self._progress.update(self._bar, completed=self._worker.ticks)
         return Group(self._table(), self._progress)
@@ -80,7 +85,7 @@ class Watch:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for name in ("model", "status"):
             table.add_column(name)
-        for name in ("rounds", "strikes", "p50", "p95", self._game.rank_by):
+        for name in ("rounds", "strikes", "p50", "p95", *([self._game.rank_by] if self._ranked else [])):
             table.add_column(name, justify="right")
         models = self._worker.runner.models if self._worker is not None and self._worker.running else {}
         ranks = {model_id: standing.rank or math.inf for model_id, standing in self._standings.items()}
@@ -101,8 +106,14 @@ class Watch:
             str(strikes),
             "-" if cuts is None else f"{cuts[9] * 1000:.1f} ms",
             "-" if cuts is None else f"{cuts[18] * 1000:.1f} ms",
-            "-" if standing is None else _place(standing, self._game.rank_by),
+            *(["-" if standing is None else _place(standing, self._game.rank_by)] if self._ranked else []),
         ]
+
+
+def _counts(worker: PredictWorker) -> str:
+    missed = f", {worker.missed:,} missed" if worker.missed else ""
+    late = f", {worker.late:,} late" if worker.late else ""
+    return f"{counted(worker.rounds, 'round')}{missed}{late}"
 
 
 def _place(standing: Standing, rank_by: str) -> str:
