@@ -17,6 +17,8 @@ __all__ = [
     "FieldFault",
     "GameEvent",
     "HookFailed",
+    "JournalAside",
+    "JournalFull",
     "LoopBlocked",
     "ModelJoined",
     "ModelLeft",
@@ -33,6 +35,8 @@ __all__ = [
     "RoundsMissed",
     "RowsSlow",
     "RunnerEvent",
+    "StoreAway",
+    "StoreBack",
     "TickPlayed",
 ]
 
@@ -320,6 +324,72 @@ class PredictionsSetAside:
         return f"{counted(self.count, 'prediction')} could not be scored, and more may follow: {self.reason}"
 
 
+@record
+class StoreAway:
+    """The store does not read or write for now; the game goes on. Told once, until it is back.
+
+    Attributes:
+        reason: What the store says.
+        waiting: Where a predict worker's writes wait: the path of its journal, or "memory". None of a score worker,
+            which goes on from what is stored.
+    """
+
+    reason: str
+    waiting: str | None = None
+
+    def __str__(self) -> str:
+        if self.waiting is None:
+            return f"scores wait until the store is back: {self.reason}"
+        where = "memory" if self.waiting == "memory" else f"the journal {self.waiting}"
+        return f"the game goes on, and what it stores waits in {where}: {self.reason}"
+
+
+@record
+class StoreBack:
+    """The store is back, and has all that waited for it.
+
+    Attributes:
+        seconds: How long it was away.
+        written: How many writes have waited, each of a row or a slot, or a sign of life.
+    """
+
+    seconds: float
+    written: int = 0
+
+    def __str__(self) -> str:
+        waited = f", and has the {counted(self.written, 'write')} that waited" if self.written else ""
+        return f"the store is back after {self.seconds:,.1f} s{waited}"
+
+
+@record
+class JournalFull:
+    """The store was away for so long that no more could wait for it: so many rows and answers are lost so far."""
+
+    lost: int
+
+    def __str__(self) -> str:
+        return f"the journal is full, since the store was away for too long: {self.lost:,} rows and answers are lost"
+
+
+@record
+class JournalAside:
+    """A journal was found whose writes would come too late: another worker has played on the store since.
+
+    Attributes:
+        path: Where it is now.
+        count: How many writes are in it.
+    """
+
+    path: Path
+    count: int
+
+    def __str__(self) -> str:
+        return (
+            f"another worker has played on the store since {counted(self.count, 'write')} waited for it in a journal; "
+            f"they are left out, and kept as {self.path}"
+        )
+
+
 GameEvent = (
     RunnerEvent
     | TickPlayed
@@ -330,6 +400,10 @@ GameEvent = (
     | HookFailed
     | ClockSet
     | RowsSlow
+    | StoreAway
+    | StoreBack
+    | JournalFull
+    | JournalAside
 )
 
 TROUBLE = (
@@ -346,5 +420,9 @@ TROUBLE = (
     ClockSet,
     RowsSlow,
     CapsuleLost,
+    StoreAway,
+    StoreBack,
+    JournalFull,
+    JournalAside,
 )
 """The events that are logged as warnings if the author has no listener."""

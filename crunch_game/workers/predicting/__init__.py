@@ -20,5 +20,6 @@ if TYPE_CHECKING:
     from crunch_game.workers.predicting._warmup import Warmup as Warmup
     from crunch_game.workers.predicting._wishes import HANDLED as HANDLED
     from crunch_game.workers.predicting._wishes import Wishes as Wishes
+    from crunch_game.workers.predicting._writer import Writer as Writer
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)
