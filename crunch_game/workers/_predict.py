@@ -206,6 +206,7 @@ class PredictWorker:
             finally:
                 # Whatever ended the game is the last that is to be known of it; it is raised, and not this write's.
                 with anyio.CancelScope(shield=True), suppress(CrunchGameError):
+                    await self._writer.finish()
                     await self._steps.save_log()
 
     @asynccontextmanager
@@ -222,11 +223,7 @@ class PredictWorker:
             async with beside(writer.run):
                 await writer.recover(journal)
                 writer.journal = journal if live else None
-                try:
-                    yield
-                finally:
-                    with anyio.CancelScope(shield=True):
-                        await writer.finish()
+                yield
         except BaseException:
             with anyio.CancelScope(shield=True):
                 left = await in_thread(writer.close)
