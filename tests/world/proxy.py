@@ -21,8 +21,7 @@ class Proxy:
 
     def __init__(self, url: str) -> None:
         parsed = make_url(url)
-        host, port = parsed.query.get("host", parsed.host), parsed.port or 5432
-        self._server = f"{host}/.s.PGSQL.{port}" if str(host).startswith("/") else (str(host), port)
+        self.lead_to(url)
         self._listener = socket.create_server(("127.0.0.1", 0))
         own = parsed.difference_update_query(["host"]).set(host="127.0.0.1", port=self._listener.getsockname()[1])
         self.url = own.render_as_string(hide_password=False)
@@ -33,6 +32,12 @@ class Proxy:
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
         self._lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def lead_to(self, url: str) -> None:
+        """Forward connections that are new to this server."""
+        parsed = make_url(url)
+        host, port = parsed.query.get("host", parsed.host), parsed.port or 5432
+        self._server = f"{host}/.s.PGSQL.{port}" if str(host).startswith("/") else (str(host), port)
 
     def cut(self) -> None:
         """Cut all connections, and refuse new ones."""
@@ -84,10 +89,10 @@ class Proxy:
                 self._flowing.wait()
                 if fate != "drop":
                     target.sendall(data)
-                if fate != "forward":
-                    if fate == "send":  # the server carries it out, and its answer is lost
-                        source.shutdown(socket.SHUT_RD)
-                        return
+                if fate == "send":  # the server carries it out; who is to bring back its answer finds nobody
+                    _end(source)
+                    return
+                if fate == "drop":
                     break
         _end(source, target)
 

@@ -13,6 +13,7 @@ import anyio
 from virtual import Coming, Scripted, VirtualClock
 
 from crunch_game import Game, MemoryStore, Policy, Predict, PredictWorker, ReplayFeed, Row, ScoreWorker, Store
+from crunch_game.workers import beside
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -104,7 +105,7 @@ async def played(store: Store, fate: Fate, journal: Path, **more: Any) -> Predic
     clock = VirtualClock(more.pop("start", T0))
     feed = Fated(clock, fate, more.pop("rows", ROWS))
     worker = PredictWorker(game(feed), [Memory, Moody], store, host="inline", clock=clock, journal=journal, **more)
-    async with clock.moving():
+    async with beside(clock.run):
         await worker.run()
     return worker
 
