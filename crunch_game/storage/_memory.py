@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import takewhile
+from itertools import groupby, takewhile
 from operator import itemgetter
 from typing import Any, ClassVar
 
@@ -62,6 +62,9 @@ class _Timeline:
     def until(self, when: int, after: int | None = None) -> Iterator[_Identity]:
         start = 0 if after is None else bisect_right(self._moments, after)
         return self._ordered(self._moments[start : bisect_right(self._moments, when)])
+
+    def count(self, until: int) -> int:
+        return sum(len(self._members[when]) for when in self._moments[: bisect_right(self._moments, until)])
 
     def _ordered(self, moments: Iterable[int]) -> Iterator[_Identity]:
         for when in moments:
@@ -248,6 +251,21 @@ class MemoryStore(Store):
         with self._open():
             due = self._pending.until(codec.microseconds(until))
             return [codec.unpack_prediction(self._predictions[identity]) for identity in due]
+
+    def due(self, after: datetime | None, until: datetime) -> Iterator[list[Prediction]]:
+        """Yield the pending predictions of each round that resolves after `after` and at or before `until`."""
+        with self._open():
+            start = None if after is None else codec.microseconds(after)
+            found = [*self._pending.until(codec.microseconds(until), start)]
+        for _, identities in groupby(found, itemgetter(0, 1)):
+            with self._open():
+                packed = [self._predictions[identity] for identity in identities]
+            yield [codec.unpack_prediction(each) for each in packed]
+
+    def pending_count(self, until: datetime) -> int:
+        """Return how many predictions are pending that resolve at or before `until`."""
+        with self._open():
+            return self._pending.count(codec.microseconds(until))
 
     def unanswered(self, after: datetime | None, until: datetime) -> list[Prediction]:
         """Return the predictions whose status is not OK, and which resolve after `after` and at or before `until`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 from operator import attrgetter
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -19,6 +20,7 @@ from crunch_game.storage.exporting import Streams
 __all__ = ["Arrival", "KeptScore", "Lease", "ModelRecord", "Prediction", "Score", "ScoredRound", "Session", "Store"]
 
 _at = attrgetter("at")
+_round = attrgetter("resolves_at", "at", "key")
 
 
 @public
@@ -98,6 +100,10 @@ class Store(KeepsLog, Streams, Protocol):
         """
         ...
 
+    def arriving(self, after: int = 0) -> Iterator[tuple[int, Arrival]]:
+        """Yield what `arrivals` returns. There may be millions: a store that can read them bit by bit does."""
+        yield from self.arrivals(after)
+
     @abstractmethod
     def sessions(self) -> list[Session]:
         """Return the sessions, sorted by number."""
@@ -127,6 +133,24 @@ class Store(KeepsLog, Streams, Protocol):
         scored = {(score.at, score.key, score.model_id) for score in self.scores()}
         due = [each for each in self.predictions() if each.status is Status.OK and each.resolves_at <= until]
         return [each for each in due if (each.at, each.key, each.model_id) not in scored]
+
+    def due(self, after: datetime | None, until: datetime) -> Iterator[list[Prediction]]:
+        """Yield the pending predictions of each round that resolves after `after` and at or before `until`.
+
+        There may be millions: a store that can read them bit by bit does. Those of rounds that were yielded may be
+        settled meanwhile.
+        """
+        pending = self.pending(until)
+        for _, found in groupby((each for each in pending if after is None or each.resolves_at > after), _round):
+            yield list(found)
+
+    def pending_count(self, until: datetime) -> int:
+        """Return how many predictions are pending that resolve at or before `until`: at least those of `pending`.
+
+        A score worker asks this with each row, to see whether any were saved late. A store that can say it sooner may
+        count those, too, that cannot be read, or whose score was kept before them.
+        """
+        return len(self.pending(until))
 
     def unanswered(self, after: datetime | None, until: datetime) -> list[Prediction]:
         """Return the predictions whose status is not OK, and which resolve after `after` and at or before `until`."""

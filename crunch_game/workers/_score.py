@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import anyio
 from anyio.to_thread import run_sync as in_thread
@@ -14,17 +14,17 @@ from anyio.to_thread import run_sync as in_thread
 from crunch_game._public import public
 from crunch_game.events import HookFailed
 from crunch_game.faults import describe_exception
-from crunch_game.feeds import History
 from crunch_game.game import Game
 from crunch_game.ranking import Standing, legend
+from crunch_game.storage import encode
 from crunch_game.storage.base import Prediction, Score, ScoredRound, Store
 from crunch_game.workers._base import Listener, safely
 from crunch_game.workers._eventlog import EventLog
 from crunch_game.workers._lease import leased
 from crunch_game.workers.settling import (
     NEWCOMER,
+    Backlog,
     DueRound,
-    DueRounds,
     Judge,
     KeptBoards,
     absences,
@@ -34,7 +34,10 @@ from crunch_game.workers.settling import (
     settled,
 )
 
-_FORGOTTEN = "the rows of its time are no longer kept (the game's history)"
+_AT_ONCE: Final = 5_000
+"""So many answers, in whole rounds, are scored together and kept in one transaction."""
+_BLINK: Final = timedelta(microseconds=1)
+"""Of the times that a store keeps."""
 
 
 @public
@@ -52,7 +55,6 @@ class ScoreWorker:
         on_event: Called with HookFailed, and with each kind of BoardNote once.
 
     Attributes:
-        newest: The time of the newest row that it has looked at.
         log: What it tells, and keeps with its next step.
 
     Raises:
@@ -73,12 +75,8 @@ class ScoreWorker:
         self.log = EventLog(store, partial(datetime.now, UTC), lambda: self.newest)
         self._tell = self.log.before(safely(on_event))
         self._judge = Judge(timeout)
-        self._truth = History()
-        """The rows that have arrived, corrections in the place of what they correct."""
-        self.newest: datetime | None = None
-        self._last_arrival = 0
-        self._due = DueRounds(self._judge, patience)
         self._boards = KeptBoards(game, store, self._board_failed, self._tell)
+        self._backlog = Backlog(game, store, self._judge, patience, self._boards.answered)
         self._shown: dict[str, list[Standing]] = {board.name: [] for board in game.boards}
         self._counted_until: datetime | None = None
         """Up to when the boards know of rounds that nobody has answered."""
@@ -91,9 +89,14 @@ class ScoreWorker:
                 prepare()  # a missing library is reported now, not when the first horizon has passed
 
     @property
+    def newest(self) -> datetime | None:
+        """The time of the newest row that was looked at."""
+        return self._backlog.newest
+
+    @property
     def waiting(self) -> int:
         """How many predictions are past their horizon and were not scored by the last step."""
-        return self._due.waiting
+        return self._backlog.due.waiting
 
     def step(self, now: datetime | None = None) -> list[Score]:
         """Score what the rows resolve that have come since the last step, and return the new scores.
@@ -105,54 +108,53 @@ class ScoreWorker:
         Args:
             now: The time of the newest row to look at; all of them unless given.
         """
+        return [score for scores in self.steps(now) for score in scores]
+
+    def steps(self, now: datetime | None = None) -> Iterator[list[Score]]:
+        """Do what `step` does bit by bit: yield the scores of some thousand answers, as soon as they are kept.
+
+        Few of millions that are due are in memory at once, and no transaction is long. Whoever stops asking, or is
+        killed, has kept what was yielded; the next step goes on from there.
+
+        Args:
+            now: The time of the newest row to look at; all of them unless given.
+        """
         self._boards.load()
         known: list[DueRound] = []
-        arrivals = [each for each in self._store.arrivals(self._last_arrival) if each[1].aside is None]
-        # Read after the rows: what a row resolves has been stored before it.
-        pending = self._store.pending(max(arrival.row.time for _, arrival in arrivals)) if arrivals else []
-        pending = [each for each in pending if each not in self._due]
-        for number, arrival in arrivals:
-            row = arrival.row
-            if now is not None and row.time > now:
-                break
-            self._last_arrival = number
-            self._truth.insert(row)
-            if self.newest is not None and row.time <= self.newest:
-                continue
-            self.newest = row.time
-            due = [each for each in pending if each.resolves_at <= row.time]
-            if due:
-                pending = [each for each in pending if each.resolves_at > row.time]
-                for each in due:
-                    forgotten = self._game.history is not None and self._truth.at(each.at) is None
-                    self._due.add(each, _FORGOTTEN if forgotten else None)
-                self._boards.answered(due)
-            if self._due:
-                known += self._due.resolve(lambda each: self._game.resolve(each, self._truth), row.time)
-            if self._game.history is not None:  # row by row: what `resolve` sees must not depend on the steps
-                self._truth.forget(row.time - self._game.history)
+        answers = 0
+        for due in self._backlog.known(now):
+            known.append(due)
+            answers += due.size
+            if answers >= _AT_ONCE:
+                scores = self._settle(known)
+                # All that resolve before the last of these were read.
+                self._count_unanswered(max(due.resolves_at for due in known) - _BLINK)
+                known, answers = [], 0
+                yield scores
         scores = self._settle(known)
-        self._count_unanswered()
+        if self.newest is not None:
+            self._count_unanswered(self.newest)
         self.save_log()
-        return scores
+        yield scores
 
     def save_log(self) -> None:
         """Keep what was told since the last step."""
         if log := self.log.take():
             self._store.save(log=log)
 
-    def _count_unanswered(self) -> None:
+    def _count_unanswered(self, until: datetime) -> None:
         """Tell the boards of rounds in which nobody has answered, and that are due: they count for the coverage.
 
         Read after the rows, as `pending` is.
         """
-        if self.newest is None or (self._counted_until is not None and self._counted_until >= self.newest):
-            return
         if self._counted_until is None:
-            self._counted_until = self._boards.oldest(self.newest)
+            last = self._store.last_row()
+            self._counted_until = self._boards.oldest(until if last is None else max(until, last.time))
+        if self._counted_until is not None and self._counted_until >= until:
+            return
         empty: dict[tuple[str, datetime], list[Prediction]] = {}
-        for each in self._store.unanswered(self._counted_until, self.newest):
-            if not self._boards.has(each.key, each.at) and not self._due.has(each.key, each.at):
+        for each in self._store.unanswered(self._counted_until, until):
+            if not self._boards.has(each.key, each.at) and not self._backlog.due.has(each.key, each.at):
                 empty.setdefault((each.key, each.at), []).append(each)
         for (key, at), absent in empty.items():
             first = absent[0]
@@ -161,7 +163,7 @@ class ScoreWorker:
         if empty:
             self._store.settle((), self._boards.unsaved())
             self._boards.saved()
-        self._counted_until = self.newest
+        self._counted_until = until
 
     def _settle(self, known: Sequence[DueRound]) -> list[Score]:
         """Score these rounds, each as a whole; keep the scores, and add them to the boards."""
@@ -189,13 +191,10 @@ class ScoreWorker:
         for due in known:
             if not due.outcomes:
                 self._boards.add(due.record, due.set_aside(), (), {})
-        try:
-            # A board is loaded from the store after a kill before this.
-            self._store.settle(scores, self._boards.unsaved())
-        except BaseException:
-            self._due.give_back(known)
-            raise
+        # A board is loaded from the store after a kill before this.
+        self._store.settle(scores, self._boards.unsaved())
         self._boards.saved()
+        self._backlog.due.settled(known)
         return scores
 
     def _scored_before(self, known: Sequence[DueRound]) -> dict[tuple[datetime, str], dict[str, Score]]:
@@ -208,15 +207,17 @@ class ScoreWorker:
         before: dict[tuple[datetime, str], dict[str, Score]] = {}
         if not again:
             return before
-        for score in self._store.scores(min(due.resolves_at for due in again.values())):
+        times = [due.resolves_at for due in again.values()]
+        for score in self._store.stream("scores", min(times), max(times) + _BLINK):
             if (score.at, score.key) in again:
                 before.setdefault((score.at, score.key), {})[score.model_id] = score
         if not before:
             return before
-        for each in self._store.predictions(min(again[identity].resolves_at for identity in before)):
+        times = [again[identity].resolves_at for identity in before]
+        for each in self._store.stream("predictions", min(times), max(times) + _BLINK):
             score_before = before.get((each.at, each.key), {}).get(each.model_id)
             if score_before is not None and score_before.kind in (None, "unscorable"):
-                again[each.at, each.key].know(each, score_before.outcome)
+                again[each.at, each.key].know(each, score_before.outcome, encode(score_before.outcome))
         return before
 
     def retry(self, reason: str | None = None) -> list[Score]:
@@ -228,9 +229,7 @@ class ScoreWorker:
             reason: Only what was set aside for this reason.
         """
         self._store.reopen(reason)
-        self._truth = History()
-        self._due.forget()
-        self.newest, self._last_arrival = None, 0
+        self._backlog.begin_again()
         self._retries = True
         try:
             return self.step()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, exists, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, select, tuple_, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from crunch_game._public import public
@@ -20,7 +20,6 @@ from crunch_game.storage import _codec as codec
 from crunch_game.storage._log import GameLog
 from crunch_game.storage._values import decode_object
 from crunch_game.storage.base import (
-    Arrival,
     KeptScore,
     Lease,
     ModelRecord,
@@ -28,9 +27,9 @@ from crunch_game.storage.base import (
     Score,
     ScoredRound,
     Session,
-    Store,
 )
 from crunch_game.storage.sql import _tables as tables
+from crunch_game.storage.sql._backlog import SQLBacklog
 from crunch_game.storage.sql._database import Database, Packed, is_away
 from crunch_game.storage.sql._log import SQLLog, inserts
 from crunch_game.storage.sql._migrations import VERSION
@@ -42,7 +41,7 @@ _STREAMED = {"yield_per": 200}
 
 
 @public
-class SQLStore(SQLLog, Store):
+class SQLStore(SQLLog, SQLBacklog):
     """A store in a SQLite file or a PostgreSQL database, which several processes may use at once.
 
     Every `save` and `settle` is one transaction, which is on the disk when it returns: what was accepted survives the
@@ -191,15 +190,6 @@ class SQLStore(SQLLog, Store):
         last = {row.time: row for row in self._reader.each("row", codec.unpack_row, self._fetch(query), 2)}
         return list(last.values())
 
-    def arrivals(self, after: int = 0) -> list[tuple[int, Arrival]]:
-        """Return every row, those set aside too, in the order in which they were saved: that of their arrival."""
-        number = tables.rows.c.number
-        query = select(*tables.row_columns, number).where(number > after).order_by(number)
-        numbered = self._reader.each(
-            "row", lambda row: (row[-1], codec.unpack_arrival(row[:-1])), self._fetch(query), 2
-        )
-        return list(numbered)
-
     def sessions(self) -> list[Session]:
         """Return the sessions, sorted by number."""
         found = self._fetch(select(tables.sessions).order_by("number"))
@@ -220,15 +210,6 @@ class SQLStore(SQLLog, Store):
                 connection.execute(delete(tables.leases).where(tables.leases.c.kind == kind))
             self._database.insert(connection, tables.UPSERT_LEASE, packed)
         return True
-
-    def pending(self, until: datetime) -> list[Prediction]:
-        """Return the predictions with status OK and no score that resolve at or before `until`, oldest first."""
-        query = tables.oldest_first(select(*tables.prediction_columns), tables.predictions).where(
-            tables.is_pending,
-            tables.predictions.c.resolves_at <= codec.microseconds(until),
-            ~exists().where(tables.same_prediction),  # a score may be saved before its prediction
-        )
-        return list(self._reader.each("prediction", codec.unpack_prediction, self._fetch(query)))
 
     def unanswered(self, after: datetime | None, until: datetime) -> list[Prediction]:
         """Return the predictions whose status is not OK, and which resolve after `after` and at or before `until`."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from crunch_game._public import lazy_face
 
 if TYPE_CHECKING:
+    from crunch_game.workers.settling._backlog import Backlog as Backlog
     from crunch_game.workers.settling._boards import KeptBoards as KeptBoards
     from crunch_game.workers.settling._due import DueRound as DueRound
-    from crunch_game.workers.settling._due import DueRounds as DueRounds
     from crunch_game.workers.settling._due import absences as absences
     from crunch_game.workers.settling._judge import Failed as Failed
     from crunch_game.workers.settling._judge import Judge as Judge

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from reprlib import repr as brief
-from typing import Any
+from typing import Any, TypeAlias
 
 from crunch_game.resolving.base import Never
 from crunch_game.scoring.base import AnsweredRound
@@ -13,7 +13,12 @@ from crunch_game.storage import encode
 from crunch_game.storage.base import Prediction, Score, ScoredRound
 from crunch_game.workers.settling._judge import Failed, Judge
 
-Resolve = Callable[[Prediction], Any]
+Resolve: TypeAlias = Callable[[Prediction], Any]
+Pending: TypeAlias = Callable[[datetime], Iterable[Sequence[Prediction]]]
+Identity: TypeAlias = tuple[datetime, str]
+"""Of a round: its slot and its key."""
+
+_WEEK = 7 * 86400.0
 
 _RESOLUTION = timedelta(microseconds=1)
 """Of the times that a store keeps."""
@@ -22,10 +27,14 @@ _RESOLUTION = timedelta(microseconds=1)
 class DueRound:
     """The answers of one round, and what is known of their outcomes.
 
+    While nothing is known, only the first answer of each call is in memory: the others are pending in the store.
+
     Attributes:
         answers: By model.
         outcomes: By model, and each as the text that a store keeps; of those that are known.
         aside: Why a prediction is set aside, by model.
+        firsts: Of a round of which nothing is known, the first answer to each call; else empty.
+        told: What `resolve` has said of these at the newest row, by model.
     """
 
     def __init__(self, first: Prediction) -> None:
@@ -33,14 +42,37 @@ class DueRound:
         self.answers: dict[str, Prediction] = {}
         self.outcomes: dict[str, tuple[Any, str | None]] = {}
         self.aside: dict[str, str] = {}
+        self.firsts: list[Prediction] = []
+        self.told: dict[str, Any] = {}
+        self._put_away = 0
 
-    def know(self, prediction: Prediction, outcome: Any) -> None:
-        """One more answer, and its outcome.
+    @property
+    def identity(self) -> Identity:
+        """What tells it from the others."""
+        return self.at, self.key
 
-        Raises:
-            ValueError: It cannot be stored.
-        """
-        text = encode(outcome)
+    @property
+    def size(self) -> int:
+        """How many predictions it has."""
+        return self._put_away or len(self.answers)
+
+    @property
+    def waiting(self) -> int:
+        """How many of them have no known outcome."""
+        return self._put_away or len(self.unknown)
+
+    def put_away(self) -> None:
+        """Keep only the first answer to each call in memory. Nothing is known."""
+        self.firsts = [first for first, *_ in self.calls()]
+        self._put_away, self.answers = len(self.answers), {}
+
+    def take_out(self, answers: Iterable[Prediction]) -> None:
+        """All answers are needed; these are they."""
+        self.answers = {each.model_id: each for each in answers}
+        self.firsts, self._put_away = [], 0
+
+    def know(self, prediction: Prediction, outcome: Any, text: str | None) -> None:
+        """One more answer, and its outcome, also as the text that a store keeps."""
         self.answers[prediction.model_id] = prediction
         self.outcomes[prediction.model_id] = outcome, text
 
@@ -48,6 +80,19 @@ class DueRound:
     def unknown(self) -> list[Prediction]:
         """Those whose outcome is not known yet."""
         return [each for name, each in self.answers.items() if name not in self.outcomes and name not in self.aside]
+
+    def calls(self) -> list[list[Prediction]]:
+        """Those whose outcome is not known yet, apart by what the models were given."""
+        unknown = self.unknown
+        if not unknown:
+            return []
+        given = unknown[0].arguments
+        if all(each.arguments == given for each in unknown):
+            return [unknown]
+        calls: dict[str | None, list[Prediction]] = {}
+        for each in unknown:
+            calls.setdefault(encode(each.arguments), []).append(each)
+        return list(calls.values())
 
     @property
     def arguments(self) -> Mapping[str, Any]:
@@ -80,89 +125,175 @@ class DueRound:
 
 
 class DueRounds:
-    """The rounds that wait for their outcomes.
+    """The rounds that wait for their outcomes, and those whose outcomes are known and whose scores are not kept yet.
 
     Args:
         judge: Calls `resolve`.
         patience: Seconds after its horizon at which a prediction is set aside if its outcome is not known; None for a
             week, or the horizon if that is longer.
+        per_round: Whether the outcome is the same for all who were given the same arguments, so that one is asked for.
     """
 
-    def __init__(self, judge: Judge, patience: float | None) -> None:
+    def __init__(self, judge: Judge, patience: float | None, *, per_round: bool = False) -> None:
         self._judge = judge
         self._patience = patience
-        self._open: dict[tuple[datetime, str], DueRound] = {}
-
-    def __contains__(self, prediction: Prediction) -> bool:
-        found = self._open.get((prediction.at, prediction.key))
-        return found is not None and prediction.model_id in found.answers
+        self._per_round = per_round
+        self._open: dict[Identity, DueRound] = {}
+        self._taken: dict[Identity, DueRound] = {}
+        """Those that were yielded, and are not settled yet."""
 
     def has(self, key: str, at: datetime) -> bool:
-        """Whether a round waits."""
-        return (at, key) in self._open
+        """Whether a round waits, or is to be settled."""
+        return (at, key) in self._open or (at, key) in self._taken
 
     @property
     def waiting(self) -> int:
         """How many predictions wait for their outcome."""
-        return sum(len(each.unknown) for each in self._open.values())
+        return sum(each.waiting for each in self._open.values())
 
-    def __bool__(self) -> bool:
-        return bool(self._open)
+    @property
+    def size(self) -> int:
+        """How many predictions these rounds have: they are still pending in the store."""
+        return sum(each.size for rounds in (self._open, self._taken) for each in rounds.values())
 
-    def add(self, prediction: Prediction, aside: str | None = None) -> None:
-        """One more that is due; `aside` says why it cannot be resolved any more."""
-        identity = prediction.at, prediction.key
+    def add(self, answers: Sequence[Prediction], aside: str | None = None) -> DueRound | None:
+        """More answers of one round are due; the round, or None if all are known of already.
+
+        Args:
+            answers: Those that are pending in the store. Some may be known of.
+            aside: Why they cannot be resolved any more.
+        """
+        first = answers[0]
+        identity = first.at, first.key
+        if taken := self._taken.get(identity):
+            answers = [each for each in answers if each.model_id not in taken.answers]
         due = self._open.get(identity)
-        if due is None:  # not setdefault, which would make a round for each prediction
-            due = self._open[identity] = DueRound(prediction)
-        due.answers[prediction.model_id] = prediction
+        if not answers or (due is not None and due.firsts and due.size == len(answers)):
+            return None
+        if due is None:
+            due = self._open[identity] = DueRound(first)
+        elif due.firsts:
+            due.take_out(())
+        new = [each for each in answers if each.model_id not in due.answers]
+        due.answers.update((each.model_id, each) for each in new)
         if aside is not None:
-            due.aside[prediction.model_id] = aside
+            due.aside.update((each.model_id, aside) for each in new)
+        return due if new else None
 
-    def give_back(self, rounds: Iterable[DueRound]) -> None:
-        """Rounds of which all is known, and whose scores could not be kept: they are due once more."""
-        self._open.update(((due.at, due.key), due) for due in rounds)
+    def give_back(self) -> None:
+        """What was yielded and not settled is due once more."""
+        self._open.update(self._taken)
+        self._taken.clear()
+
+    def settled(self, rounds: Iterable[DueRound]) -> None:
+        """The scores of these are kept."""
+        for due in rounds:
+            self._taken.pop(due.identity, None)
 
     def forget(self) -> None:
         """Forget them all: they are still pending in the store."""
         self._open.clear()
+        self._taken.clear()
 
-    def resolve(self, resolve: Resolve, now: datetime) -> list[DueRound]:
-        """Ask for the outcomes that are not known yet; the rounds of which all is known then, which are due no more.
+    def ask_again(self, resolve: Resolve, now: datetime, pending: Pending) -> Iterator[DueRound]:
+        """Ask for the outcomes that are not known yet; yield the rounds of which all is known then.
+
+        While `resolve` does not know the outcome of the first answer to a call, it is not asked for the others.
 
         Args:
             resolve: The game's, given what has arrived by now.
             now: The time of the newest row.
+            pending: Reads the rounds that resolve at a moment.
         """
-        asked = [prediction for due in self._open.values() for prediction in due.unknown]
-        outcomes = self._judge.each(resolve, asked, "resolve")
-        for prediction, outcome in zip(asked, outcomes, strict=True):
-            self._take(prediction, outcome, now)
-        return list(self._complete())
+        if not self._open:
+            return
+        in_memory = [due for due in self._open.values() if not due.firsts]
+        asked = [(due, first) for due in self._open.values() for first in due.firsts]
+        outcomes = self._judge.each(resolve, [first for _, first in asked], "resolve")
+        told: dict[Identity, dict[str, Any]] = {}
+        wanted: dict[datetime, dict[Identity, DueRound]] = {}
+        for (due, first), outcome in zip(asked, outcomes, strict=True):
+            told.setdefault(due.identity, {})[first.model_id] = outcome
+            if outcome is not None or self._is_over(first, now):
+                wanted.setdefault(due.resolves_at, {})[due.identity] = due
+        yield from self.ask(in_memory, resolve, now)
+        for moment, rounds in sorted(wanted.items()):
+            found = {(each[0].at, each[0].key): each for each in pending(moment)}
+            for identity, due in rounds.items():
+                due.take_out(found.get(identity, ()))
+                due.told = told[identity]
+            yield from self.ask([*rounds.values()], resolve, now)
 
-    def _take(self, prediction: Prediction, outcome: Any, now: datetime) -> None:
-        due = self._open[prediction.at, prediction.key]
-        reason = self._why_aside(prediction, outcome, now)
-        if reason is None and outcome is not None:
+    def ask(self, rounds: Sequence[DueRound], resolve: Resolve, now: datetime) -> Iterator[DueRound]:
+        """Ask for the outcomes of these rounds; yield those of which all is known then.
+
+        Args:
+            rounds: Rounds that are due.
+            resolve: The game's, given what has arrived by now.
+            now: The time of the newest row.
+        """
+        calls = [(due, call) for due in rounds for call in due.calls()]
+        asked = [call[0] for due, call in calls if call[0].model_id not in due.told]
+        outcomes = iter(self._judge.each(resolve, asked, "resolve"))
+        others: list[tuple[DueRound, Prediction]] = []
+        for due, (first, *further) in calls:
+            outcome = due.told[first.model_id] if first.model_id in due.told else next(outcomes)
+            if outcome is None and not self._is_over(first, now):
+                continue
+            if self._per_round:
+                self._take(due, (first, *further), outcome, now)
+            else:
+                self._take(due, (first,), outcome, now)
+                others += [(due, each) for each in further]
+        outcomes = iter(self._judge.each(resolve, [each for _, each in others], "resolve"))
+        for due, each in others:
+            self._take(due, (each,), next(outcomes), now)
+        yield from self.complete(rounds)
+
+    def _take(self, due: DueRound, predictions: Sequence[Prediction], outcome: Any, now: datetime) -> None:
+        reason, text = self._why_aside(predictions[0], outcome, now), None
+        if reason is None and outcome is None:
+            return
+        if reason is None:
             try:
-                due.know(prediction, outcome)
+                text = encode(outcome)
             except ValueError as error:
                 reason = f"resolve gave {brief(outcome)}, which cannot be stored: {error}"
-        if reason is not None:
-            due.aside[prediction.model_id] = reason
+        for each in predictions:
+            if reason is None:
+                due.know(each, outcome, text)
+            else:
+                due.aside[each.model_id] = reason
 
     def _why_aside(self, prediction: Prediction, outcome: Any, now: datetime) -> str | None:
         if isinstance(outcome, Failed | Never):
             return outcome.reason
-        if outcome is None:
-            patience = max(7 * 86400.0, prediction.horizon) if self._patience is None else self._patience
-            if (now - prediction.resolves_at).total_seconds() > patience:
-                return f"resolve did not know the truth {patience:g} s after the horizon"
+        if outcome is None and self._is_over(prediction, now):
+            return f"resolve did not know the truth {self._patience_for(prediction):g} s after the horizon"
         return None
 
-    def _complete(self) -> Iterator[DueRound]:
-        for identity in [identity for identity, due in self._open.items() if not due.unknown]:
-            yield self._open.pop(identity)
+    def _is_over(self, prediction: Prediction, now: datetime) -> bool:
+        """Whether its outcome is not waited for any longer."""
+        return (now - prediction.resolves_at).total_seconds() > self._patience_for(prediction)
+
+    def _patience_for(self, prediction: Prediction) -> float:
+        return max(_WEEK, prediction.horizon) if self._patience is None else self._patience
+
+    def complete(self, rounds: Iterable[DueRound] | None = None) -> Iterator[DueRound]:
+        """Yield those of these rounds, or of all, of which all is known. They are to be settled."""
+        complete = []
+        for due in list(self._open.values()) if rounds is None else rounds:
+            if due.firsts:
+                continue
+            due.told = {}
+            if not due.unknown:
+                del self._open[due.identity]
+                if due.answers:  # unless what was pending is no longer
+                    self._taken[due.identity] = due
+                    complete.append(due)
+            elif not due.outcomes and not due.aside:
+                due.put_away()
+        yield from complete
 
 
 def absences(
