@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import get_args
 
 from crunch_game._public import record
 from crunch_game._quantities import counted
@@ -106,10 +107,7 @@ class ModelRestarted:
 
 @record
 class ModelStopped:
-    """The model is out of the game until it has a new deployment or is readmitted.
-
-    `fault` is the last failure, or None if the author stopped it.
-    """
+    """The model is out of the game until it has a new deployment or is readmitted. `fault` is its last, if any."""
 
     model_id: str
     deployment_id: str
@@ -133,10 +131,7 @@ class ModelLeft:
 
 @record
 class FieldFault:
-    """Most of the models failed the same call. That is the game's fault, and no strike.
-
-    `fault` is the most frequent one.
-    """
+    """Most of the models failed the same call: the game's fault, and no strike. `fault` is the most frequent one."""
 
     method: str
     failed: int
@@ -307,10 +302,8 @@ class RowsSlow:
     wait: float
 
     def __str__(self) -> str:
-        return (
-            f"rows arrive {self.median:.3g} s after their time in the median, but slots wait for {self.wait:g} s; "
-            "give the game a longer wait"
-        )
+        late = f"rows arrive {self.median:.3g} s after their time in the median"
+        return f"{late}, but slots wait for {self.wait:g} s; give the game a longer wait"
 
 
 @record
@@ -326,39 +319,25 @@ class PredictionsSetAside:
 
 @record
 class StoreAway:
-    """The store does not read or write for now; the game goes on. Told once, until it is back.
-
-    Attributes:
-        reason: What the store says.
-        waiting: Where a predict worker's writes wait: the path of its journal, or "memory". None of a score worker,
-            which goes on from what is stored.
-    """
+    """The store does not read or write for now; the game goes on. `waiting`: a predict worker's journal."""
 
     reason: str
     waiting: str | None = None
 
     def __str__(self) -> str:
-        if self.waiting is None:
-            return f"scores wait until the store is back: {self.reason}"
-        where = "memory" if self.waiting == "memory" else f"the journal {self.waiting}"
-        return f"the game goes on, and what it stores waits in {where}: {self.reason}"
+        who = "scores wait" if self.waiting is None else f"the game goes on, and what it stores waits in {self.waiting}"
+        return f"{who}: {self.reason}"
 
 
 @record
 class StoreBack:
-    """The store is back, and has all that waited for it.
-
-    Attributes:
-        seconds: How long it was away.
-        written: How many writes have waited, each of a row or a slot, or a sign of life.
-    """
+    """The store is back, and has the writes that waited for it: each is of a row, a slot, or a sign of life."""
 
     seconds: float
     written: int = 0
 
     def __str__(self) -> str:
-        waited = f", and has the {counted(self.written, 'write')} that waited" if self.written else ""
-        return f"the store is back after {self.seconds:,.1f} s{waited}"
+        return f"the store is back after {self.seconds:,.1f} s; {counted(self.written, 'write')} waited for it"
 
 
 @record
@@ -373,22 +352,17 @@ class JournalFull:
 
 @record
 class JournalAside:
-    """A journal was found whose writes would come too late: another worker has played on the store since.
-
-    Attributes:
-        path: Where it is now.
-        count: How many writes are in it.
-    """
+    """A journal was found with writes that would come too late, and is kept at the path."""
 
     path: Path
     count: int
 
     def __str__(self) -> str:
-        return (
-            f"another worker has played on the store since {counted(self.count, 'write')} waited for it in a journal; "
-            f"they are left out, and kept as {self.path}"
-        )
+        count = counted(self.count, "write")
+        return f"another worker has played since {count} had to wait; they are left out, and kept in {self.path}"
 
+
+OutageEvent = StoreAway | StoreBack | JournalFull | JournalAside
 
 GameEvent = (
     RunnerEvent
@@ -400,10 +374,7 @@ GameEvent = (
     | HookFailed
     | ClockSet
     | RowsSlow
-    | StoreAway
-    | StoreBack
-    | JournalFull
-    | JournalAside
+    | OutageEvent
 )
 
 TROUBLE = (
@@ -420,9 +391,6 @@ TROUBLE = (
     ClockSet,
     RowsSlow,
     CapsuleLost,
-    StoreAway,
-    StoreBack,
-    JournalFull,
-    JournalAside,
+    *get_args(OutageEvent),
 )
 """The events that are logged as warnings if the author has no listener."""

@@ -39,11 +39,11 @@ from crunch_game.workers.predicting import (
     Hooks,
     Live,
     Notices,
+    Outbox,
     Recorded,
     WallClock,
     Warmup,
     Wishes,
-    Writer,
     closing,
     recorded_steps,
 )
@@ -129,8 +129,8 @@ class PredictWorker:
         self._notices = Notices(store, ranked=ranked, wishes=lambda: self._wishes.look())
         self._hooks = Hooks(game, self._tell, standing_of or self._notices.standing_of)
         self._journal = journal
-        self._writer = Writer(store, self._tell)
-        self._steps = Executor(game, self.runner, store, self._writer, self._hooks, self._tell, self._log)
+        self._outbox = Outbox(store, self._tell)
+        self._steps = Executor(game, self.runner, store, self._outbox, self._hooks, self._tell, self._log)
         self._wishes = Wishes(store, self.runner, self._steps.save_models)
         self.runner.on_join(Warmup(game, self._hooks, self._steps.history).introduce)
         self._stopping = False
@@ -206,31 +206,31 @@ class PredictWorker:
             finally:
                 # Whatever ended the game is the last that is to be known of it; it is raised, and not this write's.
                 with anyio.CancelScope(shield=True), suppress(CrunchGameError):
-                    await self._writer.finish()
+                    await self._outbox.finish()
                     await self._steps.save_log()
 
     @asynccontextmanager
     async def _writing(self, hold: Hold) -> AsyncIterator[None]:
-        """Have the writer at work, and its journal, if the feed is live; what was left in that is written first.
+        """Have the outbox at work, and its journal, if the feed is live; what was left in that is written first.
 
         Raises:
             StoreUnavailable: The store is away at the end, and something waits for it.
         """
-        writer, live = self._writer, self.feed.live
-        writer.assure = hold.assure
+        outbox, live = self._outbox, self.feed.live
+        outbox.assure = hold.assure
         journal = await in_thread(partial(journal_of, self._store, self.game.name, self._journal, live=live))
         try:
-            async with beside(writer.run):
-                await writer.recover(journal)
-                writer.journal = journal if live else None
+            async with beside(outbox.run):
+                await outbox.recover(journal)
+                outbox.journal = journal if live else None
                 yield
         except BaseException:
             with anyio.CancelScope(shield=True):
-                left = await in_thread(writer.close)
+                left = await in_thread(outbox.close)
             if left is not None:
                 logger.warning("%s", left)
             raise
-        if (left := await in_thread(writer.close)) is not None:
+        if (left := await in_thread(outbox.close)) is not None:
             raise StoreUnavailable(left)
 
     def _known(self) -> tuple[list[Row], datetime | None]:

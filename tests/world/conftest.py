@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from crunch_game.storage.sql import _postgres, _sqlite
-from crunch_game.workers.predicting import _writer
+from crunch_game.workers.predicting import _outbox
 
 sys.path.insert(0, str(Path(__file__).parent))  # what the tests of these folders share
 sys.path.insert(0, str(Path(__file__).parents[1] / "storage"))
@@ -47,10 +47,10 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for long: a minute passes in a second."""
-    monkeypatch.setattr(_writer, "SLOW", 0.1)
-    monkeypatch.setattr(_writer, "TOLD", 0.2)
-    monkeypatch.setattr(_writer, "PAUSES", (0.01, 0.1))
-    monkeypatch.setattr(_writer, "LAST", 3.0)
+    monkeypatch.setattr(_outbox, "SLOW", 0.1)
+    monkeypatch.setattr(_outbox, "TOLD", 0.2)
+    monkeypatch.setattr(_outbox, "PAUSES", (0.01, 0.1))
+    monkeypatch.setattr(_outbox, "LAST", 20.0)
     monkeypatch.setattr(_sqlite, "PATIENCE", 0.3)
     monkeypatch.setattr(_postgres, "_SETTINGS", _postgres._SETTINGS.replace(f"'{_postgres.PATIENCE:g}s'", "'300ms'"))
 

@@ -15,7 +15,7 @@ from crunch_game import ScoreWorker, StoreAway, StoreBack, open_store
 from crunch_game.errors import StoreUnavailable
 from crunch_game.storage import SQLStore
 from crunch_game.storage.sql import _postgres
-from crunch_game.workers.predicting import _writer
+from crunch_game.workers.predicting import _outbox
 
 pytestmark = pytest.mark.anyio
 AWAY, BACK = 10, 45
@@ -111,8 +111,7 @@ async def test_a_server_that_never_answers_again(postgres, undisturbed, tmp_path
         def replaced() -> None:
             proxy.lead_to(postgres.url)  # new connections; those of before hang for ever
 
-        away, _ = await assert_nothing_is_lost(proxy.url, dead.stall, replaced, undisturbed, tmp_path)
-        assert "has taken 0.2 s" in away.reason
+        await assert_nothing_is_lost(proxy.url, dead.stall, replaced, undisturbed, tmp_path)
 
 
 @pytest.mark.parametrize("answered", [False, True], ids=["before", "after"])
@@ -180,7 +179,7 @@ async def test_a_disk_that_is_full_of_the_journal_too(small_disk, undisturbed, t
 @pytest.mark.processes
 async def test_a_disk_that_only_reads_from_an_error_on(failing_disk, undisturbed, tmp_path, monkeypatch):
     """It stays so: the game goes on to its end, says where all is that waits, and the repaired disk is given that."""
-    monkeypatch.setattr(_writer, "LAST", 0.1)
+    monkeypatch.setattr(_outbox, "LAST", 0.1)
     url, journal = f"sqlite:///{failing_disk.folder / 'game.db'}", tmp_path / "journal"
     told: list[Any] = []
     with open_store(url) as store, pytest.raises(StoreUnavailable) as caught:

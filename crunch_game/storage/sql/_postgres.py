@@ -118,7 +118,9 @@ class PostgreSQL(Database):
         arguments = {name: value for name, value in _LIVENESS.items() if name not in url.query}
         # A connection that has died since its last use, as all do at a restart of the server, is replaced unnoticed.
         engine = create_engine(url, connect_args=arguments, pool_pre_ping=True)
-        event.listen(engine, "do_connect", lambda dialect, record, args, given: _Connection.connect(*args, **given))
+        event.listen(
+            engine, "do_connect", lambda dialect, record, args, given: _WatchedConnection.connect(*args, **given)
+        )
         event.listen(engine, "connect", self._set_up)
         return engine
 
@@ -222,7 +224,7 @@ class PostgreSQL(Database):
         self._engine.dispose()
 
 
-class _Connection(psycopg.Connection[Any]):
+class _WatchedConnection(psycopg.Connection[Any]):
     """A connection that does not wait for ever for an answer."""
 
     def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:

@@ -24,8 +24,8 @@ from crunch_game.storage.journal import Write
 from crunch_game.workers._base import Listener
 from crunch_game.workers._eventlog import EventLog, fault_of_call
 from crunch_game.workers.predicting._hooks import Extras, Hooks
+from crunch_game.workers.predicting._outbox import Outbox
 from crunch_game.workers.predicting._recorded import Recorded
-from crunch_game.workers.predicting._writer import Writer
 
 _MAX_KEPT: Final = 1_000
 """Late rows that are known again when they are repeated."""
@@ -38,7 +38,7 @@ class Executor:
         game: The game.
         runner: Calls the models.
         store: Where all of it is kept.
-        writer: Brings it there.
+        outbox: Brings it there.
         hooks: The author's functions.
         tell: Called with events.
         log: What of these is to be kept.
@@ -55,7 +55,7 @@ class Executor:
         game: Game,
         runner: ModelRunner,
         store: Store,
-        writer: Writer,
+        outbox: Outbox,
         hooks: Hooks,
         tell: Listener,
         log: EventLog,
@@ -63,7 +63,7 @@ class Executor:
         self._game = game
         self._runner = runner
         self._store = store
-        self._writer = writer
+        self._outbox = outbox
         self._hooks = hooks
         self._tell = tell
         self._log = log
@@ -136,7 +136,7 @@ class Executor:
             taken.append(self._log.take(faults))
             return taken[0]
 
-        if await self._writer.put(Write(rows, predictions, models, aside, self.session), take):
+        if await self._outbox.put(Write(rows, predictions, models, aside, self.session), take):
             self.predictions += len(predictions)
             self._committed = None if self.session is None else self.session.committed
             return
@@ -152,14 +152,14 @@ class Executor:
         before, models = dict(self._known), self._changed_models()
         kept = False
         try:
-            kept = await self._writer.put(Write(models=models))
+            kept = await self._outbox.put(Write(models=models))
         finally:
             if not kept:
                 self._forget_what_is_known(models, before)
 
     async def save_log(self) -> None:
         """Store what happened since the last write, where nothing was played."""
-        await self._writer.put(Write(), self._log.take)
+        await self._outbox.put(Write(), self._log.take)
 
     def _forget_what_is_known(self, models: Sequence[ModelRecord], before: Mapping[str, ModelRecord]) -> None:
         """Let the states of models that could not be stored be stored later."""
@@ -197,7 +197,7 @@ class Executor:
             self.history.forget(before)
             first = self.history.at(before)
             if first is not None and len(self.history) < kept and row.time >= self._forget_from:
-                await self._writer.do(partial(self._forget, first.time, row.time))
+                await self._outbox.do(partial(self._forget, first.time, row.time))
 
     def _forget(self, before: datetime, now: datetime) -> None:
         """Forget rows, unless a scorer that is behind has still to look at them.

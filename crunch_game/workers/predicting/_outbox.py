@@ -1,4 +1,4 @@
-"""Writer: brings what a worker plays to the store, in its order, also when the store is away for a while."""
+"""Outbox: brings what a worker plays to the store, in its order, also when the store is away for a while."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LAST = 10.0
 """Seconds that a game which ends waits for a store that is away."""
 
 
-class Writer:
+class Outbox:
     """Keeps a worker's writes. Each is in the store, or in the journal, when `put` returns.
 
     All writes go through one thread, one after the other: so none overtakes another, whatever hangs. While the store is
@@ -206,10 +206,8 @@ class Writer:
         pause, longest = PAUSES
         assert self._jobs is not None
         while True:
-            before = len(journal)
-            job = self._jobs.begin(lambda: self._drain(journal))
+            job = self._jobs.begin(lambda: self._drain(journal, away))
             await job.over.wait()
-            away.written += max(0, before - len(journal))
             if job.error is None:
                 async with self._order:
                     if not journal:
@@ -246,12 +244,14 @@ class Writer:
             away.reason = str(job.error)
             self._tell_away(away)
 
-    def _drain(self, journal: Journal) -> None:
+    def _drain(self, journal: Journal, away: _Outage | None = None) -> None:
         """Write what waits, the oldest first; on the writing thread."""
         while (write := journal.first()) is not None:
             self.assure()
             write.into(self._store)
             journal.done()
+            if away is not None:
+                away.written += 1
 
     def save(self, write: Write) -> None:
         """Write to the store itself, on the writing thread."""
@@ -267,8 +267,8 @@ class _Attempt:
         is_kept: Whether the journal has it.
     """
 
-    def __init__(self, writer: Writer, write: Write, take: Callable[[], GameLog] | None) -> None:
-        self._writer = writer
+    def __init__(self, outbox: Outbox, write: Write, take: Callable[[], GameLog] | None) -> None:
+        self._outbox = outbox
         self._write = write
         self._take = take
         self._lock = threading.Lock()
@@ -283,7 +283,7 @@ class _Attempt:
             return self._write
 
     def __call__(self) -> None:
-        self._writer.save(self.complete())
+        self._outbox.save(self.complete())
 
 
 class _Outage:
@@ -339,7 +339,7 @@ class _Jobs:
     def __init__(self) -> None:
         self._tell = loop_caller()
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
-        threading.Thread(target=self._serve, name="crunch_game writer", daemon=True).start()
+        threading.Thread(target=self._serve, name="crunch_game outbox", daemon=True).start()
 
     def begin(self, work: Callable[[], None]) -> _Job:
         """Have it do this, after all that it has begun before."""
