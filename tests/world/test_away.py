@@ -13,7 +13,6 @@ from proxy import before
 
 from crunch_game import ScoreWorker, StoreAway, StoreBack, open_store
 from crunch_game.errors import StoreUnavailable
-from crunch_game.storage import SQLStore
 from crunch_game.storage.sql import _postgres
 from crunch_game.workers.predicting import _outbox
 
@@ -73,18 +72,8 @@ def fill(ballast: Path) -> None:
 
 
 async def test_a_lock_that_another_process_holds_for_a_minute(url, undisturbed, tmp_path):
-    other = open_store(url)
-    assert isinstance(other, SQLStore)
-    held: list[Any] = []
-
-    def lock() -> None:
-        held.append(other._writing())
-        held[0].__enter__()
-
-    away, back = await assert_nothing_is_lost(
-        url, lock, lambda: held[0].__exit__(None, None, None), undisturbed, tmp_path
-    )
-    other.close()
+    lock = world.Lock(url)
+    away, back = await assert_nothing_is_lost(url, lock.take, lock.release, undisturbed, tmp_path)
     assert away.waiting.startswith(str(tmp_path / "journal" / "world-"))
     assert back.written > 30
 

@@ -12,7 +12,18 @@ from typing import Any
 import anyio
 from virtual import Coming, Scripted, VirtualClock
 
-from crunch_game import Game, MemoryStore, Policy, Predict, PredictWorker, ReplayFeed, Row, ScoreWorker, Store
+from crunch_game import (
+    Game,
+    MemoryStore,
+    Policy,
+    Predict,
+    PredictWorker,
+    ReplayFeed,
+    Row,
+    ScoreWorker,
+    Store,
+    open_store,
+)
 from crunch_game.workers import beside
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -141,3 +152,21 @@ def content(store: Store) -> dict[str, Any]:
 
 def rounds(store: Store) -> list[Any]:
     return [replace(each, elapsed=0.0, asked_at=None) for each in store.predictions()]
+
+
+class Lock:
+    """The lock of a store, held by another process for as long as the test wants."""
+
+    def __init__(self, url: str) -> None:
+        self._store: Any = open_store(url)
+        self._writing: Any = None
+
+    def take(self) -> None:
+        self._writing = self._store._writing()
+        connection = self._writing.__enter__()
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+
+    def release(self) -> None:
+        self._writing.__exit__(None, None, None)
+        self._store.close()
