@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from crunch_game.events import ClockSet as ClockSet
     from crunch_game.events import FieldFault as FieldFault
     from crunch_game.events import HookFailed as HookFailed
+    from crunch_game.events import JournalAside as JournalAside
+    from crunch_game.events import JournalFull as JournalFull
     from crunch_game.events import LoopBlocked as LoopBlocked
     from crunch_game.events import ModelJoined as ModelJoined
     from crunch_game.events import ModelLeft as ModelLeft
@@ -59,6 +61,8 @@ if TYPE_CHECKING:
     from crunch_game.events import RoundPlayed as RoundPlayed
     from crunch_game.events import RoundsMissed as RoundsMissed
     from crunch_game.events import RowsSlow as RowsSlow
+    from crunch_game.events import StoreAway as StoreAway
+    from crunch_game.events import StoreBack as StoreBack
     from crunch_game.events import TickPlayed as TickPlayed
     from crunch_game.feeds import Feed as Feed
     from crunch_game.feeds import FeedGap as FeedGap

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import get_args
 
 from crunch_game._public import record
 from crunch_game._quantities import counted
@@ -17,6 +18,8 @@ __all__ = [
     "FieldFault",
     "GameEvent",
     "HookFailed",
+    "JournalAside",
+    "JournalFull",
     "LoopBlocked",
     "ModelJoined",
     "ModelLeft",
@@ -33,6 +36,8 @@ __all__ = [
     "RoundsMissed",
     "RowsSlow",
     "RunnerEvent",
+    "StoreAway",
+    "StoreBack",
     "TickPlayed",
 ]
 
@@ -102,10 +107,7 @@ class ModelRestarted:
 
 @record
 class ModelStopped:
-    """The model is out of the game until it has a new deployment or is readmitted.
-
-    `fault` is the last failure, or None if the author stopped it.
-    """
+    """The model is out of the game until it has a new deployment or is readmitted. `fault` is its last, if any."""
 
     model_id: str
     deployment_id: str
@@ -129,10 +131,7 @@ class ModelLeft:
 
 @record
 class FieldFault:
-    """Most of the models failed the same call. That is the game's fault, and no strike.
-
-    `fault` is the most frequent one.
-    """
+    """Most of the models failed the same call: the game's fault, and no strike. `fault` is the most frequent one."""
 
     method: str
     failed: int
@@ -303,10 +302,8 @@ class RowsSlow:
     wait: float
 
     def __str__(self) -> str:
-        return (
-            f"rows arrive {self.median:.3g} s after their time in the median, but slots wait for {self.wait:g} s; "
-            "give the game a longer wait"
-        )
+        late = f"rows arrive {self.median:.3g} s after their time in the median"
+        return f"{late}, but slots wait for {self.wait:g} s; give the game a longer wait"
 
 
 @record
@@ -320,6 +317,53 @@ class PredictionsSetAside:
         return f"{counted(self.count, 'prediction')} could not be scored, and more may follow: {self.reason}"
 
 
+@record
+class StoreAway:
+    """The store does not read or write for now; the game goes on. `waiting`: a predict worker's journal."""
+
+    reason: str
+    waiting: str | None = None
+
+    def __str__(self) -> str:
+        who = "scores wait" if self.waiting is None else f"the game goes on, and what it stores waits in {self.waiting}"
+        return f"{who}: {self.reason}"
+
+
+@record
+class StoreBack:
+    """The store is back, and has the writes that waited for it: each is of a row, a slot, or a sign of life."""
+
+    seconds: float
+    written: int = 0
+
+    def __str__(self) -> str:
+        return f"the store is back after {self.seconds:,.1f} s; {counted(self.written, 'write')} waited for it"
+
+
+@record
+class JournalFull:
+    """The store was away for so long that no more could wait for it: so many rows and answers are lost so far."""
+
+    lost: int
+
+    def __str__(self) -> str:
+        return f"the journal is full, since the store was away for too long: {self.lost:,} rows and answers are lost"
+
+
+@record
+class JournalAside:
+    """A journal was found with writes that would come too late, and is kept at the path."""
+
+    path: Path
+    count: int
+
+    def __str__(self) -> str:
+        count = counted(self.count, "write")
+        return f"another worker has played since {count} had to wait; they are left out, and kept in {self.path}"
+
+
+OutageEvent = StoreAway | StoreBack | JournalFull | JournalAside
+
 GameEvent = (
     RunnerEvent
     | TickPlayed
@@ -330,6 +374,7 @@ GameEvent = (
     | HookFailed
     | ClockSet
     | RowsSlow
+    | OutageEvent
 )
 
 TROUBLE = (
@@ -346,5 +391,6 @@ TROUBLE = (
     ClockSet,
     RowsSlow,
     CapsuleLost,
+    *get_args(OutageEvent),
 )
 """The events that are logged as warnings if the author has no listener."""

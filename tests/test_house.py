@@ -287,6 +287,8 @@ def _is_of(owner: str, file: Path) -> bool:
     """Whether a test file tests the room that this module or folder is in; the runner's room is the package itself."""
     *folders, _ = file.relative_to(TESTS).parts
     home = folders[0] if folders and folders[0] != "runner" else ""
+    if home == "world":  # what happens to workers and to their stores
+        return room(owner) in ("workers", "storage")
     return home == (room(owner) if (PACKAGE / room(owner)).is_dir() else "")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import field
@@ -13,8 +14,8 @@ import anyio
 
 from crunch_game._public import record
 from crunch_game._quantities import described
-from crunch_game.errors import UsageError
-from crunch_game.events import TROUBLE, GameEvent
+from crunch_game.errors import StoreUnavailable, UsageError
+from crunch_game.events import TROUBLE, GameEvent, StoreAway, StoreBack
 from crunch_game.feeds.base import FEED_TROUBLE, Feed, FeedEvent
 from crunch_game.game import Game, checked_feed
 from crunch_game.hosts import InlineHost
@@ -46,6 +47,8 @@ Event = GameEvent | FeedEvent | Standings | BoardNote
 Listener = Callable[[Event], Any]
 
 logger = logging.getLogger("crunch_game")
+_PAUSES = (0.5, 10.0)
+"""Seconds between two tries to read a store that is away: at first, and at most."""
 _LOGGED = (*TROUBLE, *FEED_TROUBLE, BoardNote)
 
 
@@ -68,6 +71,34 @@ def safely(listener: Listener | None, *, unlogged: tuple[type, ...] = ()) -> Lis
             logger.exception("on_event raised for %r; the game goes on", event)
 
     return tell
+
+
+class Absence:
+    """A store that is away for a while, as who reads and scores it meets it: told once, and asked again and again.
+
+    Args:
+        tell: Called with StoreAway, and with StoreBack once it is back.
+    """
+
+    def __init__(self, tell: Listener) -> None:
+        self._tell = tell
+        self._since: float | None = None
+        self._pause = 0.0
+
+    def noted(self, error: StoreUnavailable) -> float:
+        """The store is away. Returns after how many seconds it is to be asked again."""
+        if self._since is None:
+            self._since = time.monotonic()
+            self._pause = _PAUSES[0]
+            self._tell(StoreAway(str(error)))
+        pause, self._pause = self._pause, min(2 * self._pause, _PAUSES[1])
+        return pause
+
+    def over(self) -> None:
+        """The store has answered."""
+        if self._since is not None:
+            self._tell(StoreBack(time.monotonic() - self._since))
+            self._since = None
 
 
 def feed_of(game: Game, feed: Feed | None) -> Feed:

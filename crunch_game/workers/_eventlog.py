@@ -47,6 +47,8 @@ class EventLog:
         self._seen = seen
         self._lock = threading.Lock()  # feeds and scorers tell from threads of their own
         self._waiting: deque[tuple[datetime, str, datetime | None, Any]] = deque()
+        self._given_back = GameLog()
+        """What was taken, and could not be kept."""
         self._lost = 0
         self._writer = _made_up()
         self._last = datetime.min.replace(tzinfo=UTC)
@@ -95,13 +97,26 @@ class EventLog:
         with self._lock:
             taken, self._waiting = self._waiting, deque()
             lost, self._lost = self._lost, 0
-            deployments = self.deployments.changed()
+            before, self._given_back = self._given_back, GameLog()
+            deployments = [*before.deployments, *self.deployments.changed()]
             moment, writer = self._moment() if lost else (self._last, "")
-        events = [_record_of(*each) for each in taken]
+        events = [*before.events, *(_record_of(*each) for each in taken)]
         if lost:
             text = f"{counted(lost, 'event')} before this could not be kept: the store was not written to for too long"
             events.append(EventRecord(moment, writer, "EventsLost", text, None, self._seen(), {"count": lost}))
-        return GameLog(events, faults, deployments)
+        return GameLog(events, [*before.faults, *faults], deployments)
+
+    def give_back(self, log: GameLog | None) -> None:
+        """Let what was taken, and could not be kept, wait once more, before all that was told since."""
+        if not log:
+            return
+        with self._lock:
+            before = self._given_back  # of later
+            events = [*log.events, *before.events]
+            self._lost += max(0, len(events) - _MOST_WAITING)
+            self._given_back = GameLog(
+                events[-_MOST_WAITING:], [*log.faults, *before.faults], [*log.deployments, *before.deployments]
+            )
 
 
 def fault_of_call(outcome: Outcome, key: str, at: datetime, kept: Prediction | None = None) -> Iterator[FaultRecord]:

@@ -154,7 +154,7 @@ class Hold:
                     return rival
                 _holds[self._token] = self  # first, or another thread would take it for that of an ended worker
                 self._renewed = _elapsed()
-                if self._store.swap_lease(self._kind, rival, mine):
+                if self._replaced(rival, mine):
                     former = None if rival is None else _holds.get(rival.token)
                     if former is not None:  # its event loop stands still, and may go on
                         former._lose(mine)
@@ -163,14 +163,18 @@ class Hold:
         raise StoreError(f"{type(self._store).__name__}.swap_lease has refused a free lease 100 times")
 
     def _beat(self, tell: Callable[[], object]) -> None:
+        is_told = False
         while not self._over.wait(BEAT):
             if self._loop is not None and self._loop.is_closed():
                 self.give_back()
             elif not self.is_adrift():
                 try:
                     self._renew()
+                    is_told = False
                 except Exception as error:  # noqa: BLE001 - `assure` raises it where the worker would write
-                    logger.warning("this %s worker could not give a sign of life: %s", self._kind, error)
+                    if not is_told:
+                        logger.warning("this %s worker cannot give a sign of life for now: %s", self._kind, error)
+                    is_told = True
         if self._is_lost:
             with suppress(RuntimeError):  # there is nobody to tell: it has ended by itself
                 tell()
@@ -195,7 +199,13 @@ class Hold:
         ours = self._store.lease(self._kind)
         if ours is None or ours.token != self._token:
             return False
-        return self._store.swap_lease(self._kind, ours, None if beat is None else replace(ours, beat=beat))
+        return self._replaced(ours, None if beat is None else replace(ours, beat=beat))
+
+    def _replaced(self, before: Lease | None, after: Lease | None) -> bool:
+        """Replace the lease. Returns whether that is done: a store that lost the answer, and asked again, says no."""
+        if self._store.swap_lease(self._kind, before, after):
+            return True
+        return after is not None and self._store.lease(self._kind) == after
 
 
 _holds: dict[str, Hold] = {}

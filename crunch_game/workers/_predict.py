@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
+from functools import partial
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import anyio
@@ -13,7 +16,7 @@ from anyio.to_thread import run_sync as in_thread
 
 from crunch_game._public import public
 from crunch_game._slots import Step, Timetable
-from crunch_game.errors import CrunchGameError
+from crunch_game.errors import CrunchGameError, StoreUnavailable
 from crunch_game.events import RoundsMissed
 from crunch_game.feeds import cleaned
 from crunch_game.feeds.base import Feed, Row
@@ -25,16 +28,18 @@ from crunch_game.policy import State
 from crunch_game.ranking import Standing
 from crunch_game.runner import ModelRunner, Models
 from crunch_game.storage.base import Arrival, Store
+from crunch_game.storage.journal import journal_of
 from crunch_game.workers._base import Listener, beside, claim, feed_of, roster_and_host, safely
 from crunch_game.workers._deployments import Deployments
 from crunch_game.workers._eventlog import EventLog
-from crunch_game.workers._lease import leased
+from crunch_game.workers._lease import Hold, leased
 from crunch_game.workers.predicting import (
     Clock,
     Executor,
     Hooks,
     Live,
     Notices,
+    Outbox,
     Recorded,
     WallClock,
     Warmup,
@@ -42,6 +47,8 @@ from crunch_game.workers.predicting import (
     closing,
     recorded_steps,
 )
+
+logger = logging.getLogger("crunch_game")
 
 _READY_TIMEOUT: Final = 5.0
 
@@ -66,6 +73,8 @@ class PredictWorker:
             process or another, has noted in the store; it is looked for about once a second, so not by every row of a
             replay.
         max_ticks: Stop after this many rows.
+        journal: The folder for what a live game cannot store for now, best on another disk than the store; by default
+            `crunch-game` in $XDG_STATE_HOME, or in `~/.local/state`.
         clock: The wall clock, UTC, or a Clock; used only with a live feed.
 
     Attributes:
@@ -89,6 +98,7 @@ class PredictWorker:
         after_row: Callable[[datetime], Awaitable[Any]] | None = None,
         standing_of: Callable[[str], Standing | None] | None = None,
         max_ticks: int | None = None,
+        journal: Path | None = None,
         clock: Clock | Callable[[], datetime] | None = None,
     ) -> None:
         self.game = game
@@ -118,7 +128,9 @@ class PredictWorker:
         ranked = game.per_model is not None and standing_of is None
         self._notices = Notices(store, ranked=ranked, wishes=lambda: self._wishes.look())
         self._hooks = Hooks(game, self._tell, standing_of or self._notices.standing_of)
-        self._steps = Executor(game, self.runner, store, self._hooks, self._tell, self._log)
+        self._journal = journal
+        self._outbox = Outbox(store, self._tell)
+        self._steps = Executor(game, self.runner, store, self._outbox, self._hooks, self._tell, self._log)
         self._wishes = Wishes(store, self.runner, self._steps.save_models)
         self.runner.on_join(Warmup(game, self._hooks, self._steps.history).introduce)
         self._stopping = False
@@ -173,8 +185,7 @@ class PredictWorker:
         """
         self._wake = loop_caller()
         await in_thread(claim, self._store, self.game.name)
-        async with leased(self._store, "predict") as hold:
-            self._steps.assure = hold.assure
+        async with leased(self._store, "predict") as hold, self._writing(hold):
             told, decided = await in_thread(self._known)
             for row in told:
                 self._steps.history.append(row)
@@ -195,7 +206,32 @@ class PredictWorker:
             finally:
                 # Whatever ended the game is the last that is to be known of it; it is raised, and not this write's.
                 with anyio.CancelScope(shield=True), suppress(CrunchGameError):
+                    await self._outbox.finish()
                     await self._steps.save_log()
+
+    @asynccontextmanager
+    async def _writing(self, hold: Hold) -> AsyncIterator[None]:
+        """Have the outbox at work, and its journal, if the feed is live; what was left in that is written first.
+
+        Raises:
+            StoreUnavailable: The store is away at the end, and something waits for it.
+        """
+        outbox, live = self._outbox, self.feed.live
+        outbox.assure = hold.assure
+        journal = await in_thread(partial(journal_of, self._store, self.game.name, self._journal, live=live))
+        try:
+            async with beside(outbox.run):
+                await outbox.recover(journal)
+                outbox.journal = journal if live else None
+                yield
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                left = await in_thread(outbox.close)
+            if left is not None:
+                logger.warning("%s", left)
+            raise
+        if (left := await in_thread(outbox.close)) is not None:
+            raise StoreUnavailable(left)
 
     def _known(self) -> tuple[list[Row], datetime | None]:
         """What the store knows: the rows that were told, and the last slot that was played."""

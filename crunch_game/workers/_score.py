@@ -12,6 +12,7 @@ import anyio
 from anyio.to_thread import run_sync as in_thread
 
 from crunch_game._public import public
+from crunch_game.errors import StoreUnavailable
 from crunch_game.events import HookFailed
 from crunch_game.faults import describe_exception
 from crunch_game.game import Game
@@ -19,7 +20,7 @@ from crunch_game.lineup import between_rounds
 from crunch_game.ranking import Standing, legend
 from crunch_game.storage import encode
 from crunch_game.storage.base import Prediction, Score, ScoredRound, Store
-from crunch_game.workers._base import Listener, safely
+from crunch_game.workers._base import Absence, Listener, safely
 from crunch_game.workers._eventlog import EventLog
 from crunch_game.workers._lease import leased
 from crunch_game.workers.settling import (
@@ -76,12 +77,10 @@ class ScoreWorker:
         self.log = EventLog(store, partial(datetime.now, UTC), lambda: self.newest)
         self._tell = self.log.before(safely(on_event))
         self._judge = Judge(timeout)
-        self._boards = KeptBoards(game, store, self._board_failed, self._tell)
-        self._backlog = Backlog(game, store, self._judge, patience, self._boards.answered)
-        self._shown: dict[str, list[Standing]] = {board.name: [] for board in game.boards}
-        self._counted_until: datetime | None = None
-        """Up to when the boards know of rounds that nobody has answered."""
+        self._patience = patience
         self._told: set[str] = set()
+        self.start_anew()
+        self._shown: dict[str, list[Standing]] = {board.name: [] for board in game.boards}
         self._retries = False
         self._wants_newcomers = any(board.newcomers is not None for board in game.boards)
         for rule in game.rules.values():
@@ -98,6 +97,13 @@ class ScoreWorker:
     def waiting(self) -> int:
         """How many predictions are past their horizon and were not scored by the last step."""
         return self._backlog.due.waiting
+
+    def start_anew(self) -> None:
+        """Know nothing but what is stored, as a new worker does: for when the store went away in mid-step."""
+        self._boards = KeptBoards(self._game, self._store, self._board_failed, self._tell)
+        self._backlog = Backlog(self._game, self._store, self._judge, self._patience, self._boards.answered)
+        self._counted_until: datetime | None = None
+        """Up to when the boards know of rounds that nobody has answered."""
 
     def step(self, now: datetime | None = None) -> list[Score]:
         """Score what the rows resolve that have come since the last step, and return the new scores.
@@ -141,7 +147,11 @@ class ScoreWorker:
     def save_log(self) -> None:
         """Keep what was told since the last step."""
         if log := self.log.take():
-            self._store.save(log=log)
+            try:
+                self._store.save(log=log)
+            except BaseException:
+                self.log.give_back(log)
+                raise
 
     def _count_unanswered(self, until: datetime) -> None:
         """Tell the boards of rounds in which nobody has answered, and that are due: they count for the coverage.
@@ -268,7 +278,7 @@ class ScoreWorker:
             self._tell(HookFailed("a board", at, describe_exception(error)))
 
     async def run(self, every: float = 1.0, on_scores: Callable[[list[Score]], Any] | None = None) -> None:
-        """Score on a thread, and note the leaderboard, repeatedly until cancelled.
+        """Score on a thread, and note the leaderboard, repeatedly until cancelled. A store that is away is waited for.
 
         Args:
             every: Seconds between two steps.
@@ -285,9 +295,16 @@ class ScoreWorker:
                 self.standings(self.newest)
             return scores
 
+        absence = Absence(self._tell)
         async with leased(self._store, "score") as hold:
             while True:
-                scores = await in_thread(step, hold.assure)
+                try:
+                    scores = await in_thread(step, hold.assure)
+                except StoreUnavailable as error:
+                    self.start_anew()
+                    await anyio.sleep(absence.noted(error))
+                    continue
+                absence.over()
                 if scores and on_scores is not None:
                     on_scores(scores)
                 await anyio.sleep(every)

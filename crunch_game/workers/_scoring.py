@@ -12,11 +12,11 @@ from datetime import datetime
 import anyio
 from anyio.to_thread import run_sync as in_thread
 
-from crunch_game.errors import CrunchGameError
+from crunch_game.errors import CrunchGameError, StoreUnavailable
 from crunch_game.events import PredictionsSetAside
 from crunch_game.ranking import Standing
 from crunch_game.storage.base import Score
-from crunch_game.workers._base import Listener, Standings, safely
+from crunch_game.workers._base import Absence, Listener, Standings, safely
 from crunch_game.workers._score import ScoreWorker
 
 _STANDINGS_INTERVAL = 0.5
@@ -96,10 +96,20 @@ class Scoring:
         return scores, Standings(newest, next(iter(boards.values())), boards), is_over
 
     async def run(self) -> None:
-        """Score repeatedly, until cancelled, or until `stop`: then it ends with what is in hand."""
+        """Score repeatedly, until cancelled, or until `stop`: then it ends with what is in hand.
+
+        A store that is away is waited for.
+        """
+        absence = Absence(self._tell)
         while not self._stopping.is_set():
-            await self.after_row()
-            with anyio.move_on_after(_STANDINGS_INTERVAL):
+            pause = _STANDINGS_INTERVAL
+            try:
+                await self.after_row()
+                absence.over()
+            except StoreUnavailable as error:
+                self._worker.start_anew()
+                pause = absence.noted(error)
+            with anyio.move_on_after(pause):
                 await self._stopping.wait()
 
     def stop(self) -> None:

@@ -18,10 +18,19 @@ Packed = Sequence[tuple[Any, ...]]
 """Records as columns."""
 
 
+_OF_THE_WORLD = {"BUSY", "LOCKED", "NOMEM", "READONLY", "IOERR", "FULL", "CANTOPEN", "PROTOCOL"}
+"""What SQLite says of a file, a disk or another process; what it says of a statement is an OperationalError as well."""
+_AWAY_STATES = ("25006", "25P02", "25P03", "57P05", "58030")
+"""What PostgreSQL says of a server that only reads, of transactions that it has ended, and of its disk."""
+
+
 def is_away(error: Exception) -> bool:
     """Whether a database does not read or write for now, though nothing is wrong with what was asked: see PEP 249."""
+    code = getattr(error, "sqlite_errorname", None)
+    if code is not None:
+        return code.split("_")[1] in _OF_THE_WORLD
     operational = any(cls.__name__ == "OperationalError" for cls in type(error).__mro__)
-    return operational or isinstance(error, NoConnectionFree)
+    return operational or isinstance(error, NoConnectionFree) or getattr(error, "sqlstate", None) in _AWAY_STATES
 
 
 class Database(Protocol):

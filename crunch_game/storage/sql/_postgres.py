@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import groupby
@@ -45,6 +46,10 @@ _LIVENESS = {
     "client_encoding": "utf8",
 }
 """So that a server which has vanished is an error within half a minute, and not a wait of hours."""
+
+SILENCE = 300.0
+"""Seconds without a byte of an answer after which a connection is given up: what is between may never say that it is
+dead."""
 
 _LOCK = 0x6372756E
 """The first number of the advisory locks that writers hold: "crun"."""
@@ -113,6 +118,9 @@ class PostgreSQL(Database):
         arguments = {name: value for name, value in _LIVENESS.items() if name not in url.query}
         # A connection that has died since its last use, as all do at a restart of the server, is replaced unnoticed.
         engine = create_engine(url, connect_args=arguments, pool_pre_ping=True)
+        event.listen(
+            engine, "do_connect", lambda dialect, record, args, given: _WatchedConnection.connect(*args, **given)
+        )
         event.listen(engine, "connect", self._set_up)
         return engine
 
@@ -214,6 +222,30 @@ class PostgreSQL(Database):
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+
+class _WatchedConnection(psycopg.Connection[Any]):
+    """A connection that does not wait for ever for an answer."""
+
+    def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
+        """Do what the generator asks for, as long as there is something to read or write in it now and then."""
+        return super().wait(self._watched(gen), *args, **kwargs)
+
+    def _watched(self, gen: Any) -> Any:
+        """Pass everything on to the generator, and end it when there was nothing for SILENCE."""
+        heard = time.monotonic()
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if ready:
+                    heard = time.monotonic()
+                elif time.monotonic() - heard > SILENCE:
+                    self.pgconn.finish()
+                    raise psycopg.OperationalError(f"the server has not answered for {SILENCE:g} s")
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            return end.value
 
 
 _ADVICE = {

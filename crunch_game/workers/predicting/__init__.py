@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from crunch_game.workers.predicting._hooks import Hooks as Hooks
     from crunch_game.workers.predicting._live import Live as Live
     from crunch_game.workers.predicting._notices import Notices as Notices
+    from crunch_game.workers.predicting._outbox import Outbox as Outbox
     from crunch_game.workers.predicting._recorded import Recorded as Recorded
     from crunch_game.workers.predicting._recorded import recorded_steps as recorded_steps
     from crunch_game.workers.predicting._steps import Executor as Executor

@@ -79,10 +79,13 @@ class Live:
     async def _begin(self) -> Iterable[Step]:
         """Begin a session."""
         started = self._clock.now()  # at once, since rows arrive while the store is read
-        if self._steps.session is not None:
-            self._table.resume(self._steps.session.committed)
+        former = self._steps.session
+        if former is not None:
+            self._table.resume(former.committed)
+            numbers = [former.number]  # nobody else plays; and the store may be away
         steps = list(self._table.start(started))
-        numbers = [session.number for session in await in_thread(self._store.sessions)]
+        if former is None:
+            numbers = [session.number for session in await in_thread(self._store.sessions)]
         self._steps.session = Session(max(numbers, default=0) + 1, started, started)
         await self._steps.save((), started)
         return steps

@@ -8,8 +8,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from anyio.to_thread import run_sync as in_thread
-
 from crunch_game._asks import Ask
 from crunch_game._slots import Keep, Miss, Play, Refuse, Step, Tell
 from crunch_game.errors import ContractError
@@ -21,11 +19,13 @@ from crunch_game.lineup import playing
 from crunch_game.outcomes import Fault, Outcome, Round, Status
 from crunch_game.policy import State, is_field_fault
 from crunch_game.runner import MethodCall, ModelRunner, PerModel, Selection
-from crunch_game.storage import FaultRecord
+from crunch_game.storage import FaultRecord, GameLog
 from crunch_game.storage.base import ModelRecord, Prediction, Session, Store
+from crunch_game.storage.journal import Write
 from crunch_game.workers._base import Listener
 from crunch_game.workers._eventlog import EventLog, fault_of_call
 from crunch_game.workers.predicting._hooks import Extras, Hooks
+from crunch_game.workers.predicting._outbox import Outbox
 from crunch_game.workers.predicting._recorded import Recorded
 
 _MAX_KEPT: Final = 1_000
@@ -39,12 +39,12 @@ class Executor:
         game: The game.
         runner: Calls the models.
         store: Where all of it is kept.
+        outbox: Brings it there.
         hooks: The author's functions.
         tell: Called with events.
         log: What of these is to be kept.
 
     Attributes:
-        assure: Called before each write, on its thread: it raises if another worker has this one's place.
         history: The rows that were told, oldest first.
         recorded: Who was asked in which round of the live game that is replayed, by its slot and key; else None.
         session: The live session that this happens in; None in a replay.
@@ -52,18 +52,27 @@ class Executor:
     """
 
     def __init__(
-        self, game: Game, runner: ModelRunner, store: Store, hooks: Hooks, tell: Listener, log: EventLog
+        self,
+        game: Game,
+        runner: ModelRunner,
+        store: Store,
+        outbox: Outbox,
+        hooks: Hooks,
+        tell: Listener,
+        log: EventLog,
     ) -> None:
         self._game = game
         self._runner = runner
         self._store = store
+        self._outbox = outbox
         self._hooks = hooks
         self._tell = tell
         self._log = log
-        self.assure: Callable[[], None] = lambda: None
         self.history = History()
         self.recorded: Recorded | None = None
         self.session: Session | None = None
+        self._committed: datetime | None = None
+        """The last slot whose answers are kept."""
         self.ticks = self.rounds = self.predictions = self.missed = self.late = 0
         self._forget_from = datetime.min.replace(tzinfo=UTC)
         """The row's time from which on it is looked again whether rows can be forgotten."""
@@ -113,7 +122,7 @@ class Executor:
 
     async def save(self, predictions: Sequence[Prediction], now: datetime) -> None:
         """Store what is not stored yet, with these predictions, and that this session is alive."""
-        models = self._changed_models()
+        before, models = dict(self._known), self._changed_models()
         if self.session is not None:
             self.session = replace(self.session, heartbeat=max(now, self.session.heartbeat))
         if not (self._rows or self._aside or predictions or models or self.session):
@@ -123,48 +132,43 @@ class Executor:
         rows, self._rows = self._rows, []
         aside, self._aside = self._aside, []
         faults, self._faults = self._faults, []
-        session = self.session
+        taken: list[GameLog] = []
 
-        # An author's own store, for replays, may know nothing of these two, and any that it keeps a log.
-        more: dict[str, Any] = {"aside": aside, "session": session} if aside or session is not None else {}
+        def take() -> GameLog:
+            taken.append(self._log.take(faults))
+            return taken[0]
 
-        def save() -> None:
-            self.assure()
-            if log := self._log.take(faults):
-                more["log"] = log
-            self._store.save(rows, predictions, models, **more)
-
-        await in_thread(save)
-        self.predictions += len(predictions)
+        if await self._outbox.put(Write(rows, predictions, models, aside, self.session), take):
+            self.predictions += len(predictions)
+            self._committed = None if self.session is None else self.session.committed
+            return
+        # Lost are what was played, and its faults; what else happened, and who is there now, can be told later.
+        for log in taken:
+            self._log.give_back(replace(log, faults=()))
+        self._forget_what_is_known(models, before)
+        if self.session is not None:
+            self.session = replace(self.session, committed=self._committed)
 
     async def save_models(self) -> None:
         """Store the models' states only: what waits for its slot is left to that one's transaction."""
-        before = dict(self._known)
-        models = self._changed_models()
-
-        def save() -> None:
-            self.assure()
-            self._store.save(models=models)
-
+        before, models = dict(self._known), self._changed_models()
+        kept = False
         try:
-            if models:
-                await in_thread(save)
-        except BaseException:
-            for model in models:  # they are still to be stored
-                self._known.pop(model.model_id, None)
-                if model.model_id in before:
-                    self._known[model.model_id] = before[model.model_id]
-            raise
+            kept = await self._outbox.put(Write(models=models))
+        finally:
+            if not kept:
+                self._forget_what_is_known(models, before)
 
     async def save_log(self) -> None:
         """Store what happened since the last write, where nothing was played."""
+        await self._outbox.put(Write(), self._log.take)
 
-        def save() -> None:
-            if log := self._log.take():
-                self.assure()
-                self._store.save(log=log)
-
-        await in_thread(save)
+    def _forget_what_is_known(self, models: Sequence[ModelRecord], before: Mapping[str, ModelRecord]) -> None:
+        """Let the states of models that could not be stored be stored later."""
+        for model in models:
+            self._known.pop(model.model_id, None)
+            if model.model_id in before:
+                self._known[model.model_id] = before[model.model_id]
 
     def _changed_models(self) -> list[ModelRecord]:
         """The records that are not as they were stored: those of models that have left, too."""
@@ -195,7 +199,7 @@ class Executor:
             self.history.forget(before)
             first = self.history.at(before)
             if first is not None and len(self.history) < kept and row.time >= self._forget_from:
-                await in_thread(self._forget, first.time, row.time)
+                await self._outbox.do(partial(self._forget, first.time, row.time))
 
     def _forget(self, before: datetime, now: datetime) -> None:
         """Forget rows, unless a scorer that is behind has still to look at them.
