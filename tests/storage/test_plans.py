@@ -180,6 +180,7 @@ def test_every_method_of_a_store_is_looked_at() -> None:
     assert {name.partition(" ")[0].rstrip(",") for name in USES} == methods - {"close", "to_frame"}
 
 
+@pytest.mark.slow
 def test_no_query_reads_a_whole_table(store: SQLStore, url: str) -> None:
     explain = Explainer(store) if url.startswith("sqlite") else PostgresExplainer(store)
     for is_analysed in (False, True):  # SQLite does it for whoever asks only, PostgreSQL by and by

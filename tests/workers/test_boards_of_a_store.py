@@ -263,6 +263,7 @@ def check(world: World, plain: Store, other: Store, chance: random.Random) -> No
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
+@pytest.mark.slow
 @settings(max_examples=settings().max_examples // 4, suppress_health_check=QUIET)
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
 def test_who_dies_at_any_write_comes_to_the_same_boards_scores_and_rounds(tmp_path: Path, history: int, deaths: int):
