@@ -144,6 +144,8 @@ USES: dict[str, Callable[[Store], object]] = {
     "stream of one model": lambda s: list(s.stream("predictions", END - 60 * MINUTE, END, model_id="m07", key="BTC")),
     "rounds": lambda s: list(s.rounds(END - 10 * MINUTE)),
     "past_rounds": lambda s: next(iter(s.past_rounds("BTC", T0 + 20 * MINUTE, least=0))),
+    "resolving": lambda s: s.resolving(NEAR_THE_END, END),
+    "resolving, ever": lambda s: s.resolving(),
     "excused": lambda s: s.excused(NEAR_THE_END),
     "last_rounds": lambda s: s.last_rounds(),
     "first_rounds": lambda s: s.first_rounds(),
