@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -17,13 +16,23 @@ from crunch_game.events import Corrected, HookFailed
 from crunch_game.faults import describe_exception
 from crunch_game.game import Game
 from crunch_game.lineup import between_rounds
-from crunch_game.ranking import Standing, legend
+from crunch_game.ranking import Standing
 from crunch_game.storage import encode
 from crunch_game.storage.base import Prediction, Score, ScoredRound, Store
 from crunch_game.workers._base import Absence, Listener, safely
 from crunch_game.workers._eventlog import EventLog
 from crunch_game.workers._lease import leased
-from crunch_game.workers.settling import Backlog, Correcting, DueRound, Judge, KeptBoards, Settler
+from crunch_game.workers._past import board_documents
+from crunch_game.workers.settling import (
+    LEADERBOARD,
+    Backlog,
+    Correcting,
+    DueRound,
+    Judge,
+    KeptBoards,
+    Publishing,
+    Settler,
+)
 
 _AT_ONCE: Final = 2_000
 """So many answers, in whole rounds, are scored together and kept in one transaction."""
@@ -65,7 +74,9 @@ class ScoreWorker:
     ) -> None:
         self._game = game
         self._store = store
-        self.log = EventLog(store, partial(datetime.now, UTC), lambda: self.newest)
+        clock = partial(datetime.now, UTC)
+        self.log = EventLog(store, clock, lambda: self.newest)
+        self._publishing = Publishing(store, game.publish, clock)
         self._tell = self.log.before(safely(on_event))
         self._judge = Judge(timeout)
         self._patience = patience
@@ -148,6 +159,8 @@ class ScoreWorker:
 
     def _correct(self) -> Iterator[list[Score]]:
         """Carry out the corrections that are new. Boards are shown as they were until all of that is done."""
+        if self._is_correcting:
+            self._publishing.now(self._correcting.done)
         done: dict[int, Corrected] = {}
         for told in self._correcting.carry_out():
             done[told.number] = told
@@ -155,7 +168,10 @@ class ScoreWorker:
         self._boards = self._empty_boards()
         self._load_boards()
         self._save_rounds()
-        self._is_correcting = False
+        had_effect, self._is_correcting = self._is_correcting, False
+        if had_effect and self.newest is not None:
+            self.all_standings(self.newest)
+            self._publishing.now(self._correcting.done)
         for each in done.values():
             self._tell(each)
 
@@ -279,14 +295,11 @@ class ScoreWorker:
         return self._shown
 
     def _note(self, now: datetime) -> None:
-        boards: dict[str, dict[str, Any]] = {}
-        for board in self._game.boards:
-            standings = [asdict(standing) for standing in self._shown[board.name]]
-            said = {"rank_by": board.rank_by, "by": board.by, "legend": legend(board, self._game.metrics)}
-            boards[board.name] = {**said, "leaderboard": standings}
+        boards = board_documents(self._game, self._shown)
         first = boards[self._game.boards[0].name]
         note = {"game": self._game.name, "at": now.isoformat(), **first, "boards": boards}
-        self._store.note("leaderboard", note)
+        self._store.note(LEADERBOARD, note)
+        self._publishing.noted(self._correcting.done)
 
     def _board_failed(self, at: datetime, error: BaseException) -> None:
         if (kind := type(error).__name__) not in self._told:
