@@ -102,6 +102,8 @@ class PrunedInMemory(Prunes):
         gone = []
         for key, times in self._round_times.items():
             old = [(when, at) for when, at in times if when < limit]
+            horizon = int(self._rounds[old[-1][1], key].horizon * 1_000_000) if old else 0
+            old = [(when, at) for when, at in old if when < limit - horizon]
             full = [each for each in old if self._rounds[each[1], key].answers >= _FULL]
             for when, at in old if len(old) >= past else ():
                 is_full = self._rounds[at, key].answers >= _FULL

@@ -23,9 +23,9 @@ class PruneBounds:
 
     Attributes:
         rounds: Of rounds that resolve before this: predictions that are not pending, scores, and what corrections have
-            replaced. The rounds themselves too, but for the last `past` of each key, and the last `past` of those that
-            have at least three answers: later rounds are measured by them. And the faults of calls before it whose
-            prediction is not kept. None: nothing of these. Aware, UTC.
+            replaced. The rounds themselves too, if they resolve a horizon before it, but for the last `past` of each
+            key, and the last `past` of those that have at least three answers: others are measured by them. And the
+            faults of calls before it whose prediction is not kept. None: nothing of these. Aware, UTC.
         rows: Rows whose time is before this, those set aside too. None: no rows.
         log: Events whose moment is before this. None: no events.
         past: Rounds of each key.

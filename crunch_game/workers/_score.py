@@ -23,6 +23,7 @@ from crunch_game.storage.base import Prediction, Score, ScoredRound, Store
 from crunch_game.workers._base import Absence, Listener, safely
 from crunch_game.workers._eventlog import EventLog
 from crunch_game.workers._lease import leased
+from crunch_game.workers._pruning import note_needs
 from crunch_game.workers.settling import (
     NEWCOMER,
     Backlog,
@@ -82,6 +83,7 @@ class ScoreWorker:
         self.start_anew()
         self._shown: dict[str, list[Standing]] = {board.name: [] for board in game.boards}
         self._retries = False
+        self._needs_noted = False
         self._wants_newcomers = any(board.newcomers is not None for board in game.boards)
         for rule in game.rules.values():
             prepare = getattr(rule, "prepare", None)
@@ -126,6 +128,9 @@ class ScoreWorker:
         Args:
             now: The time of the newest row to look at; all of them unless given.
         """
+        if not self._needs_noted:
+            note_needs(self._store, self._game, "score")
+            self._needs_noted = True
         self._boards.load()
         known: list[DueRound] = []
         answers = 0

@@ -167,6 +167,9 @@ def _old_rounds(connection: sa.Connection, limit: int, past: int) -> Iterator[Co
     keys = [key for (key,) in connection.execute(sa.select(tables.last_rounds.c.key))]
     for key in keys:
         of_key = sa.and_(_rounds.key == key, _rounds.resolves_at < limit)
+        last = sa.select(_rounds.horizon).where(of_key).order_by(_rounds.resolves_at.desc()).limit(1)
+        horizon = int((connection.execute(last).scalar() or 0.0) * 1_000_000)
+        of_key = sa.and_(of_key, _rounds.resolves_at < limit - horizon)
         newest = sa.select(_rounds.resolves_at).where(of_key).order_by(_rounds.resolves_at.desc())
         first = connection.execute(newest.offset(past - 1).limit(1)).scalar()
         if first is None:

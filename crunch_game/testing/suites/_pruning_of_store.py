@@ -95,7 +95,7 @@ class PruningOfStore:
             asked = [prediction(key=key, at=T0 + n * HOUR) for key in ("BTC", "ETH")]
             store.save(predictions=asked)
             store.settle([score(each) for each in asked], [scored_round(each, 3 if n < 4 else 1) for each in asked])
-        bounds = PruneBounds(rounds=T0 + 9 * HOUR, past=2)
+        bounds = PruneBounds(rounds=T0 + 10 * HOUR, past=2)  # a horizon after the last has resolved
         assert store.prunable(bounds) == {"predictions": 16, "scores": 16, "rounds": 8}
         assert prune(store, bounds) == {"predictions": 16, "scores": 16, "rounds": 8}
         kept = [(scored.key, scored.at) for scored, scores in store.rounds() if not scores]
