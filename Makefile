@@ -1,6 +1,6 @@
 # make demo   plays the demo game
 # make test   builds the package, installs the wheel, and passes every check on it
-# make quick  passes the tests that start no process and wait for little, on the tree as it stands
+# make quick  passes the tests that start no process and take little, on the tree as it stands and with asyncio only
 # make models plays submissions with the newest libraries in .venv-models, and makes the table of docs/models.md
 #            (gigabytes; TORCH="torch==VERSION+cpu" where a build without a graphics card can be had)
 # make bench  measures every row of docs/performance.md, peers included (ONLY="rounds storage" REPEAT=1 for some of it)
@@ -15,7 +15,7 @@ EXTRAS := scoring
 # More than there are processors: most tests wait for processes, sockets and budgets, and can do so together.
 PYTEST_ARGS ?= -n 5 --dist worksteal
 # Each worker first imports all tests: more of them cost more than what they wait for together.
-QUICK_ARGS ?= -n 5 --dist worksteal
+QUICK_ARGS ?= -n 4 --dist worksteal
 
 # uv installs in seconds what pip installs in half a minute. Where it cannot be had, or has no index, pip does it.
 install = $(BIN)/python -m uv pip install --quiet --python $(BIN)/python --constraint constraints.txt $(1) 2>/dev/null \
@@ -37,7 +37,7 @@ test: $(VENV)/.tools wheel
 	$(MAKE) --no-print-directory check
 
 quick: $(VENV)/.quick
-	PYTHONPATH=$(CURDIR) $(BIN)/pytest $(QUICK_ARGS) -m 'not processes and not slow' --hypothesis-profile quick
+	PYTHONPATH=$(CURDIR) $(BIN)/pytest $(QUICK_ARGS) -m 'not processes and not slow' -k 'not trio' --hypothesis-profile quick
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(REPEAT),--repeat $(REPEAT)) $(BENCH_ARGS)

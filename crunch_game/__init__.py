@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from crunch_game.events import CapsuleLost as CapsuleLost
     from crunch_game.events import CapsuleSaved as CapsuleSaved
     from crunch_game.events import ClockSet as ClockSet
+    from crunch_game.events import Corrected as Corrected
     from crunch_game.events import FieldFault as FieldFault
     from crunch_game.events import HookFailed as HookFailed
     from crunch_game.events import JournalAside as JournalAside

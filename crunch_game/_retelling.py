@@ -21,6 +21,9 @@ _LONG_SECONDS: Final = 0.1
 """After which one that is told keeps nobody waiting."""
 _ROUND_SECONDS: Final = 0.25
 """How long the end of a round is waited for: it may be that of one hanging model."""
+_MANY: Final = 512
+"""Calls that wait so long. Fewer wait for less: where one round follows the other, the last ones do not wait at all,
+or rows would come while they do, and nobody would ever have been told all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +65,10 @@ class Pace:
         self._over = anyio.Event()
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn, and have it."""
+    async def turn(self, calls: int) -> AsyncIterator[None]:
+        """Wait for a turn of so many calls, and have it."""
         async with self._door:
-            await until_quiet(_ROUND_SECONDS)
+            await until_quiet(_ROUND_SECONDS * min(1.0, calls / _MANY))
             while (seconds := self._wait()) > 0.0:
                 self._over = anyio.Event()
                 with anyio.move_on_after(seconds):
@@ -92,7 +95,7 @@ async def tell(telling: Telling, player: Player, host: TellingHost, policy: Poli
     """
     first, done = telling.calls[0], 0
     while done < len(telling.calls):
-        async with pace.turn():
+        async with pace.turn(len(telling.calls) - done):
             tally, instance = Tally(first, policy), player.instance
             if tally.begin(player, time.monotonic()) is not None or instance is None:
                 return False

@@ -193,6 +193,7 @@ class DiesYoung(walk.Mean):
 BTC = [Predict(every="1h", horizon="1h", asset="BTC")]
 
 
+@pytest.mark.slow
 def test_alone_a_model_that_fails_most_calls_does_not_show_that_it_answered_all():
     rows = [Row(walk.T0 + hour * walk.HOUR, {"BTC": 100.0 + hour}) for hour in range(901)]
     game = walk.game(feed=ReplayFeed(rows), predictions=BTC, windows={"all": "1000h"})

@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import fields
@@ -43,7 +44,7 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path) -> None:
         else:
             for line in body.splitlines():
                 assert line.startswith("$ "), line
-                run(line[2:].split(), tmp_path)
+                run(shlex.split(line[2:]), tmp_path)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

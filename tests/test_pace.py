@@ -29,7 +29,7 @@ class Told:
         self.ends = [anyio.Event() for _ in range(5)]
 
     async def __call__(self, number: int) -> None:
-        async with self._pace.turn():
+        async with self._pace.turn(512):
             self.begun.append(number)
             await self.ends[number].wait()
 

@@ -55,6 +55,23 @@ COMMANDS: Final = {
         "correcting:readmit",
         "Let a model that was stopped play again, with clean strikes; exit code 1 if it is not done in time.",
     ),
+    "void": (
+        "correcting:void",
+        "Let rounds count for nobody, those included that are still to be scored, as where the data was broken.",
+    ),
+    "retract": (
+        "correcting:retract",
+        "Let a model's answers count as absences: all so far, or those of some time.",
+    ),
+    "restore": ("correcting:restore", "Take back what was voided, or with --model what was retracted of a model."),
+    "resolve": (
+        "correcting:resolve",
+        "Ask for the outcomes of rounds again, since a truth was revised or `resolve` was mended, and score them anew.",
+    ),
+    "rescore": (
+        "correcting:rescore",
+        "Score rounds anew by the rule as it is now: the answers and the outcomes are those that are kept.",
+    ),
     "replay": (
         "_replay:replay",
         "Play a failing call again. Exit code 1 if it fails as it did in the game, 0 if it does not.",

@@ -54,7 +54,7 @@ def between_rounds(pieces: Iterable[_ItemT]) -> Iterator[_ItemT]:
 
 
 async def until_quiet(most: float) -> None:
-    """Wait until no round is being played in this process, at most so many seconds."""
+    """Wait until no round is being played in this process, at most so many seconds; not at all for less than a look."""
     deadline = time.monotonic() + most
-    while not _quiet.is_set() and time.monotonic() < deadline:  # noqa: ASYNC110 - an event of threads
+    while most >= _LOOK and not _quiet.is_set() and time.monotonic() < deadline:  # noqa: ASYNC110 - an event of threads
         await anyio.sleep(_LOOK)

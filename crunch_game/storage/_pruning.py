@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from crunch_game._public import record
 from crunch_game.errors import StoreError
@@ -12,6 +12,9 @@ from crunch_game.storage._records import Arrival
 
 MOST = 2_000
 """So many records are deleted in one transaction, if they are not of one moment."""
+
+PRUNED = "pruned"
+"""The note of what was deleted: `rounds` and `rows` are the times before which nothing need be there."""
 
 
 @record
@@ -74,6 +77,10 @@ class Prunes(Protocol):
         """
         return 0
 
+    def noted(self, name: str) -> dict[str, Any] | None:
+        """Return the document of a note."""
+        raise NotImplementedError
+
     def arriving(self, after: int = 0) -> Iterator[tuple[int, Arrival]]:
         """Yield the rows as they arrived."""
         raise NotImplementedError
@@ -101,3 +108,9 @@ class Prunes(Protocol):
 
     def _prunes_nothing(self) -> StoreError:
         return StoreError(f"{type(self).__name__} deletes nothing; SQLStore and MemoryStore do")
+
+
+def pruned_before(store: Prunes) -> datetime | None:
+    """Return the time before which rounds may be gone, and their scores; None if none are."""
+    noted = (store.noted(PRUNED) or {}).get("rounds")
+    return datetime.fromisoformat(noted) if isinstance(noted, str) else None

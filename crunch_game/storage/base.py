@@ -203,6 +203,19 @@ class Store(KeepsLog, KeepsCorrections, Streams, Prunes, Protocol):
         found = [scored for scored, _ in self.rounds() if scored.key == key and scored.resolves_at < before]
         yield from (scored for scored in reversed(found) if scored.answers >= least)
 
+    def resolving(
+        self, since: datetime | None = None, until: datetime | None = None
+    ) -> tuple[datetime, datetime] | None:
+        """Return when the first and the last round resolve that have predictions; None if none has.
+
+        Args:
+            since: Only of the rounds with this slot or a later one.
+            until: Only of those with an earlier slot.
+        """
+        slots = (each for each in self.predictions() if since is None or each.at >= since)
+        times = [each.resolves_at for each in slots if until is None or each.at < until]
+        return (min(times), max(times)) if times else None
+
     def excused(self, since: datetime | None = None) -> list[tuple[str, datetime, str]]:
         """Return key, `at` and model id of the excused predictions that resolve at or after `since`."""
         return [(each.key, each.at, each.model_id) for each in self.predictions(since) if each.excused]

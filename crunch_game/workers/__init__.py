@@ -28,5 +28,7 @@ if TYPE_CHECKING:
     from crunch_game.workers._score import ScoreWorker as ScoreWorker
     from crunch_game.workers._scoring import Scoring as Scoring
     from crunch_game.workers.predicting import HANDLED as HANDLED
+    from crunch_game.workers.settling import CORRECTED as CORRECTED
+    from crunch_game.workers.settling import InForce as InForce
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

@@ -9,11 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from crunch_game.game import Game
-from crunch_game.storage import Correction, PruneBounds
+from crunch_game.storage import PRUNED, Correction, PruneBounds
 from crunch_game.storage.base import Store
+from crunch_game.workers.settling import CORRECTED, OF_ROUNDS
 
-PRUNED: Final = "pruned"
-"""The note of what was deleted: `rounds` and `rows` are the times before which nothing need be there."""
 _NEEDS: Final = "needs-{}"
 """The note of what a worker needs, by its kind."""
 _FORMAT: Final = 1
@@ -114,6 +113,11 @@ def _rounds_before(
     if newest - timedelta(seconds=length) < cut:
         cut = newest - timedelta(seconds=length)
         kept.append(f"rounds that resolve from {_shown(cut)} on: the window {name} looks back so far")
+    done = (store.noted(CORRECTED) or {}).get("number", 0)
+    for number, correction in store.corrections(done):
+        if correction.verb in OF_ROUNDS:
+            kept.append(f"rounds and rows: correction {number} ({correction.verb}) is not carried out yet")
+            return None
     waiting = next(iter(store.due(None, newest)), None)
     if waiting and waiting[0].resolves_at < cut:
         cut = waiting[0].resolves_at
@@ -185,12 +189,6 @@ def _in_turns(step: Callable[[], Any]) -> Iterator[Any]:
             return
         yield done
         time.sleep(max(_LEAST_PAUSE, time.monotonic() - began))
-
-
-def pruned_before(store: Store) -> datetime | None:
-    """The time before which rounds may be gone; None if none are."""
-    noted = (store.noted(PRUNED) or {}).get("rounds")
-    return None if noted is None else datetime.fromisoformat(noted)
 
 
 def _note_pruned(store: Store, bounds: PruneBounds, number: int) -> None:

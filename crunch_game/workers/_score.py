@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -13,7 +13,7 @@ from anyio.to_thread import run_sync as in_thread
 
 from crunch_game._public import public
 from crunch_game.errors import StoreUnavailable
-from crunch_game.events import HookFailed
+from crunch_game.events import Corrected, HookFailed
 from crunch_game.faults import describe_exception
 from crunch_game.game import Game
 from crunch_game.lineup import between_rounds
@@ -24,23 +24,14 @@ from crunch_game.workers._base import Absence, Listener, safely
 from crunch_game.workers._eventlog import EventLog
 from crunch_game.workers._lease import leased
 from crunch_game.workers._pruning import note_needs
-from crunch_game.workers.settling import (
-    NEWCOMER,
-    Backlog,
-    DueRound,
-    Judge,
-    KeptBoards,
-    absences,
-    newcomer,
-    newcomers_score,
-    scored,
-    settled,
-)
+from crunch_game.workers.settling import Backlog, Correcting, DueRound, Judge, KeptBoards, Settler
 
 _AT_ONCE: Final = 2_000
 """So many answers, in whole rounds, are scored together and kept in one transaction."""
 _BLINK: Final = timedelta(microseconds=1)
 """Of the times that a store keeps."""
+_OF_ANSWERS: Final = (None, "unscorable", "void", "retracted")
+"""The kinds of scores whose answers a rule is given once more where others of the round are scored later."""
 
 
 @public
@@ -55,7 +46,7 @@ class ScoreWorker:
         patience: If `resolve` does not know an outcome this many seconds after the horizon, the prediction is set
             aside. Only time in which rows came counts. By default a week, or the horizon if that is longer.
         timeout: Seconds that one call of `resolve` or of the rule may take, before what it was called for is set aside.
-        on_event: Called with HookFailed, and with each kind of BoardNote once.
+        on_event: Called with HookFailed, with Corrected, and with each kind of BoardNote once.
 
     Attributes:
         log: What it tells, and keeps with its next step.
@@ -84,7 +75,6 @@ class ScoreWorker:
         self._shown: dict[str, list[Standing]] = {board.name: [] for board in game.boards}
         self._retries = False
         self._needs_noted = False
-        self._wants_newcomers = any(board.newcomers is not None for board in game.boards)
         for rule in game.rules.values():
             prepare = getattr(rule, "prepare", None)
             if callable(prepare):
@@ -102,8 +92,12 @@ class ScoreWorker:
 
     def start_anew(self) -> None:
         """Know nothing but what is stored, as a new worker does: for when the store went away in mid-step."""
-        self._boards = KeptBoards(self._game, self._store, self._board_failed, self._tell)
-        self._backlog = Backlog(self._game, self._store, self._judge, self._patience, self._boards.answered)
+        game, store, judge, patience = self._game, self._store, self._judge, self._patience
+        self._settler = Settler(game, store.unanswered, judge)
+        self._correcting = Correcting(game, store, judge, patience, self._settler, self._empty_boards)
+        self._is_correcting = False
+        self._boards = self._empty_boards()
+        self._backlog = Backlog(game, store, judge, patience, lambda answers: self._boards.answered(answers))
         self._counted_until: datetime | None = None
         """Up to when the boards know of rounds that nobody has answered."""
 
@@ -131,7 +125,11 @@ class ScoreWorker:
         if not self._needs_noted:
             note_needs(self._store, self._game, "score")
             self._needs_noted = True
-        self._boards.load()
+        has_corrections = self._correcting.look()
+        self._is_correcting = has_corrections and self._correcting.changes_scores
+        if not self._boards.is_loaded:
+            self._load_boards()
+            self._save_rounds()
         known: list[DueRound] = []
         answers = 0
         for due in between_rounds(self._backlog.known(now)):
@@ -146,8 +144,40 @@ class ScoreWorker:
         scores = self._settle(known)
         if self.newest is not None:
             self._count_unanswered(self.newest)
+        if has_corrections:  # what is scored only now was resolved by the rows of its time
+            yield scores
+            scores = []
+            yield from self._correct()
         self.save_log()
         yield scores
+
+    def _correct(self) -> Iterator[list[Score]]:
+        """Carry out the corrections that are new. Boards are shown as they were until all of that is done."""
+        done: dict[int, Corrected] = {}
+        for told in self._correcting.carry_out():
+            done[told.number] = told
+            yield []
+        self._boards = self._empty_boards()
+        self._load_boards()
+        self._save_rounds()
+        self._is_correcting = False
+        for each in done.values():
+            self._tell(each)
+
+    def _load_boards(self) -> None:
+        if not self._boards.is_loaded:
+            self._correcting.look()
+            self._boards.load()
+
+    def _save_rounds(self) -> None:
+        """Store the rounds whose facts are others now: a worker that was killed may have been about to."""
+        if unsaved := self._boards.unsaved():
+            self._store.settle((), unsaved)
+            self._boards.saved()
+
+    def _empty_boards(self) -> KeptBoards:
+        correcting = self._correcting
+        return KeptBoards(self._game, self._store, self._board_failed, self._tell, lambda: correcting.in_force)
 
     def save_log(self) -> None:
         """Keep what was told since the last step."""
@@ -173,12 +203,11 @@ class ScoreWorker:
             if not self._boards.has(each.key, each.at) and not self._backlog.due.has(each.key, each.at):
                 empty.setdefault((each.key, each.at), []).append(each)
         for (key, at), absent in empty.items():
-            first = absent[0]
-            record = ScoredRound(key, at, first.resolves_at, first.horizon, first.arguments)
+            first, void = absent[0], self._correcting.in_force.why_void(key, at)
+            record = ScoredRound(key, at, first.resolves_at, first.horizon, first.arguments, void=void)
             self._boards.add(record, (), [each.model_id for each in absent if each.excused], {})
         if empty:
-            self._store.settle((), self._boards.unsaved())
-            self._boards.saved()
+            self._save_rounds()
         self._counted_until = until
 
     def _settle(self, known: Sequence[DueRound]) -> list[Score]:
@@ -186,27 +215,12 @@ class ScoreWorker:
         if not known:
             return []
         before = self._scored_before(known)
-        scores = [score for due in known for score in due.set_aside()]
-        scorable = [due for due in known if due.outcomes]
-        missing = absences(scorable, self._store.unanswered)
-        rounds = []
-        for due in scorable:
-            absent = {name: each for name, each in missing[due.at, due.key].items() if not each.excused}
-            rounds.append(due.answered(absent))
-            if self._wants_newcomers:
-                rounds[-1] = replace(rounds[-1], absences={**absent, NEWCOMER: newcomer(rounds[-1])})
-        by_metric = {metric: scored(rule, rounds, self._judge) for metric, rule in self._game.rules.items()}
-        for number, (due, answered) in between_rounds(enumerate(zip(scorable, rounds, strict=True))):
-            values = {metric: found[number] for metric, found in by_metric.items()}
-            kept = before.get((due.at, due.key), {})
-            new = [each for each in settled(answered, values) if each.model_id not in kept]
+        scores = []
+        for each in between_rounds(self._settler.settle(known, self._correcting.in_force)):
+            kept = before.get(each.due.identity, {})
+            new = [score for score in each.scores if score.model_id not in kept]
             scores += new
-            of_round = [*kept.values(), *due.set_aside(), *new]
-            excused = [name for name, each in missing[due.at, due.key].items() if each.excused]
-            self._boards.add(due.record, of_round, excused, newcomers_score(values))
-        for due in known:
-            if not due.outcomes:
-                self._boards.add(due.record, due.set_aside(), (), {})
+            self._boards.add(each.record, [*kept.values(), *new], each.excused, each.absent)
         # A board is loaded from the store after a kill before this.
         self._store.settle(scores, self._boards.unsaved())
         self._boards.saved()
@@ -232,7 +246,7 @@ class ScoreWorker:
         times = [again[identity].resolves_at for identity in before]
         for each in self._store.stream("predictions", min(times), max(times) + _BLINK):
             score_before = before.get((each.at, each.key), {}).get(each.model_id)
-            if score_before is not None and score_before.kind in (None, "unscorable"):
+            if score_before is not None and score_before.kind in _OF_ANSWERS and score_before.outcome is not None:
                 again[each.at, each.key].know(each, score_before.outcome, encode(score_before.outcome))
         return before
 
@@ -258,7 +272,9 @@ class ScoreWorker:
 
     def all_standings(self, now: datetime) -> Mapping[str, list[Standing]]:
         """Return each board's standings at this time on the game's clock; unless it is past, note them in the store."""
-        self._boards.load()
+        if self._is_correcting:
+            return self._shown
+        self._load_boards()
         self._shown = self._boards.standings(now)
         newest = self.newest  # of those that are scored: more may have come since
         if newest is None and (last := self._store.last_row()) is not None:

@@ -101,7 +101,7 @@ def test_a_worker_that_hangs_is_named_and_what_was_asked_stays(start, command, g
     ("model_id", "reason", "sentence"),
     [
         ("nobody", "why", "there is no model 'nobody' in the game; there is last, loud"),
-        ("last", " ", "--reason is empty; say why, for the participant and for the record"),
+        ("last", " ", "--reason is empty; say why, for the participants and for the record"),
     ],
 )
 def test_what_nobody_could_carry_out_is_refused_and_not_written(

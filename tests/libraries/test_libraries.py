@@ -28,6 +28,7 @@ async def test_a_submission_plays_in_the_sandbox_as_its_author_wrote_it(name: st
     assert (len(played.answers), played.fault) == (ASKS + AGAIN, None)
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_submissions_play_inline_as_their_authors_wrote_them() -> None:

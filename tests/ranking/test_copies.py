@@ -275,6 +275,7 @@ def test_who_is_wild_half_of_the_time_is_no_copy_in_the_other_half():
     assert named(answered("ada", levels(1)), answered("bob", wild), share=0.4) == []
 
 
+@pytest.mark.slow
 def test_200_honest_models_are_no_copies():
     assert named(*[answered(f"m{number}", densities(number)) for number in range(200)]) == []
 

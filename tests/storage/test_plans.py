@@ -148,6 +148,8 @@ USES: dict[str, Callable[[Store], object]] = {
     "stream of one model": lambda s: list(s.stream("predictions", END - 60 * MINUTE, END, model_id="m07", key="BTC")),
     "rounds": lambda s: list(s.rounds(END - 10 * MINUTE)),
     "past_rounds": lambda s: next(iter(s.past_rounds("BTC", T0 + 20 * MINUTE, least=0))),
+    "resolving": lambda s: s.resolving(NEAR_THE_END, END),
+    "resolving, ever": lambda s: s.resolving(),
     "excused": lambda s: s.excused(NEAR_THE_END),
     "last_rounds": lambda s: s.last_rounds(),
     "first_rounds": lambda s: s.first_rounds(),
@@ -188,6 +190,7 @@ def test_every_method_of_a_store_is_looked_at() -> None:
     assert {name.partition(" ")[0].rstrip(",") for name in USES} == methods - {"close", "to_frame"}
 
 
+@pytest.mark.slow
 def test_no_query_reads_a_whole_table(store: SQLStore, url: str) -> None:
     explain = Explainer(store) if url.startswith("sqlite") else PostgresExplainer(store)
     for is_analysed in (False, True):  # SQLite does it for whoever asks only, PostgreSQL by and by

@@ -8,7 +8,9 @@ import sys
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -32,6 +34,7 @@ from crunch_game.storage import (
 )
 from crunch_game.storage._codec import pack_model
 from crunch_game.storage.base import Session
+from crunch_game.storage.sql._database import PATIENCE
 from crunch_game.storage.sql._migrations import POSTGRESQL, VERSION
 from crunch_game.storage.sql._tables import UPSERT_MODEL
 
@@ -228,6 +231,32 @@ def test_a_writer_that_hangs_in_a_transaction_is_thrown_out(postgres: Server) ->
     with SQLStore(url) as store, store._writing() as connection:
         found = connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar()
     assert found == "30s"
+
+
+def test_a_writer_that_falls_silent_amid_its_rows_is_thrown_out(
+    postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server has no time limit for it: it would keep all others waiting for as long as its connection is open."""
+    module = "crunch_game.storage.sql._postgres"
+    for name in ("_SETTINGS", "_END_SILENT"):
+        statement = getattr(import_module(module), name)
+        monkeypatch.setattr(f"{module}.{name}", statement.replace(f"'{PATIENCE:g}s'", "'50ms'"))
+    url = postgres.fresh()
+    with SQLStore(url) as silent, SQLStore(url) as other:
+        with (
+            pytest.raises(StoreError, match="the connection is lost"),
+            silent._writing() as connection,
+            cast(Any, connection.connection.cursor()).copy("COPY notes FROM STDIN"),
+        ):
+            assert_a_write_waits_once(other)
+        silent.save(models=[replace(MODEL, state="stopped")])
+        assert [model.state for model in other.models()] == ["stopped"]
+
+
+def assert_a_write_waits_once(store: SQLStore) -> None:
+    with pytest.raises(StoreError, match="was locked by another process"):
+        store.save(models=[MODEL])
+    store.save(models=[MODEL])
 
 
 # What goes wrong later

@@ -79,6 +79,7 @@ async def play(game: Game, script: list[Coming], minutes: float, log, store=None
     return worker
 
 
+@pytest.mark.slow
 async def test_a_slot_knows_every_row_up_to_it_and_none_later(log):
     store = MemoryStore()
     script = [coming(n * 20, n) for n in range(1, 10)]  # 00:20 to 03:00
@@ -98,6 +99,7 @@ async def test_a_slot_without_a_row_of_its_own_is_played_before_a_later_row_is_t
     ]
 
 
+@pytest.mark.slow
 async def test_a_slot_waits_for_rows_that_are_late_and_no_longer(log):
     store = MemoryStore()
     script = [coming(50, 1), coming(60, 2, late=0.5), coming(120, 3, late=0.75)]

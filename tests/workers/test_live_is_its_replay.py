@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual import Coming, Dying, Killed, Scripted, VirtualClock
@@ -123,6 +124,7 @@ def rounds(store: Store) -> list[Prediction]:
     return [replace(each, elapsed=0.0, asked_at=None) for each in store.predictions()]
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(scripts(), deaths, st.booleans())
 def test_a_live_game_is_its_own_replay(script, killed, has_past):

@@ -52,7 +52,8 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_outbox, "PAUSES", (0.01, 0.1))
     monkeypatch.setattr(_outbox, "LAST", 20.0)
     monkeypatch.setattr(_sqlite, "PATIENCE", 0.3)
-    monkeypatch.setattr(_postgres, "_SETTINGS", _postgres._SETTINGS.replace(f"'{_postgres.PATIENCE:g}s'", "'300ms'"))
+    for name in ("_SETTINGS", "_ALONE", "_END_SILENT"):
+        monkeypatch.setattr(_postgres, name, getattr(_postgres, name).replace(f"'{_postgres.PATIENCE:g}s'", "'300ms'"))
 
 
 @pytest.fixture

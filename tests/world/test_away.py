@@ -16,7 +16,7 @@ from crunch_game.errors import StoreUnavailable
 from crunch_game.storage.sql import _postgres
 from crunch_game.workers.predicting import _outbox
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 AWAY, BACK = 10, 45
 END_ALL = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL

@@ -20,7 +20,7 @@ from crunch_game.storage import ModelRecord, Prediction, Session
 from crunch_game.storage.journal import Journal, Write, identified
 from crunch_game.workers.predicting import _outbox
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 T0, SECOND = world.T0, world.SECOND
 
 

@@ -11,5 +11,7 @@ if TYPE_CHECKING:
     from crunch_game.cli.asking._export import export as export
     from crunch_game.cli.asking._models import model as model
     from crunch_game.cli.asking._models import models as models
+    from crunch_game.cli.asking._shown import minute as minute
+    from crunch_game.cli.asking._shown import time_of as time_of
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

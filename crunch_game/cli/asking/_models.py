@@ -18,6 +18,7 @@ from crunch_game.cli._output import AsJson, escape, screen
 from crunch_game.cli.asking._shown import event_line, line, minute, plain_table, time_of
 from crunch_game.errors import UsageError
 from crunch_game.storage import DeploymentRecord, ModelRecord, Store, as_document, open_store
+from crunch_game.workers import InForce
 
 _SHOWN_ANSWERS: Final = 10
 _SHOWN_FAULTS: Final = 5
@@ -128,12 +129,14 @@ def _happened(store: Store, record: ModelRecord, start: datetime, stop: datetime
     faults = [each for each in store.faults(start, model_id=record.model_id) if inside(each.at)]
     scores = {(each.key, each.at): each for each in store.scores(start, model_id=record.model_id)}
     why = {(each.key, each.at): _fault(as_document(each)) for each in faults}
-    answers = []
+    in_force, answers = InForce(each for _, each in store.corrections()), []
     # Whatever was asked since then resolves after it.
     for each in sorted(store.predictions(start, model_id=record.model_id), key=lambda each: (each.at, each.key)):
         if inside(each.at):
             score = scores.get((each.key, each.at))
             kept = None if score is None else {"value": score.value, "outcome": score.outcome, "reason": score.reason}
+            if score is not None and score.corrected is not None:
+                kept = {**(kept or {}), "corrected": score.corrected, "reason": in_force.why(each)}
             kept = kept if score is None or not score.metrics else {**(kept or {}), "metrics": dict(score.metrics)}
             answers.append({**as_document(each), "fault": why.get((each.key, each.at)), "score": kept})
     happened = [
@@ -188,7 +191,8 @@ def _by_key(answers: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         of_key = found.setdefault(each["key"], {"asked": 0, "statuses": Counter(), "scored": 0, "mean": None})
         of_key["asked"] += each["status"] != "skipped"
         of_key["statuses"][each["status"]] += 1
-        if each["score"] is not None and each["score"]["value"] is not None:
+        score = each["score"]
+        if score is not None and score["value"] is not None and "corrected" not in score:
             values.setdefault(each["key"], []).append(each["score"]["value"])
     for key, of_key in found.items():
         of_key["scored"] = len(values.get(key, ()))
@@ -260,6 +264,8 @@ def _answers(answers: Sequence[Mapping[str, Any]]) -> Table:
         value = None if each["score"] is None else each["score"]["value"]
         why = "" if each["score"] is None else each["score"]["reason"] or ""
         score = f"{value:.5g}" if value is not None else why
+        if each["score"] is not None and (corrected := each["score"].get("corrected")):
+            score = f"{corrected}: {why}"
         cells = minute(each["at"]), each["key"], each["status"], f"{1000 * each['elapsed']:.1f}", score
         table.add_row(*map(escape, cells))
     return table

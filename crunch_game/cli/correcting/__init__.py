@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING
 from crunch_game._public import lazy_face
 
 if TYPE_CHECKING:
+    from crunch_game.cli.correcting._rounds import rescore as rescore
+    from crunch_game.cli.correcting._rounds import resolve as resolve
+    from crunch_game.cli.correcting._rounds import restore as restore
+    from crunch_game.cli.correcting._rounds import retract as retract
+    from crunch_game.cli.correcting._rounds import void as void
     from crunch_game.cli.correcting._stop import readmit as readmit
     from crunch_game.cli.correcting._stop import stop as stop
 else:

@@ -72,6 +72,18 @@ class SQLBacklog(Store):
                 place > (last.resolves_at, last.at, last.key, last.model_id), columns.resolves_at >= last.resolves_at
             )
 
+    def resolving(
+        self, since: datetime | None = None, until: datetime | None = None
+    ) -> tuple[datetime, datetime] | None:
+        """Return when the first and the last round resolve that have predictions; None if none has."""
+        columns = tables.predictions.c  # whose primary key begins with the slot
+        slots = [] if since is None else [columns.at >= codec.microseconds(since)]
+        if until is not None:
+            slots.append(columns.at < codec.microseconds(until))
+        ends = (select(end(columns.resolves_at)).where(*slots).scalar_subquery() for end in (func.min, func.max))
+        [[first, last]] = self._fetch(select(*ends))
+        return None if first is None else (codec.moment(first), codec.moment(last))
+
     def pending_count(self, until: datetime) -> int:
         """Return how many predictions are marked as pending that resolve at or before `until`."""
         query = select(func.count()).select_from(tables.predictions)

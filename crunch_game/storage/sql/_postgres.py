@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -23,7 +23,7 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from crunch_game.errors import MissingExtra, StoreError
@@ -68,6 +68,15 @@ SELECT set_config('lock_timeout', '{PATIENCE:g}s', false), set_config('random_pa
 _ALONE = f"""
 SELECT set_config('idle_in_transaction_session_timeout', '{PATIENCE:g}s', true),
        pg_advisory_xact_lock({_LOCK}, (SELECT oid::int FROM pg_namespace WHERE nspname = current_schema()))
+"""
+
+# That ends no COPY whose rows have ceased to come: the server goes on waiting for the next one.
+_END_SILENT = f"""
+SELECT pg_terminate_backend(held.pid) FROM pg_locks held JOIN pg_stat_activity writer USING (pid)
+WHERE held.locktype = 'advisory' AND held.granted AND held.classid = {_LOCK} AND held.database = writer.datid
+  AND held.objid = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())
+  AND writer.state = 'active' AND writer.wait_event = 'ClientRead'
+  AND clock_timestamp() - writer.query_start > interval '{PATIENCE:g}s'
 """
 
 _END_PENDING = """
@@ -138,8 +147,18 @@ class PostgreSQL(Database):
     def writing(self) -> Iterator[Connection]:
         """Return a transaction that writes, alone: no other one begins before its end."""
         with self._writer.begin() as connection:
-            connection.exec_driver_sql(_ALONE)
+            try:
+                connection.exec_driver_sql(_ALONE)
+            except DBAPIError as error:
+                if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+                    self._end_silent()
+                raise
             yield connection
+
+    def _end_silent(self) -> None:
+        """End the writer that keeps all others waiting, if nothing comes from it: the next try finds the lock free."""
+        with suppress(DBAPIError), self._engine.begin() as connection:  # another user's cannot be ended
+            connection.exec_driver_sql(_END_SILENT)
 
     def found(self) -> None:
         """Make the schema, if it is missing.

@@ -218,6 +218,9 @@ class AnyHistory(RuleBasedStateMachine):
         assert store.last_rounds() == Store.last_rounds(store)
         assert store.first_rounds() == Store.first_rounds(store)
         assert store.first_answers() == Store.first_answers(store)
+        for since in (None, T0 + timedelta(microseconds=1)):
+            assert store.resolving(since, until) == Store.resolving(store, since, until)
+            assert store.resolving(since) == Store.resolving(store, since)
         for key in ("a", "Z"):
             past = list(store.past_rounds(key, until, least=1))
             assert past == list(Store.past_rounds(store, key, until, least=1))

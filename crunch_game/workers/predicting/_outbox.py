@@ -176,6 +176,8 @@ class Outbox:
             return True
         kept = await in_thread(journal.append, write)
         attempt.is_kept = kept
+        if not kept:
+            self._away.reason = self._away.reason or self._away.so_far()
         self._tell_away(self._away)
         if not kept:
             self._away.lost += write.size
@@ -222,7 +224,7 @@ class Outbox:
         with anyio.move_on_after(max(0.0, TOLD - SLOW)):
             await job.over.wait()
         if not job.is_done:
-            away.reason = f"a write has taken {TOLD:g} s so far"
+            away.reason = away.so_far()
             self._tell_away(away)
             await job.over.wait()
         if job.error is None:
@@ -296,6 +298,10 @@ class _Outage:
         self.written = self.lost = 0
         self.is_told = self.is_full = False
         self.over = anyio.Event()
+
+    def so_far(self) -> str:
+        """What can be told of a store that has said nothing yet."""
+        return f"a write has taken {time.monotonic() - self.since + SLOW:.1g} s so far"
 
 
 class _Job:

@@ -12,14 +12,13 @@ from crunch_game._public import lazy_face
 if TYPE_CHECKING:
     from crunch_game.workers.settling._backlog import Backlog as Backlog
     from crunch_game.workers.settling._boards import KeptBoards as KeptBoards
+    from crunch_game.workers.settling._correcting import CORRECTED as CORRECTED
+    from crunch_game.workers.settling._correcting import Correcting as Correcting
     from crunch_game.workers.settling._due import DueRound as DueRound
-    from crunch_game.workers.settling._due import absences as absences
+    from crunch_game.workers.settling._in_force import OF_ROUNDS as OF_ROUNDS
+    from crunch_game.workers.settling._in_force import InForce as InForce
     from crunch_game.workers.settling._judge import Failed as Failed
     from crunch_game.workers.settling._judge import Judge as Judge
-    from crunch_game.workers.settling._rules import NEWCOMER as NEWCOMER
-    from crunch_game.workers.settling._rules import newcomer as newcomer
-    from crunch_game.workers.settling._rules import newcomers_score as newcomers_score
-    from crunch_game.workers.settling._rules import scored as scored
-    from crunch_game.workers.settling._rules import settled as settled
+    from crunch_game.workers.settling._settling import Settler as Settler
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

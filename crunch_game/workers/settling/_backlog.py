@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
 from crunch_game.feeds import History
 from crunch_game.feeds.base import Row
 from crunch_game.game import Game
 from crunch_game.lineup import between_rounds
-from crunch_game.storage.base import Prediction, Store
+from crunch_game.storage.base import Arrival, Prediction
 from crunch_game.workers.settling._due import DueRound, DueRounds
 from crunch_game.workers.settling._judge import Judge
 
@@ -24,12 +24,28 @@ _BLINK: Final = timedelta(microseconds=1)
 _FORGOTTEN = "the rows of its time are no longer kept (the game's history)"
 
 
+class Source(Protocol):
+    """Where a backlog's rows and predictions are: a store, or what is resolved again of one."""
+
+    def arriving(self, after: int = 0) -> Iterator[tuple[int, Arrival]]:
+        """Yield the rows with larger numbers, in the order of their arrival."""
+        ...
+
+    def due(self, after: datetime | None, until: datetime) -> Iterator[list[Prediction]]:
+        """Yield the predictions to be resolved of each round that resolves after `after` and at or before `until`."""
+        ...
+
+    def pending_count(self, until: datetime) -> int | None:
+        """Return how many of these resolve at or before `until`; None if none are saved late."""
+        ...
+
+
 class Backlog:
     """What is still to be resolved in a store, be it the last round or all that came in a week. Little is in memory.
 
     Args:
         game: The game.
-        store: Where its rows and predictions are.
+        source: Where its rows and predictions are.
         judge: Calls the game's `resolve`.
         patience: As for DueRounds.
         answered: Called with answers that are due, whatever comes of them.
@@ -42,13 +58,13 @@ class Backlog:
     def __init__(
         self,
         game: Game,
-        store: Store,
+        source: Source,
         judge: Judge,
         patience: float | None,
         answered: Callable[[Sequence[Prediction]], object],
     ) -> None:
         self._game = game
-        self._store = store
+        self._source = source
         self._answered = answered
         self.due = DueRounds(judge, patience, per_round=bool(getattr(game.resolve, "per_round", False)))
         self.newest: datetime | None = None
@@ -82,7 +98,7 @@ class Backlog:
         """
         self.due.give_back()
         yield from self.due.complete()
-        arriving = self._store.arriving(self._last_arrival)
+        arriving = self._source.arriving(self._last_arrival)
         while page := list(islice(arriving, _ROWS)):
             numbered = [(number, arrival.row) for number, arrival in page if arrival.aside is None]
             late = next((n for n, (_, row) in enumerate(numbered) if now is not None and row.time > now), None)
@@ -115,11 +131,11 @@ class Backlog:
         if until is None or (self._looked_at is not None and until <= self._looked_at):
             return None
         after, self._read_until = self._read_until, None  # until all of this is done
-        if after is not None and self._store.pending_count(after) == self.due.size + self._uncounted:
-            return _Pending(between_rounds(self._store.due(after, until)))
+        if after is not None and self._source.pending_count(after) in (None, self.due.size + self._uncounted):
+            return _Pending(between_rounds(self._source.due(after, until)))
         # The first time, or some were saved late: all are read, and those that are known of are passed over.
-        count = self._store.pending_count(until)
-        return _Pending(between_rounds(self._store.due(None, until)), count)
+        count = self._source.pending_count(until)
+        return _Pending(between_rounds(self._source.due(None, until)), count)
 
     def _resolved_by(self, row: Row, pending: _Pending) -> Iterator[DueRound]:
         yield from self.due.ask_again(self._resolve, row.time, self._pending_at)
@@ -140,7 +156,7 @@ class Backlog:
         return self._game.resolve(prediction, self._truth)
 
     def _pending_at(self, moment: datetime) -> Iterator[list[Prediction]]:
-        return self._store.due(moment - _BLINK, moment)
+        return self._source.due(moment - _BLINK, moment)
 
 
 class _Pending:

@@ -10,13 +10,16 @@ from typing import Any, Final
 from crunch_game.game import Game
 from crunch_game.lineup import between_rounds
 from crunch_game.ranking import BoardNote, BoardRound, RoundFacts, Standing
+from crunch_game.storage import pruned_before
 from crunch_game.storage.base import KeptScore, Prediction, Score, ScoredRound, Store
-from crunch_game.workers._pruning import pruned_before
+from crunch_game.workers.settling._in_force import InForce
 
 _PAST: Final = 64
 """Rounds of each key that are read from before the windows: some more than the usual loss is the mean of."""
 _FULL: Final = 3
 """So many answers make a round full, and those with less are not read where there are enough of these."""
+_ABSENT: Final = ("absent", "retracted")
+"""The kinds of scores that are given for an absence."""
 _FACTS: Final = [field.name for field in fields(RoundFacts)]
 
 
@@ -29,6 +32,10 @@ class KeptBoards:
         failed: Called with what an author's `of`, `weight` or `missing` raised for a round, which then stands on no
             board, and with the round's slot.
         note: Called with what a board has to say of a round, each kind once.
+        in_force: Returns what the corrections say of which answers count.
+
+    Attributes:
+        is_loaded: Whether what was scored before is read.
     """
 
     def __init__(
@@ -37,9 +44,11 @@ class KeptBoards:
         store: Store,
         failed: Callable[[datetime, BaseException], object],
         note: Callable[[BoardNote], object],
+        in_force: Callable[[], InForce] = InForce,
     ) -> None:
         self._game = game
         self._store = store
+        self._in_force = in_force
         self._failed = failed
         self._note = note
         self._noted: set[tuple[str, str]] = set()
@@ -54,22 +63,22 @@ class KeptBoards:
         self._unsaved: dict[tuple[str, datetime], None] = {}
         """Those that are not stored yet as they are now."""
         self._kept = _PAST
-        self._is_loaded = False
+        self.is_loaded = False
 
     def load(self) -> None:
         """Read what was scored before, the first time."""
-        if self._is_loaded:
+        if self.is_loaded:
             return
         newest = self._store.last_row()
         if newest is not None:
             self._know_first_answers(newest.time)
             self._boards.standings(newest.time)  # from here on each round is counted as it comes, and none all at once
             self._load(self._boards.oldest(newest.time))
-        self._is_loaded = True
+        self.is_loaded = True
 
     def _know_first_answers(self, now: datetime) -> None:
         """Those whose horizon has passed: the others are told when it has."""
-        for model_id, firsts in self._store.first_answers().items():
+        for model_id, firsts in self._in_force().first_answers(self._store).items():
             due = {key: at for key, at in firsts.items() if at + self._horizons.get(key, timedelta()) <= now}
             if due:
                 self._first_answers[model_id] = due
@@ -84,7 +93,7 @@ class KeptBoards:
         changed: set[tuple[str, datetime]] = set()
         for scored, scores in between_rounds(self._store.rounds(since)):
             self._rounds[scored.key, scored.at] = scored
-            if _counts(scores):
+            if _counts(scored, scores):
                 self._put(self._board_round(scored, scores, excused.get((scored.key, scored.at), ())))
                 changed.update(self._boards.changed())
         self._all_since = since
@@ -147,11 +156,12 @@ class KeptBoards:
             if kind == "aside" or (value is None and kind is None and not metrics):
                 nobodys.add(model_id)
                 continue
-            answered = answered or kind != "absent"
+            is_absent = kind in _ABSENT
+            answered = answered or not is_absent
             for metric, each in (metrics or {main: value}).items():
                 if metric not in own:
                     continue  # the game had it once
-                if kind == "absent":
+                if is_absent:
                     if each is not None:
                         absences.setdefault(metric, {})[model_id] = each
                 elif each is not None:
@@ -190,7 +200,10 @@ class KeptBoards:
 
     def answered(self, predictions: Iterable[Prediction]) -> None:
         """Know of answers whose rounds are due, be they scored or not: a model is absent from its first answer on."""
-        for each in (prediction for prediction in predictions if prediction.value is not None):
+        in_force = self._in_force()
+        for each in predictions:
+            if each.value is None or in_force.why(each) is not None:
+                continue
             first = self._first_answers.setdefault(each.model_id, {})
             first[each.key] = min(each.at, first.get(each.key, each.at))
 
@@ -200,14 +213,14 @@ class KeptBoards:
         """Add a round, or replace it.
 
         Args:
-            scored: The round.
+            scored: The round. One that is void counts for nobody.
             scores: All its scores. Where there are none, nobody has answered; where all are set aside, it counts for
                 nobody.
             excused: The models whose lack of an answer is nobody's absence.
             absent: What a rule gives one who was not there yet, by metric.
         """
         kept = [(each.model_id, each.value, each.kind, each.metrics or None) for each in scores]
-        if _counts(kept):
+        if _counts(scored, kept):
             self._put(self._board_round(scored, kept, excused, absent))
         else:
             self._boards.void(scored.key, scored.at)
@@ -253,8 +266,13 @@ class KeptBoards:
         return standings
 
 
-def _counts(scores: Sequence[KeptScore]) -> bool:
+def _counts(scored: ScoredRound, scores: Sequence[KeptScore]) -> bool:
     """Whether a round counts, by its scores: not if all its answers were set aside. Nobody's answers count."""
-    return not scores or any(
-        kind == "unscorable" or (kind is None and (value is not None or metrics)) for _, value, kind, metrics in scores
-    )
+    if scored.void is not None:
+        return False
+    nobodys = True
+    for _, value, kind, metrics in scores:
+        if kind == "unscorable" or (kind is None and (value is not None or metrics)):
+            return True
+        nobodys = nobodys and kind == "retracted"
+    return nobodys

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from reprlib import repr as brief
 from typing import Any, TypeAlias
@@ -75,6 +75,15 @@ class DueRound:
         """One more answer, and its outcome, also as the text that a store keeps."""
         self.answers[prediction.model_id] = prediction
         self.outcomes[prediction.model_id] = outcome, text
+
+    def without(self, model_ids: Collection[str]) -> DueRound:
+        """The round as it would be had these not answered."""
+        first = next(iter(self.answers.values()))
+        others = DueRound(first)
+        others.answers = {name: each for name, each in self.answers.items() if name not in model_ids}
+        others.outcomes = {name: each for name, each in self.outcomes.items() if name not in model_ids}
+        others.aside = {name: each for name, each in self.aside.items() if name not in model_ids}
+        return others
 
     @property
     def unknown(self) -> list[Prediction]:
