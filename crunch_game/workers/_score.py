@@ -157,6 +157,8 @@ class ScoreWorker:
         for told in self._correcting.carry_out():
             done[told.number] = told
             yield []
+        if not self._is_correcting:  # but of models, or of what is deleted: the boards stay as they are
+            return
         self._boards = self._empty_boards()
         self._load_boards()
         self._save_rounds()
