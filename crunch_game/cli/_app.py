@@ -79,6 +79,10 @@ COMMANDS: Final = {
         "correcting:rescore",
         "Score rounds anew by the rule as it is now: the answers and the outcomes are those that are kept.",
     ),
+    "prune": (
+        "correcting:prune",
+        "Delete old rows, answers, scores, faults and events, but nothing that the game still needs: see what it says.",
+    ),
     "replay": (
         "_replay:replay",
         "Play a failing call again. Exit code 1 if it fails as it did in the game, 0 if it does not.",

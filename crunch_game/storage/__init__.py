@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from crunch_game.storage._log import GameLog as GameLog
     from crunch_game.storage._memory import MemoryStore as MemoryStore
     from crunch_game.storage._open import open_store as open_store
+    from crunch_game.storage._pruning import PRUNED as PRUNED
+    from crunch_game.storage._pruning import PruneBounds as PruneBounds
+    from crunch_game.storage._pruning import pruned_before as pruned_before
     from crunch_game.storage._values import encode as encode
     from crunch_game.storage.base import Arrival as Arrival
     from crunch_game.storage.base import KeptScore as KeptScore

@@ -16,6 +16,7 @@ from crunch_game._status import Status
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
 from crunch_game.storage import _codec as codec
+from crunch_game.storage._forgetting import PrunedInMemory
 from crunch_game.storage._log import DeploymentRecord, EventRecord, FaultRecord, GameLog
 from crunch_game.storage._timeline import Identity, Timeline
 from crunch_game.storage._values import decode_object
@@ -35,7 +36,7 @@ from crunch_game.storage.logged import MemoryLog, pack_log
 
 
 @public
-class MemoryStore(CorrectedInMemory, Store):
+class MemoryStore(CorrectedInMemory, PrunedInMemory, Store):
     """A store that ends with the process. Otherwise it behaves exactly like SQLStore.
 
     Values are kept as JSON text, so that changes to a value that was saved, or returned, do not change the store.

@@ -15,6 +15,7 @@ from crunch_game._status import Status
 from crunch_game.feeds.base import Row
 from crunch_game.storage._corrections import Correction, FormerScore, KeepsCorrections, PublishedBoard
 from crunch_game.storage._log import GameLog, KeepsLog
+from crunch_game.storage._pruning import Prunes
 from crunch_game.storage._records import Arrival, KeptScore, Lease, ModelRecord, Prediction, Score, ScoredRound, Session
 from crunch_game.storage.exporting import Streams
 
@@ -38,7 +39,7 @@ _round = attrgetter("resolves_at", "at", "key")
 
 
 @public
-class Store(KeepsLog, KeepsCorrections, Streams, Protocol):
+class Store(KeepsLog, KeepsCorrections, Streams, Prunes, Protocol):
     """Keeps a game. Implement this to keep it somewhere else. Methods may be called from any thread.
 
     What has an implementation here makes its answer of everything that the others have: a store that can be asked

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from crunch_game.workers._play import GameResult as GameResult
     from crunch_game.workers._play import run_game as run_game
     from crunch_game.workers._predict import PredictWorker as PredictWorker
+    from crunch_game.workers._pruning import PrunePlan as PrunePlan
+    from crunch_game.workers._pruning import plan_pruning as plan_pruning
+    from crunch_game.workers._pruning import prune as prune
     from crunch_game.workers._score import ScoreWorker as ScoreWorker
     from crunch_game.workers._scoring import Scoring as Scoring
     from crunch_game.workers.predicting import HANDLED as HANDLED

@@ -33,6 +33,7 @@ from crunch_game.workers._base import Listener, beside, claim, feed_of, roster_a
 from crunch_game.workers._deployments import Deployments
 from crunch_game.workers._eventlog import EventLog
 from crunch_game.workers._lease import Hold, leased
+from crunch_game.workers._pruning import note_needs
 from crunch_game.workers.predicting import (
     Clock,
     Executor,
@@ -186,6 +187,7 @@ class PredictWorker:
         self._wake = loop_caller()
         await in_thread(claim, self._store, self.game.name)
         async with leased(self._store, "predict") as hold, self._writing(hold):
+            await in_thread(note_needs, self._store, self.game, "predict")
             told, decided = await in_thread(self._known)
             for row in told:
                 self._steps.history.append(row)

@@ -23,6 +23,7 @@ from crunch_game.workers._base import Absence, Listener, safely
 from crunch_game.workers._eventlog import EventLog
 from crunch_game.workers._lease import leased
 from crunch_game.workers._past import board_documents
+from crunch_game.workers._pruning import note_needs
 from crunch_game.workers.settling import (
     LEADERBOARD,
     Backlog,
@@ -84,6 +85,7 @@ class ScoreWorker:
         self.start_anew()
         self._shown: dict[str, list[Standing]] = {board.name: [] for board in game.boards}
         self._retries = False
+        self._needs_noted = False
         for rule in game.rules.values():
             prepare = getattr(rule, "prepare", None)
             if callable(prepare):
@@ -131,6 +133,9 @@ class ScoreWorker:
         Args:
             now: The time of the newest row to look at; all of them unless given.
         """
+        if not self._needs_noted:
+            note_needs(self._store, self._game, "score")
+            self._needs_noted = True
         has_corrections = self._correcting.look()
         self._is_correcting = has_corrections and self._correcting.changes_scores
         if not self._boards.is_loaded:
@@ -165,6 +170,8 @@ class ScoreWorker:
         for told in self._correcting.carry_out():
             done[told.number] = told
             yield []
+        if not self._is_correcting:  # but of models, or of what is deleted: the boards stay as they are
+            return
         self._boards = self._empty_boards()
         self._load_boards()
         self._save_rounds()

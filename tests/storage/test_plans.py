@@ -22,6 +22,7 @@ from crunch_game.storage import (
     Lease,
     ModelRecord,
     Prediction,
+    PruneBounds,
     PublishedBoard,
     Score,
     ScoredRound,
@@ -31,6 +32,7 @@ from crunch_game.storage import (
 )
 from crunch_game.storage._corrections import KeepsCorrections
 from crunch_game.storage._log import KeepsLog
+from crunch_game.storage._pruning import Prunes
 from crunch_game.storage.exporting import Streams
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
@@ -38,6 +40,8 @@ MINUTE = timedelta(minutes=1)
 ROUNDS, MODELS = 600, 40
 END = T0 + (ROUNDS + 1) * MINUTE
 NEAR_THE_END = END - 5 * MINUTE
+OLD = PruneBounds(T0 + MINUTE, T0, T0)
+"""Nothing is: so all is looked for."""
 
 BIG = {"rows", "predictions", "scores", "rounds", "known_rounds", "events", "faults", "former_scores", "published"}
 """The tables that grow with time."""
@@ -168,6 +172,10 @@ USES: dict[str, Callable[[Store], object]] = {
     "arriving": lambda s: list(s.arriving(ROUNDS - 5)),
     "due": lambda s: list(s.due(NEAR_THE_END, END)),
     "pending_count": lambda s: s.pending_count(END),
+    "prune": lambda s: s.prune(OLD),
+    "prunable": lambda s: s.prunable(OLD),
+    "give_back": lambda s: s.give_back(),
+    "looked_up_from": lambda s: s.looked_up_from(NEAR_THE_END, 2 * MINUTE),
     "forget_rows": lambda s: s.forget_rows(T0 + MINUTE),
 }
 
@@ -175,7 +183,7 @@ USES: dict[str, Callable[[Store], object]] = {
 def test_every_method_of_a_store_is_looked_at() -> None:
     methods = {
         name
-        for each in (KeepsLog, KeepsCorrections, Store, Streams)
+        for each in (KeepsLog, KeepsCorrections, Prunes, Store, Streams)
         for name, value in vars(each).items()
         if callable(value) and not name.startswith("_")
     }

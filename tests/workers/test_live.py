@@ -378,7 +378,7 @@ async def test_a_replay_asks_whom_the_live_game_has_asked(members, push, log):
     assert replayed == live
 
 
-async def test_rows_that_are_still_to_be_scored_are_not_forgotten(log):
+async def test_a_short_history_deletes_no_rows_that_are_still_to_be_scored(log):
     """With a short history and a scorer that was down for longer."""
     whole, late = MemoryStore(), MemoryStore()
     rows = [Row(T0 + n * MINUTE, {"n": float(n)}) for n in range(1, 120)]

@@ -20,6 +20,7 @@ import walk
 from crunch_game import CRPS, MemoryStore, Policy, Predict, ReplayFeed, Row, ScoreWorker, Status, run_game
 from crunch_game.errors import ContractError, MissingExtra
 from crunch_game.events import PredictionsSetAside
+from crunch_game.storage import PruneBounds
 from crunch_game.sync import run_game as run_blocking
 
 pytestmark = pytest.mark.anyio
@@ -436,9 +437,10 @@ async def test_a_row_that_was_set_aside_holds_up_no_step(store):
 
 
 async def test_what_was_set_aside_is_not_scored_with_rows_of_another_time(store):
-    """The rows that it would have been resolved with are forgotten: the first that is left comes long after."""
+    """The rows that it would have been resolved with are deleted: the first that is left comes long after."""
     short = {"predictions": BTC, "history": "6h"}
     await run_game(walk.game(**short, resolve=raising), ["walk:Last"], store=store, host="inline")
+    store.prune(PruneBounds(rows=store.last_row().time - 6 * walk.HOUR))
     oldest = store.rows()[0].time
     whole = MemoryStore()
     await run_game(walk.game(predictions=BTC), ["walk:Last"], store=whole, host="inline")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from crunch_game._public import lazy_face
 
 if TYPE_CHECKING:
+    from crunch_game.cli.correcting._prune import prune as prune
     from crunch_game.cli.correcting._rounds import rescore as rescore
     from crunch_game.cli.correcting._rounds import resolve as resolve
     from crunch_game.cli.correcting._rounds import restore as restore

@@ -43,8 +43,13 @@ def check(store: Store, reason: str, model_id: str | None = None) -> None:
 
 def append(store: Store, verb: str, reason: str, by: str | None, **scope: Any) -> int:
     """Append a correction; returns its number."""
+    return store.correct(correction(verb, reason, by, **scope))
+
+
+def correction(verb: str, reason: str, by: str | None, **scope: Any) -> Correction:
+    """Make a correction of now."""
     who = by or f"{getpass.getuser()}@{socket.gethostname()}"
-    return store.correct(Correction(datetime.now(UTC), uuid.uuid4().hex[:12], verb, who, reason.strip(), **scope))
+    return Correction(datetime.now(UTC), uuid.uuid4().hex[:12], verb, who, reason.strip(), **scope)
 
 
 class CorrectionRequest:

@@ -56,6 +56,13 @@ class MemoryCorrections:
         found = (self._former[each] for each in sorted(self._former) if number in (None, each[0]))
         return [unpack_former(each) for each in found if model_id in (None, each.model_id)]
 
+    def forget(self, before: int, most: int | None) -> int:
+        """Forget what was replaced of rounds that resolve before a time, so many at most; return how many."""
+        old = sorted((each.resolves_at, number) for number, each in self._former.items() if each.resolves_at < before)
+        for _, number in old[:most]:
+            del self._former[number]
+        return len(old[:most])
+
     def publish(self, boards: Sequence[PackedPublished]) -> None:
         """Keep boards that are not there."""
         for each in boards:

@@ -78,6 +78,10 @@ class Database(Protocol):
         """Yield what boards need of the scores of each round, sorted by model; the first columns are `at` and `key`."""
         ...
 
+    def give_back(self, connection: Connection, most: int) -> int:
+        """Give about so many kilobytes that are free back to the file system; returns how many bytes were."""
+        ...
+
     def sentence(self, error: Exception) -> str:
         """Say what happened, and what to do."""
         ...

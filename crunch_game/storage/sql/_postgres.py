@@ -218,6 +218,10 @@ class PostgreSQL(Database):
         found = {n: [row[1:] for row in rows] for n, rows in groupby(scores, itemgetter(0))}
         return [found.get(n, []) for n in range(1, len(rounds) + 1)]
 
+    def give_back(self, connection: Connection, most: int) -> int:
+        """Nothing: the server's autovacuum lets the tables use it again."""
+        return 0
+
     def sentence(self, error: Exception) -> str:
         """Say what happened, and what to do."""
         diagnosis = getattr(error, "diag", None)

@@ -72,7 +72,7 @@ class SQLite(Database):
         return self._writer.begin()
 
     def found(self) -> None:
-        """Allow readers beside one writer. This is a lasting property of the file.
+        """Allow readers beside one writer, and that the file shrinks. These are lasting properties of a new file.
 
         Raises:
             sqlite3.OperationalError: It stayed locked for PATIENCE.
@@ -82,6 +82,7 @@ class SQLite(Database):
         try:
             while True:
                 try:
+                    raw.cursor().execute("PRAGMA auto_vacuum = INCREMENTAL").fetchall()
                     raw.cursor().execute("PRAGMA journal_mode = WAL").fetchall()
                     return
                 except sqlite3.OperationalError as error:
@@ -117,6 +118,17 @@ class SQLite(Database):
         for packed in rounds:
             cursor.execute(_SCORES_OF_ROUND, tuple(packed[:2]))
             yield cursor.fetchall()
+
+    def give_back(self, connection: Connection, most: int) -> int:
+        """Take free pages off the end of the file; none of one that was made before files could shrink."""
+        raw: Any = connection.connection.cursor()
+
+        def pages() -> int:
+            return int(raw.execute("PRAGMA page_count").fetchone()[0])
+
+        before, size = pages(), int(raw.execute("PRAGMA page_size").fetchone()[0])
+        raw.execute(f"PRAGMA incremental_vacuum({max(1, most * 1024 // size)})").fetchall()
+        return (before - pages()) * size
 
     def sentence(self, error: Exception) -> str:
         """Say what happened, and what to do."""

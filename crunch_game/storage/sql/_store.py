@@ -34,6 +34,7 @@ from crunch_game.storage.sql._corrections import SQLCorrections
 from crunch_game.storage.sql._database import Database, Packed, is_away
 from crunch_game.storage.sql._log import SQLLog, inserts
 from crunch_game.storage.sql._migrations import VERSION
+from crunch_game.storage.sql._pruning import SQLPruning
 from crunch_game.storage.sql._reading import KINDS, Reader
 from crunch_game.storage.sql._schema import bring_up_to_date, open_command, version_of
 
@@ -42,7 +43,7 @@ _STREAMED = {"yield_per": 200}
 
 
 @public
-class SQLStore(SQLLog, SQLCorrections, SQLBacklog):
+class SQLStore(SQLLog, SQLCorrections, SQLPruning, SQLBacklog):
     """A store in a SQLite file or a PostgreSQL database, which several processes may use at once.
 
     Every `save` and `settle` is one transaction, which is on the disk when it returns: what was accepted survives the

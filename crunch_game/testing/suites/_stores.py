@@ -15,12 +15,13 @@ from crunch_game.testing.suites._any_history import check_any_history
 from crunch_game.testing.suites._corrections_of_store import CorrectionsOfStore
 from crunch_game.testing.suites._kept_by_store import KeptByStore
 from crunch_game.testing.suites._log_of_store import LogOfStore
+from crunch_game.testing.suites._pruning_of_store import PruningOfStore
 from crunch_game.testing.suites._rounds_of_store import RoundsOfStore
 from crunch_game.testing.suites._rows_of_store import RowsOfStore
 
 
 @public
-class StoreSuite(RowsOfStore, RoundsOfStore, KeptByStore, LogOfStore, CorrectionsOfStore):
+class StoreSuite(RowsOfStore, RoundsOfStore, KeptByStore, LogOfStore, CorrectionsOfStore, PruningOfStore):
     """What any store must do. For a class that needs fixtures of its own; `store_suite` is for all others.
 
     Attributes:

@@ -88,15 +88,6 @@ class Outbox:
                         kept = await self._keep(self.journal, attempt)
         return kept
 
-    async def do(self, chore: Callable[[], None]) -> None:
-        """Have the store do what may be left undone: it is, while the store is away."""
-        async with self._order:
-            if self.journal is None:
-                await in_thread(chore)
-            elif self._away is None:
-                with anyio.CancelScope(shield=True), suppress(StoreUnavailable):
-                    await self._try(chore)
-
     async def run(self) -> None:
         """Write what waits, whenever the store is back, until cancelled.
 

@@ -74,8 +74,6 @@ class Executor:
         self._committed: datetime | None = None
         """The last slot whose answers are kept."""
         self.ticks = self.rounds = self.predictions = self.missed = self.late = 0
-        self._forget_from = datetime.min.replace(tzinfo=UTC)
-        """The row's time from which on it is looked again whether rows can be forgotten."""
         self._rows: list[Row] = []
         self._aside: list[tuple[Row, str]] = []
         self._faults: list[FaultRecord] = []
@@ -194,23 +192,7 @@ class Executor:
                 await self._tick(arguments, row.time)
         self.ticks += 1
         if self._game.history is not None:
-            before = row.time - self._game.history
-            kept = len(self.history)
-            self.history.forget(before)
-            first = self.history.at(before)
-            if first is not None and len(self.history) < kept and row.time >= self._forget_from:
-                await self._outbox.do(partial(self._forget, first.time, row.time))
-
-    def _forget(self, before: datetime, now: datetime) -> None:
-        """Forget rows, unless a scorer that is behind has still to look at them.
-
-        Then it is left be for a while: what waits for a scorer may be much, and is not to be read with every row.
-        """
-        assert self._game.history is not None
-        if any(answers[0].at < before for answers in self._store.due(None, now)):
-            self._forget_from = now + self._game.history / 10
-        else:
-            self._store.forget_rows(before)
+            self.history.forget(row.time - self._game.history)
 
     def _keep(self, row: Row) -> None:
         """Keep a row that came too late to be told, unless it is a repetition: many feeds repeat their last rows."""

@@ -118,6 +118,8 @@ class Backlog:
                 if self._game.history is not None:  # row by row: what `resolve` sees must not depend on the steps
                     self._truth.forget(row.time - self._game.history)
                 self._looked_at = row.time
+            elif self._game.history is not None and self._looked_at is not None:  # nor on rows that come too late
+                self._truth.forget(self._looked_at - self._game.history)
             self._last_arrival = number
         if pending is not None:
             self._read_until = self._looked_at

@@ -10,6 +10,7 @@ from typing import Any, Final
 from crunch_game.game import Game
 from crunch_game.lineup import between_rounds
 from crunch_game.ranking import BoardNote, BoardRound, RoundFacts, Standing
+from crunch_game.storage import pruned_before
 from crunch_game.storage.base import KeptScore, Prediction, Score, ScoredRound, Store
 from crunch_game.workers.settling._in_force import InForce
 
@@ -88,6 +89,9 @@ class KeptBoards:
                 self._first_answers[model_id] = due
 
     def _load(self, since: datetime | None, until: datetime | None) -> None:
+        gone = pruned_before(self._store)
+        if gone is not None:  # what is left of older rounds has no scores
+            since = gone if since is None else max(since, gone)
         excused: dict[tuple[str, datetime], set[str]] = {}
         for key, at, model_id in self._store.excused(since):
             excused.setdefault((key, at), set()).add(model_id)

@@ -1,0 +1,139 @@
+"""What is pruned is missed by nobody: the game goes on to answer, score and rank as if it were still there."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import walk
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from crunch_game import Game, MemoryStore, ScoreWorker, Status, open_store
+from crunch_game.feeds.base import Row
+from crunch_game.ranking import Board
+from crunch_game.storage import Correction, PruneBounds
+from crunch_game.storage.base import Prediction, Store
+from crunch_game.workers import plan_pruning, prune
+from crunch_game.workers.settling import _boards
+
+HOURS = 60
+MODELS = ["ada", "bob", "cy", "dan"]
+KEYS = {ask.arguments["asset"]: ask.key for ask in walk.game().asks}
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class World:
+    """A random history of a game whose truth is all that `resolve` may look up."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.history = walk.HOUR * self.chance.choice([6, 7, 12])
+        self.window = self.chance.choice([3, 8, 20])
+        self.slow = self.chance.choice([0, 3, 9])
+        self.joins = {name: self.chance.choice([0, 0, 9, 25]) for name in MODELS}
+        self.saves = list(self._saves())
+
+    def game(self) -> Game:
+        windows = {"short": "2h", "long": f"{self.window}h"}
+        return walk.game(
+            resolve=self.truth,
+            windows=None,
+            history=self.history,
+            boards=[Board("skill", windows=windows), Board("mean", by="mean", windows=windows, least=2)],
+        )
+
+    def truth(self, prediction: Prediction, history: Any) -> float | None:
+        late = walk.HOUR * self.slow if prediction.at.hour % 5 == 1 else timedelta()
+        if history.latest.time < prediction.resolves_at + late and len(history) % 4:  # it looks at all of it, too
+            return None
+        first = history.first_from(prediction.resolves_at)
+        rows = [row.prices["BTC"] for row in history]
+        return None if first is None else first.prices["BTC"] + sum(rows) / len(rows) + len(rows)
+
+    def _saves(self) -> Iterator[tuple[list[Row], list[Prediction]]]:
+        hour = 0
+        for _ in range(HOURS):
+            hour += self.chance.choice([1, 1, 1, 1, 4])
+            at = walk.T0 + hour * walk.HOUR
+            rows = [Row(at, {"BTC": 100 + self.chance.gauss(0, 1)}, at)]
+            if self.chance.random() < 0.2:
+                late = at - self.chance.randrange(1, 40) * walk.HOUR / 2
+                rows.append(Row(late, {"BTC": self.chance.gauss(0, 9)}, at + walk.HOUR / 9))
+            yield rows, [each for asset in KEYS for each in self._asked(hour, asset)]
+
+    def _asked(self, hour: int, asset: str) -> Iterator[Prediction]:
+        at, seconds = walk.T0 + hour * walk.HOUR, 7200 if asset == "BTC" else 21600
+        for name in MODELS:
+            if hour >= self.joins[name] and (asset == "BTC" or hour % 3 == 0):
+                given: dict[str, Any] = {"value": self.chance.gauss(200, 9)}
+                if self.chance.random() < 0.2:
+                    given = {"status": Status.TIMEOUT, "excused": self.chance.random() < 0.3}
+                arguments = {"asset": asset, "horizon": seconds}
+                until = at + timedelta(seconds=seconds)
+                yield Prediction(name, "1", KEYS[asset], at, until, float(seconds), arguments, **given)
+
+
+def pruned(store: Store, older: timedelta, *, past: int = 512) -> PruneBounds:
+    """Delete what is older, and return what that was."""
+    plan = plan_pruning(store, older, NOW)
+    plan = replace(plan, bounds=replace(plan.bounds, past=past))
+    prune(store, plan, Correction(NOW, f"w{random.random()}", "prune", "ada", "it is old"))
+    return plan.bounds
+
+
+def played(world: World, store: Store, moments: random.Random, prunes: bool) -> tuple[list[Any], int]:
+    """What a score worker tells, hour by hour, though it is begun anew now and then; and how much was deleted."""
+    found: list[Any] = []
+    deleted = 0
+    worker = ScoreWorker(world.game(), store, patience=10 * 3600)
+    store.note("needs-predict", {"format": 1, "written": NOW.isoformat(), "rows": world.history.total_seconds()})
+    for rows, predictions in world.saves:
+        store.save(rows, predictions)
+        steps, restarts, old = moments.random() < 0.8, moments.random() < 0.2, moments.choice([None, None, 0.5, 5, 30])
+        if steps:
+            found.append(sorted(worker.step(), key=lambda each: (each.resolves_at, each.at, each.key, each.model_id)))
+            found.append(worker.all_standings(worker.newest or rows[0].time))
+        if old is not None and prunes:
+            before = len(store.rows()) + len(store.predictions()) + len(store.scores()) + len(list(store.rounds()))
+            pruned(store, old * walk.HOUR, past=8)
+            after = len(store.rows()) + len(store.predictions()) + len(store.scores()) + len(list(store.rounds()))
+            deleted += before - after
+        if restarts:
+            worker = ScoreWorker(world.game(), store, patience=10 * 3600)
+    return found, deleted
+
+
+@contextmanager
+def few_past() -> Iterator[None]:
+    """As few rounds are read from before the windows as are kept there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_boards, "_PAST", 6)
+        patch.setattr("crunch_game.workers._pruning._LEAST_PAUSE", 0.0)
+        yield
+
+
+@settings(max_examples=settings().max_examples // 4, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 10**6), st.integers(0, 10**6))
+def test_after_any_pruning_scores_and_boards_are_those_of_a_store_that_never_was(history: int, moments: int) -> None:
+    world = World(history)
+    with few_past():
+        whole, _ = played(world, MemoryStore(), random.Random(moments), prunes=False)
+        less, _ = played(world, MemoryStore(), random.Random(moments), prunes=True)
+    assert less == whole
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_file_that_is_pruned_tells_the_same(tmp_path: Path, seed: int) -> None:
+    world = World(seed)
+    with few_past(), open_store(f"sqlite:///{tmp_path}/game.db") as store:
+        whole, _ = played(world, MemoryStore(), random.Random(seed), prunes=False)
+        less, deleted = played(world, store, random.Random(seed), prunes=True)
+        assert less == whole
+        assert deleted > 300
