@@ -29,9 +29,11 @@ from crunch_game.workers.settling import (
     Backlog,
     Correcting,
     DueRound,
+    ExecutorLike,
     Judge,
     KeptBoards,
     Publishing,
+    Rules,
     Settler,
 )
 
@@ -55,13 +57,17 @@ class ScoreWorker:
         patience: If `resolve` does not know an outcome this many seconds after the horizon, the prediction is set
             aside. Only time in which rows came counts. By default a week, or the horizon if that is longer.
         timeout: Seconds that one call of `resolve` or of the rule may take, before what it was called for is set aside.
+        executor: Where the rules are called: an Executor, "processes", "threads:4", "dask://HOST:8786", or "auto",
+            which is processes for a rule that is slow; by default on this thread. Processes import the game's modules,
+            so that a script which calls this must have its `if __name__ == "__main__":`.
         on_event: Called with HookFailed, with Corrected, and with each kind of BoardNote once.
 
     Attributes:
         log: What it tells, and keeps with its next step.
 
     Raises:
-        MissingExtra: The game's scorer needs a library that is not installed.
+        MissingExtra: The game's scorer, or the executor, needs a library that is not installed.
+        UsageError: There is no such executor.
     """
 
     def __init__(
@@ -71,6 +77,7 @@ class ScoreWorker:
         *,
         patience: float | None = None,
         timeout: float = 60.0,
+        executor: ExecutorLike = None,
         on_event: Listener | None = None,
     ) -> None:
         self._game = game
@@ -80,6 +87,7 @@ class ScoreWorker:
         self._publishing = Publishing(store, game.publish, clock)
         self._tell = self.log.before(safely(on_event))
         self._judge = Judge(timeout)
+        self._rules = Rules(self._judge, timeout, executor)
         self._patience = patience
         self._told: set[str] = set()
         self.start_anew()
@@ -104,7 +112,7 @@ class ScoreWorker:
     def start_anew(self) -> None:
         """Know nothing but what is stored, as a new worker does: for when the store went away in mid-step."""
         game, store, judge, patience = self._game, self._store, self._judge, self._patience
-        self._settler = Settler(game, store.unanswered, judge)
+        self._settler = Settler(game, store.unanswered, self._rules)
         self._correcting = Correcting(game, store, judge, patience, self._settler, self._empty_boards)
         self._is_correcting = False
         self._boards = self._empty_boards()
@@ -196,6 +204,10 @@ class ScoreWorker:
     def _empty_boards(self) -> KeptBoards:
         correcting = self._correcting
         return KeptBoards(self._game, self._store, self._board_failed, self._tell, lambda: correcting.in_force)
+
+    def close(self) -> None:
+        """End the processes or threads of an executor that was named. The store stays open."""
+        self._rules.close()
 
     def save_log(self) -> None:
         """Keep what was told since the last step."""

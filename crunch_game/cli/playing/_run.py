@@ -18,6 +18,7 @@ from crunch_game.cli import _references as references
 from crunch_game.cli._output import AsJson
 from crunch_game.cli.playing import _showing as showing
 from crunch_game.cli.playing._options import (
+    ExecutorName,
     GameRef,
     Logs,
     MaxTicks,
@@ -51,7 +52,7 @@ def demo(
     sys.path.insert(0, str(folder))
     game, models = references.game_at("daily_density.game:game"), folder / "daily_density" / "models"
     url = store or f"sqlite:///{tempfile.mkdtemp(prefix='crunch-game-demo-')}/demo.db"
-    _play(prepared(game, models, None, max_ticks, None), models, url, max_ticks, as_json=as_json)
+    _play(prepared(game, models, None, max_ticks, None), models, url, max_ticks, "auto", as_json=as_json)
 
 
 def run(
@@ -61,21 +62,23 @@ def run(
     replay: references.Replay = None,
     max_ticks: MaxTicks = None,
     logs: Logs = None,
+    executor: ExecutorName = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Play a game, live or over history, until its feed ends or Ctrl-C."""
     played, feed = references.game_at(game), references.replayed(replay)
-    _play(prepared(played, models, feed, max_ticks, logs), models, store, max_ticks, as_json=as_json)
+    playing = prepared(played, models, feed, max_ticks, logs)
+    _play(playing, models, store, max_ticks, executor, as_json=as_json)
 
 
-def _play(playing: Playing, models: Path, url: str, max_ticks: int | None, *, as_json: bool) -> None:
+def _play(playing: Playing, models: Path, url: str, max_ticks: int | None, executor: str, *, as_json: bool) -> None:
     game, live = playing.game, playing.feed.live
     with open_store(url) as store:
         claim(store, game.name)  # raises before the table is shown
         warn_if_empty(playing, models)
         watch = None if as_json else Watch(game, playing.total, live=live)
         with watch.live if watch is not None else nullcontext():
-            result = anyio.run(_played, playing, store, max_ticks, watch)
+            result = anyio.run(_played, playing, store, max_ticks, executor, watch)
     if as_json:
         shown = {"game": game.name, **asdict(result), "models": showing.models_of(result), "store": url}
         output.print_json(shown)
@@ -90,7 +93,9 @@ def _play(playing: Playing, models: Path, url: str, max_ticks: int | None, *, as
         raise typer.Exit(1)
 
 
-async def _played(playing: Playing, store: Store, max_ticks: int | None, watch: Watch | None) -> GameResult:
+async def _played(
+    playing: Playing, store: Store, max_ticks: int | None, executor: str, watch: Watch | None
+) -> GameResult:
     async def play(stoppable: Callable[[PredictWorker], None]) -> GameResult:
         def on_start(worker: PredictWorker) -> None:
             stoppable(worker)
@@ -104,6 +109,7 @@ async def _played(playing: Playing, store: Store, max_ticks: int | None, watch: 
             feed=playing.feed,
             host=playing.host,
             max_ticks=max_ticks,
+            executor=executor,
             on_start=on_start,
             on_event=None if watch is None else watch.hear,
         )

@@ -13,7 +13,7 @@ from crunch_game.cli import _output as output
 from crunch_game.cli import _references as references
 from crunch_game.cli._output import AsJson
 from crunch_game.cli.playing import _showing as showing
-from crunch_game.cli.playing._options import GameRef, SharedStoreUrl, shared, until_interrupted
+from crunch_game.cli.playing._options import ExecutorName, GameRef, SharedStoreUrl, shared, until_interrupted
 from crunch_game.cli.playing._score_watch import ScoreWatch
 from crunch_game.errors import UsageError
 from crunch_game.game import Game
@@ -23,7 +23,13 @@ from crunch_game.workers import GameResult, Scoring, claim, score_game
 Once = Annotated[bool, typer.Option("--once", help="Score what is due, and end.")]
 
 
-def score(game: GameRef, store: SharedStoreUrl, once: Once = False, as_json: AsJson = False) -> None:
+def score(
+    game: GameRef,
+    store: SharedStoreUrl,
+    once: Once = False,
+    executor: ExecutorName = "auto",
+    as_json: AsJson = False,
+) -> None:
     """Score the answers that `predict` stores, here or on another machine, until Ctrl-C: the other half of `run`."""
     url = shared(store, "a score")
     scored = references.game_at(game)
@@ -36,7 +42,7 @@ def score(game: GameRef, store: SharedStoreUrl, once: Once = False, as_json: AsJ
             output.warn("the store has no rows yet; what `crunch-game predict` stores is scored as it comes")
         watch = None if as_json or once else ScoreWatch(scored)
         with watch.live if watch is not None else nullcontext():
-            result = anyio.run(_scored, scored, opened, once, watch)
+            result = anyio.run(_scored, scored, opened, once, executor, watch)
     if as_json:
         output.print_json(_document(scored.name, result, url))
     else:
@@ -50,7 +56,7 @@ def score(game: GameRef, store: SharedStoreUrl, once: Once = False, as_json: AsJ
         raise typer.Exit(1)
 
 
-async def _scored(game: Game, store: Store, once: bool, watch: ScoreWatch | None) -> GameResult:
+async def _scored(game: Game, store: Store, once: bool, executor: str, watch: ScoreWatch | None) -> GameResult:
     async def play(stoppable: Callable[[Scoring], None]) -> GameResult:
         def on_start(scoring: Scoring) -> None:
             stoppable(scoring)
@@ -58,7 +64,7 @@ async def _scored(game: Game, store: Store, once: bool, watch: ScoreWatch | None
                 watch.begin(scoring)
 
         return await score_game(
-            game, store, once=once, on_start=on_start, on_event=None if watch is None else watch.hear
+            game, store, once=once, executor=executor, on_start=on_start, on_event=None if watch is None else watch.hear
         )
 
     return await until_interrupted(play)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from crunch_game.workers.settling._correcting import CORRECTED as CORRECTED
     from crunch_game.workers.settling._correcting import Correcting as Correcting
     from crunch_game.workers.settling._due import DueRound as DueRound
+    from crunch_game.workers.settling._executors import ExecutorLike as ExecutorLike
+    from crunch_game.workers.settling._executors import Rules as Rules
     from crunch_game.workers.settling._in_force import OF_ROUNDS as OF_ROUNDS
     from crunch_game.workers.settling._in_force import InForce as InForce
     from crunch_game.workers.settling._judge import Failed as Failed
