@@ -69,7 +69,7 @@ class Game:
         loader: How submissions become models.
         init_args: Positional arguments of every model's constructor or factory.
         init_kwargs: Keyword arguments of the same.
-        history: How long rows are kept, at least the longest horizon; by default for ever. `resolve` sees only these.
+        history: How far back `resolve` can look, at least the longest horizon; by default as far as there are rows.
         warmup: How much of the history a fresh instance is told before it plays; by default all of it.
         wait: How long after a slot its rows are waited for, latency and skew included; by default a tenth of `every`,
             at most 5 s. 0 waits for none.

@@ -89,7 +89,7 @@ def test_the_page_about_operations_shows_what_the_commands_say(tmp_path: Path) -
         ).stdout
 
     shown = re.findall(r"^```text\n\$ (.*?)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    assert [command.split()[1] for command, _ in shown] == ["models", "model"]
+    assert [command.split()[1] for command, _ in shown] == ["models", "model", "prune"]
     for command, text in shown:
         assert as_anywhere(said(command)) == as_anywhere(text)
     [fault] = re.findall(r"^```text\n(2000.*?)^```$", page, re.MULTILINE | re.DOTALL)

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from crunch_game.workers._answers import told_faults as told_faults
     from crunch_game.workers._apart import predict_game as predict_game
     from crunch_game.workers._apart import score_game as score_game
+    from crunch_game.workers._base import Listener as Listener
     from crunch_game.workers._base import Standings as Standings
     from crunch_game.workers._base import beside as beside
     from crunch_game.workers._base import claim as claim
     from crunch_game.workers._base import feed_of as feed_of
+    from crunch_game.workers._base import safely as safely
+    from crunch_game.workers._eventlog import event_record as event_record
     from crunch_game.workers._past import board_documents as board_documents
     from crunch_game.workers._past import standings_at as standings_at
     from crunch_game.workers._play import GameResult as GameResult

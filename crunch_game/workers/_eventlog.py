@@ -152,6 +152,11 @@ def _made_up() -> str:
     return uuid.uuid4().hex[:12]
 
 
+def event_record(event: Any, moment: datetime, writer: str, seen: datetime | None) -> EventRecord | None:
+    """Return an event as it is kept; None if it is of a kind that is not."""
+    return _record_of(moment, writer, seen, event) if isinstance(event, _KEPT) else None
+
+
 def _record_of(moment: datetime, writer: str, seen: datetime | None, event: Any) -> EventRecord:
     model_id = getattr(event, "model_id", None)
     details = {field.name: _plain(getattr(event, field.name)) for field in fields(event) if field.name != "model_id"}

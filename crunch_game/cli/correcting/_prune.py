@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from crunch_game._quantities import counted, mebibytes, seconds
+from crunch_game._quantities import counted, seconds
 from crunch_game.cli import _output as output
 from crunch_game.cli._output import AsJson, escape, screen
 from crunch_game.cli.correcting._asking import By, correction
@@ -85,7 +85,7 @@ def _say(found: Mapping[str, int], plan: PrunePlan, *, dry_run: bool) -> None:
     for each in plan.kept:
         _line(f"kept: {each}")
     if freed := found.get("bytes"):
-        _line(f"given back to the file system: {mebibytes(freed)}")
+        _line(f"given back to the file system: {freed / (1 << 20):,.1f} MiB")
 
 
 def _line(text: str) -> None:

@@ -34,6 +34,9 @@ ModelsDir = Annotated[Path, typer.Option("--models", help="The folder of submiss
 Logs = Annotated[
     Path | None, typer.Option("--logs", help="The folder for what models print: ID.out.log and ID.err.log.")
 ]
+EventsFile = Annotated[
+    Path | None, typer.Option("--events", help="Append every event to this file, a JSON document on each line.")
+]
 MaxTicks = Annotated[int | None, typer.Option("--max-ticks", min=0, help="Stop after that many rows.")]
 SharedStoreUrl = Annotated[
     str, typer.Option("--store", help="The database of both workers, for example sqlite:///game.db")

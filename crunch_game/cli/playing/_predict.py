@@ -12,7 +12,9 @@ from crunch_game.cli import _output as output
 from crunch_game.cli import _references as references
 from crunch_game.cli._output import AsJson
 from crunch_game.cli.playing import _showing as showing
+from crunch_game.cli.playing._event_file import listening
 from crunch_game.cli.playing._options import (
+    EventsFile,
     GameRef,
     Logs,
     MaxTicks,
@@ -26,7 +28,7 @@ from crunch_game.cli.playing._options import (
 )
 from crunch_game.cli.playing._watch import Watch
 from crunch_game.storage import Store, open_store
-from crunch_game.workers import GameResult, PredictWorker, claim, predict_game
+from crunch_game.workers import GameResult, Listener, PredictWorker, claim, predict_game
 
 _COUNTS: Final = ("ticks", "rounds", "predictions", "missed", "late")
 
@@ -38,6 +40,7 @@ def predict(
     replay: references.Replay = None,
     max_ticks: MaxTicks = None,
     logs: Logs = None,
+    events: EventsFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell and ask the models of a game, and store their answers, which `score` scores: half of `run`."""
@@ -49,8 +52,9 @@ def predict(
         claim(opened, played.name)
         warn_if_empty(playing, models)
         watch = None if as_json else Watch(played, playing.total, live=live, ranked=False)
+        listener = listening(events, None if watch is None else watch.hear, live=live)
         with watch.live if watch is not None else nullcontext():
-            result = anyio.run(_predicted, playing, opened, max_ticks, watch)
+            result = anyio.run(_predicted, playing, opened, max_ticks, watch, listener)
     if as_json:
         output.print_json(_document(played.name, result, url))
         return
@@ -60,7 +64,9 @@ def predict(
     showing.show_store(url)
 
 
-async def _predicted(playing: Playing, store: Store, max_ticks: int | None, watch: Watch | None) -> GameResult:
+async def _predicted(
+    playing: Playing, store: Store, max_ticks: int | None, watch: Watch | None, listener: Listener | None
+) -> GameResult:
     async def play(stoppable: Callable[[PredictWorker], None]) -> GameResult:
         def on_start(worker: PredictWorker) -> None:
             stoppable(worker)
@@ -75,7 +81,7 @@ async def _predicted(playing: Playing, store: Store, max_ticks: int | None, watc
             host=playing.host,
             max_ticks=max_ticks,
             on_start=on_start,
-            on_event=None if watch is None else watch.hear,
+            on_event=listener,
         )
 
     return await until_interrupted(play)

@@ -17,7 +17,9 @@ from crunch_game.cli import _output as output
 from crunch_game.cli import _references as references
 from crunch_game.cli._output import AsJson
 from crunch_game.cli.playing import _showing as showing
+from crunch_game.cli.playing._event_file import listening
 from crunch_game.cli.playing._options import (
+    EventsFile,
     ExecutorName,
     GameRef,
     Logs,
@@ -31,7 +33,7 @@ from crunch_game.cli.playing._options import (
 from crunch_game.cli.playing._watch import Watch
 from crunch_game.errors import ResourceError
 from crunch_game.storage import Store, open_store
-from crunch_game.workers import GameResult, PredictWorker, claim, run_game
+from crunch_game.workers import GameResult, Listener, PredictWorker, claim, run_game
 
 NewStoreUrl = Annotated[
     str, typer.Option("--store", help="Where to keep it: sqlite:///game.db, or memory: until the command ends.")
@@ -52,7 +54,7 @@ def demo(
     sys.path.insert(0, str(folder))
     game, models = references.game_at("daily_density.game:game"), folder / "daily_density" / "models"
     url = store or f"sqlite:///{tempfile.mkdtemp(prefix='crunch-game-demo-')}/demo.db"
-    _play(prepared(game, models, None, max_ticks, None), models, url, max_ticks, "auto", as_json=as_json)
+    _play(prepared(game, models, None, max_ticks, None), models, url, max_ticks, "auto", None, as_json=as_json)
 
 
 def run(
@@ -63,22 +65,33 @@ def run(
     max_ticks: MaxTicks = None,
     logs: Logs = None,
     executor: ExecutorName = "auto",
+    events: EventsFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Play a game, live or over history, until its feed ends or Ctrl-C."""
     played, feed = references.game_at(game), references.replayed(replay)
     playing = prepared(played, models, feed, max_ticks, logs)
-    _play(playing, models, store, max_ticks, executor, as_json=as_json)
+    _play(playing, models, store, max_ticks, executor, events, as_json=as_json)
 
 
-def _play(playing: Playing, models: Path, url: str, max_ticks: int | None, executor: str, *, as_json: bool) -> None:
+def _play(
+    playing: Playing,
+    models: Path,
+    url: str,
+    max_ticks: int | None,
+    executor: str,
+    events: Path | None,
+    *,
+    as_json: bool,
+) -> None:
     game, live = playing.game, playing.feed.live
     with open_store(url) as store:
         claim(store, game.name)  # raises before the table is shown
         warn_if_empty(playing, models)
         watch = None if as_json else Watch(game, playing.total, live=live)
+        listener = listening(events, None if watch is None else watch.hear, live=live)
         with watch.live if watch is not None else nullcontext():
-            result = anyio.run(_played, playing, store, max_ticks, executor, watch)
+            result = anyio.run(_played, playing, store, max_ticks, executor, watch, listener)
     if as_json:
         shown = {"game": game.name, **asdict(result), "models": showing.models_of(result), "store": url}
         output.print_json(shown)
@@ -94,7 +107,12 @@ def _play(playing: Playing, models: Path, url: str, max_ticks: int | None, execu
 
 
 async def _played(
-    playing: Playing, store: Store, max_ticks: int | None, executor: str, watch: Watch | None
+    playing: Playing,
+    store: Store,
+    max_ticks: int | None,
+    executor: str,
+    watch: Watch | None,
+    listener: Listener | None,
 ) -> GameResult:
     async def play(stoppable: Callable[[PredictWorker], None]) -> GameResult:
         def on_start(worker: PredictWorker) -> None:
@@ -111,7 +129,7 @@ async def _played(
             max_ticks=max_ticks,
             executor=executor,
             on_start=on_start,
-            on_event=None if watch is None else watch.hear,
+            on_event=listener,
         )
 
     return await until_interrupted(play)

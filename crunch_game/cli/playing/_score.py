@@ -13,12 +13,20 @@ from crunch_game.cli import _output as output
 from crunch_game.cli import _references as references
 from crunch_game.cli._output import AsJson
 from crunch_game.cli.playing import _showing as showing
-from crunch_game.cli.playing._options import ExecutorName, GameRef, SharedStoreUrl, shared, until_interrupted
+from crunch_game.cli.playing._event_file import listening
+from crunch_game.cli.playing._options import (
+    EventsFile,
+    ExecutorName,
+    GameRef,
+    SharedStoreUrl,
+    shared,
+    until_interrupted,
+)
 from crunch_game.cli.playing._score_watch import ScoreWatch
 from crunch_game.errors import UsageError
 from crunch_game.game import Game
 from crunch_game.storage import Store, open_store
-from crunch_game.workers import GameResult, Scoring, claim, score_game
+from crunch_game.workers import GameResult, Listener, Scoring, claim, score_game
 
 Once = Annotated[bool, typer.Option("--once", help="Score what is due, and end.")]
 
@@ -28,6 +36,7 @@ def score(
     store: SharedStoreUrl,
     once: Once = False,
     executor: ExecutorName = "auto",
+    events: EventsFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Score the answers that `predict` stores, here or on another machine, until Ctrl-C: the other half of `run`."""
@@ -41,8 +50,9 @@ def score(
         if empty:
             output.warn("the store has no rows yet; what `crunch-game predict` stores is scored as it comes")
         watch = None if as_json or once else ScoreWatch(scored)
+        listener = listening(events, None if watch is None else watch.hear)
         with watch.live if watch is not None else nullcontext():
-            result = anyio.run(_scored, scored, opened, once, executor, watch)
+            result = anyio.run(_scored, scored, opened, once, executor, watch, listener)
     if as_json:
         output.print_json(_document(scored.name, result, url))
     else:
@@ -56,16 +66,16 @@ def score(
         raise typer.Exit(1)
 
 
-async def _scored(game: Game, store: Store, once: bool, executor: str, watch: ScoreWatch | None) -> GameResult:
+async def _scored(
+    game: Game, store: Store, once: bool, executor: str, watch: ScoreWatch | None, listener: Listener | None
+) -> GameResult:
     async def play(stoppable: Callable[[Scoring], None]) -> GameResult:
         def on_start(scoring: Scoring) -> None:
             stoppable(scoring)
             if watch is not None:
                 watch.begin(scoring)
 
-        return await score_game(
-            game, store, once=once, executor=executor, on_start=on_start, on_event=None if watch is None else watch.hear
-        )
+        return await score_game(game, store, once=once, executor=executor, on_start=on_start, on_event=listener)
 
     return await until_interrupted(play)
 

@@ -127,7 +127,10 @@ class SQLite(Database):
             return int(raw.execute("PRAGMA page_count").fetchone()[0])
 
         before, size = pages(), int(raw.execute("PRAGMA page_size").fetchone()[0])
-        raw.execute(f"PRAGMA incremental_vacuum({max(1, most * 1024 // size)})").fetchall()
+        free = int(raw.execute("PRAGMA freelist_count").fetchone()[0])
+        if int(raw.execute("PRAGMA auto_vacuum").fetchone()[0]):
+            for _ in range(min(free, max(1, most * 1024 // size))):  # the driver has it go on for one page only
+                raw.execute("PRAGMA incremental_vacuum(1)").fetchall()
         return (before - pages()) * size
 
     def sentence(self, error: Exception) -> str:
