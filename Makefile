@@ -21,7 +21,7 @@ QUICK_ARGS ?= -n 4 --dist worksteal
 install = $(BIN)/python -m uv pip install --quiet --python $(BIN)/python --constraint constraints.txt $(1) 2>/dev/null \
 	|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(1)
 FORGET = $(BIN)/python -m pip uninstall --quiet --yes crunch-game daily-density
-ALL_EXTRAS := scoring,crunchdao,tables,postgres,testing
+ALL_EXTRAS := scoring,crunchdao,tables,postgres,dask,testing
 
 SOURCES := pyproject.toml README.md $(shell find crunch_game examples -type f -not -name '*.pyc' -not -path '*/.*')
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar, dataclass_transform
 
@@ -12,12 +13,18 @@ _T = TypeVar("_T")
 
 
 def public(thing: _T) -> _T:
-    """Decorates a class or function of the package's face: wherever it lives, it says that it is crunch_game's.
+    """Decorates a class or function that people import: it says that it is of the face where they find it.
 
-    Tracebacks and documentation show what one imports, and pickles still work when the thing's module has moved. It
-    stands above every other decorator: a dataclass, for one, reads its annotations in the module that it is made in.
+    That is crunch_game's own, or else that of the folder. Tracebacks and documentation show what one imports, and
+    pickles still work when the thing's module has moved. It stands above every other decorator: a dataclass, for one,
+    reads its annotations in the module that it is made in.
     """
-    thing.__module__ = "crunch_game"
+    named: Any = thing
+    if named.__name__ in getattr(sys.modules.get("crunch_game"), "__all__", ()):
+        named.__module__ = "crunch_game"
+    else:
+        parts = named.__module__.split(".")
+        named.__module__ = ".".join(takewhile(lambda part: not part.startswith("_"), parts))
     return thing
 
 

@@ -79,6 +79,7 @@ class Game:
         ahead: How far after its arrival the time of a row may be; by default the longest `wait`, at least 1 s. A row
             from further ahead is set aside.
         tick_method: The method that is told the rows.
+        publish: How often boards are kept as they were shown, for `leaderboard --as-published`; None for never.
         max_answer_bytes: How long an answer may be as JSON, which is how stores keep it; a longer one is INVALID. By
             default 8 MiB: 1,000 paths of 288 steps take 5.5 MB.
         host: Where its models run, whatever plays them: "process", "inline", or a Host, such as
@@ -116,12 +117,11 @@ class Game:
         max_age: Duration | None = None,
         ahead: Duration | None = None,
         tick_method: str = "tick",
+        publish: Duration | None = "1h",
         max_answer_bytes: int = 8 << 20,
         host: HostLike | None = None,
     ) -> None:
-        if not isinstance(name, str) or not name.strip() or "/" in name:
-            raise GameError(f"a game's name is a word for people and addresses, not {name!r}")
-        self.name = name
+        self.name = _name(name)
         self.contract = Contract.of(tracker)
         self.asks = bind_all(self.contract, predictions, partial=per_model is not None)
         self.resolve: Resolve = _function(resolve, "resolve", "(prediction, history)")
@@ -131,9 +131,10 @@ class Game:
         self.tick = _tick(tick, tick_method, self.contract)
         self.per_model = None if per_model is None else _function(per_model, "per_model", "(model, standing)")
         self.policy = Policy() if policy is None else _made(policy, "policy", "Policy(timeout=1.0)", Policy)
-        checks = (getattr(rule, "check", None) for rule in self.rules.values())
+        self.publish = None if publish is None else length(publish, "publish")
         self.max_answer_bytes = size(max_answer_bytes, "max_answer_bytes")
-        self._answer_checks = tuple(check for check in checks if callable(check))
+        rules = self.rules.values()
+        self._answer_checks = [check for rule in rules if callable(check := getattr(rule, "check", None))]
         _check_kinds(self.asks, self.rules)
         self.boards = _boards(name, self.rules, boards, windows, rank_by, missing)
         self.benchmarks = _benchmarks(benchmarks)
@@ -268,6 +269,12 @@ class Game:
 
     def __repr__(self) -> str:
         return f"<Game {self.name}: {counted(len(self.asks), 'prediction')}, {self.contract.name}>"
+
+
+def _name(name: Any) -> str:
+    if not isinstance(name, str) or not name.strip() or "/" in name:
+        raise GameError(f"a game's name is a word for people and addresses, not {name!r}")
+    return name
 
 
 def _tick(tick: Any, method: str, contract: Contract) -> Any:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import pkgutil
 import sys
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
+import crunch_game
 from crunch_game._public import public, record
 
 FACE = """
@@ -40,41 +44,53 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         del sys.modules[name]
 
 
-def test_a_class_and_a_function_say_that_they_are_the_packages() -> None:
+def test_a_class_and_a_function_say_where_they_are_imported_from() -> None:
     @public
-    class Thing:
+    class Game:
         pass
 
-    @public
-    def make() -> Thing:
-        return Thing()
+    def make() -> Game:
+        return Game()
 
-    assert repr(Thing).startswith("<class 'crunch_game.")
-    assert (Thing.__module__, make.__module__) == ("crunch_game", "crunch_game")
-    assert isinstance(make(), Thing)
+    make.__module__ = "crunch_game.rooms.upstairs._bed"
+    assert public(make).__module__ == "crunch_game.rooms.upstairs", "the face, since crunch_game's own has none"
+    assert repr(Game).startswith("<class 'crunch_game.")
+    assert Game.__module__ == "crunch_game"
+
+
+def test_whatever_people_may_meet_is_where_it_says_so_that_it_can_be_pickled() -> None:
+    elsewhere = set()
+    for found in pkgutil.walk_packages(crunch_game.__path__, "crunch_game."):
+        for thing in list(vars(importlib.import_module(found.name)).values()):
+            module = getattr(thing, "__module__", None) or ""
+            if isinstance(thing, type | FunctionType) and module.startswith("crunch_game"):
+                whole = "." not in thing.__qualname__
+                if whole and getattr(importlib.import_module(module), thing.__name__, None) is not thing:
+                    elsewhere.add(f"{module}.{thing.__name__}")
+    assert elsewhere == set()
 
 
 def test_above_other_decorators_it_marks_what_they_made() -> None:
     @public
     @dataclasses.dataclass(frozen=True, slots=True)
-    class Point:
+    class Row:
         x: int = 0
 
-    assert Point.__module__ == "crunch_game"
-    assert dataclasses.replace(Point(), x=1) == Point(1)
+    assert Row.__module__ == "crunch_game"
+    assert dataclasses.replace(Row(), x=1) == Row(1)
 
 
 def test_a_record_is_a_frozen_dataclass_of_the_package() -> None:
     @record
-    class Point:
+    class Row:
         x: int = 0
 
-    point = Point(1)
-    assert (Point.__module__, repr(point).rpartition(".")[2]) == ("crunch_game", "Point(x=1)")
-    assert dataclasses.replace(point, x=2) == Point(2)
+    row = Row(1)
+    assert (Row.__module__, repr(row).rpartition(".")[2]) == ("crunch_game", "Row(x=1)")
+    assert dataclasses.replace(row, x=2) == Row(2)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        point.x = 3  # type: ignore[misc]
-    assert not hasattr(point, "__dict__")
+        row.x = 3  # type: ignore[misc]
+    assert not hasattr(row, "__dict__")
 
 
 def test_a_face_loads_each_name_on_its_first_use(house) -> None:

@@ -29,7 +29,10 @@ COMMANDS: Final = {
         "_check:check",
         "Load a submission, or each of a folder, play a few rounds, and say what is wrong with it.",
     ),
-    "leaderboard": ("_boards:leaderboard", "Show the leaderboard of a game that is, or was, played."),
+    "leaderboard": (
+        "asking:leaderboard",
+        "Show the leaderboard of a game that is, or was, played: as it is, as it was seen, or as it stands for a time.",
+    ),
     "copies": ("_boards:copies", "Name models whose answers are those of another, or nearly so, and who was first."),
     "export": (
         "asking:export",
@@ -54,6 +57,10 @@ COMMANDS: Final = {
     "readmit": (
         "correcting:readmit",
         "Let a model that was stopped play again, with clean strikes; exit code 1 if it is not done in time.",
+    ),
+    "corrections": (
+        "asking:corrections",
+        "Show what was corrected in a game: by whom, why, what it is about, and whether it is carried out.",
     ),
     "void": (
         "correcting:void",

@@ -1,4 +1,4 @@
-"""`crunch-game leaderboard` and `copies`: what a game's store says of its models."""
+"""`crunch-game copies`: whose answers are those of another; and how a store is named."""
 
 from __future__ import annotations
 
@@ -13,27 +13,10 @@ from rich.table import Table
 from crunch_game._quantities import seconds
 from crunch_game.cli import _output as output
 from crunch_game.cli._output import AsJson
-from crunch_game.errors import UsageError
 from crunch_game.ranking import Copy, find_copies
 from crunch_game.storage import open_store
 
 StoreUrl = Annotated[str, typer.Option("--store", help="Where the game is kept, for example sqlite:///game.db")]
-
-
-def leaderboard(store: StoreUrl, as_json: AsJson = False) -> None:
-    """Show the leaderboard of a game that is, or was, played."""
-    with open_store(store, create=False) as opened:
-        kept = opened.noted("leaderboard")
-    if kept is None:
-        raise UsageError("the store has no leaderboard yet; one comes with the first score")
-    if as_json:
-        output.print_json(kept)
-        return
-    title = f"{kept['game']}, as of {kept['at'][:19].replace('T', ' ')} UTC"
-    if "boards" not in kept:
-        raise UsageError("the store was last scored by an earlier version; start its game to have its boards")
-    for table in output.boards(kept["boards"], title):
-        output.screen.print(table)
 
 
 def copies(

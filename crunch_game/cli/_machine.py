@@ -32,7 +32,7 @@ class Probe(crunch_game.TrackerBase):
     def predict(self, number):
         return number
 """
-_EXTRAS: Final = ("crunchdao", "postgres", "scoring", "tables")
+_EXTRAS: Final = ("crunchdao", "dask", "postgres", "scoring", "tables")
 """Those that running a game may need."""
 _CALLS: Final = 50
 _TRIAL_TIMEOUT: Final = 60.0

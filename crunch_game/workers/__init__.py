@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from crunch_game.workers._base import feed_of as feed_of
     from crunch_game.workers._base import safely as safely
     from crunch_game.workers._eventlog import event_record as event_record
+    from crunch_game.workers._past import board_documents as board_documents
+    from crunch_game.workers._past import standings_at as standings_at
     from crunch_game.workers._play import GameResult as GameResult
     from crunch_game.workers._play import run_game as run_game
     from crunch_game.workers._predict import PredictWorker as PredictWorker
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from crunch_game.workers._scoring import Scoring as Scoring
     from crunch_game.workers.predicting import HANDLED as HANDLED
     from crunch_game.workers.settling import CORRECTED as CORRECTED
+    from crunch_game.workers.settling import LEADERBOARD as LEADERBOARD
+    from crunch_game.workers.settling import OF_ROUNDS as OF_ROUNDS
     from crunch_game.workers.settling import InForce as InForce
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

@@ -21,6 +21,7 @@ from crunch_game.workers._play import GameResult
 from crunch_game.workers._predict import PredictWorker
 from crunch_game.workers._score import ScoreWorker
 from crunch_game.workers._scoring import Scoring
+from crunch_game.workers.settling import ExecutorLike
 
 
 async def predict_game(
@@ -66,6 +67,7 @@ async def score_game(
     store: Store,
     *,
     once: bool = False,
+    executor: ExecutorLike = None,
     on_event: Listener | None = None,
     on_start: Callable[[Scoring], Any] | None = None,
 ) -> GameResult:
@@ -75,6 +77,7 @@ async def score_game(
         game: The game.
         store: Where they keep it.
         once: End when what is due is scored, instead of waiting for more.
+        executor: Where the rules are called, as for a ScoreWorker.
         on_event: Called with the events of the ScoreWorker, and about twice a second with `Standings`.
         on_start: Called with what scores before it begins, for its `stop()`.
 
@@ -87,7 +90,7 @@ async def score_game(
     tell = on_event or safely(None)
     await in_thread(claim, store, game.name)
     async with leased(store, "score") as hold:
-        worker = await in_thread(lambda: ScoreWorker(game, store, on_event=tell))
+        worker = await in_thread(lambda: ScoreWorker(game, store, executor=executor, on_event=tell))
         scoring = Scoring(worker, tell)
         scoring.assure = hold.assure
         if on_start is not None:
@@ -98,6 +101,7 @@ async def score_game(
             boards = await scoring.after_row(last=True)
         finally:
             await scoring.save_log()
+            worker.close()
     return _scored(game, scoring, boards, await in_thread(store.models))
 
 

@@ -26,6 +26,7 @@ from crunch_game.workers._lease import leased
 from crunch_game.workers._predict import PredictWorker
 from crunch_game.workers._score import ScoreWorker
 from crunch_game.workers._scoring import Scoring
+from crunch_game.workers.settling import ExecutorLike
 
 
 @public
@@ -125,6 +126,7 @@ async def run_game(
     feed: Feed | None = None,
     host: Host | Literal["process", "inline"] | None = None,
     max_ticks: int | None = None,
+    executor: ExecutorLike = None,
     on_event: Listener | None = None,
     on_start: Callable[[PredictWorker], Any] | None = None,
 ) -> GameResult:
@@ -140,6 +142,7 @@ async def run_game(
         feed: Replaces the game's own.
         host: Replaces the game's own, and the one that a roster needs; "process" is the game's, if it states one.
         max_ticks: Stop after this many rows.
+        executor: Where the rules are called, as for a ScoreWorker.
         on_event: Called with every event, and about twice a second with `Standings`.
         on_start: Called with the PredictWorker before it runs, for its `stop()`.
     """
@@ -147,7 +150,7 @@ async def run_game(
     store = store_of(store)
     answers = Answers()
     on_event = answers.before(on_event or safely(None, unlogged=() if live else (RoundsMissed,)))
-    scorer = ScoreWorker(game, store, on_event=on_event)
+    scorer = ScoreWorker(game, store, executor=executor, on_event=on_event)
     scoring = Scoring(scorer, on_event, lockstep=game.per_model is not None)
     worker = PredictWorker(
         game,
@@ -162,7 +165,10 @@ async def run_game(
     )
     if on_start is not None:
         on_start(worker)
-    boards = await _play_and_score(worker, scoring, store, live=live)
+    try:
+        boards = await _play_and_score(worker, scoring, store, live=live)
+    finally:
+        scorer.close()
     return _result(worker, scoring, answers, boards, await in_thread(store.models))
 
 

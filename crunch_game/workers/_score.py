@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -17,14 +16,26 @@ from crunch_game.events import Corrected, HookFailed
 from crunch_game.faults import describe_exception
 from crunch_game.game import Game
 from crunch_game.lineup import between_rounds
-from crunch_game.ranking import Standing, legend
+from crunch_game.ranking import Standing
 from crunch_game.storage import encode
 from crunch_game.storage.base import Prediction, Score, ScoredRound, Store
 from crunch_game.workers._base import Absence, Listener, safely
 from crunch_game.workers._eventlog import EventLog
 from crunch_game.workers._lease import leased
+from crunch_game.workers._past import board_documents
 from crunch_game.workers._pruning import note_needs
-from crunch_game.workers.settling import Backlog, Correcting, DueRound, Judge, KeptBoards, Settler
+from crunch_game.workers.settling import (
+    LEADERBOARD,
+    Backlog,
+    Correcting,
+    DueRound,
+    ExecutorLike,
+    Judge,
+    KeptBoards,
+    Publishing,
+    Rules,
+    Settler,
+)
 
 _AT_ONCE: Final = 2_000
 """So many answers, in whole rounds, are scored together and kept in one transaction."""
@@ -46,13 +57,17 @@ class ScoreWorker:
         patience: If `resolve` does not know an outcome this many seconds after the horizon, the prediction is set
             aside. Only time in which rows came counts. By default a week, or the horizon if that is longer.
         timeout: Seconds that one call of `resolve` or of the rule may take, before what it was called for is set aside.
+        executor: Where the rules are called: an Executor, "processes", "threads:4", "dask://HOST:8786", or "auto",
+            which is processes for a rule that is slow; by default on this thread. Processes import the game's modules,
+            so that a script which calls this must have its `if __name__ == "__main__":`.
         on_event: Called with HookFailed, with Corrected, and with each kind of BoardNote once.
 
     Attributes:
         log: What it tells, and keeps with its next step.
 
     Raises:
-        MissingExtra: The game's scorer needs a library that is not installed.
+        MissingExtra: The game's scorer, or the executor, needs a library that is not installed.
+        UsageError: There is no such executor.
     """
 
     def __init__(
@@ -62,13 +77,17 @@ class ScoreWorker:
         *,
         patience: float | None = None,
         timeout: float = 60.0,
+        executor: ExecutorLike = None,
         on_event: Listener | None = None,
     ) -> None:
         self._game = game
         self._store = store
-        self.log = EventLog(store, partial(datetime.now, UTC), lambda: self.newest)
+        clock = partial(datetime.now, UTC)
+        self.log = EventLog(store, clock, lambda: self.newest)
+        self._publishing = Publishing(store, game.publish, clock)
         self._tell = self.log.before(safely(on_event))
         self._judge = Judge(timeout)
+        self._rules = Rules(self._judge, timeout, executor)
         self._patience = patience
         self._told: set[str] = set()
         self.start_anew()
@@ -93,7 +112,7 @@ class ScoreWorker:
     def start_anew(self) -> None:
         """Know nothing but what is stored, as a new worker does: for when the store went away in mid-step."""
         game, store, judge, patience = self._game, self._store, self._judge, self._patience
-        self._settler = Settler(game, store.unanswered, judge)
+        self._settler = Settler(game, store.unanswered, self._rules)
         self._correcting = Correcting(game, store, judge, patience, self._settler, self._empty_boards)
         self._is_correcting = False
         self._boards = self._empty_boards()
@@ -153,6 +172,8 @@ class ScoreWorker:
 
     def _correct(self) -> Iterator[list[Score]]:
         """Carry out the corrections that are new. Boards are shown as they were until all of that is done."""
+        if self._is_correcting:
+            self._publishing.now(self._correcting.done)
         done: dict[int, Corrected] = {}
         for told in self._correcting.carry_out():
             done[told.number] = told
@@ -162,7 +183,10 @@ class ScoreWorker:
         self._boards = self._empty_boards()
         self._load_boards()
         self._save_rounds()
-        self._is_correcting = False
+        had_effect, self._is_correcting = self._is_correcting, False
+        if had_effect and self.newest is not None:
+            self.all_standings(self.newest)
+            self._publishing.now(self._correcting.done)
         for each in done.values():
             self._tell(each)
 
@@ -180,6 +204,10 @@ class ScoreWorker:
     def _empty_boards(self) -> KeptBoards:
         correcting = self._correcting
         return KeptBoards(self._game, self._store, self._board_failed, self._tell, lambda: correcting.in_force)
+
+    def close(self) -> None:
+        """End the processes or threads of an executor that was named. The store stays open."""
+        self._rules.close()
 
     def save_log(self) -> None:
         """Keep what was told since the last step."""
@@ -286,14 +314,11 @@ class ScoreWorker:
         return self._shown
 
     def _note(self, now: datetime) -> None:
-        boards: dict[str, dict[str, Any]] = {}
-        for board in self._game.boards:
-            standings = [asdict(standing) for standing in self._shown[board.name]]
-            said = {"rank_by": board.rank_by, "by": board.by, "legend": legend(board, self._game.metrics)}
-            boards[board.name] = {**said, "leaderboard": standings}
+        boards = board_documents(self._game, self._shown)
         first = boards[self._game.boards[0].name]
         note = {"game": self._game.name, "at": now.isoformat(), **first, "boards": boards}
-        self._store.note("leaderboard", note)
+        self._store.note(LEADERBOARD, note)
+        self._publishing.noted(self._correcting.done)
 
     def _board_failed(self, at: datetime, error: BaseException) -> None:
         if (kind := type(error).__name__) not in self._told:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,53 @@ def asked(command: Any, url: str, *arguments: Any) -> str:
     return ended.stdout
 
 
+def first_published(store: Store) -> datetime:
+    """When boards were published first."""
+    moment = store.corrections()[0][1].moment
+    while not store.published(moment):
+        moment += timedelta(milliseconds=1)
+    return moment
+
+
+def assert_the_record_tells_who_moved(
+    command: Any, url: str, path: Path, store: Store, before: Any, after: Any
+) -> None:
+    """As it was published, as it is now, and whom the void has moved, though nobody has been published since."""
+    seen = first_published(store)
+    document = command("leaderboard", "--as-published", seen.isoformat(), "--store", url, "--json").document
+    assert document["boards"] == before
+    document = command(
+        "leaderboard", "--as-published", datetime.now(UTC).isoformat(), "--store", url, "--json"
+    ).document
+    assert document["boards"] == after
+
+    newest = store.rows()[-1].time.isoformat()
+    asking = ["leaderboard", "--at", newest, "--as-published", seen.isoformat(), "--game", path, "--store", url]
+    document = command(*asking, "--json").document
+    assert ranks(document["boards"]) == ranks(after)
+    moved = [
+        (board, name, rank, ranks(after)[board][name])
+        for board, places in ranks(before).items()
+        for name, rank in places.items()
+        if ranks(after)[board][name] != rank
+    ]
+    told = [(each["board"], each["model_id"], each["before"], each["after"]) for each in document["moved"]]
+    assert sorted(told) == sorted(moved)
+    assert all(each["corrections"] == [1] for each in document["moved"])
+    [correction] = document["corrections"]
+    assert (correction["number"], correction["by"], correction["reason"]) == (1, "ada", "the feed was broken")
+    listed = command("corrections", "--store", url, "--json").document["corrections"]
+    assert [(each["verb"], each["done"], each["scores"]) for each in listed] == [("void", True, correction["scores"])]
+    assert "the feed was broken" in command(*asking).stdout
+
+
+def ranks(documents: Any) -> dict[str, dict[str, int]]:
+    return {
+        name: {each["model_id"]: each["rank"] for each in document["leaderboard"]}
+        for name, document in documents.items()
+    }
+
+
 def test_what_is_corrected_in_a_running_game_is_as_if_it_had_been_so_from_the_start(
     start, installed, command, game, models, url
 ):
@@ -111,6 +158,7 @@ def test_what_is_corrected_in_a_running_game_is_as_if_it_had_been_so_from_the_st
         assert counting(store) == expected.scores()
         wait_for(lambda: boards(store) == boards(expected))
         assert boards(store) != board
+        assert_the_record_tells_who_moved(command, url, path, store, board, boards(expected))
 
         revised = store.rows()[20].time
         store.save([Row(revised, {"BTC": 1.0, "ETH": 1.0}, arrived=store.rows()[-1].time)])

@@ -35,7 +35,7 @@ def document(request):
 def test_the_machine_is_this_one(document):
     told = document[0]["machine"]
     assert told["python"] == f"{platform.python_implementation()} {platform.python_version()}"
-    assert Path(told["executable"]) == Path(sys.executable)
+    assert Path(told["executable"]).samefile(sys.executable)
     assert told["platform"] == f"{platform.system()} {platform.release()}, {platform.machine()}"
     assert 0 < told["cores"] <= (os.cpu_count() or 1)
 

@@ -39,13 +39,13 @@ def test_a_dry_run_says_what_it_would_delete_and_the_run_does_it(command):
     with open_store(URL) as store:
         before, board = counts(store), store.noted("leaderboard")
         newest = store.last_row().time
-    dry = command("prune", URL, "--older", "10h", "--dry-run")
+    dry = command("prune", "--store", URL, "--older", "10h", "--dry-run")
     assert dry.code == 0
     assert dry.stdout.splitlines()[0].startswith("to be deleted: ")
     assert f"  rounds before {newest - timedelta(hours=10):%Y-%m-%d %H:%M:%S} UTC" in dry.stdout
     with open_store(URL) as store:
         assert (counts(store), store.corrections()) == (before, [])
-    ended = command("prune", URL, "--older", "10h", "--reason", "the disk is small", "--by", "ada", "--json")
+    ended = command("prune", "--store", URL, "--older", "10h", "--reason", "the disk is small", "--by", "ada", "--json")
     document = ended.document
     with open_store(URL) as store:
         after = counts(store)
@@ -56,7 +56,7 @@ def test_a_dry_run_says_what_it_would_delete_and_the_run_does_it(command):
         assert (asked.verb, asked.by, asked.reason) == ("prune", "ada", "the disk is small")
         assert store.noted("leaderboard") == board
         assert store.rows()[0].time <= newest - timedelta(hours=16), "what resolves the oldest round is there"
-    again = command("prune", URL, "--older", "10h")
+    again = command("prune", "--store", URL, "--older", "10h")
     assert (again.code, again.stdout) == (0, "nothing is old enough to be deleted\n")
 
 
@@ -73,7 +73,7 @@ def test_a_dry_run_says_what_it_would_delete_and_the_run_does_it(command):
 )
 def test_what_is_kept_is_said_and_why(command, options, said):
     played(**options)
-    ended = command("prune", URL, "--older", "1h")
+    ended = command("prune", "--store", URL, "--older", "1h")
     assert ended.code == 0
     assert said in ended.stdout
 
@@ -84,7 +84,7 @@ def test_a_truth_that_is_not_known_yet_keeps_its_round_and_what_it_is_resolved_w
 
     played(history="6h", resolve=unknown)
     assert "on: those of predict(asset='BTC', horizon=7200) wait for their truth" in (
-        command("prune", URL, "--older", "9h").stdout
+        command("prune", "--store", URL, "--older", "9h").stdout
     )
     with open_store(URL) as store:
         waiting = store.pending(store.last_row().time)[0]
@@ -99,7 +99,7 @@ def test_without_what_a_worker_has_noted_nothing_is_deleted_but_events(command):
         store.note("needs-score", {"format": 9, "written": "2024-01-01T00:00:00+00:00"})
         now = datetime.now(UTC)
         assert store.swap_lease("predict", None, Lease("predict", "t", "alpha", 7, now, now))
-    ended = command("prune", URL, "--older", "1h")
+    ended = command("prune", "--store", URL, "--older", "1h")
     assert "kept: rounds and rows: the score worker is of another version" in ended.stdout
     assert "kept: rows: the predict worker (process 7 on alpha) has not noted what it needs; try again" in ended.stdout
     with open_store(URL) as store:
@@ -115,7 +115,7 @@ def test_without_what_a_worker_has_noted_nothing_is_deleted_but_events(command):
 )
 def test_what_cannot_be_meant_is_refused(command, given, said):
     played()
-    ended = command("prune", URL, *given, "--json")
+    ended = command("prune", "--store", URL, *given, "--json")
     assert ended.code == 2
     assert said in ended.document["error"]
 
@@ -167,7 +167,7 @@ def test_beside_a_running_game_no_round_is_late(start, command, game, models):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     size = Path("game.db").stat().st_size
-    ended = command("prune", URL, "--older", "1d", "--json")
+    ended = command("prune", "--store", URL, "--older", "1d", "--json")
     assert worker.poll() is None, "it was beside it"
     out, err = worker.communicate(timeout=PATIENCE)
     assert worker.returncode == 0, err
@@ -187,7 +187,7 @@ def test_who_is_killed_amid_it_has_deleted_whole_rounds_and_the_next_goes_on(sta
         written = {"format": 1, "written": datetime.now(UTC).isoformat()}
         store.note("needs-predict", {**written, "rows": 60.0})
         store.note("needs-score", {**written, "history": 60.0, "windows": {"main/w": 60.0}})
-    pruning = start("prune", URL, "--older", "1d")
+    pruning = start("prune", "--store", URL, "--older", "1d")
     with open_store(URL) as store:
         whole = len(store.predictions())
         deadline = time.monotonic() + PATIENCE
@@ -201,7 +201,7 @@ def test_who_is_killed_amid_it_has_deleted_whole_rounds_and_the_next_goes_on(sta
         assert of_old == {(each.at, each.model_id) for each in store.scores() if each.key == "old"}
         assert len(of_old) == 50 * len({at for at, _ in of_old})
         assert store.pending(datetime.now(UTC) - DAY) == []
-    assert command("prune", URL, "--older", "1d").code == 0
+    assert command("prune", "--store", URL, "--older", "1d").code == 0
     with open_store(URL) as store:
         assert [*store.predictions(), *store.scores()] == []
         assert len(store.corrections()) == 2

@@ -9,6 +9,8 @@ from crunch_game._public import lazy_face
 if TYPE_CHECKING:
     from crunch_game.cli.asking._events import events as events
     from crunch_game.cli.asking._export import export as export
+    from crunch_game.cli.asking._leaderboard import corrections as corrections
+    from crunch_game.cli.asking._leaderboard import leaderboard as leaderboard
     from crunch_game.cli.asking._models import model as model
     from crunch_game.cli.asking._models import models as models
     from crunch_game.cli.asking._shown import minute as minute

@@ -13,6 +13,7 @@ from rich.progress import Progress
 
 from crunch_game._quantities import counted, seconds
 from crunch_game.cli import _output as output
+from crunch_game.cli._boards import StoreUrl
 from crunch_game.cli._output import AsJson, escape, screen
 from crunch_game.cli.correcting._asking import By, correction
 from crunch_game.errors import GameError, UsageError
@@ -25,7 +26,7 @@ _NAMES: Final = {"former_scores": "replaced score"}
 
 
 def prune(
-    store: Annotated[str, typer.Argument(metavar="STORE", help="Where the game is kept: sqlite:///game.db")],
+    store: StoreUrl,
     older: Annotated[
         str, typer.Option("--older", help='How old they are at least: "30d", by the newest row; events by the clock.')
     ],

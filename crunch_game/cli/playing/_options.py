@@ -22,6 +22,13 @@ from crunch_game.hosts.base import Host
 from crunch_game.rosters import DirectoryRoster
 from crunch_game.workers import beside
 
+ExecutorName = Annotated[
+    str,
+    typer.Option(
+        "--executor",
+        help="Where rules are called: none, threads:N, processes:N, dask://HOST:8786; auto: processes for slow ones.",
+    ),
+]
 GameRef = Annotated[str, typer.Argument(metavar="GAME", help="package.module:game, or a file that has a `game`.")]
 ModelsDir = Annotated[Path, typer.Option("--models", help="The folder of submissions; it is watched.")]
 Logs = Annotated[

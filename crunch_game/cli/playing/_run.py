@@ -20,6 +20,7 @@ from crunch_game.cli.playing import _showing as showing
 from crunch_game.cli.playing._event_file import listening
 from crunch_game.cli.playing._options import (
     EventsFile,
+    ExecutorName,
     GameRef,
     Logs,
     MaxTicks,
@@ -53,7 +54,7 @@ def demo(
     sys.path.insert(0, str(folder))
     game, models = references.game_at("daily_density.game:game"), folder / "daily_density" / "models"
     url = store or f"sqlite:///{tempfile.mkdtemp(prefix='crunch-game-demo-')}/demo.db"
-    _play(prepared(game, models, None, max_ticks, None), models, url, max_ticks, None, as_json=as_json)
+    _play(prepared(game, models, None, max_ticks, None), models, url, max_ticks, "auto", None, as_json=as_json)
 
 
 def run(
@@ -63,16 +64,25 @@ def run(
     replay: references.Replay = None,
     max_ticks: MaxTicks = None,
     logs: Logs = None,
+    executor: ExecutorName = "auto",
     events: EventsFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Play a game, live or over history, until its feed ends or Ctrl-C."""
     played, feed = references.game_at(game), references.replayed(replay)
-    _play(prepared(played, models, feed, max_ticks, logs), models, store, max_ticks, events, as_json=as_json)
+    playing = prepared(played, models, feed, max_ticks, logs)
+    _play(playing, models, store, max_ticks, executor, events, as_json=as_json)
 
 
 def _play(
-    playing: Playing, models: Path, url: str, max_ticks: int | None, events: Path | None, *, as_json: bool
+    playing: Playing,
+    models: Path,
+    url: str,
+    max_ticks: int | None,
+    executor: str,
+    events: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     game, live = playing.game, playing.feed.live
     with open_store(url) as store:
@@ -81,7 +91,7 @@ def _play(
         watch = None if as_json else Watch(game, playing.total, live=live)
         listener = listening(events, None if watch is None else watch.hear, live=live)
         with watch.live if watch is not None else nullcontext():
-            result = anyio.run(_played, playing, store, max_ticks, watch, listener)
+            result = anyio.run(_played, playing, store, max_ticks, executor, watch, listener)
     if as_json:
         shown = {"game": game.name, **asdict(result), "models": showing.models_of(result), "store": url}
         output.print_json(shown)
@@ -97,7 +107,12 @@ def _play(
 
 
 async def _played(
-    playing: Playing, store: Store, max_ticks: int | None, watch: Watch | None, listener: Listener | None
+    playing: Playing,
+    store: Store,
+    max_ticks: int | None,
+    executor: str,
+    watch: Watch | None,
+    listener: Listener | None,
 ) -> GameResult:
     async def play(stoppable: Callable[[PredictWorker], None]) -> GameResult:
         def on_start(worker: PredictWorker) -> None:
@@ -112,6 +127,7 @@ async def _played(
             feed=playing.feed,
             host=playing.host,
             max_ticks=max_ticks,
+            executor=executor,
             on_start=on_start,
             on_event=listener,
         )

@@ -14,7 +14,14 @@ from crunch_game.cli import _references as references
 from crunch_game.cli._output import AsJson
 from crunch_game.cli.playing import _showing as showing
 from crunch_game.cli.playing._event_file import listening
-from crunch_game.cli.playing._options import EventsFile, GameRef, SharedStoreUrl, shared, until_interrupted
+from crunch_game.cli.playing._options import (
+    EventsFile,
+    ExecutorName,
+    GameRef,
+    SharedStoreUrl,
+    shared,
+    until_interrupted,
+)
 from crunch_game.cli.playing._score_watch import ScoreWatch
 from crunch_game.errors import UsageError
 from crunch_game.game import Game
@@ -25,7 +32,12 @@ Once = Annotated[bool, typer.Option("--once", help="Score what is due, and end."
 
 
 def score(
-    game: GameRef, store: SharedStoreUrl, once: Once = False, events: EventsFile = None, as_json: AsJson = False
+    game: GameRef,
+    store: SharedStoreUrl,
+    once: Once = False,
+    executor: ExecutorName = "auto",
+    events: EventsFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Score the answers that `predict` stores, here or on another machine, until Ctrl-C: the other half of `run`."""
     url = shared(store, "a score")
@@ -40,7 +52,7 @@ def score(
         watch = None if as_json or once else ScoreWatch(scored)
         listener = listening(events, None if watch is None else watch.hear)
         with watch.live if watch is not None else nullcontext():
-            result = anyio.run(_scored, scored, opened, once, watch, listener)
+            result = anyio.run(_scored, scored, opened, once, executor, watch, listener)
     if as_json:
         output.print_json(_document(scored.name, result, url))
     else:
@@ -55,7 +67,7 @@ def score(
 
 
 async def _scored(
-    game: Game, store: Store, once: bool, watch: ScoreWatch | None, listener: Listener | None
+    game: Game, store: Store, once: bool, executor: str, watch: ScoreWatch | None, listener: Listener | None
 ) -> GameResult:
     async def play(stoppable: Callable[[Scoring], None]) -> GameResult:
         def on_start(scoring: Scoring) -> None:
@@ -63,7 +75,7 @@ async def _scored(
             if watch is not None:
                 watch.begin(scoring)
 
-        return await score_game(game, store, once=once, on_start=on_start, on_event=listener)
+        return await score_game(game, store, once=once, executor=executor, on_start=on_start, on_event=listener)
 
     return await until_interrupted(play)
 

@@ -19,7 +19,7 @@ from crunch_game.game import Game
 from crunch_game.ranking import BoardNote
 from crunch_game.workers import Scoring, Standings
 
-_PRINTED = (*events.TROUBLE, *FEED_TROUBLE, BoardNote)
+_PRINTED = (*events.TROUBLE, *FEED_TROUBLE, BoardNote, events.Corrected)
 
 
 class ScoreWatch:

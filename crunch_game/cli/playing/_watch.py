@@ -24,7 +24,7 @@ from crunch_game.ranking import BoardNote, Standing
 from crunch_game.workers import PredictWorker, Standings
 
 _BAD = (events.ModelLoadFailed, events.ModelStopped, events.FieldFault)
-_PRINTED = (*events.TROUBLE, events.ModelRedeployed, events.ModelLeft, *FEED_TROUBLE, BoardNote)
+_PRINTED = (*events.TROUBLE, events.ModelRedeployed, events.ModelLeft, events.Corrected, *FEED_TROUBLE, BoardNote)
 _COLORS = {"ready": "green", "busy": "yellow", "stopped": "red", "failed": "red"}
 
 

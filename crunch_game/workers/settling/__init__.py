@@ -15,10 +15,14 @@ if TYPE_CHECKING:
     from crunch_game.workers.settling._correcting import CORRECTED as CORRECTED
     from crunch_game.workers.settling._correcting import Correcting as Correcting
     from crunch_game.workers.settling._due import DueRound as DueRound
+    from crunch_game.workers.settling._executors import ExecutorLike as ExecutorLike
+    from crunch_game.workers.settling._executors import Rules as Rules
     from crunch_game.workers.settling._in_force import OF_ROUNDS as OF_ROUNDS
     from crunch_game.workers.settling._in_force import InForce as InForce
     from crunch_game.workers.settling._judge import Failed as Failed
     from crunch_game.workers.settling._judge import Judge as Judge
+    from crunch_game.workers.settling._publishing import LEADERBOARD as LEADERBOARD
+    from crunch_game.workers.settling._publishing import Publishing as Publishing
     from crunch_game.workers.settling._settling import Settler as Settler
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

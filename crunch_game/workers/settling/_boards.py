@@ -65,15 +65,20 @@ class KeptBoards:
         self._kept = _PAST
         self.is_loaded = False
 
-    def load(self) -> None:
-        """Read what was scored before, the first time."""
+    def load(self, now: datetime | None = None) -> None:
+        """Read what was scored before, the first time.
+
+        Args:
+            now: Only what had resolved by then; up to the newest row unless given.
+        """
         if self.is_loaded:
             return
         newest = self._store.last_row()
         if newest is not None:
-            self._know_first_answers(newest.time)
-            self._boards.standings(newest.time)  # from here on each round is counted as it comes, and none all at once
-            self._load(self._boards.oldest(newest.time))
+            end = newest.time if now is None else now
+            self._know_first_answers(end)
+            self._boards.standings(end)  # from here on each round is counted as it comes, and none all at once
+            self._load(self._boards.oldest(end), now)
         self.is_loaded = True
 
     def _know_first_answers(self, now: datetime) -> None:
@@ -83,7 +88,7 @@ class KeptBoards:
             if due:
                 self._first_answers[model_id] = due
 
-    def _load(self, since: datetime | None) -> None:
+    def _load(self, since: datetime | None, until: datetime | None) -> None:
         gone = pruned_before(self._store)
         if gone is not None:  # what is left of older rounds has no scores
             since = gone if since is None else max(since, gone)
@@ -92,6 +97,8 @@ class KeptBoards:
             excused.setdefault((key, at), set()).add(model_id)
         changed: set[tuple[str, datetime]] = set()
         for scored, scores in between_rounds(self._store.rounds(since)):
+            if until is not None and scored.resolves_at > until:
+                break
             self._rounds[scored.key, scored.at] = scored
             if _counts(scored, scores):
                 self._put(self._board_round(scored, scores, excused.get((scored.key, scored.at), ())))
@@ -250,14 +257,20 @@ class KeptBoards:
                 facts.setdefault(metric, {})["absent"] = given["absent"]
         return facts
 
-    def standings(self, now: datetime) -> dict[str, list[Standing]]:
-        """The standings of each board at this time."""
+    def standings(self, now: datetime, *, states: Mapping[str, str] | None = None) -> dict[str, list[Standing]]:
+        """The standings of each board at this time.
+
+        Args:
+            now: The time.
+            states: Those of the models; those that they have now unless given.
+        """
         oldest = self._boards.oldest(now)
         if oldest is not None and len(self._rounds) > 2 * self._kept:
             self._rounds = {each: scored for each, scored in self._rounds.items() if scored.resolves_at > oldest}
             self._kept = max(_PAST, len(self._rounds))
             self._all_since = oldest if self._all_since is None else max(oldest, self._all_since)
-        states = {record.model_id: record.state for record in self._store.models()}
+        if states is None:
+            states = {record.model_id: record.state for record in self._store.models()}
         standings = self._boards.standings(now, first_answers=self._first_answers, states=states)
         for note in self._boards.told():
             if (note.board, note.what) not in self._noted:

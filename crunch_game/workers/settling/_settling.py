@@ -12,9 +12,9 @@ from crunch_game.game import Game
 from crunch_game.outcomes import Status
 from crunch_game.storage.base import Prediction, Score, ScoredRound
 from crunch_game.workers.settling._due import DueRound, absences
+from crunch_game.workers.settling._executors import Rules
 from crunch_game.workers.settling._in_force import InForce
-from crunch_game.workers.settling._judge import Judge
-from crunch_game.workers.settling._rules import NEWCOMER, newcomer, newcomers_score, scored, settled
+from crunch_game.workers.settling._rules import NEWCOMER, newcomer, newcomers_score, settled
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,15 +42,15 @@ class Settler:
     Args:
         game: The game.
         unanswered: The predictions without an answer that resolve after the first time, and at or before the second.
-        judge: Calls the game's rules.
+        rules: Calls the game's rules.
     """
 
     def __init__(
-        self, game: Game, unanswered: Callable[[datetime, datetime], Iterable[Prediction]], judge: Judge
+        self, game: Game, unanswered: Callable[[datetime, datetime], Iterable[Prediction]], rules: Rules
     ) -> None:
-        self._rules = game.rules
+        self._game = game
         self._unanswered = unanswered
-        self._judge = judge
+        self._rules = rules
         self._wants_newcomers = any(board.newcomers is not None for board in game.boards)
 
     def settle(self, rounds: Sequence[DueRound], in_force: InForce) -> Iterator[Settled]:
@@ -80,7 +80,7 @@ class Settler:
             answered.append(counting.answered(absent))
             if self._wants_newcomers:
                 answered[-1] = replace(answered[-1], absences={**absent, NEWCOMER: newcomer(answered[-1])})
-        by_metric = {metric: scored(rule, answered, self._judge) for metric, rule in self._rules.items()}
+        by_metric = {metric: self._rules.scored(rule, answered) for metric, rule in self._game.rules.items()}
         for number, (due, counting, retracted) in enumerate(rounds):
             values = {metric: found[number] for metric, found in by_metric.items()}
             scores = settled(answered[number], values)
