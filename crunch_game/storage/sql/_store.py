@@ -319,11 +319,6 @@ class SQLStore(SQLLog, SQLCorrections, SQLPruning, SQLBacklog):
         found = self._fetch(select(tables.notes).where(tables.notes.c.name == name))
         return next(self._reader.each("note", lambda note: decode_object(note[1]), found, 1), None)
 
-    def forget_rows(self, before: datetime) -> None:
-        """Drop the rows whose time is before this, those set aside too."""
-        with self._writing() as connection:
-            connection.execute(delete(tables.rows).where(tables.rows.c.time < codec.microseconds(before)))
-
     def close(self) -> None:
         """Close all files and connections. The store cannot be used afterwards."""
         self._closed = True
