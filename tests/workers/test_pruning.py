@@ -137,3 +137,22 @@ def test_a_file_that_is_pruned_tells_the_same(tmp_path: Path, seed: int) -> None
         less, deleted = played(world, store, random.Random(seed), prunes=True)
         assert less == whole
         assert deleted > 300
+
+
+def test_a_window_that_was_made_longer_counts_from_what_is_kept() -> None:
+    """The rounds of before were not left out by everybody: their scores are gone."""
+    world = World(3)
+    world.window = 8
+    store = MemoryStore()
+    played(world, store, random.Random(3), prunes=False)
+    bounds = pruned(store, 9 * walk.HOUR)
+    assert bounds.rounds is not None
+    assert any(scored.resolves_at < bounds.rounds for scored, _ in store.rounds()), "rounds are kept for their numbers"
+    world.window = 30
+    worker = ScoreWorker(world.game(), store)
+    worker.step()
+    assert worker.newest is not None
+    counted = len(list(store.rounds(bounds.rounds)))
+    for standing in worker.standings(worker.newest):
+        assert standing.rounds <= counted
+        assert standing.scored == len(store.scores(model_id=standing.model_id))
