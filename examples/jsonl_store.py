@@ -88,9 +88,6 @@ class JsonLinesStore(Store):
     def note(self, name: str, document: Mapping[str, Any]) -> None:
         self._write(lambda: {"notes": {name: document}})
 
-    def forget_rows(self, before: datetime) -> None:
-        self._write(lambda: {"forgotten": before.isoformat()})
-
     def close(self) -> None:
         self._file.close()
 
@@ -174,6 +171,3 @@ class JsonLinesStore(Store):
         self._kept["leases"].pop(change.get("given_back"), None)
         for document in change.get("reopened", ()):
             del self._kept["scores"][KINDS["scores"].identity(from_document(Score, document))]
-        if "forgotten" in change:
-            before, arrivals = datetime.fromisoformat(change["forgotten"]), self._kept["arrivals"]
-            self._kept["arrivals"] = {known: each for known, each in arrivals.items() if each.row.time >= before}

@@ -329,15 +329,6 @@ class MemoryStore(CorrectedInMemory, PrunedInMemory, Store):
         with self._open():
             return decode_object(self._notes[name]) if name in self._notes else None
 
-    def forget_rows(self, before: datetime) -> None:
-        """Drop the rows whose time is before this, those set aside too."""
-        with self._open():
-            end = bisect_left(self._row_times, codec.microseconds(before))
-            for time in self._row_times[:end]:
-                for number in self._numbers.pop(time):
-                    del self._rows[number]
-            del self._row_times[:end]
-
     def events(self, after: int = 0, **which: Any) -> list[tuple[int, EventRecord]]:
         """Return the events that were kept, in the order in which they were saved, each with its number."""
         with self._open():

@@ -38,18 +38,23 @@ def decode(text: str | None) -> Any:
     """Read the text that `encode` wrote.
 
     Raises:
-        StoreError: The text is not JSON.
+        StoreError: The text is not JSON, or has half a character, which nobody could write again.
     """
     if text is None:
         return None
     try:
-        return _DECODER.decode(text)
-    except msgspec.DecodeError:
-        pass  # it may contain NaN or Infinity, which only Python's own decoder reads
-    try:
-        return json.loads(text)
-    except ValueError:
-        raise StoreError(f"the store holds a value that is not JSON: {text[:80]!r}") from None
+        found = _DECODER.decode(text)
+    except msgspec.DecodeError:  # it may contain NaN or Infinity, which only Python's own decoder reads
+        try:
+            found = json.loads(text)
+        except ValueError:
+            raise StoreError(f"the store holds a value that is not JSON: {text[:80]!r}") from None
+    if "\\u" in text:  # `encode` writes characters themselves
+        try:
+            json.dumps(found, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise StoreError(f"the store holds a value with half a character: {text[:80]!r}") from None
+    return found
 
 
 def decode_object(text: str | None) -> dict[str, Any]:

@@ -111,7 +111,7 @@ class Store(KeepsLog, KeepsCorrections, Streams, Prunes, Protocol):
 
         Args:
             after: Only the rows with larger numbers than this. Numbers begin above 0 and grow, and none is used again,
-                though its row is forgotten.
+                though its row is deleted.
         """
         ...
 
@@ -249,11 +249,6 @@ class Store(KeepsLog, KeepsCorrections, Streams, Prunes, Protocol):
     @abstractmethod
     def noted(self, name: str) -> dict[str, Any] | None:
         """Return the document of that name, or None."""
-        ...
-
-    @abstractmethod
-    def forget_rows(self, before: datetime) -> None:
-        """Drop the rows whose time is before this, those set aside too."""
         ...
 
     @abstractmethod

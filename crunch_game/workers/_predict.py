@@ -239,10 +239,9 @@ class PredictWorker:
         """What the store knows: the rows that were told, and the last slot that was played."""
         if getattr(self._store, "keeps_log", False):
             self._log.deployments = Deployments(self._store.deployments())
-        newest = self._store.last_row()
-        told = told_of(arrival for _, arrival in self._store.arrivals())
-        if newest is not None and self.game.history is not None:
-            told = [row for row in told if row.time >= newest.time - self.game.history]
+        newest, history = self._store.last_row(), self.game.history
+        since = None if newest is None or history is None else newest.time - history
+        told = told_of(self._store.stream("rows", since))
         played = [*self._store.last_rounds().values()]
         if self.feed.live:  # a slot in which nobody was asked has no predictions
             played += [each.committed for each in self._store.sessions() if each.committed is not None]

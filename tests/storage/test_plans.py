@@ -176,7 +176,6 @@ USES: dict[str, Callable[[Store], object]] = {
     "prunable": lambda s: s.prunable(OLD),
     "give_back": lambda s: s.give_back(),
     "looked_up_from": lambda s: s.looked_up_from(NEAR_THE_END, 2 * MINUTE),
-    "forget_rows": lambda s: s.forget_rows(T0 + MINUTE),
 }
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import exists, func, select, tuple_
+from sqlalchemy import ColumnElement, exists, func, select, tuple_
 
 from crunch_game.storage import _codec as codec
 from crunch_game.storage.base import Arrival, Prediction, Store
@@ -18,6 +18,10 @@ from crunch_game.storage.sql._reading import Reader
 _ROWS = 1_000
 _PREDICTIONS = 1_000
 """So many records are read together, each page in a transaction of its own: none is open while they are scored."""
+
+_FIRST = codec.microseconds(datetime.min.replace(tzinfo=UTC))
+_LAST = codec.microseconds(datetime.max.replace(tzinfo=UTC))
+"""The ends of what can be a time. In SQLite any text is greater."""
 
 _round = attrgetter("resolves_at", "at", "key")
 
@@ -77,7 +81,9 @@ class SQLBacklog(Store):
     ) -> tuple[datetime, datetime] | None:
         """Return when the first and the last round resolve that have predictions; None if none has."""
         columns = tables.predictions.c  # whose primary key begins with the slot
-        slots = [] if since is None else [columns.at >= codec.microseconds(since)]
+        slots: list[ColumnElement[bool]] = [columns.resolves_at.between(_FIRST, _LAST)]
+        if since is not None:
+            slots.append(columns.at >= codec.microseconds(since))
         if until is not None:
             slots.append(columns.at < codec.microseconds(until))
         ends = (select(end(columns.resolves_at)).where(*slots).scalar_subquery() for end in (func.min, func.max))

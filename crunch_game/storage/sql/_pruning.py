@@ -17,6 +17,8 @@ from crunch_game.storage.sql._database import Database
 from crunch_game.storage.sql._log import events, faults
 
 _BLINK = timedelta(microseconds=1)
+_YEARS = 1e10
+"""Seconds; no horizon is longer, whatever a file holds."""
 _FULL = 3
 """Answers of a round that others are rather measured by."""
 
@@ -168,7 +170,8 @@ def _old_rounds(connection: sa.Connection, limit: int, past: int) -> Iterator[Co
     for key in keys:
         of_key = sa.and_(_rounds.key == key, _rounds.resolves_at < limit)
         last = sa.select(_rounds.horizon).where(of_key).order_by(_rounds.resolves_at.desc()).limit(1)
-        horizon = int((connection.execute(last).scalar() or 0.0) * 1_000_000)
+        seconds = connection.execute(last).scalar()
+        horizon = int(seconds * 1_000_000) if isinstance(seconds, float) and 0.0 < seconds < _YEARS else 0
         of_key = sa.and_(of_key, _rounds.resolves_at < limit - horizon)
         newest = sa.select(_rounds.resolves_at).where(of_key).order_by(_rounds.resolves_at.desc())
         first = connection.execute(newest.offset(past - 1).limit(1)).scalar()

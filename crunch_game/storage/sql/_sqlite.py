@@ -176,11 +176,20 @@ def _engine(path: Path, *, create: bool) -> Engine:
         # isolation_level=None: `_begin` begins transactions, since sqlite3 would only do so at the first write.
         connection = sqlite3.connect(uri, uri=True, timeout=PATIENCE, check_same_thread=False, isolation_level=None)
         connection.execute("PRAGMA synchronous = FULL")
+        connection.text_factory = _text
         return connection
 
     engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _text(raw: bytes) -> str | bytes:
+    """Return a text of the file. One that is not UTF-8 stays bytes: only its record cannot be read."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
 
 
 def _begin(connection: Connection) -> None:

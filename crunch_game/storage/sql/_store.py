@@ -35,7 +35,7 @@ from crunch_game.storage.sql._database import Database, Packed, is_away
 from crunch_game.storage.sql._log import SQLLog, inserts
 from crunch_game.storage.sql._migrations import VERSION
 from crunch_game.storage.sql._pruning import SQLPruning
-from crunch_game.storage.sql._reading import KINDS, Reader
+from crunch_game.storage.sql._reading import EXCUSED, KINDS, Reader
 from crunch_game.storage.sql._schema import bring_up_to_date, open_command, version_of
 
 _STREAMED = {"yield_per": 200}
@@ -278,26 +278,35 @@ class SQLStore(SQLLog, SQLCorrections, SQLPruning, SQLBacklog):
         query = select(columns.key, columns.at, columns.model_id).where(tables.is_excused)
         if since is not None:
             query = query.where(columns.resolves_at >= codec.microseconds(since))
-        return [(key, codec.moment(at), model_id) for key, at, model_id in self._fetch(query)]
+        return [
+            (*found, model_id)
+            for found, model_id in self._reader.each(
+                "prediction", lambda row: (_moment_of(row), row[2]), self._fetch(query), shape=EXCUSED
+            )
+        ]
 
     def last_rounds(self) -> dict[str, datetime]:
         """Return the `at` of the latest round of every key."""
-        return {key: codec.moment(at) for key, at in self._fetch(select(tables.last_rounds))}
+        return dict(self._reader.each("last round", _moment_of, self._fetch(select(tables.last_rounds)), 1))
 
     def first_rounds(self) -> dict[str, datetime]:
         """Return the `at` of the first round that each model was asked in."""
-        return {model_id: codec.moment(at) for model_id, at in self._fetch(select(tables.first_rounds))}
+        return dict(self._reader.each("first round", _moment_of, self._fetch(select(tables.first_rounds)), 1))
 
     def first_answers(self) -> dict[str, dict[str, datetime]]:
         """Return the `at` of the first round that each model answered, by model and key."""
         found: dict[str, dict[str, datetime]] = {}
-        for model_id, key, at in self._fetch(select(tables.first_answers)):
-            found.setdefault(model_id, {})[key] = codec.moment(at)
+        kept = self._fetch(select(tables.first_answers))
+        for model_id, (key, at) in self._reader.each(
+            "first answer", lambda row: (row[0], _moment_of(row[1:])), kept, 2
+        ):
+            found.setdefault(model_id, {})[key] = at
         return found
 
     def models(self) -> list[ModelRecord]:
         """Return all models that were ever saved, sorted by id."""
-        return [ModelRecord(*row) for row in self._fetch(select(tables.models).order_by(tables.models.c.model_id))]
+        found = self._fetch(select(tables.models).order_by(tables.models.c.model_id))
+        return list(self._reader.each("model", lambda row: ModelRecord(*row), found, 1))
 
     def note(self, name: str, document: Mapping[str, Any]) -> None:
         """Keep a small document under a name; it replaces the one before."""
@@ -309,11 +318,6 @@ class SQLStore(SQLLog, SQLCorrections, SQLPruning, SQLBacklog):
         """Return the document of that name, or None."""
         found = self._fetch(select(tables.notes).where(tables.notes.c.name == name))
         return next(self._reader.each("note", lambda note: decode_object(note[1]), found, 1), None)
-
-    def forget_rows(self, before: datetime) -> None:
-        """Drop the rows whose time is before this, those set aside too."""
-        with self._writing() as connection:
-            connection.execute(delete(tables.rows).where(tables.rows.c.time < codec.microseconds(before)))
 
     def close(self) -> None:
         """Close all files and connections. The store cannot be used afterwards."""
@@ -368,6 +372,11 @@ def _database_of(url: str, create: bool) -> Database:
         f'{shown!r} names no store; write "sqlite:///game.db", "postgresql://user@host/database", or "memory:" to keep '
         "nothing"
     )
+
+
+def _moment_of(packed: Sequence[Any]) -> tuple[str, datetime]:
+    """Whose moment it is, and the moment."""
+    return packed[0], codec.moment(packed[1])
 
 
 def _told(query: Select[Any]) -> Select[Any]:

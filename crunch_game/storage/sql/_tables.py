@@ -35,7 +35,7 @@ rows = sa.Table(
     sa.Column("aside", sa.Text),
     sa.Column("data", sa.Text),
     sa.UniqueConstraint("time", "arrived"),
-    sqlite_autoincrement=True,  # no number is used again, though its row is forgotten
+    sqlite_autoincrement=True,  # no number is used again, though its row is deleted
 )
 models = sa.Table(
     "models",

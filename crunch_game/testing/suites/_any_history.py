@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from crunch_game._status import Status
 from crunch_game.feeds.base import Row
+from crunch_game.storage import PruneBounds
 from crunch_game.storage.base import Arrival, Lease, ModelRecord, Prediction, Score, ScoredRound, Session, Store
 from crunch_game.testing.suites._records import T0
 
@@ -129,9 +130,11 @@ class AnyHistory(RuleBasedStateMachine):
         due = self.due(T0 + timedelta(days=1))[:count]
         self.settle([Score(p.model_id, p.key, p.at, p.resolves_at, 1.0) for p in due], [])
 
+    @precondition(lambda self: self.store.prunes)
     @rule(before=times)
-    def forget(self, before: datetime) -> None:
-        self.store.forget_rows(before)
+    def prune_rows(self, before: datetime) -> None:
+        while self.store.prune(PruneBounds(rows=before), most=2):
+            pass
         self.arrivals = [each for each in self.arrivals if each.row.time >= before]
 
     @precondition(lambda self: self.lasts)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from crunch_game.feeds.base import Row
+from crunch_game.storage import PruneBounds
 from crunch_game.storage.base import ModelRecord, Session, Store
 from crunch_game.testing.suites._records import HOUR, MINUTE, T0, lease, prediction, score, scored_round
 
@@ -32,7 +33,8 @@ class KeptByStore:
             assert store.swap_lease("predict", None, lease("mine"))
             store.note("game", {"name": "walk"})
             store.save([Row(T0 - HOUR, {})])
-            store.forget_rows(T0 - MINUTE)
+            if store.prunes:
+                store.prune(PruneBounds(rows=T0 - MINUTE))
             before = everything(store)
         with opener() as store:
             assert everything(store) == before

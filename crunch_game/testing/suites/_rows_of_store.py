@@ -55,27 +55,20 @@ class RowsOfStore:
             Arrival(Row(T0, {"n": 8}), None, "a bad correction"),
         ]
 
-    def test_the_numbers_of_arrivals_grow_and_are_not_used_again(self, store: Store) -> None:
+    def test_the_numbers_of_arrivals_grow(self, store: Store) -> None:
         store.save([Row(T0 + n * HOUR, {}) for n in range(3)])
         last = store.arrivals()[-1][0]
         assert [number for number, _ in store.arrivals(store.arrivals()[0][0])] == [n for n, _ in store.arrivals()][1:]
-        store.forget_rows(T0 + 10 * HOUR)
-        assert store.arrivals() == []
-        store.save([Row(T0, {})])
+        store.save([Row(T0 - HOUR, {})])
         [(number, arrival)] = store.arrivals(last)
         assert number > last
-        assert arrival == Arrival(Row(T0, {}))
+        assert arrival == Arrival(Row(T0 - HOUR, {}))
 
     def test_rows_that_come_late_are_put_in_their_place(self, store: Store) -> None:
         store.save([Row(T0 + HOUR, {"n": 1})])
         store.save([Row(T0, {"n": 0})])
         assert [row.data["n"] for row in store.rows()] == [0, 1]
         assert store.last_row() == Row(T0 + HOUR, {"n": 1})
-
-    def test_forgotten_rows_are_gone_and_the_others_stay(self, store: Store) -> None:
-        store.save([Row(T0 + n * HOUR, {}) for n in range(4)])
-        store.forget_rows(T0 + 2 * HOUR)
-        assert [row.time for row in store.rows()] == [T0 + 2 * HOUR, T0 + 3 * HOUR]
 
     def test_a_sessions_record_replaces_the_one_of_its_number(self, store: Store) -> None:
         store.save(session=Session(2, T0 + HOUR, T0 + HOUR))
