@@ -19,7 +19,7 @@ from virtual import Killed
 from crunch_game import MemoryStore, ScoreWorker, Status, open_store
 from crunch_game.feeds.base import Row
 from crunch_game.storage.base import Correction, Prediction, Score, Store
-from crunch_game.workers.settling import CORRECTED, InForce
+from crunch_game.workers import CORRECTED, InForce, standings_at
 
 SECOND = timedelta(seconds=1)
 
@@ -120,6 +120,9 @@ def check(seed: int, chance: random.Random, plain: Store, store: Store, deaths: 
         assert each.all_standings(now) == expected
         assert not [scored for scored in each._boards.unsaved() if scored.resolves_at > now - 11 * walk.HOUR]
     assert records(store, now) == records(plain, now)
+    for hours in (12, 18, 25, 33):
+        at = now - hours * walk.HOUR
+        assert standings_at(world.game(), store, at) == standings_at(world.game(), plain, at)
 
 
 def records(store: Store, now: datetime) -> list[Any]:
