@@ -105,6 +105,9 @@ def check(seed: int, chance: random.Random, plain: Store, store: Store, deaths: 
         if deaths is None or deaths.random() < 0.9:
             mortal(worker, world, store, deaths)
     correct(corrections, HOURS, store)
+    mortal(worker, world, store, deaths)
+    if deaths is None and (shown := worker[0].newest) is not None:  # who has carried it out shows it, too
+        assert worker[0].all_standings(shown) == standings_at(world.game(), store, shown)
     store.save(world.saves[-1][0])
     mortal(worker, world, store, deaths)
     worker = [begun(world, store, None)]
