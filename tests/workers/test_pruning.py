@@ -20,6 +20,7 @@ from crunch_game.feeds.base import Row
 from crunch_game.ranking import Board
 from crunch_game.storage import Correction, PruneBounds
 from crunch_game.storage.base import Prediction, Store
+from crunch_game.sync import run_game
 from crunch_game.workers import plan_pruning, prune
 from crunch_game.workers.settling import _boards
 
@@ -156,3 +157,33 @@ def test_a_window_that_was_made_longer_counts_from_what_is_kept() -> None:
     for standing in worker.standings(worker.newest):
         assert standing.rounds <= counted
         assert standing.scored == len(store.scores(model_id=standing.model_id))
+
+
+@pytest.mark.parametrize("options", [{"history": "6h"}, {"history": "9h", "warmup": "3h"}, {}])
+def test_models_that_start_anew_are_told_and_answer_the_same(options: dict[str, Any]) -> None:
+    """They answer with the mean, and the number, of all that they were ever told."""
+    windows = {"short": "2h", "long": "5h"}
+
+    def play(store: Store, prunes: bool) -> Any:
+        ended: Any = None
+        for _ in range(5):  # each time with fresh models, which are told the past first
+            game = walk.game(windows=windows, **options)
+            ended = run_game(game, walk.MODELS, store=store, host="inline", max_ticks=8)
+            if prunes:
+                pruned(store, walk.HOUR)
+        return ended
+
+    whole, less = MemoryStore(), MemoryStore()
+    expected, found = play(whole, prunes=False), play(less, prunes=True)
+    assert found.leaderboard == expected.leaderboard
+    bounds = plan_pruning(less, walk.HOUR, NOW).bounds
+    since = bounds.rounds
+    assert since is not None
+
+    def answers(store: Store) -> list[Any]:
+        return [replace(each, elapsed=0.0, asked_at=None) for each in store.predictions(since)]
+
+    assert answers(less) == answers(whole) != []
+    assert less.scores(since) == whole.scores(since) != []
+    assert len(less.predictions()) < len(whole.predictions()) / 2
+    assert (len(less.rows()) < len(whole.rows()) / 2) == bool(options)
