@@ -187,3 +187,40 @@ def test_models_that_start_anew_are_told_and_answer_the_same(options: dict[str, 
     assert less.scores(since) == whole.scores(since) != []
     assert len(less.predictions()) < len(whole.predictions()) / 2
     assert (len(less.rows()) < len(whole.rows()) / 2) == bool(options)
+
+
+class Watched(MemoryStore):
+    """Says from which row on it was read; somebody may save a prediction just after that was decided."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read_after: list[int] = []
+        self.late: Prediction | None = None
+
+    def arriving(self, after: int = 0) -> Iterator[Any]:
+        self.read_after.append(after)
+        return super().arriving(after)
+
+    def looked_up_from(self, moment: datetime, history: timedelta) -> tuple[int, datetime] | None:
+        found = super().looked_up_from(moment, history)
+        self.read_after.clear()
+        self.save((), [] if self.late is None else [self.late])
+        return found
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_worker_that_starts_passes_over_the_rows_that_nothing_needs(is_late: bool) -> None:
+    world, store, whole = World(5), Watched(), MemoryStore()
+    for rows, predictions in world.saves:
+        whole.save(rows, predictions)
+        store.save(rows, predictions)
+    late = next(each for _, predictions in world.saves[20:] for each in predictions if each.status is Status.OK)
+    late = replace(late, model_id="late")
+    ScoreWorker(world.game(), store).step()
+    whole.save((), [late])
+    ScoreWorker(world.game(), whole).step()
+    store.late = late if is_late else None
+    ScoreWorker(world.game(), store).step()
+    assert store.read_after[0] > len(store.rows()) / 2
+    assert (0 in store.read_after) == is_late, "all that it needs is read then"
+    assert store.scores(model_id="late") == (whole.scores(model_id="late") if is_late else [])
