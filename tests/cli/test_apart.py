@@ -141,6 +141,30 @@ def test_a_second_worker_of_a_kind_names_the_first_and_both_end_in_an_orderly_wa
         assert (store.lease("predict"), store.lease("score")) == (None, None)
 
 
+def test_who_comes_after_a_killed_worker_takes_over_and_plays_no_round_twice(start, installed, game, models, url):
+    path = game(ENDLESS, "feed=Endless(walk.rows(10))")
+    predict, score = ["predict", path, "--models", models, "--store", url], ["score", path, "--store", url]
+    predicting, scoring = start(*predict), start(*score)
+    assert predicting.stderr.readline() == "all told\n"
+    whole = undisturbed(walk.game(feed=walk.ReplayFeed(walk.rows(10))), models)
+    with open_store(url) as store:
+        wait_for(lambda: len(store.scores()) == len(whole.scores()))
+        played, scores = store.predictions(), store.scores()
+        for process, arguments in ((predicting, predict), (scoring, score)):
+            second = installed(*arguments, "--json")
+            assert (second.code, f"(process {process.pid} on " in second.stdout) == (2, True)
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+        began = time.monotonic()
+        predicting, scoring = start(*predict), start(*score)
+        assert predicting.stderr.readline() == "all told\n"
+        wait_for(lambda: (lease := store.lease("score")) is not None and lease.pid == scoring.pid)
+        assert time.monotonic() - began < 30, "the time of the lease"
+        assert store.lease("predict").pid == predicting.pid
+        assert (store.predictions(), store.scores()) == (played, scores)
+    assert (ended(predicting)[0], ended(scoring)[0]) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

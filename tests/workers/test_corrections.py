@@ -159,7 +159,7 @@ def correct(corrections: Corrections, hour: int, store: Store) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=settings().max_examples)
+@settings(max_examples=settings().max_examples // 2)
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.booleans())
 def test_whatever_is_corrected_it_is_as_if_it_had_been_so_from_the_start(seed: int, chance: int, dies: bool):
     deaths = random.Random(chance + 1) if dies else None
