@@ -206,7 +206,7 @@ for n, path in enumerate(sys.argv[1:]):
     pid = os.fork()  # which is cheaper than to import all of this once for each
     if pid == 0:
         with open_store(f"sqlite:///{path}") as store:
-            left = 90 + n
+            left = 80 + 2 * n
             for moment in ("before_cursor_execute", "commit"):
                 event.listen(Engine, moment, die)
             run_game(walk.game(), walk.MODELS, store=store, host="inline")
