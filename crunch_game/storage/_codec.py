@@ -57,7 +57,7 @@ class PackedPrediction(NamedTuple):
     pending: int
     asked_at: int | None
     seen: int | None
-    excused: int
+    excused: int | None
 
 
 class PackedScore(NamedTuple):

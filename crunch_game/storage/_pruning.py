@@ -85,26 +85,29 @@ class Prunes(Protocol):
         """Yield the rows as they arrived."""
         raise NotImplementedError
 
-    def looked_up_from(self, moment: datetime, history: timedelta) -> datetime | None:
-        """Return the time of the oldest row that `resolve` may look up for what resolves at a moment or later.
+    def looked_up_from(self, moment: datetime, history: timedelta) -> tuple[int, datetime] | None:
+        """Return which rows `resolve` may look up for what resolves at a moment or later.
 
         When a row comes, `resolve` sees what is `history` older than the newest row before it, and the last row before
-        that. None if it may look up the first row of all.
+        that.
+
+        Returns:
+            The least number of these rows, as `arrivals` has it, and the time of the oldest. None if it may look up the
+            first row of all.
 
         Args:
             moment: Aware, UTC.
             history: The game's.
         """
-        before: list[datetime] = []
-        for _, arrival in self.arriving():
+        before: list[tuple[int, datetime]] = []
+        for number, arrival in self.arriving():
             if arrival.aside is None:
                 if arrival.row.time >= moment:
                     break
-                before.append(arrival.row.time)
-        if not before:
-            return None
-        bound = max(before) - history
-        return max((time for time in before if time <= bound), default=None)
+                before.append((number, arrival.row.time))
+        bound = max((time for _, time in before), default=moment) - history
+        oldest = max((time for _, time in before if time <= bound), default=None)
+        return None if oldest is None else (min(number for number, time in before if time >= oldest), oldest)
 
     def _prunes_nothing(self) -> StoreError:
         return StoreError(f"{type(self).__name__} deletes nothing; SQLStore and MemoryStore do")

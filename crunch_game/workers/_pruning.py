@@ -145,9 +145,10 @@ def _rows_before(
     if found is None:
         kept.append("rows: the game's history= reaches from what is kept to the first row")
         return None
-    if told < found:
+    _, oldest = found
+    if told < oldest:
         kept.append(f"rows from {_shown(told)} on: a fresh model is told these")
-    return min(found, told)
+    return min(oldest, told)
 
 
 def prune(

@@ -144,6 +144,8 @@ class ScoreWorker:
         if not self._needs_noted:
             note_needs(self._store, self._game, "score")
             self._needs_noted = True
+        if self.newest is None:
+            self._backlog.pass_over(self._store)
         has_corrections = self._correcting.look()
         self._is_correcting = has_corrections and self._correcting.changes_scores
         if not self._boards.is_loaded:

@@ -31,6 +31,11 @@ from crunch_game.storage import (
     Session,
     SQLStore,
 )
+from crunch_game.storage import _codec as codec
+from crunch_game.storage.corrected import PackedCorrection, PackedFormer, PackedPublished
+from crunch_game.storage.logged import PackedDeployment, PackedEvent, PackedFault
+from crunch_game.storage.sql._reading import SHAPES
+from crunch_game.storage.sql._tables import metadata
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -253,3 +258,24 @@ def test_whatever_a_column_of_a_file_holds_all_other_records_are_read(tmp_path: 
                     connection.execute(f'UPDATE {table} SET "{column}" = ? WHERE rowid = ?', before[::-1])
                 connection.commit()
     assert found == []
+
+
+def test_what_may_be_missing_in_a_table_may_be_missing_in_a_record() -> None:
+    """Else a column that a migration has added would make all that was kept before unreadable."""
+    of = {
+        "rows": "row", "predictions": "prediction", "scores": "score", "rounds": "round", "models": "model",
+        "sessions": "session", "leases": "lease", "events": "event", "faults": "fault", "deployments": "deployment",
+        "corrections": "correction", "former_scores": "former score", "published": "published board",
+    }  # fmt: skip
+    fields = {
+        "row": codec.PackedRow, "prediction": codec.PackedPrediction, "score": codec.PackedScore,
+        "round": codec.PackedRound, "model": codec.PackedModel, "session": codec.PackedSession,
+        "lease": codec.PackedLease, "event": PackedEvent, "fault": PackedFault, "deployment": PackedDeployment,
+        "correction": PackedCorrection, "former score": PackedFormer, "published board": PackedPublished,
+    }  # fmt: skip
+    for table, name in of.items():
+        names = ["number"] * (name == "correction") + list(fields[name]._fields)
+        for column, types in zip(names, SHAPES[name], strict=True):
+            given = metadata.tables[table].c[column]
+            assert (type(None) in types) == bool(given.nullable), (table, column)
+            assert given.type.python_type in types, (table, column)

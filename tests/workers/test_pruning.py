@@ -20,6 +20,7 @@ from crunch_game.feeds.base import Row
 from crunch_game.ranking import Board
 from crunch_game.storage import Correction, PruneBounds
 from crunch_game.storage.base import Prediction, Store
+from crunch_game.sync import run_game
 from crunch_game.workers import plan_pruning, prune
 from crunch_game.workers.settling import _boards
 
@@ -156,3 +157,70 @@ def test_a_window_that_was_made_longer_counts_from_what_is_kept() -> None:
     for standing in worker.standings(worker.newest):
         assert standing.rounds <= counted
         assert standing.scored == len(store.scores(model_id=standing.model_id))
+
+
+@pytest.mark.parametrize("options", [{"history": "6h"}, {"history": "9h", "warmup": "3h"}, {}])
+def test_models_that_start_anew_are_told_and_answer_the_same(options: dict[str, Any]) -> None:
+    """They answer with the mean, and the number, of all that they were ever told."""
+    windows = {"short": "2h", "long": "5h"}
+
+    def play(store: Store, prunes: bool) -> Any:
+        ended: Any = None
+        for _ in range(5):  # each time with fresh models, which are told the past first
+            game = walk.game(windows=windows, **options)
+            ended = run_game(game, walk.MODELS, store=store, host="inline", max_ticks=8)
+            if prunes:
+                pruned(store, walk.HOUR)
+        return ended
+
+    whole, less = MemoryStore(), MemoryStore()
+    expected, found = play(whole, prunes=False), play(less, prunes=True)
+    assert found.leaderboard == expected.leaderboard
+    bounds = plan_pruning(less, walk.HOUR, NOW).bounds
+    since = bounds.rounds
+    assert since is not None
+
+    def answers(store: Store) -> list[Any]:
+        return [replace(each, elapsed=0.0, asked_at=None) for each in store.predictions(since)]
+
+    assert answers(less) == answers(whole) != []
+    assert less.scores(since) == whole.scores(since) != []
+    assert len(less.predictions()) < len(whole.predictions()) / 2
+    assert (len(less.rows()) < len(whole.rows()) / 2) == bool(options)
+
+
+class Watched(MemoryStore):
+    """Says from which row on it was read; somebody may save a prediction just after that was decided."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read_after: list[int] = []
+        self.late: Prediction | None = None
+
+    def arriving(self, after: int = 0) -> Iterator[Any]:
+        self.read_after.append(after)
+        return super().arriving(after)
+
+    def looked_up_from(self, moment: datetime, history: timedelta) -> tuple[int, datetime] | None:
+        found = super().looked_up_from(moment, history)
+        self.read_after.clear()
+        self.save((), [] if self.late is None else [self.late])
+        return found
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_worker_that_starts_passes_over_the_rows_that_nothing_needs(is_late: bool) -> None:
+    world, store, whole = World(5), Watched(), MemoryStore()
+    for rows, predictions in world.saves:
+        whole.save(rows, predictions)
+        store.save(rows, predictions)
+    late = next(each for _, predictions in world.saves[20:] for each in predictions if each.status is Status.OK)
+    late = replace(late, model_id="late")
+    ScoreWorker(world.game(), store).step()
+    whole.save((), [late])
+    ScoreWorker(world.game(), whole).step()
+    store.late = late if is_late else None
+    ScoreWorker(world.game(), store).step()
+    assert store.read_after[0] > len(store.rows()) / 2
+    assert (0 in store.read_after) == is_late, "all that it needs is read then"
+    assert store.scores(model_id="late") == (whole.scores(model_id="late") if is_late else [])

@@ -79,8 +79,8 @@ class SQLPruning(Prunes):
         with self._writing() as connection:
             return self._database.give_back(connection, most)
 
-    def looked_up_from(self, moment: datetime, history: timedelta) -> datetime | None:
-        """Return the time of the oldest row that `resolve` may look up for what resolves at a moment or later."""
+    def looked_up_from(self, moment: datetime, history: timedelta) -> tuple[int, datetime] | None:
+        """Return the least number of the rows that `resolve` may look up from a moment on, and the oldest time."""
         time, number, limit = tables.rows.c.time, tables.rows.c.number, codec.microseconds(moment)
         told = sa.select(sa.func.max(time)).where(tables.rows.c.aside.is_(None))
         with self._reading() as connection:
@@ -91,7 +91,10 @@ class SQLPruning(Prunes):
             if newest is None:
                 return None
             oldest = connection.execute(before.where(time <= newest - history // _BLINK)).scalar()
-        return codec.moment_if_any(oldest)
+            if oldest is None:
+                return None
+            since = sa.select(sa.func.min(number)).where(time >= oldest, tables.rows.c.aside.is_(None))
+            return int(connection.execute(since).scalar_one()), codec.moment(oldest)
 
 
 def _prune_answers(connection: sa.Connection, bounds: PruneBounds, most: int) -> dict[str, int]:

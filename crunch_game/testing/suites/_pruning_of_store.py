@@ -161,13 +161,18 @@ class PruningOfStore:
         store.save([Row(each, {}, each) for each in SLOTS])
         late = Row(SLOTS[3] + 5 * MINUTE, {}, SLOTS[5] + MINUTE)
         store.save([late], aside=[(Row(SLOTS[1] + MINUTE, {}), "odd")])
-        assert store.looked_up_from(T0, history) is None
-        assert store.looked_up_from(SLOTS[2], history) is None  # the newest before is the second
-        assert store.looked_up_from(SLOTS[3], history) == SLOTS[0]
-        assert store.looked_up_from(SLOTS[3] + BLINK, history) == SLOTS[1]
-        assert store.looked_up_from(SLOTS[5], HOUR * 3 / 4) == SLOTS[3], "a row that came later was not known"
-        assert store.looked_up_from(SLOTS[5] + HOUR, history) == late.time
-        assert store.looked_up_from(SLOTS[5] + HOUR, timedelta(days=9)) is None
+        numbers = {arrival.row.time: number for number, arrival in store.arrivals()}
+
+        def found(moment: datetime, history: timedelta = history) -> tuple[int, datetime] | None:
+            return store.looked_up_from(moment, history)
+
+        assert found(T0) is None
+        assert found(SLOTS[2]) is None  # the newest before is the second
+        assert found(SLOTS[3]) == (numbers[SLOTS[0]], SLOTS[0])
+        assert found(SLOTS[3] + BLINK) == (numbers[SLOTS[1]], SLOTS[1])
+        assert found(SLOTS[5], HOUR * 3 / 4) == (numbers[SLOTS[3]], SLOTS[3]), "a row that came later was not known"
+        assert found(SLOTS[5] + HOUR) == (numbers[SLOTS[4]], late.time), "the rows after it came before it"
+        assert found(SLOTS[5] + HOUR, timedelta(days=9)) is None
 
 
 def prunes(store: Store) -> None:

@@ -11,7 +11,7 @@ from crunch_game.feeds import History
 from crunch_game.feeds.base import Row
 from crunch_game.game import Game
 from crunch_game.lineup import between_rounds
-from crunch_game.storage.base import Arrival, Prediction
+from crunch_game.storage.base import Arrival, Prediction, Store
 from crunch_game.workers.settling._due import DueRound, DueRounds
 from crunch_game.workers.settling._judge import Judge
 
@@ -71,6 +71,8 @@ class Backlog:
         self._truth = History()
         """The rows that have arrived, corrections in the place of what they correct."""
         self._last_arrival = 0
+        self._passed_over: datetime | None = None
+        """Rows that only what resolves before this is resolved with were passed over; None if none were."""
         self._looked_at: datetime | None = None
         """The newest row of which all has been done."""
         self._read_until: datetime | None = None
@@ -82,8 +84,23 @@ class Backlog:
         """Begin with the first row once more."""
         self.due.forget()
         self._truth = History()
-        self.newest = self._looked_at = self._read_until = None
+        self.newest = self._looked_at = self._read_until = self._passed_over = None
         self._last_arrival = 0
+
+    def pass_over(self, store: Store) -> None:
+        """Begin with the first row that something pending, or to come, is resolved with. To be called at the start.
+
+        Args:
+            store: The source.
+        """
+        history, last = self._game.history, store.last_row()
+        if history is None or last is None or self._last_arrival:
+            return
+        first = next(iter(store.due(None, last.time)), None)
+        moment = last.time if first is None else first[0].resolves_at
+        found = store.looked_up_from(moment, history)
+        if found is not None:
+            self._last_arrival, self._passed_over = found[0] - 1, moment
 
     def known(self, now: datetime | None = None) -> Iterator[DueRound]:
         """Yield the rounds of which all is known, as the rows resolve them.
@@ -103,6 +120,9 @@ class Backlog:
             numbered = [(number, arrival.row) for number, arrival in page if arrival.aside is None]
             late = next((n for n, (_, row) in enumerate(numbered) if now is not None and row.time > now), None)
             yield from self._look_at(numbered[:late])
+            if not self._last_arrival and numbered[:late]:  # something was saved meanwhile that needs all rows
+                yield from self.known(now)
+                return
             if late is not None:
                 return
             self._last_arrival = page[-1][0]
@@ -110,6 +130,11 @@ class Backlog:
     def _look_at(self, numbered: Sequence[tuple[int, Row]]) -> Iterator[DueRound]:
         # Read after the rows: what a row resolves has been stored before it.
         pending = self._pending_until(max((row.time for _, row in numbered), default=None))
+        if self._passed_over is not None and pending is not None:
+            if pending.is_before(self._passed_over):
+                self.begin_again()
+                return
+            self._passed_over = None
         for number, row in numbered:
             self._truth.insert(row)
             if pending is not None and (self._looked_at is None or row.time > self._looked_at):
@@ -172,6 +197,10 @@ class _Pending:
         self.read = 0
         self._rounds = rounds
         self._next: list[Prediction] | None = next(rounds, None)
+
+    def is_before(self, moment: datetime) -> bool:
+        """Whether one of them resolves before a moment."""
+        return self._next is not None and self._next[0].resolves_at < moment
 
     def until(self, time: datetime) -> Iterator[list[Prediction]]:
         """Yield those that resolve at or before this."""

@@ -11,7 +11,7 @@ from typing import Literal
 from crunch_game.game import Game
 from crunch_game.outcomes import Status
 from crunch_game.storage.base import Prediction, Score, ScoredRound
-from crunch_game.workers.settling._due import DueRound, absences
+from crunch_game.workers.settling._due import DueRound, Identity, absences
 from crunch_game.workers.settling._executors import Rules
 from crunch_game.workers.settling._in_force import InForce
 from crunch_game.workers.settling._rules import NEWCOMER, newcomer, newcomers_score, settled
@@ -56,23 +56,32 @@ class Settler:
     def settle(self, rounds: Sequence[DueRound], in_force: InForce) -> Iterator[Settled]:
         """Yield what comes of each round. Of each answer the outcome is known, or why it is set aside."""
         scorable = []
+        missing = self._missing(rounds, in_force)
         for due in rounds:
             void = in_force.why_void(due.key, due.at)
             if void is not None:
-                yield Settled(
-                    due, replace(due.record, void=void), [_corrected("void", due, name) for name in due.answers]
-                )
+                scores = [_corrected("void", due, name) for name in due.answers]
+                yield Settled(due, replace(due.record, void=void), scores)
                 continue
             retracted = in_force.retracted(due.key, due.at, due.answers)
             counting = due.without(retracted) if retracted else due
             if counting.outcomes:
                 scorable.append((due, counting, retracted))
             else:
-                yield Settled(due, _record(due, counting), [*counting.set_aside(), *_retracted(due, retracted)])
-        yield from self._scored(scorable)
+                scores = [*counting.set_aside(), *_retracted(due, retracted)]
+                yield Settled(due, _record(due, counting), scores, _excused(missing, due))
+        yield from self._scored(scorable, missing)
 
-    def _scored(self, rounds: Sequence[tuple[DueRound, DueRound, Collection[str]]]) -> Iterator[Settled]:
-        missing = absences([due for due, _, _ in rounds], self._unanswered)
+    def _missing(self, rounds: Sequence[DueRound], in_force: InForce) -> Mapping[Identity, Mapping[str, Prediction]]:
+        """The predictions without an answer of the rounds that count."""
+        counting = [due for due in rounds if in_force.why_void(due.key, due.at) is None]
+        return absences(counting, self._unanswered)
+
+    def _scored(
+        self,
+        rounds: Sequence[tuple[DueRound, DueRound, Collection[str]]],
+        missing: Mapping[Identity, Mapping[str, Prediction]],
+    ) -> Iterator[Settled]:
         answered = []
         for due, counting, retracted in rounds:
             absent = {name: each for name, each in missing[due.at, due.key].items() if not each.excused}
@@ -86,13 +95,16 @@ class Settler:
             scores = settled(answered[number], values)
             given = {each.model_id: each for each in scores if each.model_id in retracted}
             own = (each for each in scores if each.model_id not in given)
-            excused = [name for name, each in missing[due.at, due.key].items() if each.excused]
             all_scores = [*chain(counting.set_aside(), own, _retracted(due, retracted, given))]
-            yield Settled(due, _record(due, counting), all_scores, excused, newcomers_score(values))
+            yield Settled(due, _record(due, counting), all_scores, _excused(missing, due), newcomers_score(values))
 
 
 def _record(due: DueRound, counting: DueRound) -> ScoredRound:
     return counting.record if counting.answers else replace(due.record, answers=0)
+
+
+def _excused(missing: Mapping[Identity, Mapping[str, Prediction]], due: DueRound) -> list[str]:
+    return [name for name, each in missing[due.identity].items() if each.excused]
 
 
 def _unmade(prediction: Prediction) -> Prediction:
