@@ -15,7 +15,7 @@ import pytest
 
 from crunch_game.cli._app import command_of
 
-DEPLOY = Path(__file__).parents[1] / "examples" / "deploy"
+DEPLOY = Path(__file__).parents[2] / "examples" / "deploy"
 UNITS = sorted(DEPLOY.glob("*.service"))
 PROGRAM = Path(sys.executable).parent / "crunch-game"
 
