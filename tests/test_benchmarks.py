@@ -14,7 +14,7 @@ sys.path.append(str(ROOT))
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]  # the tiny run starts thirty of them
 
 from benchmarks import __main__ as entry  # noqa: E402 - the benchmarks are no part of the package
-from benchmarks import pages, session, table  # noqa: E402
+from benchmarks import growth, pages, session, table  # noqa: E402
 from benchmarks.apart import Broken, apart  # noqa: E402
 from benchmarks.meter import Meter  # noqa: E402
 from benchmarks.peer import install  # noqa: E402
@@ -264,3 +264,11 @@ def test_a_name_that_is_no_measurement_is_told(names):
 
     assert done.returncode == 1
     assert done.stderr.startswith("nothing is called roundz; there is rounds, slot, growth-1, ")
+
+
+def test_a_grown_store_is_asked_every_question():
+    found = growth.grown("sqlite", 40_000)
+
+    assert found["predictions"] == 40_000
+    for question in ("board", "due", "one_model", "store"):
+        assert 0 < found[f"{question}_ms"] <= found[f"{question}_most_ms"]
