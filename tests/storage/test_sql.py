@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +19,7 @@ from sqlalchemy import event
 
 from crunch_game.errors import StoreError
 from crunch_game.feeds.base import Row
-from crunch_game.storage import ModelRecord, Prediction, Score, SQLStore
+from crunch_game.storage import Prediction, Score, SQLStore
 from crunch_game.storage.base import Session
 
 OldFile = Callable[[Path], Path]
@@ -230,18 +229,3 @@ def test_pending_looks_only_at_what_is_pending(tmp_path: Path) -> None:
         event.listen(store._database._engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
         store.pending(T0)
     assert any("predictions.pending = 1 AND" in statement for statement in statements)
-
-
-def test_a_copy_that_is_made_while_a_game_runs_is_the_store_of_one_moment(tmp_path: Path) -> None:
-    """As docs/operations.md says to back it up."""
-    url = f"sqlite:///{tmp_path / 'game.db'}"
-    with SQLStore(url) as store:
-        store.save([Row(T0, {"a": 1.0})], models=[ModelRecord("ada", "Ada", "d1", "ready")])
-        with closing(sqlite3.connect(tmp_path / "game.db")) as connection:
-            connection.execute("VACUUM INTO ?", [str(tmp_path / "backup.db")])
-        store.save([Row(T0 + HOUR, {"a": 2.0})])
-    with SQLStore(f"sqlite:///{tmp_path / 'backup.db'}", create=False) as restored:
-        assert [row.data for row in restored.rows()] == [{"a": 1.0}]
-        assert [each.model_id for each in restored.models()] == ["ada"]
-        restored.save([Row(T0 + HOUR, {"a": 3.0})])
-        assert restored.rows()[-1].data == {"a": 3.0}
