@@ -119,6 +119,7 @@ def test_every_extra_that_the_design_names_is_there() -> None:
     assert set(metadata("crunch-game").get_all("Provides-Extra")) == {
         "all",
         "crunchdao",
+        "dask",
         "postgres",
         "scoring",
         "tables",

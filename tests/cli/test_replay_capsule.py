@@ -510,7 +510,7 @@ def test_the_debugger_stands_in_the_participants_frame(submit, failing, body, li
 def test_the_debugger_stops_what_never_ends(submit, failing):
     done = debugged(failing(submit("spins", "n = 0\nwhile True:\n    n += 1"), timeout=0.1), "p n > 1000")
     assert done.returncode == 1
-    assert "it was interrupted after 1" in done.stdout
+    assert "it was interrupted after " in done.stdout
     assert "(Pdb) True" in done.stdout
 
 

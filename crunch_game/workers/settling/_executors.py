@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import lru_cache
-from importlib import import_module
 from importlib.util import find_spec
 from multiprocessing.connection import wait
 from typing import Any, Final, TypeAlias
@@ -165,8 +164,10 @@ def _end_with_parent() -> None:
 
 
 def _dask(address: str) -> Executor:
-    distributed: Any = import_module("distributed")
-    executor: Executor = distributed.Client(f"tcp:{address}", set_as_default=False).get_executor()
+    import distributed  # here: it is an extra, and heavy
+
+    dask: Any = distributed
+    executor: Executor = dask.Client(f"tcp:{address}", set_as_default=False).get_executor()
     return executor
 
 
