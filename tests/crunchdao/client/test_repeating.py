@@ -138,4 +138,5 @@ def test_only_what_plays_and_was_stopped_is_reported_and_never_twice_at_once(his
     for time, *made in told.made:
         times[tuple(made)].append(time)
     assert all(times.values())
-    assert all(later - time >= MIN_PAUSE_SECONDS for each in times.values() for time, later in pairwise(each))
+    pauses = [later - time for each in times.values() for time, later in pairwise(each)]
+    assert all(pause >= MIN_PAUSE_SECONDS - 1e-9 for pause in pauses), "but for what a sum of times may lose"
