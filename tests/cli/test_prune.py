@@ -204,4 +204,4 @@ def test_who_is_killed_amid_it_has_deleted_whole_rounds_and_the_next_goes_on(sta
     assert command("prune", "--store", URL, "--older", "1d").code == 0
     with open_store(URL) as store:
         assert [*store.predictions(), *store.scores()] == []
-        assert len(store.corrections()) == 2
+        assert 1 <= len(store.corrections()) <= 2, "the first may have been at its end"
